@@ -1,0 +1,188 @@
+/**
+ * Records every command of an `effect/cli` tree.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Runtime from "effect/Runtime"
+import { CommandFailed, CommandSucceeded } from "../domain/UsageEvent.ts"
+import { IdentityStitch } from "../services/IdentityStitch.ts"
+import { Invocation } from "../services/Invocation.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageCapture } from "../services/UsageCapture.ts"
+import * as ErrorClass from "./ErrorClass.ts"
+
+/**
+ * Marks a command, with all below it, as one that is never recorded.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/cli/Untracked", {
+  defaultValue: () => false
+})
+
+/**
+ * What tracking a command needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Requirements = UsageCapture | IdentityStitch | Invocation | RuntimeEnvironment
+
+interface Given {
+  readonly name: string
+  readonly flags: ReadonlyArray<string>
+  readonly isUntracked: boolean
+}
+
+const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined =>
+  command.subcommands.flatMap((group) => group.commands).find((child) => child.name === name)
+
+const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | undefined): Given => {
+  const path: Array<string> = []
+  const flags = new Set<string>()
+  let isUntracked = Context.get(root.annotations, Untracked)
+  let command: Command.Command.Any | undefined = root
+  let rest = tokens
+  while (rest !== undefined) {
+    for (const [name, values] of Object.entries(rest.flags)) if (values.length > 0) flags.add(name)
+    const next = Option.getOrUndefined(rest.subcommand)
+    if (next === undefined) break
+    path.push(next.name)
+    command = command === undefined ? undefined : childNamed(command, next.name)
+    isUntracked ||= command !== undefined && Context.get(command.annotations, Untracked)
+    rest = next.parsedInput
+  }
+  return { name: path.length === 0 ? root.name : path.join("."), flags: [...flags].toSorted(), isUntracked }
+}
+
+const isUsageError = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) &&
+  exit.cause.reasons.some((reason) =>
+    Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
+  )
+
+const interruptedCode = 130
+
+const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
+  // A prompt that was left becomes an interruption only after the handler.
+  if (ErrorClass.isCancelled(exit)) return interruptedCode
+  let code = 1
+  Runtime.defaultTeardown(exit, (decided) => {
+    code = decided
+  })
+  return code
+}
+
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>) => ({
+  code: exitCode(exit),
+  errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
+  isCancelled: ErrorClass.isCancelled(exit)
+})
+
+/**
+ * A layer that lives as long as a command's handler: it records how the handler ended.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+const whileRunning = (given: Given): Layer.Layer<never, never, Requirements> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    if (given.isUntracked) return
+    const capture = yield* UsageCapture
+    const stitch = yield* IdentityStitch
+    const invocation = yield* Invocation
+    const runtime = yield* RuntimeEnvironment
+    const startedAt = yield* Clock.currentTimeNanos
+    const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
+
+    const record = Effect.fnUntraced(function*(outcome: {
+      readonly code: number
+      readonly errorClass: string | undefined
+      readonly isCancelled: boolean
+    }) {
+      const kind = outcome.code === 0 ? "succeeded" : "failed"
+      // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
+      const before = yield* Ref.getAndSet(recorded, kind)
+      if (before === kind || before === "failed") return
+      const common = {
+        duration_ms: Math.round(Number((yield* Clock.currentTimeNanos) - startedAt) / 1e6),
+        exit_code: outcome.code,
+        flags_used: given.flags
+      }
+      if (outcome.code === 0) return yield* capture.capture(CommandSucceeded, common)
+      yield* capture.capture(CommandFailed, {
+        ...common,
+        ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
+        user_cancelled: outcome.isCancelled
+      })
+    })
+
+    yield* invocation.setCommandName(given.name)
+    yield* stitch.beforeLogout(record({ code: 0, errorClass: undefined, isCancelled: false }))
+    yield* runtime.process.onExit((code, error) => {
+      const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
+      // Nothing may wait any more, so what would is given up.
+      Effect.runSyncExit(Effect.andThen(record({ code, errorClass, isCancelled: false }), capture.deliver))
+    })
+    yield* Effect.addFinalizer((exit) => {
+      if (isUsageError(exit)) return Effect.void
+      const outcome = outcomeOf(exit)
+      return Effect.andThen(outcome.isCancelled ? Effect.void : stitch.settle, record(outcome))
+    })
+    yield* stitch.begin
+  }))
+
+/**
+ * Records every command of a tree: its dotted path, duration, exit code, the names of the flags that were given, and
+ * the class of its error.
+ *
+ * **Details**
+ *
+ * Recorded are commands whose handler ran; not help, versions, completions and usage errors. The host's result, error,
+ * exit code and output are untouched.
+ *
+ * **Example** (One line in a host's main)
+ *
+ * ```ts
+ * acme.pipe(Usage.track, Command.run({ version: "1.2.3" }), Effect.provide(UsageLive), NodeRuntime.runMain)
+ * ```
+ *
+ * @category tracking
+ * @since 0.1.0
+ */
+export const track = <const Name extends string, Input, ContextInput, E, R>(
+  root: Command.Command<Name, Input, ContextInput, E, R>
+): Command.Command<Name, Input, ContextInput, E, R | Requirements> => {
+  const tokens = new WeakMap<object, Command.ParsedTokens>()
+  const provided = Command.provide(
+    root,
+    (input: Input) => whileRunning(describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined))
+  )
+  // `parse` is the one internal: it alone is given what the parser recognised. `Command.ParsedTokens` is public.
+  if (!hasParse(provided)) return provided
+  const { parse } = provided
+  return Object.assign(Object.create(Object.getPrototypeOf(provided)), provided, {
+    parse: (raw: Command.ParsedTokens) =>
+      Effect.tap(
+        parse(raw),
+        (input) => Effect.sync(() => Predicate.isObject(input) ? void tokens.set(input, raw) : undefined)
+      )
+  })
+}
+
+const hasParse = (
+  command: object
+): command is { readonly parse: (raw: Command.ParsedTokens) => Effect.Effect<unknown, never, never> } =>
+  Predicate.hasProperty(command, "parse") && Predicate.isFunction(command.parse)

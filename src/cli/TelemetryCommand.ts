@@ -1,0 +1,89 @@
+/**
+ * The `telemetry` command, which a host adds to its tree.
+ *
+ * @since 0.1.0
+ */
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Claim from "../domain/Claim.ts"
+import * as ConsentDecision from "../domain/ConsentDecision.ts"
+import { Consent } from "../services/Consent.ts"
+import { IdentityStore } from "../services/IdentityStore.ts"
+import { OptOut } from "../services/OptOut.ts"
+import { Outbox } from "../services/Outbox.ts"
+import { Untracked } from "./CommandTracking.ts"
+
+const json = Flag.Boolean("json").pipe(
+  Flag.withDescription("Print one JSON object"),
+  Flag.withDefault(false)
+)
+
+const readStatus = Effect.gen(function*() {
+  const { decidedBy, enabled } = yield* (yield* Consent).decision
+  const identity = yield* (yield* IdentityStore).peek
+  const outbox = yield* (yield* Outbox).status
+  return {
+    enabled,
+    decided_by: ConsentDecision.format(decidedBy),
+    anon_id: identity?.anonId ?? null,
+    principal_id: (identity?.claim && Claim.principalOf(identity.claim)) ?? null,
+    pending: outbox.pending,
+    set_aside: outbox.setAside,
+    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString()
+  }
+})
+
+const status = Command.make(
+  "status",
+  { json },
+  Effect.fnUntraced(function*({ json }) {
+    const found = yield* readStatus
+    if (json) return yield* Console.log(JSON.stringify(found))
+    yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${found.decided_by})`)
+    yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
+    yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
+    yield* Console.log(`Waiting:       ${found.pending}`)
+    yield* Console.log(`Set aside:     ${found.set_aside}`)
+    yield* Console.log(`Last delivery: ${found.last_delivery ?? "never"}`)
+  })
+).pipe(Command.withDescription("Show whether usage is recorded, and what waits to be sent"))
+
+const disable = Command.make(
+  "disable",
+  {},
+  Effect.fnUntraced(function*() {
+    const optOut = yield* OptOut
+    yield* Effect.mapError(optOut.publish, (cause) => new CliError.UserError({ cause, userMessage: cause.message }))
+    yield* Console.log("Telemetry is off. What was kept on this machine is deleted.")
+  })
+).pipe(Command.withDescription("Record nothing from now on, and delete what was kept"))
+
+const enable = Command.make(
+  "enable",
+  {},
+  Effect.fnUntraced(function*() {
+    const optOut = yield* OptOut
+    yield* Effect.mapError(optOut.withdraw, (cause) => new CliError.UserError({ cause, userMessage: cause.message }))
+    const decision = yield* (yield* Consent).decision
+    yield* Console.log(
+      decision.enabled
+        ? "Telemetry is on."
+        : `Telemetry is still off: ${ConsentDecision.format(decision.decidedBy)}`
+    )
+  })
+).pipe(Command.withDescription("Record usage again"))
+
+/**
+ * `telemetry status`, `enable` and `disable`.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const command = Command.make("telemetry").pipe(
+  Command.withDescription("Usage telemetry of this command"),
+  Command.withSubcommands([status, enable, disable]),
+  Command.annotate(Untracked, true)
+)

@@ -1,0 +1,8 @@
+/**
+ * What most hosts use: one layer, one line, one command.
+ *
+ * @since 0.1.0
+ */
+export { layer, type Options, type Usage as Services } from "../layers/NodeUsage.ts"
+export { track } from "./CommandTracking.ts"
+export { command as telemetryCommand } from "./TelemetryCommand.ts"

@@ -1,0 +1,66 @@
+/**
+ * Whether a command may record anything, and which setting decided it.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * What a denial, or its absence, came from; an environment variable is given by its name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DecidedBy =
+  | { readonly _tag: "Default" }
+  | { readonly _tag: "Variable"; readonly name: string }
+  | { readonly _tag: "PolicyFile" }
+  | { readonly _tag: "OptOutFile" }
+  | { readonly _tag: "TestRun" }
+  | { readonly _tag: "NoKey" }
+  | { readonly _tag: "UnsafeHome" }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConsentDecision {
+  readonly enabled: boolean
+  readonly decidedBy: DecidedBy
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const given: ConsentDecision = { enabled: true, decidedBy: { _tag: "Default" } }
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const denied = (decidedBy: DecidedBy): ConsentDecision => ({ enabled: false, decidedBy })
+
+/**
+ * The words that `telemetry status` uses.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (decidedBy: DecidedBy): string => {
+  switch (decidedBy._tag) {
+    case "Default":
+      return "default"
+    case "Variable":
+      return decidedBy.name
+    case "PolicyFile":
+      return "policy file"
+    case "OptOutFile":
+      return "opt-out file"
+    case "TestRun":
+      return "test run"
+    case "NoKey":
+      return "no key"
+    case "UnsafeHome":
+      return "unsafe home"
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Where events go: a PostHog host and a project's key.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Destination {
+  /** Scheme, name and port, with an optional path; without a slash at the end. */
+  readonly host: string
+  /** The project's API key (`phc_…`): public by design, it can only add events. */
+  readonly key: string
+}
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Destination = Schema.Struct({ host: Schema.String, key: Schema.String })
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
+
+/**
+ * Checks what the host's author configured; the failure says what is wrong and how it should look.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: { readonly host: string; readonly key: string }): Result.Result<Destination, string> => {
+  const key = options.key.trim()
+  if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
+    return Result.fail(
+      "the PostHog key must be a project's API key (\"phc_…\"), in printable characters without spaces"
+    )
+  }
+  if (!URL.canParse(options.host)) {
+    return Result.fail("the PostHog host must be a URL such as \"https://us.i.posthog.com\"")
+  }
+  const url = new URL(options.host)
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && loopback.test(url.hostname))) {
+    return Result.fail("the PostHog host must be https:, or http: on this machine's loopback")
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    return Result.fail("the PostHog host must have no user, password, query or fragment")
+  }
+  return Result.succeed({ host: `${url.origin}${url.pathname}`.replace(/\/+$/, ""), key })
+}

@@ -1,0 +1,122 @@
+/**
+ * How an identity file is written, so that a CLI with users keeps their ids.
+ *
+ * @since 0.1.0
+ */
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as AnonId from "./AnonId.ts"
+import * as PrincipalId from "./PrincipalId.ts"
+
+/**
+ * What an identity file says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Pointer {
+  readonly anonId: AnonId.AnonId
+  /** The principal that the file names: a copy of the claim's, or a link that another tool made. */
+  readonly linkedPrincipal: PrincipalId.PrincipalId | undefined
+  /** Every key of the file, so that what other tools keep there survives a rewrite. */
+  readonly document: Schema.JsonObject
+}
+
+/**
+ * The format of an identity file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface IdentityCodec {
+  /** What the format is called. */
+  readonly name: string
+  /** The file's name in the state home. */
+  readonly fileName: string
+  /** Reads a file's text; nothing where it is not usable. */
+  readonly decode: (text: string) => Option.Option<Pointer>
+  /** Writes a file's text, over the keys that were there. */
+  readonly encode: (
+    pointer: { readonly anonId: AnonId.AnonId; readonly linkedPrincipal: PrincipalId.PrincipalId | undefined },
+    document: Schema.JsonObject
+  ) => string
+  /** Whether the file, given its text, denies consent; a format without consent never does. */
+  readonly denies: (text: string) => boolean
+  /** The file's text with consent denied or given in it; undefined for a format without consent. */
+  readonly withConsent: ((text: string | undefined, given: boolean) => string) | undefined
+}
+
+const decodeObject = Schema.decodeOption(Schema.fromJsonString(Schema.JsonObject))
+
+// An editor or another tool may have put a byte order mark in front of the text.
+const document = (text: string): Option.Option<Schema.JsonObject> =>
+  decodeObject(text.startsWith("\ufeff") ? text.slice(1) : text)
+
+const print = (document: Schema.JsonObject): string => JSON.stringify(document, null, 2) + "\n"
+
+const legalPrincipal = (value: unknown): PrincipalId.PrincipalId | undefined =>
+  Predicate.isString(value) ? Result.getOrElse(PrincipalId.decode(value), () => undefined) : undefined
+
+const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> =>
+  Option.flatMap(document(text), (document) =>
+    Option.map(AnonId.decode(document[anonKey]), (anonId) => ({
+      anonId,
+      linkedPrincipal: legalPrincipal(document[principalKey]),
+      document
+    })))
+
+/**
+ * Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two spaces.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const arcade: IdentityCodec = {
+  name: "arcade",
+  fileName: "usage.json",
+  decode: decodeKeys("anon_id", "linked_principal_id"),
+  encode: ({ anonId, linkedPrincipal }, document) =>
+    print({ ...document, anon_id: anonId, linked_principal_id: linkedPrincipal ?? null }),
+  denies: () => false,
+  withConsent: undefined
+}
+
+/**
+ * Supabase's `telemetry.json`: `device_id`, `distinct_id`, and consent as `enabled` or `consent`.
+ *
+ * **Details**
+ *
+ * `enabled: false` and `consent: "denied"` both deny, and so does a file that cannot be read.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const supabase: IdentityCodec = {
+  name: "supabase",
+  fileName: "telemetry.json",
+  decode: decodeKeys("device_id", "distinct_id"),
+  encode: ({ anonId, linkedPrincipal }, document) => {
+    const { distinct_id: _, ...rest } = document
+    return print({
+      ...rest,
+      device_id: anonId,
+      ...(linkedPrincipal === undefined ? {} : { distinct_id: linkedPrincipal }),
+      schema_version: rest["schema_version"] ?? 1
+    })
+  },
+  denies: (text) =>
+    Option.match(document(text), {
+      onNone: () => true,
+      onSome: (document) => document["enabled"] === false || document["consent"] === "denied"
+    }),
+  // A denial takes the ids with it.
+  withConsent: (text, given) => {
+    const { device_id: _, distinct_id: __, ...rest } = Option.getOrElse(
+      document(text ?? "{}"),
+      (): Schema.JsonObject => ({})
+    )
+    return print({ ...rest, enabled: given, consent: given ? "granted" : "denied" })
+  }
+}

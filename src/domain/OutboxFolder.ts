@@ -1,0 +1,96 @@
+/**
+ * How an outbox lies on disk, and how much it may hold.
+ *
+ * @since 0.1.0
+ */
+import type { Message } from "./Message.ts"
+import type { StateHome } from "./StateHome.ts"
+
+/**
+ * The paths of one destination's outbox.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OutboxFolder {
+  readonly root: string
+  readonly events: string
+  readonly setAside: string
+  readonly backOff: string
+  readonly lastDelivery: string
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (home: StateHome, destinationId: string): OutboxFolder => {
+  const root = `${home.outboxes}/${destinationId}`
+  return {
+    root,
+    events: `${root}/events`,
+    setAside: `${root}/set-aside`,
+    backOff: `${root}/back-off.json`,
+    lastDelivery: `${root}/last-delivery.json`
+  }
+}
+
+const maxMessages = 1000
+const maxBytes = 1024 * 1024
+const maxAgeMillis = 7 * 24 * 60 * 60 * 1000
+
+const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d+)\.json$/
+
+const digits = (n: number, length: number): string => String(Math.max(0, Math.trunc(n))).padStart(length, "0")
+
+const text = (message: Message, key: string): string => {
+  const value = message.properties[key]
+  return typeof value === "string" ? value : ""
+}
+
+/**
+ * The name of an event's file: time, sequence, invocation, uuid and size, so that a listing alone says what there is.
+ *
+ * @category names
+ * @since 0.1.0
+ */
+export const eventName = (message: Message, now: number, bytes: number): string => {
+  const sequence = message.properties["sequence"]
+  const number = typeof sequence === "number" ? sequence : 0
+  return `${digits(now, 15)}-${digits(number, 6)}-${text(message, "invocation_id")}-${message.uuid}-${bytes}.json`
+}
+
+/**
+ * @category names
+ * @since 0.1.0
+ */
+export const isEventName = (name: string): boolean => name.endsWith(".json")
+
+/**
+ * @category names
+ * @since 0.1.0
+ */
+export const isOfInvocation = (name: string, invocationId: string): boolean => pattern.exec(name)?.[3] === invocationId
+
+/**
+ * The oldest names, of a sorted listing, that there is no room or time for: 1,000 messages, 1 MiB, 7 days.
+ *
+ * @category bounds
+ * @since 0.1.0
+ */
+export const beyondBounds = (names: ReadonlyArray<string>, now: number): ReadonlyArray<string> => {
+  const files = names.map((name) => {
+    const match = pattern.exec(name)
+    return { name, time: match === null ? now : Number(match[1]), bytes: match === null ? 0 : Number(match[5]) }
+  })
+  let bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+  let count = files.length
+  const beyond: Array<string> = []
+  for (const file of files) {
+    if (count <= maxMessages && bytes <= maxBytes && now - file.time <= maxAgeMillis) break
+    beyond.push(file.name)
+    count -= 1
+    bytes -= file.bytes
+  }
+  return beyond
+}

@@ -1,0 +1,75 @@
+/**
+ * The account's id at the host's API: the `distinct_id` of everything after login.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+// PostHog refuses to merge these, and events sent under them gather everybody's history in one person. Sources: the
+// `isDistinctIdIllegal` lists of PostHog's ingestion; the first set in any letter case, the second exactly.
+const illegalInAnyCase = new Set([
+  "anonymous",
+  "guest",
+  "distinctid",
+  "distinct_id",
+  "id",
+  "not_authenticated",
+  "email",
+  "undefined",
+  "true",
+  "false"
+])
+const illegalExactly = new Set(["[object Object]", "NaN", "None", "none", "null", "0"])
+
+// PostHog cuts `distinct_id` at 200 characters but not `alias`, so a longer id would fall apart into two persons.
+const maxLength = 200
+
+const unquoted = (id: string): string => {
+  const quote = id[0]
+  return id.length >= 2 && (quote === "'" || quote === "\"") && id.endsWith(quote) ? id.slice(1, -1) : id
+}
+
+/**
+ * Says why PostHog would not merge an id, or `undefined` where it would.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const problem = (id: string): string | undefined => {
+  if (id.trim() === "") return "a principal id must not be blank"
+  if (id.length > maxLength) return `a principal id has at most ${maxLength} characters`
+  if (id.includes("\0")) return "a principal id must not contain a NUL"
+  if (!id.isWellFormed()) return "a principal id must not contain a lone surrogate"
+  const bare = unquoted(id)
+  if (bare.trim() === "") return "a principal id must not be blank"
+  if (illegalInAnyCase.has(bare.toLowerCase()) || illegalExactly.has(bare)) {
+    return "PostHog merges nobody into this id: it is a placeholder, not an account"
+  }
+  return undefined
+}
+
+/**
+ * An id under which PostHog will merge a device's history.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const PrincipalId = Schema.String.check(Schema.makeFilter(problem)).pipe(Schema.brand("PrincipalId"))
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type PrincipalId = typeof PrincipalId.Type
+
+const make = Schema.decodeUnknownResult(PrincipalId)
+
+/**
+ * Decodes a principal id that comes from outside this process; the failure is the reason for a debug line.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const decode = (input: unknown): Result.Result<PrincipalId, string> =>
+  Result.mapError(make(input), (error) => typeof input === "string" ? problem(input) ?? error.message : "not a string")

@@ -1,0 +1,47 @@
+/**
+ * What kind of runtime a command runs in.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface RuntimeFacts {
+  readonly ci: string | undefined
+  readonly container: boolean
+  readonly stdoutIsTerminal: boolean
+}
+
+/**
+ * Whether nothing may be kept on this disk: CI, or a container without a terminal.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const keepsNothing = (runtime: RuntimeFacts): boolean =>
+  runtime.ci !== undefined || (runtime.container && !runtime.stdoutIsTerminal)
+
+/**
+ * Whether the disk of this runtime will not survive, as far as can be told: what keeps nothing; a first run without a
+ * terminal, which may be the only one; and one whose identity could not be written.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const isEphemeral = (
+  runtime: RuntimeFacts,
+  identity: { readonly durable: boolean; readonly firstRun: boolean }
+): boolean => keepsNothing(runtime) || (identity.firstRun && !runtime.stdoutIsTerminal) || !identity.durable
+
+/**
+ * Whether the other processes of this runtime die with the command: then a detached worker would deliver nothing.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const isShortLived = (
+  runtime: RuntimeFacts & { readonly process: { readonly pid: number } },
+  identity: { readonly durable: boolean; readonly firstRun: boolean }
+): boolean => isEphemeral(runtime, identity) || runtime.container || runtime.process.pid === 1

@@ -1,0 +1,50 @@
+/**
+ * Where everything lies on disk: one value carries every path.
+ *
+ * @since 0.1.0
+ */
+import type { Path } from "effect/Path"
+
+/**
+ * The paths below a host's state home.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StateHome {
+  readonly root: string
+  /** The identity file, named by its codec. */
+  readonly identity: string
+  /** This module's own folder. */
+  readonly usage: string
+  readonly claims: string
+  readonly successors: string
+  readonly credentials: string
+  readonly session: string
+  readonly outboxes: string
+  readonly optOut: string
+  readonly notice: string
+  /** Where files are written before they are published. */
+  readonly temp: string
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (path: Path, root: string, identityFile: string): StateHome => {
+  const usage = path.join(root, "usage")
+  return {
+    root,
+    identity: path.join(root, identityFile),
+    usage,
+    claims: path.join(usage, "claims"),
+    successors: path.join(usage, "successors"),
+    credentials: path.join(usage, "credentials.json"),
+    session: path.join(usage, "session.json"),
+    outboxes: path.join(usage, "outbox"),
+    optOut: path.join(usage, "opt-out"),
+    notice: path.join(usage, "notice"),
+    temp: path.join(usage, "tmp")
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Events, declared once: what is not declared is not sent.
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+
+/**
+ * A declared event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UsageEvent<Properties> {
+  readonly name: string
+  readonly description: string
+  readonly properties: Schema.Codec<Properties, unknown>
+}
+
+/**
+ * Declares an event.
+ *
+ * **Example** (Declaring an event)
+ *
+ * ```ts
+ * const TemplateChosen = UsageEvent.make("Template chosen", {
+ *   description: "A template was chosen for a new project",
+ *   properties: Schema.Struct({ template: Schema.Literals(["blank", "blog", "shop"]) })
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <Properties extends object>(
+  name: string,
+  options: {
+    readonly description: string
+    readonly properties: Schema.Codec<Properties, unknown>
+  }
+): UsageEvent<Properties> => ({ name, ...options })
+
+// A property longer than this is a document, not a property; capture refuses a message above 64 KiB as a whole.
+const maxString = 8192
+
+const cut = (text: string): string => (text.length > maxString ? text.slice(0, maxString) : text).toWellFormed()
+
+const isJson = Schema.is(Schema.Json)
+
+// What a schema lets through may still be no JSON, where an author declared `Schema.Unknown`.
+const toJson = (value: unknown): Schema.Json | undefined => {
+  if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
+  try {
+    const json: unknown = JSON.parse(
+      JSON.stringify(value),
+      (key, value) => key === "__proto__" ? undefined : Predicate.isString(value) ? cut(value) : value
+    )
+    return isJson(json) ? json : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/**
+ * An event's properties as they may be sent, with the names of those that could not be.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Encoded {
+  readonly properties: Schema.JsonObject
+  /** Declared properties whose value is no JSON: they were left out. */
+  readonly stripped: ReadonlyArray<string>
+}
+
+/**
+ * Encodes an event's properties by their schema: what is not declared is left out.
+ *
+ * The failure names the properties that the schema refuses, never their values.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const encode = <Properties>(
+  event: UsageEvent<Properties>,
+  input: Properties
+): Result.Result<Encoded, string> => {
+  const encoded = Schema.encodeUnknownResult(event.properties)(input)
+  if (Result.isFailure(encoded)) {
+    const names = format(encoded.failure.issue).issues.map((issue) => String(issue.path?.[0] ?? "(all)"))
+    return Result.fail(`the event does not declare this value of ${[...new Set(names)].join(", ")}`)
+  }
+  const properties: { [name: string]: Schema.Json } = {}
+  const stripped: Array<string> = []
+  for (const [name, value] of Object.entries(Object(encoded.success))) {
+    if (value === undefined) continue
+    const json = toJson(value)
+    if (json === undefined || name === "__proto__") stripped.push(name)
+    else properties[name] = json
+  }
+  return Result.succeed({ properties, stripped })
+}
+
+const common = {
+  duration_ms: Schema.Finite,
+  exit_code: Schema.Int,
+  flags_used: Schema.Array(Schema.String),
+  flag_values: Schema.optionalKey(Schema.JsonObject)
+}
+
+/**
+ * A command's handler ended well.
+ *
+ * @category events
+ * @since 0.1.0
+ */
+export const CommandSucceeded = make("CLI execution succeeded", {
+  description: "A command ended without an error",
+  properties: Schema.Struct(common)
+})
+
+/**
+ * A command's handler failed, died or was interrupted.
+ *
+ * @category events
+ * @since 0.1.0
+ */
+export const CommandFailed = make("CLI execution failed", {
+  description: "A command ended with an error, or the user cancelled it",
+  properties: Schema.Struct({
+    ...common,
+    error_class: Schema.optionalKey(Schema.String),
+    user_cancelled: Schema.Boolean
+  })
+})

@@ -1,0 +1,6 @@
+/**
+ * The package's version, as it stands in `package.json`; a test holds the two together.
+ *
+ * @since 0.1.0
+ */
+export const version = "0.1.0"

@@ -1,0 +1,45 @@
+/**
+ * What a worker is told by its starter: where to look and where to send, and nothing about an event.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { Destination } from "./Destination.ts"
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const WorkerJob = Schema.Struct({
+  version: Schema.Literal(1),
+  /** The host's name and the start of its variables. */
+  name: Schema.String,
+  variables: Schema.String,
+  home: Schema.String,
+  /** The name of the identity file's codec. */
+  codec: Schema.String,
+  destination: Destination,
+  destinationId: Schema.String,
+  /** Whether the worker waits a while for more. */
+  lingers: Schema.Boolean
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkerJob extends Schema.Schema.Type<typeof WorkerJob> {}
+
+const Text = Schema.fromJsonString(WorkerJob)
+
+/**
+ * @category codecs
+ * @since 0.1.0
+ */
+export const encode = Schema.encodeSync(Text)
+
+/**
+ * @category codecs
+ * @since 0.1.0
+ */
+export const decode = Schema.decodeOption(Text)

@@ -1,0 +1,32 @@
+/**
+ * Usage telemetry for CLIs written with Effect.
+ *
+ * @since 0.1.0
+ */
+export * as CommandTracking from "./cli/CommandTracking.ts"
+export * as TelemetryCommand from "./cli/TelemetryCommand.ts"
+export * as Usage from "./cli/Usage.ts"
+export * as AnonId from "./domain/AnonId.ts"
+export * as ConsentDecision from "./domain/ConsentDecision.ts"
+export * as Destination from "./domain/Destination.ts"
+export * as IdentityCodec from "./domain/IdentityCodec.ts"
+export * as PrincipalId from "./domain/PrincipalId.ts"
+export * as UsageEvent from "./domain/UsageEvent.ts"
+export * as HttpPrincipalResolver from "./layers/HttpPrincipalResolver.ts"
+export * as ObservedHttpClient from "./layers/ObservedHttpClient.ts"
+export { CaptureWorker } from "./services/CaptureWorker.ts"
+export { Claims } from "./services/Claims.ts"
+export { Consent } from "./services/Consent.ts"
+export { IdentitySlot } from "./services/IdentitySlot.ts"
+export { IdentityStitch } from "./services/IdentityStitch.ts"
+export { IdentityStore } from "./services/IdentityStore.ts"
+export { Invocation } from "./services/Invocation.ts"
+export { OptOut } from "./services/OptOut.ts"
+export { Outbox } from "./services/Outbox.ts"
+export { PrincipalCache } from "./services/PrincipalCache.ts"
+export { PrincipalResolver } from "./services/PrincipalResolver.ts"
+export { RuntimeEnvironment } from "./services/RuntimeEnvironment.ts"
+export { SessionStore } from "./services/SessionStore.ts"
+export { UsageCapture } from "./services/UsageCapture.ts"
+export { UsageSettings } from "./services/UsageSettings.ts"
+export { WorkerLease } from "./services/WorkerLease.ts"

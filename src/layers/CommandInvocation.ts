@@ -1,0 +1,92 @@
+/**
+ * The invocation of this process.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Semaphore from "effect/Semaphore"
+import type { Message } from "../domain/Message.ts"
+import { version } from "../domain/Version.ts"
+import { Invocation } from "../services/Invocation.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { SessionStore } from "../services/SessionStore.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const random = yield* SecureRandom.SecureRandom
+  const sessions = yield* SessionStore
+  const settings = yield* UsageSettings
+  const runtime = yield* RuntimeEnvironment
+  const id = yield* random.uuidV4()
+  const command = yield* Ref.make<string | undefined>(undefined)
+  const sequence = yield* Ref.make(0)
+  const oneAtATime = yield* Semaphore.make(1)
+
+  const machine = {
+    cli_version: settings.version,
+    runtime_language: runtime.runtime.language,
+    runtime_version: runtime.runtime.version,
+    os_type: runtime.os.type,
+    os_release: runtime.os.release,
+    arch: runtime.os.arch,
+    is_ci: runtime.ci !== undefined,
+    is_tty: runtime.stdoutIsTerminal,
+    ...(runtime.agent === undefined ? {} : { agent: runtime.agent }),
+    schema_version: 1,
+    $lib: "effect-cli-usage",
+    $lib_version: version,
+    // A resend keeps its own time, so that it falls on the same day and is de-duplicated.
+    $ignore_sent_at: true,
+    // The user's address is personal data.
+    $geoip_disable: true
+  }
+
+  return Invocation.of({
+    id,
+    setCommandName: (name) => Ref.set(command, name),
+    hasRecorded: Effect.map(Ref.get(sequence), (number) => number > 0),
+    record: (draft, identity, write) =>
+      Effect.gen(function*() {
+        const number = yield* Ref.get(sequence)
+        const name = yield* Ref.get(command)
+        const now = yield* Clock.currentTimeMillis
+        const message: Message = {
+          event: draft.event,
+          properties: {
+            ...draft.properties,
+            invocation_id: id,
+            sequence: number,
+            ...(name === undefined ? {} : { command_name: name }),
+            ...machine,
+            is_first_run: identity.published,
+            $session_id: yield* sessions.touch(identity.anonId),
+            ...(draft.personless ? { $process_person_profile: false } : {})
+          },
+          timestamp: new Date(now).toISOString(),
+          uuid: yield* random.uuidV4(),
+          distinct_id: draft.distinctId
+        }
+        const [kept, result] = yield* write(message)
+        if (kept) yield* Ref.set(sequence, number + 1)
+        return result
+      }).pipe(oneAtATime.withPermits(1))
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  Invocation,
+  never,
+  SecureRandom.SecureRandom | SessionStore | UsageSettings | RuntimeEnvironment
+> = Layer.effect(Invocation, make)

@@ -1,0 +1,147 @@
+/**
+ * Consent as users give and deny it: by environment variables, a policy file and an opt-out file.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as Schema from "effect/Schema"
+import type { ConsentDecision } from "../domain/ConsentDecision.ts"
+import { denied, given } from "../domain/ConsentDecision.ts"
+import * as StateHome from "../domain/StateHome.ts"
+import { Consent } from "../services/Consent.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+
+const permissive = {
+  usageTracking: new Set(["", "1", "true", "yes", "on"]),
+  doNotTrack: new Set(["", "0", "false", "no", "off"])
+}
+
+// A variable that cannot be read is one that somebody set: it denies.
+const variable = (name: string): Effect.Effect<string> =>
+  Effect.map(
+    Effect.orElseSucceed(Config.option(Config.String(name)), () => Option.some("unreadable")),
+    Option.getOrElse(() => "")
+  )
+
+const Policy = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ enabled: Schema.Boolean })))
+
+const groupOrOthersMayWrite = 0o022
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const settings = yield* UsageSettings
+  const runtime = yield* RuntimeEnvironment
+  const home = StateHome.make(path, settings.home, settings.codec.fileName)
+  const uid = runtime.process.uid
+
+  const normalized = (text: string) => text.trim().toLowerCase()
+  const usageTracking = `${settings.variables}_USAGE_TRACKING`
+
+  const byVariable = Effect.gen(function*() {
+    if (!permissive.usageTracking.has(normalized(yield* variable(usageTracking)))) {
+      return denied({ _tag: "Variable", name: usageTracking })
+    }
+    if (!permissive.doNotTrack.has(normalized(yield* variable("DO_NOT_TRACK")))) {
+      return denied({ _tag: "Variable", name: "DO_NOT_TRACK" })
+    }
+  })
+
+  // The author's own tests must not reach production.
+  const byTestRun = Effect.gen(function*() {
+    const isTest = (yield* variable("NODE_ENV")) === "test" || (yield* variable("VITEST")) !== ""
+    return isTest ? denied({ _tag: "TestRun" }) : undefined
+  })
+
+  const policyFile = Effect.gen(function*() {
+    if (runtime.os.type === "Windows_NT") {
+      const programData = yield* variable("PROGRAMDATA")
+      return programData === "" ? undefined : path.join(programData, settings.name, "usage.json")
+    }
+    return runtime.os.type === "Darwin"
+      ? path.join("/Library/Application Support", settings.name, "usage.json")
+      : path.join("/etc", settings.name, "usage.json")
+  })
+
+  const environment = {
+    variable: yield* byVariable,
+    testRun: yield* byTestRun,
+    policyFile: yield* policyFile
+  }
+
+  const missing = (error: PlatformError) => error.reason._tag === "NotFound"
+
+  const byPolicy = environment.policyFile === undefined
+    ? Effect.succeed(undefined)
+    : fs.readFileString(environment.policyFile).pipe(
+      Effect.map((text) =>
+        Option.exists(Policy(text), (policy) => policy.enabled) ? undefined : denied({ _tag: "PolicyFile" })
+      ),
+      Effect.catch((error) => Effect.succeed(missing(error) ? undefined : denied({ _tag: "PolicyFile" })))
+    )
+
+  const byOptOut = fs.lstat(home.optOut).pipe(
+    Effect.as(denied({ _tag: "OptOutFile" })),
+    Effect.catch((error) =>
+      Effect.succeed(missing(error) || isNoFolder(error) ? undefined : denied({ _tag: "OptOutFile" }))
+    )
+  )
+
+  const byIdentityFile = settings.codec.withConsent === undefined
+    ? Effect.succeed(undefined)
+    : fs.readFileString(home.identity).pipe(
+      Effect.map((text) => settings.codec.denies(text) ? denied({ _tag: "OptOutFile" }) : undefined),
+      Effect.catch((error) => Effect.succeed(missing(error) ? undefined : denied({ _tag: "OptOutFile" })))
+    )
+
+  // A folder that others can write to, or that is somebody else's, could be used to make us write where they want; and
+  // under `sudo` a file in the user's home would be root's.
+  const isSafe = (folder: string) =>
+    fs.lstat(folder).pipe(
+      Effect.map((info) =>
+        info.type === "Directory" &&
+        (uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective)) &&
+        (uid === undefined || (info.mode & groupOrOthersMayWrite) === 0)
+      ),
+      Effect.catch((error) => Effect.succeed(missing(error)))
+    )
+
+  const unsafeHome = denied({ _tag: "UnsafeHome" })
+  const byHome = Effect.gen(function*() {
+    if (!path.isAbsolute(home.root)) return unsafeHome
+    if (uid !== undefined && uid.effective !== uid.real) return unsafeHome
+    return (yield* isSafe(home.root)) && (yield* isSafe(home.usage)) ? undefined : unsafeHome
+  })
+
+  const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
+    if (environment.variable !== undefined) return environment.variable
+    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ?? environment.testRun ??
+      (settings.destination === undefined ? denied({ _tag: "NoKey" }) : undefined) ?? (yield* byHome) ?? given
+  })
+
+  return Consent.of({ decision })
+})
+
+// The home is a file: there is no opt-out in it, and the look at the home itself will say that it is unsafe.
+const isNoFolder = (error: PlatformError): boolean => error.reason._tag === "BadResource"
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  Consent,
+  never,
+  FileSystem.FileSystem | Path.Path | UsageSettings | RuntimeEnvironment
+> = Layer.effect(Consent, make)

@@ -1,0 +1,294 @@
+/**
+ * The identity as written-once files: a pointer, successors, and claims. No lock, no lease, no transaction.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Digest from "effect/crypto/Digest"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as SynchronizedRef from "effect/SynchronizedRef"
+import { AnonId } from "../domain/AnonId.ts"
+import * as Claim from "../domain/Claim.ts"
+import { debug, quietly } from "../domain/Debug.ts"
+import type { Pointer } from "../domain/IdentityCodec.ts"
+import { Claims } from "../services/Claims.ts"
+import { type Identity, IdentityStore, type Rotation } from "../services/IdentityStore.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+import { StateFiles } from "./StateFiles.ts"
+
+const Successor = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(1), anon_id: AnonId }))
+const decodeSuccessor = Schema.decodeOption(Successor)
+const encodeSuccessor = Schema.encodeSync(Successor)
+
+const decodeAnonId = Schema.decodeSync(AnonId)
+const decodeAnonIdOption = Schema.decodeOption(AnonId)
+
+type Next =
+  | { readonly _tag: "None" }
+  | { readonly _tag: "AnonId"; readonly anonId: AnonId }
+  | { readonly _tag: "Unusable"; readonly key: string }
+
+// Nothing can lead to a fact of this age any more but a process that was suspended before it was written.
+const pruneAfterMillis = 90 * 24 * 60 * 60 * 1000
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const files = yield* StateFiles
+  const fs = yield* FileSystem.FileSystem
+  const digest = yield* Digest.Digest
+  const random = yield* SecureRandom.SecureRandom
+  const claims = yield* Claims
+  const { codec } = yield* UsageSettings
+  const runtime = yield* RuntimeEnvironment
+  const { identity: pointerFile, successors } = files.home
+
+  // CI, and a container without a terminal, keep nothing: they may read an identity, never make or mend one.
+  const mayMake = runtime.ci === undefined && (runtime.stdoutIsTerminal || !runtime.container)
+
+  const newAnonId = Effect.map(random.uuidV4(), (uuid) => decodeAnonId(uuid))
+  const hash = (text: string) => digest.digestHex(Digest.sha256, new TextEncoder().encode(text))
+  const successorFile = (key: string) => `${successors}/${key}.json`
+
+  const inMemory = (firstRun: boolean): Effect.Effect<Identity> =>
+    Effect.map(newAnonId, (anonId) => ({ anonId, claim: undefined, durable: false, firstRun, published: false }))
+
+  // What a fact's key leads to; `undefined` where it leads nowhere yet. A file that cannot be understood has a key of its
+  // own, so that all who see it agree on what came after.
+  const successorOf = Effect.fnUntraced(function*(key: string): Effect.fn.Return<Next> {
+    const read = yield* files.read(successorFile(key))
+    if (read._tag === "Missing") return { _tag: "None" }
+    const text = read._tag === "Text" ? read.text : "unreadable"
+    const successor = Option.getOrUndefined(decodeSuccessor(text))
+    return successor === undefined
+      ? { _tag: "Unusable", key: yield* hash(`${key}\n${text}`) }
+      : { _tag: "AnonId", anonId: successor.anon_id }
+  })
+
+  // Publishes what comes after a key, or reads what another process published.
+  const succeed = (key: string): Effect.Effect<{ readonly won: boolean; readonly anonId: AnonId } | undefined> =>
+    Effect.gen(function*() {
+      const anonId = yield* newAnonId
+      const won = yield* files.publish(successorFile(key), encodeSuccessor({ version: 1, anon_id: anonId }))
+      if (won) return { won, anonId }
+      const next = yield* successorOf(key)
+      if (next._tag === "AnonId") return { won, anonId: next.anonId }
+      return next._tag === "Unusable" ? yield* succeed(next.key) : undefined
+    }).pipe(
+      quietly("an anon id could not be succeeded", undefined)
+    )
+
+  // Follows the successors of an anon id to the end.
+  const follow = (start: AnonId, mayWrite: boolean): Effect.Effect<AnonId | undefined> =>
+    Effect.gen(function*() {
+      const seen = new Set<string>()
+      let anonId = start
+      while (!seen.has(anonId)) {
+        seen.add(anonId)
+        const next = yield* successorOf(anonId)
+        if (next._tag === "None") return anonId
+        if (next._tag === "AnonId") anonId = next.anonId
+        else {
+          const made = mayWrite ? yield* succeed(next.key) : undefined
+          if (made === undefined) return undefined
+          anonId = made.anonId
+        }
+      }
+      return undefined
+    })
+
+  const writePointer = (
+    identity: { readonly anonId: AnonId; readonly claim: Identity["claim"] },
+    document: Schema.JsonObject
+  ): Effect.Effect<void> => {
+    const linkedPrincipal = identity.claim && Claim.principalOf(identity.claim)
+    return files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, document)).pipe(
+      quietly("the identity file could not be rewritten", undefined)
+    )
+  }
+
+  // Read again just before it is rewritten: a key that another tool has just added is kept, and a file that the user has
+  // just deleted stays deleted.
+  const updatePointer = (identity: Identity): Effect.Effect<void> =>
+    Effect.flatMap(files.read(pointerFile), (read) =>
+      read._tag === "Text"
+        ? writePointer(
+          identity,
+          Option.match(codec.decode(read.text), { onNone: () => ({}), onSome: (_) => _.document })
+        )
+        : Effect.void)
+
+  const adopt = (anonId: AnonId, pointer: Pointer, mayWrite: boolean): Effect.Effect<Identity["claim"]> => {
+    if (pointer.anonId !== anonId || pointer.linkedPrincipal === undefined) return Effect.succeed(undefined)
+    const claim: Claim.Claim = {
+      version: 1,
+      anon_id: anonId,
+      principal_id: pointer.linkedPrincipal,
+      learned_by: "adopted",
+      credential: "none",
+      destination: null,
+      alias: null
+    }
+    if (!mayWrite) return Effect.succeed(claim)
+    return Effect.map(claims.publish(claim), (result) => result._tag === "Held" ? result.claim : claim)
+  }
+
+  const settle = Effect.fnUntraced(function*(
+    pointer: Pointer | undefined,
+    start: AnonId,
+    options: { readonly firstRun: boolean; readonly mayWrite: boolean }
+  ) {
+    const { firstRun, mayWrite } = options
+    const anonId = yield* follow(start, mayWrite)
+    if (anonId === undefined) return yield* inMemory(firstRun)
+    const claim = (yield* claims.find(anonId)) ??
+      (pointer === undefined ? undefined : yield* adopt(anonId, pointer, mayWrite))
+    const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
+    const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim))
+    if (lags && mayWrite) yield* writePointer(identity, pointer?.document ?? {})
+    return identity
+  })
+
+  const create: Effect.Effect<Identity | undefined> = Effect.gen(function*() {
+    const anonId = yield* newAnonId
+    const won = yield* files.publish(pointerFile, codec.encode({ anonId, linkedPrincipal: undefined }, {}))
+    if (!won) return undefined
+    return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
+  }).pipe(
+    Effect.tapError((error) => debug("an identity could not be made", error)),
+    Effect.catch(() => inMemory(true))
+  )
+
+  const read = (make: boolean, firstRun: boolean): Effect.Effect<Identity | undefined> =>
+    Effect.gen(function*() {
+      const mayWrite = make && mayMake
+      const file = yield* files.read(pointerFile)
+      if (file._tag === "Missing") {
+        if (!mayWrite) return make ? yield* inMemory(true) : undefined
+        // Losing means that the file is there now; it can only be missing again if somebody deletes it meanwhile.
+        return (yield* create) ?? (yield* read(make, true))
+      }
+      const pointer = file._tag === "Text" ? Option.getOrUndefined(codec.decode(file.text)) : undefined
+      if (pointer !== undefined) return yield* settle(pointer, pointer.anonId, { firstRun, mayWrite })
+      if (file._tag === "Text") {
+        const key = yield* hash(file.text)
+        const next = yield* successorOf(key)
+        const start = next._tag === "AnonId" ? next : mayWrite ? yield* succeed(key) : undefined
+        if (start !== undefined) return yield* settle(undefined, start.anonId, { firstRun, mayWrite })
+      }
+      return make ? yield* inMemory(firstRun) : undefined
+    })
+
+  const state = yield* SynchronizedRef.make<Identity | undefined>(undefined)
+
+  const load = (known: Identity | undefined) =>
+    Effect.flatMap(read(true, known?.firstRun ?? false), (found) => {
+      if (found === undefined) return inMemory(true)
+      // An identity in memory must not change under a process only because it was looked at again.
+      return Effect.succeed(
+        !found.durable && known !== undefined && !known.durable ? known : {
+          ...found,
+          published: known?.published ?? found.published
+        }
+      )
+    })
+
+  const get = SynchronizedRef.modifyEffect(state, (known) =>
+    known === undefined
+      ? Effect.map(load(undefined), (identity) => [identity, identity] as const)
+      : Effect.succeed([known, known] as const))
+
+  const refresh = SynchronizedRef.modifyEffect(
+    state,
+    (known) => Effect.map(load(known), (identity) => [identity, identity] as const)
+  )
+
+  const prune = Effect.fnUntraced(function*(current: AnonId) {
+    const now = yield* Clock.currentTimeMillis
+    const isOld = (file: string) =>
+      Effect.map(fs.stat(file), (info) => Option.exists(info.mtime, (time) => now - time.getTime() > pruneAfterMillis))
+    for (const name of yield* files.list(successors)) {
+      if (yield* isOld(`${successors}/${name}`)) yield* files.remove(`${successors}/${name}`)
+    }
+    const names = new Set(yield* files.list(files.home.claims))
+    for (const name of names) {
+      const anonId = Option.getOrUndefined(decodeAnonIdOption(name.slice(0, -".json".length)))
+      if (anonId === undefined || anonId === current || !(yield* isOld(`${files.home.claims}/${name}`))) continue
+      const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => names.has(name))
+      const claim = yield* claims.find(anonId)
+      if (settled.length === 0 && claim !== undefined && Claim.isReadable(claim) && claim.alias !== null) continue
+      for (const file of [name, ...settled]) yield* files.remove(`${files.home.claims}/${file}`)
+    }
+  }, (effect) => Effect.ignoreCause(effect))
+
+  const outcome = (rotation: Rotation, identity: Identity): readonly [Rotation, Identity] => [rotation, identity]
+
+  const rotate = SynchronizedRef.modifyEffect(state, (known) =>
+    Effect.gen(function*() {
+      const from = known ?? (yield* load(undefined))
+      if (!from.durable) {
+        const identity = yield* inMemory(from.firstRun)
+        return outcome({ _tag: "Rotated", identity }, identity)
+      }
+      const next = yield* succeed(from.anonId)
+      if (next === undefined) return outcome({ _tag: "Unwritable" }, from)
+      if (next.won) {
+        const identity: Identity = { ...from, anonId: next.anonId, claim: undefined }
+        yield* updatePointer(identity)
+        yield* prune(identity.anonId)
+        return outcome({ _tag: "Rotated", identity }, identity)
+      }
+      const anonId = yield* follow(next.anonId, mayMake)
+      if (anonId === undefined) return outcome({ _tag: "Unwritable" }, from)
+      const identity: Identity = { ...from, anonId, claim: yield* claims.find(anonId) }
+      yield* updatePointer(identity)
+      return outcome({ _tag: "Overtaken", identity }, identity)
+    }))
+
+  const forget = SynchronizedRef.modifyEffect(
+    state,
+    (known) => Effect.map(inMemory(known?.firstRun ?? false), (identity) => [identity, identity] as const)
+  )
+
+  return IdentityStore.of({
+    get,
+    refresh,
+    peek: read(false, false),
+    claim: (claim) =>
+      SynchronizedRef.modifyEffect(state, (known) =>
+        Effect.gen(function*() {
+          const result = yield* claims.publish(claim)
+          const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
+          if (known === undefined || held === undefined) return [result, known] as const
+          const identity: Identity = { ...known, claim: held }
+          if (result._tag === "Published") yield* updatePointer(identity)
+          return [result, identity] as const
+        })),
+    rotate,
+    forget
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  IdentityStore,
+  never,
+  | StateFiles
+  | FileSystem.FileSystem
+  | Digest.Digest
+  | SecureRandom.SecureRandom
+  | Claims
+  | UsageSettings
+  | RuntimeEnvironment
+> = Layer.effect(IdentityStore, make)

@@ -1,0 +1,163 @@
+/**
+ * The outbox as a folder: one file a message, named so that names sort by time.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import { quietly } from "../domain/Debug.ts"
+import * as Message from "../domain/Message.ts"
+import * as OutboxFolder from "../domain/OutboxFolder.ts"
+import { Claims } from "../services/Claims.ts"
+import { type Entry, Outbox } from "../services/Outbox.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+import { StateFiles } from "./StateFiles.ts"
+
+const BackOff = Schema.fromJsonString(Schema.Struct({ attempts: Schema.Int, until: Schema.Finite }))
+const decodeBackOff = Schema.decodeOption(BackOff)
+const encodeBackOff = Schema.encodeSync(BackOff)
+
+const Delivery = Schema.fromJsonString(Schema.Struct({ at: Schema.Finite }))
+const decodeDelivery = Schema.decodeOption(Delivery)
+const encodeDelivery = Schema.encodeSync(Delivery)
+
+const firstBackOffMillis = 1000
+const lastBackOffMillis = 10 * 60 * 1000
+
+// Looking at the whole folder for every message would make a capture cost more the more waits; another process's
+// messages are seen at the next look.
+const lookEvery = 50
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const files = yield* StateFiles
+  const claims = yield* Claims
+  const { destinationId } = yield* UsageSettings
+  const folder = OutboxFolder.make(files.home, destinationId)
+  const added = yield* Ref.make(0)
+
+  const names = Effect.map(files.list(folder.events), (all) => all.filter(OutboxFolder.isEventName).toSorted())
+
+  // Oldest out first, by number, size and age.
+  const trim = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    for (const name of OutboxFolder.beyondBounds(yield* names, now)) {
+      yield* files.remove(`${folder.events}/${name}`)
+    }
+  }).pipe(quietly("the outbox could not be trimmed", undefined))
+
+  const add = Effect.fnUntraced(
+    function*(message: Message.Message) {
+      const text = Message.encode(message)
+      const name = OutboxFolder.eventName(
+        message,
+        yield* Clock.currentTimeMillis,
+        new TextEncoder().encode(text).length
+      )
+      yield* files.replace(`${folder.events}/${name}`, text)
+      if ((yield* Ref.getAndUpdate(added, (n) => n + 1)) % lookEvery === 0) yield* trim
+      return true
+    },
+    quietly("a message could not be kept", false)
+  )
+
+  const setAsideFile = (name: string) =>
+    files.move(`${folder.events}/${name}`, `${folder.setAside}/${name}`).pipe(
+      quietly("a message could not be set aside", undefined)
+    )
+
+  const read = Effect.fnUntraced(function*(name: string): Effect.fn.Return<Entry | undefined> {
+    const file = yield* files.read(`${folder.events}/${name}`)
+    // Another worker was faster.
+    if (file._tag === "Missing") return undefined
+    const message = file._tag === "Text" ? Message.decode(file.text) : Option.none()
+    if (Option.isSome(message)) return { _tag: "Event", name, message: message.value.message }
+    yield* setAsideFile(name)
+    return undefined
+  })
+
+  const aliases = Effect.map(
+    claims.undelivered(destinationId),
+    (claims) =>
+      claims.flatMap((claim): ReadonlyArray<Entry> =>
+        claim.alias === null ? [] : [{ _tag: "Alias", anonId: claim.anon_id, message: claim.alias }]
+      )
+  )
+
+  return Outbox.of({
+    add,
+    // Events are listed before claims: an event whose principal was claimed before it was recorded is then never seen
+    // without its alias.
+    entries: Effect.gen(function*() {
+      const waiting = yield* names
+      const owed = yield* aliases
+      const events: Array<Entry> = []
+      for (const name of waiting) {
+        const entry = yield* read(name)
+        if (entry !== undefined) events.push(entry)
+      }
+      return [...owed, ...events]
+    }),
+    isEmpty: Effect.gen(function*() {
+      return (yield* names).length === 0 && (yield* aliases).length === 0
+    }),
+    has: Effect.fnUntraced(function*(invocationId: string) {
+      const waiting = yield* names
+      return waiting.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
+    }),
+    delivered: Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+      for (const entry of entries) {
+        if (entry._tag === "Alias") yield* claims.settle(entry.anonId, "delivered")
+        else {yield* quietly("a delivered message could not be removed", undefined)(
+            files.remove(`${folder.events}/${entry.name}`)
+          )}
+      }
+      const at = yield* Clock.currentTimeMillis
+      yield* quietly("the delivery could not be noted", undefined)(
+        Effect.andThen(files.replace(folder.lastDelivery, encodeDelivery({ at })), files.remove(folder.backOff))
+      )
+    }),
+    setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
+    backedOffUntil: Effect.gen(function*() {
+      const file = yield* files.read(folder.backOff)
+      const backOff = file._tag === "Text" ? Option.getOrUndefined(decodeBackOff(file.text)) : undefined
+      if (backOff === undefined) return 0
+      // Longer than the longest: the clock was set back.
+      return backOff.until - (yield* Clock.currentTimeMillis) > lastBackOffMillis ? 0 : backOff.until
+    }),
+    backOff: Effect.gen(function*() {
+      const file = yield* files.read(folder.backOff)
+      const before = file._tag === "Text" ? Option.getOrUndefined(decodeBackOff(file.text)) : undefined
+      const attempts = (before?.attempts ?? 0) + 1
+      const wait = Math.min(firstBackOffMillis * 2 ** Math.min(attempts - 1, 20), lastBackOffMillis)
+      const until = (yield* Clock.currentTimeMillis) + wait
+      yield* files.replace(folder.backOff, encodeBackOff({ attempts, until }))
+    }).pipe(quietly("the back-off could not be written", undefined)),
+    status: Effect.gen(function*() {
+      const waiting = yield* names
+      const owed = yield* aliases
+      const aside = yield* files.list(folder.setAside)
+      const refused = (yield* files.list(files.home.claims)).filter((name) => name.endsWith(".set-aside"))
+      const file = yield* files.read(folder.lastDelivery)
+      const delivery = file._tag === "Text" ? Option.getOrUndefined(decodeDelivery(file.text)) : undefined
+      return {
+        pending: waiting.length + owed.length,
+        setAside: aside.length + refused.length,
+        lastDelivery: delivery?.at
+      }
+    })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Outbox, never, StateFiles | Claims | UsageSettings> = Layer.effect(Outbox, make)

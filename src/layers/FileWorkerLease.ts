@@ -1,0 +1,70 @@
+/**
+ * The lease as files that can be made only once, a number higher each time: `lease-<n>`.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { quietly } from "../domain/Debug.ts"
+import * as OutboxFolder from "../domain/OutboxFolder.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+import { WorkerLease } from "../services/WorkerLease.ts"
+import { StateFiles } from "./StateFiles.ts"
+
+const Held = Schema.fromJsonString(Schema.Struct({ until: Schema.Finite }))
+const decode = Schema.decodeOption(Held)
+const encode = Schema.encodeSync(Held)
+
+/** A lease that ends later than this was made before the clock was set back: its worker is dead. */
+const longestMillis = 10_000
+
+const prefix = "lease-"
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const files = yield* StateFiles
+  const { destinationId } = yield* UsageSettings
+  const { root } = OutboxFolder.make(files.home, destinationId)
+
+  const newest = Effect.map(files.list(root), (names) =>
+    names.reduce((highest, name) => {
+      const number = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0
+      return Number.isSafeInteger(number) ? Math.max(highest, number) : highest
+    }, 0))
+
+  const isLive = Effect.fnUntraced(function*(number: number) {
+    if (number === 0) return false
+    const file = yield* files.read(`${root}/${prefix}${number}`)
+    const held = file._tag === "Text" ? Option.getOrUndefined(decode(file.text)) : undefined
+    if (held === undefined) return false
+    const left = held.until - (yield* Clock.currentTimeMillis)
+    return left > 0 && left <= longestMillis
+  })
+
+  return WorkerLease.of({
+    isHeld: Effect.flatMap(newest, isLive),
+    acquire: Effect.fnUntraced(function*(life: number) {
+      const last = yield* newest
+      if (yield* isLive(last)) return undefined
+      const until = (yield* Clock.currentTimeMillis) + Math.min(life, longestMillis)
+      const own = `${root}/${prefix}${last + 1}`
+      const won = yield* files.publish(own, encode({ until })).pipe(quietly("the lease could not be taken", false))
+      if (!won) return undefined
+      // The dead one before it has served: its number has been counted on.
+      if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
+      return { release: quietly("the lease stays", undefined)(files.remove(own)) }
+    })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<WorkerLease, never, StateFiles | UsageSettings> = Layer.effect(WorkerLease, make)

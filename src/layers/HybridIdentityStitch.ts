@@ -1,0 +1,311 @@
+/**
+ * Stamps in every runtime, and claims where the device will still be there tomorrow.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import {
+  attribute,
+  type ClaimFacts,
+  type CredentialFacts,
+  onSighting,
+  signedOutElsewhere
+} from "../domain/Attribution.ts"
+import * as Claim from "../domain/Claim.ts"
+import type { Credential } from "../domain/Credential.ts"
+import { debug } from "../domain/Debug.ts"
+import * as PrincipalId from "../domain/PrincipalId.ts"
+import { isEphemeral } from "../domain/Runtime.ts"
+import type { Publication } from "../services/Claims.ts"
+import { Consent } from "../services/Consent.ts"
+import { IdentitySlot } from "../services/IdentitySlot.ts"
+import { IdentityStitch } from "../services/IdentityStitch.ts"
+import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
+import { Invocation } from "../services/Invocation.ts"
+import { PrincipalCache } from "../services/PrincipalCache.ts"
+import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+
+type SeenBy = "login" | "observe" | "resolver"
+
+/** The longest that a command's end waits for the resolver, counted from the command's start. */
+const resolverLimit = Duration.seconds(2)
+
+// Every turn follows another process's claim or rotation in the middle of ours.
+const maxTurns = 8
+
+const noCredential: CredentialFacts = { source: "none", knownAs: undefined }
+
+const isSame = (a: Credential, b: Credential): boolean => Redacted.value(a.secret) === Redacted.value(b.secret)
+
+const claimFacts = (identity: Identity): ClaimFacts | undefined =>
+  identity.claim === undefined ? undefined : {
+    principal: Claim.principalOf(identity.claim),
+    credential: Claim.isReadable(identity.claim) ? identity.claim.credential : "none"
+  }
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const consent = yield* Consent
+  const store = yield* IdentityStore
+  const slot = yield* IdentitySlot
+  const resolver = yield* PrincipalResolver
+  const cache = yield* PrincipalCache
+  const invocation = yield* Invocation
+  const runtime = yield* RuntimeEnvironment
+  const settings = yield* UsageSettings
+  const scope = yield* Effect.scope
+
+  const stitchAttempted = yield* Ref.make(false)
+  const hasLoggedOut = yield* Ref.make(false)
+  const credential = yield* Ref.make<Credential | undefined>(undefined)
+  const credentialFacts = yield* Ref.make(noCredential)
+  const asking = yield* Ref.make<{ readonly fiber: Fiber.Fiber<void>; readonly since: number } | undefined>(undefined)
+  const answered = yield* Ref.make<
+    { readonly credential: Credential; readonly principal: PrincipalId.PrincipalId } | undefined
+  >(undefined)
+  const isOpen = yield* Ref.make(false)
+  const beforeLogout = yield* Ref.make<Effect.Effect<void>>(Effect.void)
+
+  const readCredential = Effect.gen(function*() {
+    const found = yield* resolver.credential
+    const known = found === undefined ? undefined : yield* cache.recall(found)
+    yield* Ref.set(credential, found)
+    const facts: CredentialFacts = {
+      source: found?.source ?? "none",
+      knownAs: known?._tag === "Principal" ? known.principal : undefined
+    }
+    yield* Ref.set(credentialFacts, facts)
+    return { found, known }
+  })
+
+  const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
+    const found = yield* Ref.get(credential)
+    if (found === undefined) return
+    yield* cache.remember(found, principal)
+    yield* Ref.update(credentialFacts, (facts) => ({ ...facts, knownAs: principal }))
+  })
+
+  const publish = Effect.fnUntraced(function*(
+    identity: Identity,
+    principal: PrincipalId.PrincipalId,
+    seenBy: SeenBy,
+    withAlias: boolean
+  ) {
+    const { source } = yield* Ref.get(credentialFacts)
+    const claim: Claim.Claim = {
+      version: 1,
+      anon_id: identity.anonId,
+      principal_id: principal,
+      learned_by: seenBy,
+      // A login stores what it was given, even where a variable wins over it in this command.
+      credential: seenBy === "login" && source === "environment" ? "stored" : source,
+      destination: null,
+      alias: null
+    }
+    if (!withAlias) return yield* store.claim(claim)
+    return yield* invocation.record(
+      {
+        event: "$create_alias",
+        distinctId: principal,
+        // A personless alias is dropped by PostHog.
+        personless: false,
+        properties: { distinct_id: principal, alias: identity.anonId }
+      },
+      identity,
+      (alias) =>
+        Effect.map(
+          store.claim({ ...claim, destination: settings.destinationId, alias }),
+          (result): readonly [boolean, Publication] => [result._tag === "Published", result]
+        )
+    )
+  })
+
+  const takeBack = Effect.andThen(slot.set(undefined), Ref.set(stitchAttempted, false))
+
+  // Carries out the table, and again where another process changed the state in between.
+  const apply = (
+    principal: PrincipalId.PrincipalId,
+    seenBy: SeenBy,
+    identity: Identity,
+    turn = 0
+  ): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const effects = onSighting({
+        principal,
+        seenBy,
+        slot: turn === 0 ? yield* slot.get : undefined,
+        claim: claimFacts(identity),
+        credential: yield* Ref.get(credentialFacts),
+        ephemeral: isEphemeral(runtime, identity)
+      })
+      if (!effects.stamp) return
+      yield* slot.set(principal)
+      if (effects.disk === "Nothing" || turn === maxTurns) return
+      let claimed = identity
+      if (effects.disk === "Switch") {
+        const rotation = yield* store.rotate
+        if (rotation._tag === "Unwritable") return yield* takeBack
+        if (rotation._tag === "Overtaken") {
+          // Whoever was faster may have logged out: only a login here and now is newer than that.
+          return seenBy === "login" ? yield* apply(principal, seenBy, rotation.identity, turn + 1) : undefined
+        }
+        claimed = rotation.identity
+      }
+      const result = yield* publish(claimed, principal, seenBy, effects.disk === "Claim")
+      if (result._tag === "Unwritable") yield* takeBack
+      if (result._tag === "Held") yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, turn + 1)
+    })
+
+  const isAllowed = Effect.map(consent.decision, (decision) => decision.enabled)
+
+  const legal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
+    Result.match(PrincipalId.decode(input), {
+      onFailure: (reason) => Effect.as(debug(`a principal was refused: ${reason}`), undefined),
+      onSuccess: Effect.succeed
+    })
+
+  const see = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId, seenBy: "observe" | "resolver") {
+    // Set before anything is waited for, so that of many responses at once one stitches.
+    if (yield* Ref.getAndSet(stitchAttempted, true)) return
+    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
+    yield* open
+    yield* apply(principal, seenBy, yield* store.get)
+    yield* remember(principal)
+  }, Effect.uninterruptible)
+
+  // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
+  // leaves no trace.
+  const ask = Effect.fnUntraced(function*(found: Credential) {
+    const answer = yield* Effect.timeoutOption(resolver.resolve(found), resolverLimit)
+    const principal = Option.getOrUndefined(answer)
+    if (principal === undefined) return yield* cache.remember(found, undefined)
+    yield* Ref.set(answered, { credential: found, principal })
+    if (yield* Ref.get(isOpen)) yield* see(principal, "resolver")
+  })
+
+  const askInBackground = Effect.fnUntraced(function*(found: Credential) {
+    if ((yield* Ref.get(asking)) !== undefined) return
+    const since = yield* Clock.currentTimeMillis
+    yield* Ref.set(asking, { fiber: yield* Effect.forkIn(Effect.interruptible(ask(found)), scope), since })
+  })
+
+  const open: Effect.Effect<void> = yield* Effect.cached(
+    Effect.gen(function*() {
+      yield* Ref.set(isOpen, true)
+      if (!(yield* isAllowed)) return
+      // The identity first: a credential that is newer than the identity means a switch, never the other way round.
+      const identity = yield* store.get
+      const { found, known } = yield* readCredential
+      if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* Ref.get(credentialFacts) })) {
+        const rotation = yield* store.rotate
+        if (rotation._tag === "Unwritable") yield* store.forget
+      }
+      if (found === undefined) return
+      const early = yield* Ref.get(answered)
+      const fresh = early !== undefined && isSame(early.credential, found) ? early.principal : undefined
+      const principal = known?._tag === "Principal" ? known.principal : fresh
+      if (principal !== undefined) {
+        if (yield* Ref.getAndSet(stitchAttempted, true)) return
+        yield* apply(principal, "resolver", yield* store.get)
+        return yield* remember(principal)
+      }
+      if (known === undefined) yield* askInBackground(found)
+    }).pipe(Effect.uninterruptible)
+  )
+
+  const begin = Effect.gen(function*() {
+    if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
+    const found = yield* resolver.credential
+    if (found !== undefined && (yield* cache.recall(found)) === undefined) yield* askInBackground(found)
+  })
+
+  return IdentityStitch.of({
+    begin,
+    settle: Effect.gen(function*() {
+      const asked = yield* Ref.get(asking)
+      if (asked === undefined) return
+      const left = asked.since + Duration.toMillis(resolverLimit) - (yield* Clock.currentTimeMillis)
+      const done = yield* Effect.timeoutOption(Fiber.await(asked.fiber), Math.max(0, left))
+      if (Option.isNone(done)) yield* Fiber.interrupt(asked.fiber)
+    }),
+    observe: (principalId) =>
+      Effect.flatMap(
+        legal(principalId),
+        (principal) => principal === undefined ? Effect.void : see(principal, "observe")
+      ),
+    login: (principalId) =>
+      Effect.gen(function*() {
+        const principal = yield* legal(principalId)
+        if (principal === undefined || !(yield* isAllowed)) return
+        yield* open
+        yield* Ref.set(stitchAttempted, true)
+        yield* Ref.set(hasLoggedOut, false)
+        const identity = yield* store.refresh
+        const { found } = yield* readCredential
+        yield* apply(principal, "login", identity)
+        if (found?.source === "stored") yield* remember(principal)
+      }).pipe(Effect.uninterruptible),
+    logout: Effect.gen(function*() {
+      if (!(yield* isAllowed)) return
+      yield* open
+      const before = yield* store.get
+      const identity = yield* store.refresh
+      const wasSignedIn = (yield* Ref.get(credential)) !== undefined || (yield* slot.get) !== undefined ||
+        before.claim !== undefined || identity.claim !== undefined
+      if (!wasSignedIn) return
+      yield* Effect.flatten(Ref.getAndSet(beforeLogout, Effect.void))
+      yield* Ref.set(hasLoggedOut, true)
+      yield* Ref.set(stitchAttempted, true)
+      const asked = yield* Ref.get(asking)
+      if (asked !== undefined) yield* Fiber.interrupt(asked.fiber)
+      yield* slot.set(undefined)
+      yield* Ref.set(credential, undefined)
+      yield* Ref.set(credentialFacts, noCredential)
+      const rotation = yield* store.rotate
+      if (rotation._tag === "Unwritable") yield* store.forget
+    }).pipe(Effect.uninterruptible),
+    beforeLogout: (effect) => Ref.set(beforeLogout, effect),
+    attribution: Effect.gen(function*() {
+      yield* open
+      const identity = yield* store.get
+      const to = attribute({
+        slot: yield* slot.get,
+        anonId: identity.anonId,
+        claim: claimFacts(identity),
+        credential: yield* Ref.get(credentialFacts),
+        invocationId: invocation.id
+      })
+      return { identity, to }
+    })
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  IdentityStitch,
+  never,
+  | Consent
+  | IdentityStore
+  | IdentitySlot
+  | PrincipalResolver
+  | PrincipalCache
+  | Invocation
+  | RuntimeEnvironment
+  | UsageSettings
+> = Layer.effect(IdentityStitch, make)

@@ -1,0 +1,32 @@
+/**
+ * What is known of credentials, in memory.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { PrincipalId } from "../domain/PrincipalId.ts"
+import { PrincipalCache } from "../services/PrincipalCache.ts"
+
+const noAnswerMillis = 60 * 60 * 1000
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<PrincipalCache> = Layer.sync(PrincipalCache, () => {
+  const known = new Map<string, { readonly principal: PrincipalId | undefined; readonly at: number }>()
+  return PrincipalCache.of({
+    recall: (credential) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const entry = known.get(Redacted.value(credential.secret))
+        if (entry === undefined) return undefined
+        if (entry.principal !== undefined) return { _tag: "Principal", principal: entry.principal }
+        return now - entry.at < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
+      }),
+    remember: (credential, principal) =>
+      Effect.map(Clock.currentTimeMillis, (at) => void known.set(Redacted.value(credential.secret), { principal, at }))
+  })
+})

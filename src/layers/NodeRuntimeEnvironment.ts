@@ -1,0 +1,66 @@
+/**
+ * The runtime as Node.js sees it.
+ *
+ * @since 0.1.0
+ */
+import ci from "ci-info"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stdio from "effect/Stdio"
+import isInsideContainer from "is-inside-container"
+import * as NodeFs from "node:fs"
+import { agent } from "std-env"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import * as NodeProcess from "./NodeProcess.ts"
+
+// The names that the library knows. `AI_AGENT` may hold anything, and no value of a variable leaves the machine.
+const knownAgents = new Set([
+  "auggie",
+  "claude",
+  "codex",
+  "copilot",
+  "cursor",
+  "devin",
+  "gemini",
+  "goose",
+  "junie",
+  "kiro",
+  "opencode",
+  "pi",
+  "replit"
+])
+
+// The kernel's number for the PID namespace that is everybody's (PROC_PID_INIT_INO).
+const initialPidNamespace = "pid:[4026531836]"
+
+// A virtual machine that was booted from a container's image carries the container's marks, but its processes and its
+// disk outlive the command: it has the kernel's own PID namespace.
+const isContainer = (): boolean => {
+  if (!isInsideContainer()) return false
+  try {
+    return NodeFs.readlinkSync("/proc/self/ns/pid") !== initialPidNamespace
+  } catch {
+    return true
+  }
+}
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<RuntimeEnvironment, never, Stdio.Stdio> = Layer.effect(
+  RuntimeEnvironment,
+  Effect.gen(function*() {
+    const stdio = yield* Stdio.Stdio
+    return RuntimeEnvironment.of({
+      ci: ci.isCI ? ci.name ?? "unknown" : undefined,
+      agent: agent === undefined ? undefined : knownAgents.has(agent) ? agent : "other",
+      container: isContainer(),
+      stdoutIsTerminal: yield* stdio.stdoutIsTerminal,
+      stderrIsTerminal: yield* stdio.stderrIsTerminal,
+      runtime: { language: "node", version: process.versions.node },
+      os: NodeProcess.os,
+      process: NodeProcess.current
+    })
+  })
+)

@@ -1,0 +1,214 @@
+/**
+ * Everything, for a host on Node.js that needs no assembly.
+ *
+ * @since 0.1.0
+ */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Digest from "effect/crypto/Digest"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Path from "effect/Path"
+import * as UserDirectories from "effect/persistence/UserDirectories"
+import * as Result from "effect/Result"
+import type * as Stdio from "effect/Stdio"
+import { debug } from "../domain/Debug.ts"
+import * as Destination from "../domain/Destination.ts"
+import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import type { Claims } from "../services/Claims.ts"
+import type { Consent } from "../services/Consent.ts"
+import type { IdentitySlot } from "../services/IdentitySlot.ts"
+import type { IdentityStitch } from "../services/IdentityStitch.ts"
+import type { IdentityStore } from "../services/IdentityStore.ts"
+import type { Invocation } from "../services/Invocation.ts"
+import type { OptOut } from "../services/OptOut.ts"
+import type { Outbox } from "../services/Outbox.ts"
+import type { PrincipalCache } from "../services/PrincipalCache.ts"
+import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import type { SessionStore } from "../services/SessionStore.ts"
+import type { UsageCapture } from "../services/UsageCapture.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+import { WorkerLease } from "../services/WorkerLease.ts"
+import * as CommandInvocation from "./CommandInvocation.ts"
+import * as DetachedCaptureWorker from "./DetachedCaptureWorker.ts"
+import * as EnvironmentConsent from "./EnvironmentConsent.ts"
+import * as FileClaims from "./FileClaims.ts"
+import * as FileIdentityStore from "./FileIdentityStore.ts"
+import * as FileOptOut from "./FileOptOut.ts"
+import * as FileOutbox from "./FileOutbox.ts"
+import * as FilePrincipalCache from "./FilePrincipalCache.ts"
+import * as FileSessionStore from "./FileSessionStore.ts"
+import * as FileWorkerLease from "./FileWorkerLease.ts"
+import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
+import * as HybridIdentityStitch from "./HybridIdentityStitch.ts"
+import * as MemoryClaims from "./MemoryClaims.ts"
+import * as MemoryIdentitySlot from "./MemoryIdentitySlot.ts"
+import * as MemoryIdentityStore from "./MemoryIdentityStore.ts"
+import * as MemoryPrincipalCache from "./MemoryPrincipalCache.ts"
+import * as MemorySessionStore from "./MemorySessionStore.ts"
+import * as NodeHttpClient from "./NodeHttpClient.ts"
+import * as NodeRuntimeEnvironment from "./NodeRuntimeEnvironment.ts"
+import * as OutboxUsageCapture from "./OutboxUsageCapture.ts"
+import * as StateFiles from "./StateFiles.ts"
+import * as StderrOutbox from "./StderrOutbox.ts"
+import * as SyncNodeChildProcessSpawner from "./SyncNodeChildProcessSpawner.ts"
+import * as SyncNodeFileSystem from "./SyncNodeFileSystem.ts"
+
+/**
+ * What a host's author says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The host's name, as users type it; its variables start with it: `acme` has `ACME_USAGE_TRACKING`. */
+  readonly name: string
+  /** The host's version, as `--version` prints it. */
+  readonly version: string
+  /** Where events go; without a key nothing is recorded. The host is `https://us.i.posthog.com` where none is named. */
+  readonly posthog: { readonly key: string | undefined; readonly host?: string | undefined }
+  /** The folder that the host keeps its state in; the platform's own for the name where none is named. */
+  readonly home?: string | undefined
+  /** Whose the user's credential is; without it every event is the device's, until `IdentityStitch.login`. */
+  readonly principals?:
+    | Layer.Layer<PrincipalResolver, never, FileSystem.FileSystem | HttpClient.HttpClient>
+    | undefined
+  /** How the identity file is written; `IdentityCodec.arcade` where none is named. */
+  readonly codec?: IdentityCodec | undefined
+  /** How long CI and containers wait for delivery: 1 s where it is not set, and at most. */
+  readonly deliveryWait?: Duration.Input | undefined
+}
+
+/**
+ * What the layer gives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Usage =
+  | CaptureWorker
+  | Claims
+  | Consent
+  | IdentitySlot
+  | IdentityStitch
+  | IdentityStore
+  | Invocation
+  | OptOut
+  | Outbox
+  | PrincipalCache
+  | PrincipalResolver
+  | RuntimeEnvironment
+  | SessionStore
+  | UsageCapture
+  | UsageSettings
+  | WorkerLease
+
+const defaultHost = "https://us.i.posthog.com"
+
+const variablesOf = (name: string): string => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")
+
+const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) {
+  const destination = options.posthog.key === undefined || options.posthog.key === ""
+    ? Result.fail("there is no PostHog key")
+    : Destination.make({ key: options.posthog.key, host: options.posthog.host ?? defaultHost })
+  // The author's mistake, never the user's: it is told in debug mode, and telemetry is off.
+  if (Result.isFailure(destination)) {
+    const text = `${options.name}: telemetry is off: ${destination.failure}`
+    yield* debugs ? Console.error(text) : debug(text)
+  }
+  const digest = yield* Digest.Digest
+  const home = options.home ?? (yield* Effect.orElseSucceed(UserDirectories.make().state(options.name), () => ""))
+  const id = Result.match(destination, { onFailure: () => "", onSuccess: ({ host, key }) => `${host}\n${key}` })
+  return UsageSettings.of({
+    name: options.name,
+    version: options.version,
+    variables: variablesOf(options.name),
+    home,
+    destination: Result.getOrUndefined(destination),
+    destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
+    codec: options.codec ?? arcade
+  })
+})
+
+const onDisk = Layer.mergeAll(
+  FileIdentityStore.layer,
+  FilePrincipalCache.layer,
+  FileSessionStore.layer,
+  FileOutbox.layer,
+  FileWorkerLease.layer
+).pipe(
+  Layer.provideMerge(FileClaims.layer),
+  Layer.provide(StateFiles.layer)
+)
+
+const noLease = Layer.succeed(
+  WorkerLease,
+  WorkerLease.of({ isHeld: Effect.succeed(false), acquire: () => Effect.succeed(undefined) })
+)
+
+const inMemory = Layer.mergeAll(
+  MemoryIdentityStore.layer({ durable: false, firstRun: false }),
+  MemoryPrincipalCache.layer,
+  MemorySessionStore.layer,
+  StderrOutbox.layer,
+  noLease
+).pipe(Layer.provideMerge(MemoryClaims.layer))
+
+const noWorker = Layer.succeed(CaptureWorker, CaptureWorker.of({ ensure: Effect.void }))
+
+const machine = Layer.mergeAll(
+  SyncNodeFileSystem.layer,
+  SyncNodeChildProcessSpawner.layer,
+  NodeCrypto.layerDigest,
+  NodeHttpClient.layer,
+  SecureRandom.layerWebCrypto
+)
+
+/**
+ * Every service of this module for one host, on disk and over a detached worker.
+ *
+ * **Details**
+ *
+ * Building it does nothing but read the environment: identity, notice and outbox are touched by the first command that
+ * records. `<NAME>_USAGE_DEBUG=1` prints each message to stderr as it is recorded, and keeps nothing.
+ *
+ * **Example** (A host's layer)
+ *
+ * ```ts
+ * const UsageLive = Usage.layer({ name: "acme", version: "1.2.3", posthog: { key: "phc_…" } })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const name = `${variablesOf(options.name)}_USAGE_DEBUG`
+    const debugs = yield* Config.option(Config.String(name)).pipe(
+      Effect.map((value) => Option.exists(value, (value) => value === "1")),
+      Effect.orElseSucceed(() => false)
+    )
+    const principals = options.principals ?? FixedPrincipalResolver.layerNone
+    const store = debugs ? inMemory : onDisk
+    const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
+    return OutboxUsageCapture.layer.pipe(
+      Layer.provideMerge(worker),
+      Layer.provideMerge(HybridIdentityStitch.layer),
+      Layer.provideMerge(Layer.mergeAll(CommandInvocation.layer, MemoryIdentitySlot.layer, principals)),
+      Layer.provideMerge(store),
+      Layer.provideMerge(Layer.mergeAll(EnvironmentConsent.layer, FileOptOut.layer)),
+      Layer.provideMerge(Layer.mergeAll(
+        NodeRuntimeEnvironment.layer,
+        Layer.effect(UsageSettings, settings(options, debugs))
+      )),
+      Layer.provide(machine)
+    )
+  }))

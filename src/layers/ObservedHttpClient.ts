@@ -1,0 +1,75 @@
+/**
+ * The host's own HTTP client, watched for the principal that its API names.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import { quietly } from "../domain/Debug.ts"
+import { IdentityStitch } from "../services/IdentityStitch.ts"
+
+/**
+ * Which responses name a principal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The origin of the host's API, `"https://api.acme.dev"`; of a longer URL its origin counts. */
+  readonly origin: string
+  /** The response header that holds the principal's id. */
+  readonly header: string
+}
+
+const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
+
+/**
+ * Makes what turns the host's client into one that observes the principals its API names.
+ *
+ * **Details**
+ *
+ * A response counts if its status is 2xx, its request carried an `Authorization` header, and both the URL that was
+ * asked and the one that answered, which a redirect may have changed, are of the API's origin. No request is added, and
+ * the response stays as it is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const observe = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<(client: HttpClient.HttpClient) => HttpClient.HttpClient, never, IdentityStitch> {
+  const stitch = yield* IdentityStitch
+  const origin = originOf(options.origin)
+  const header = options.header.toLowerCase()
+
+  const principalIn = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
+    const { headers, request, status, url } = response
+    const isOwn = origin !== undefined && originOf(request.url) === origin && originOf(url) === origin
+    return isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
+      ? headers[header]
+      : undefined
+  }
+
+  return HttpClient.tap((response) => {
+    const principal = principalIn(response)
+    return principal === undefined
+      ? Effect.void
+      : quietly("a principal could not be observed", undefined)(stitch.observe(principal))
+  })
+})
+
+/**
+ * Puts the client that observes in the place of the one in the context.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient | IdentityStitch> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.flatMap(HttpClient.HttpClient, (client) => Effect.map(observe(options), (watched) => watched(client)))
+  )

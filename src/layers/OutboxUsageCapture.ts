@@ -1,0 +1,70 @@
+/**
+ * Capture into the outbox, delivered by a worker after the command.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import { debug, quietly } from "../domain/Debug.ts"
+import * as Message from "../domain/Message.ts"
+import * as UsageEvent from "../domain/UsageEvent.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { Consent } from "../services/Consent.ts"
+import { IdentityStitch } from "../services/IdentityStitch.ts"
+import { Invocation } from "../services/Invocation.ts"
+import { Outbox } from "../services/Outbox.ts"
+import { UsageCapture } from "../services/UsageCapture.ts"
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const consent = yield* Consent
+  const stitch = yield* IdentityStitch
+  const invocation = yield* Invocation
+  const outbox = yield* Outbox
+  const worker = yield* CaptureWorker
+
+  const keep = (message: Message.Message): Effect.Effect<boolean> => {
+    const bytes = new TextEncoder().encode(Message.encode(message)).length
+    return bytes <= Message.maxBytes
+      ? outbox.add(message)
+      : Effect.as(debug(`"${message.event}" is dropped: ${bytes} bytes are more than ${Message.maxBytes}`), false)
+  }
+
+  const capture = <Properties>(
+    event: UsageEvent.UsageEvent<Properties>,
+    properties: NoInfer<Properties>
+  ): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      if (!(yield* consent.decision).enabled) return
+      const encoded = UsageEvent.encode(event, properties)
+      if (Result.isFailure(encoded)) return yield* debug(`"${event.name}" is dropped: ${encoded.failure}`)
+      const { stripped } = encoded.success
+      if (stripped.length > 0) yield* debug(`"${event.name}" goes without ${stripped.join(", ")}: no JSON`)
+      const { identity, to } = yield* stitch.attribution
+      yield* invocation.record(
+        { event: event.name, ...to, properties: encoded.success.properties },
+        identity,
+        (message) => Effect.map(keep(message), (kept) => [kept, undefined] as const)
+      )
+    }).pipe(Effect.uninterruptible, quietly("an event was not recorded", undefined))
+
+  const deliver = Effect.flatMap(invocation.hasRecorded, (has) => has ? worker.ensure : Effect.void)
+
+  yield* Effect.addFinalizer(() => deliver)
+
+  return UsageCapture.of({ capture, deliver })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  UsageCapture,
+  never,
+  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker
+> = Layer.effect(UsageCapture, make)

@@ -1,0 +1,171 @@
+/**
+ * Files that are whole or absent, below the host's state home.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as StateHome from "../domain/StateHome.ts"
+import { Consent } from "../services/Consent.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+
+/**
+ * What reading a file gave: its bytes as text; nothing there; or something that must not or cannot be read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Read =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "Missing" }
+  | { readonly _tag: "Unreadable" }
+
+/**
+ * Consent was denied before the file could be published, so it was not.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConsentDenied extends Schema.TaggedError<ConsentDenied>()("ConsentDenied", {}) {}
+
+/**
+ * Reads and publishes the module's files.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class StateFiles extends Context.Service<StateFiles, {
+  readonly home: StateHome.StateHome
+  /** Reads a regular file of at most 1 MiB, without following a link. */
+  readonly read: (path: string) => Effect.Effect<Read>
+  /** Publishes a file that can be made only once; `false` where it was there already. */
+  readonly publish: (path: string, text: string) => Effect.Effect<boolean, PlatformError | ConsentDenied>
+  /** Publishes a file in the place of whatever was there. */
+  readonly replace: (path: string, text: string) => Effect.Effect<void, PlatformError | ConsentDenied>
+  /** The names in a folder, none where there is no folder. */
+  readonly list: (path: string) => Effect.Effect<ReadonlyArray<string>>
+  /** Removes a file or folder, if it is there. */
+  readonly remove: (path: string) => Effect.Effect<void, PlatformError>
+  /** Moves a file, into a folder that is made where there is none. */
+  readonly move: (from: string, to: string) => Effect.Effect<void, PlatformError>
+}>()("effect-cli-usage/layers/StateFiles") {}
+
+const maxBytes = 1024 * 1024
+
+const missing: Read = { _tag: "Missing" }
+const unreadable: Read = { _tag: "Unreadable" }
+
+const isNotFound = (error: PlatformError): boolean => error.reason._tag === "NotFound"
+
+// What link(2) says on file systems without hard links (FAT, some network and user-space ones).
+const noHardLinks = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"])
+
+const hasNoHardLinks = (error: PlatformError): boolean =>
+  Predicate.hasProperty(error.cause, "code") && Predicate.isString(error.cause.code) &&
+  noHardLinks.has(error.cause.code)
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const random = yield* SecureRandom.SecureRandom
+  const consent = yield* Consent
+  const settings = yield* UsageSettings
+  const home = StateHome.make(path, settings.home, settings.codec.fileName)
+
+  const allowed = Effect.flatMap(
+    consent.decision,
+    (decision) => decision.enabled ? Effect.void : Effect.fail(new ConsentDenied())
+  )
+
+  // `lstat` comes first: opening a FIFO waits for a writer, and a link must not be followed.
+  const read = (file: string): Effect.Effect<Read> =>
+    Effect.gen(function*() {
+      const info = yield* fs.lstat(file)
+      const size = Number(info.size)
+      if (info.type !== "File" || size > maxBytes) return unreadable
+      const handle = yield* fs.open(file, { flag: "r", noFollow: true })
+      const bytes = yield* handle.readAlloc(size + 1)
+      const text = Option.match(bytes, {
+        onNone: () => "",
+        onSome: (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
+      })
+      return { _tag: "Text", text } as const
+    }).pipe(
+      Effect.scoped,
+      Effect.catch((error) => Effect.succeed(isNotFound(error) ? missing : unreadable))
+    )
+
+  // Folders are made when a write finds none, so that the usual write costs no look-up.
+  const inFolder = <A>(file: string, write: Effect.Effect<A, PlatformError>): Effect.Effect<A, PlatformError> =>
+    Effect.catchIf(
+      write,
+      isNotFound,
+      () => Effect.andThen(fs.makeDirectory(path.dirname(file), { recursive: true, mode: 0o700 }), write)
+    )
+
+  const withTemp = <A>(text: string, use: (temp: string) => Effect.Effect<A, PlatformError>) =>
+    Effect.flatMap(random.uuidV4(), (name) => {
+      const temp = path.join(home.temp, name)
+      return inFolder(temp, fs.writeFileString(temp, text, { flag: "wx", mode: 0o600 })).pipe(
+        Effect.andThen(Effect.suspend(() => use(temp))),
+        Effect.ensuring(Effect.ignore(fs.remove(temp, { force: true })))
+      )
+    })
+
+  // What is published while `telemetry disable` is at work is taken back: either its clean-up comes later and removes
+  // the file, or the opt-out came earlier and is seen here.
+  const guarded = <A>(file: string, write: Effect.Effect<A, PlatformError>) =>
+    allowed.pipe(
+      Effect.andThen(write),
+      Effect.tap(() => Effect.tapError(allowed, () => Effect.ignore(fs.remove(file, { force: true })))),
+      Effect.uninterruptible
+    )
+
+  const exclusive = (temp: string, file: string, text: string) =>
+    inFolder(
+      file,
+      Effect.catchIf(
+        fs.link(temp, file),
+        hasNoHardLinks,
+        () => fs.writeFileString(file, text, { flag: "wx", mode: 0o600 })
+      )
+    )
+
+  return StateFiles.of({
+    home,
+    read,
+    publish: (file, text) =>
+      guarded(file, withTemp(text, (temp) => Effect.as(exclusive(temp, file, text), true))).pipe(
+        Effect.catchIf(
+          (error) => error._tag === "PlatformError" && error.reason._tag === "AlreadyExists",
+          () => Effect.succeed(false)
+        )
+      ),
+    replace: (file, text) => guarded(file, withTemp(text, (temp) => inFolder(file, fs.rename(temp, file)))),
+    list: (folder) => Effect.orElseSucceed(fs.readDirectory(folder), () => []),
+    remove: (target) => fs.remove(target, { force: true, recursive: true }),
+    move: (from, to) => inFolder(to, fs.rename(from, to))
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<
+  StateFiles,
+  never,
+  FileSystem.FileSystem | Path.Path | SecureRandom.SecureRandom | Consent | UsageSettings
+> = Layer.effect(StateFiles, make)

@@ -1,0 +1,21 @@
+/**
+ * The principal of this process, in memory.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { PrincipalId } from "../domain/PrincipalId.ts"
+
+/**
+ * Holds the principal that this process's events are stamped with; it wins over whatever the disk says.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class IdentitySlot extends Context.Service<IdentitySlot, {
+  /** The principal, where one was stamped. */
+  readonly get: Effect.Effect<PrincipalId | undefined>
+  /** Stamps a principal, or clears the slot. */
+  readonly set: (principal: PrincipalId | undefined) => Effect.Effect<void>
+}>()("effect-cli-usage/services/IdentitySlot") {}

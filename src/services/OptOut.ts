@@ -1,0 +1,36 @@
+/**
+ * How a user turns telemetry off for good.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+/**
+ * The opt-out could not be written, so telemetry is as it was.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OptOutError extends Schema.TaggedError<OptOutError>()("OptOutError", {
+  path: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `The opt-out could not be written to ${this.path}`
+  }
+}
+
+/**
+ * Publishes and withdraws the opt-out.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class OptOut extends Context.Service<OptOut, {
+  /** Publishes the opt-out, then deletes identity, claims and outbox. */
+  readonly publish: Effect.Effect<void, OptOutError>
+  /** Withdraws it: what is recorded from now on starts empty. */
+  readonly withdraw: Effect.Effect<void, OptOutError>
+}>()("effect-cli-usage/services/OptOut") {}

@@ -1,0 +1,22 @@
+/**
+ * Which account the user's credential belongs to.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Credential } from "../domain/Credential.ts"
+import type { PrincipalId } from "../domain/PrincipalId.ts"
+
+/**
+ * Finds the credential at hand, and asks the host's API whose it is.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class PrincipalResolver extends Context.Service<PrincipalResolver, {
+  /** The credential at hand, read from where the host keeps it: no network, no refresh, no write. */
+  readonly credential: Effect.Effect<Credential | undefined>
+  /** Asks whose a credential is: at most 2 s, and no answer of any kind is `undefined`. */
+  readonly resolve: (credential: Credential) => Effect.Effect<PrincipalId | undefined>
+}>()("effect-cli-usage/services/PrincipalResolver") {}

@@ -1,0 +1,31 @@
+/**
+ * What the author of the host configured.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type { Destination } from "../domain/Destination.ts"
+import type { IdentityCodec } from "../domain/IdentityCodec.ts"
+
+/**
+ * The host's own settings, checked.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class UsageSettings extends Context.Service<UsageSettings, {
+  /** The host's name, `acme`. */
+  readonly name: string
+  /** The host's version, as `--version` prints it. */
+  readonly version: string
+  /** What the host's variables start with, `ACME`. */
+  readonly variables: string
+  /** The state home, as configured: a folder, absolute unless the user said otherwise. */
+  readonly home: string
+  /** Where events go; undefined where there is no usable key or host: telemetry is off. */
+  readonly destination: Destination | undefined
+  /** The name of the destination's outbox: a hash of host and key, so that a staging shell does not drain production. */
+  readonly destinationId: string
+  /** How the identity file is written. */
+  readonly codec: IdentityCodec
+}>()("effect-cli-usage/services/UsageSettings") {}

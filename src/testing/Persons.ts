@@ -1,0 +1,221 @@
+/**
+ * A model of what PostHog makes of messages: which persons there are, and whose each event is.
+ *
+ * It follows the rules R1 to R9 of `$create_alias`, in the order in which the messages are given. PostHog itself keeps
+ * that order only among messages of one distinct id, so a test that wants to be sure folds other orders too. It knows
+ * nothing of the library under test, so that the two can be held against each other.
+ */
+
+/**
+ * What the model reads of a message.
+ *
+ * @category models
+ */
+export interface Message {
+  readonly event: string
+  readonly distinct_id: string
+  readonly properties: Readonly<Record<string, unknown>>
+  readonly timestamp: string
+}
+
+/**
+ * A person as it stands after the last message.
+ *
+ * @category models
+ */
+export interface Person<M> {
+  readonly id: number
+  readonly distinctIds: ReadonlyArray<string>
+  readonly isIdentified: boolean
+  readonly createdAt: string
+  readonly properties: Readonly<Record<string, unknown>>
+  readonly events: ReadonlyArray<M>
+}
+
+/**
+ * What PostHog would have reported about a message.
+ *
+ * @category models
+ */
+export interface Warning<M> {
+  readonly type:
+    | "cannot_merge_with_illegal_distinct_id"
+    | "cannot_merge_already_identified"
+    | "invalid_event_when_process_person_profile_is_false"
+  readonly message: M
+}
+
+/**
+ * The outcome of {@link fold}: every message is an event of one person, personless, or dropped.
+ *
+ * @category models
+ */
+export interface Folded<M> {
+  readonly persons: ReadonlyArray<Person<M>>
+  /** Events whose distinct id belongs to no person. */
+  readonly personless: ReadonlyArray<M>
+  readonly dropped: ReadonlyArray<M>
+  readonly warnings: ReadonlyArray<Warning<M>>
+}
+
+const illegalInAnyCase = [
+  "anonymous",
+  "guest",
+  "distinctid",
+  "distinct_id",
+  "id",
+  "not_authenticated",
+  "email",
+  "undefined",
+  "true",
+  "false"
+]
+
+const illegalInThisCase = ["[object Object]", "NaN", "None", "none", "null", "0"]
+
+const withQuoted = (words: ReadonlyArray<string>): ReadonlySet<string> =>
+  new Set(words.flatMap((word) => [word, `'${word}'`, `"${word}"`]))
+
+const anyCase = withQuoted(illegalInAnyCase)
+const thisCase = withQuoted(illegalInThisCase)
+
+/**
+ * Tells whether PostHog refuses to merge this distinct id into a person, or a person into it.
+ *
+ * @category predicates
+ */
+export const isIllegalDistinctId = (id: string): boolean =>
+  id.trim() === "" || anyCase.has(id.toLowerCase()) || thisCase.has(id) || id.includes("\0") || [...id].length > 400
+
+interface Draft {
+  readonly id: number
+  isIdentified: boolean
+  createdAt: string
+  properties: Readonly<Record<string, unknown>>
+}
+
+const mergeEvents = new Set(["$identify", "$create_alias", "$merge_dangerously"])
+
+/** PostHog cuts the distinct id of an event, but not the id named by `alias` or `$anon_distinct_id`. */
+const cut = (distinctId: string): string => [...distinctId].slice(0, 200).join("")
+
+const otherId = ({ event, properties }: Message): string | undefined => {
+  const other = event === "$identify"
+    ? properties["$anon_distinct_id"]
+    : mergeEvents.has(event)
+    ? properties["alias"]
+    : undefined
+  return other === undefined ? undefined : String(other)
+}
+
+const record = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null ? { ...value } : {}
+
+const older = (a: string, b: string): string => Date.parse(b) < Date.parse(a) ? b : a
+
+/**
+ * Processes messages one after another, the way PostHog's ingestion does.
+ *
+ * **Details**
+ *
+ * Each event shows under the person that holds its distinct id at the end, so anonymous personless events show under
+ * the person they were merged into later. Persons are numbered in the order of their creation.
+ *
+ * **Gotchas**
+ *
+ * Messages that were sent twice are processed twice: PostHog de-duplicates them, but not before it looks at persons.
+ *
+ * @category folding
+ */
+export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> => {
+  const holders = new Map<string, Draft>()
+  const kept: Array<M> = []
+  const dropped: Array<M> = []
+  const warnings: Array<Warning<M>> = []
+  let created = 0
+
+  const personOf = (distinctId: string, message: M): Draft => {
+    const found = holders.get(distinctId)
+    if (found !== undefined) return found
+    const person = { id: ++created, isIdentified: false, createdAt: message.timestamp, properties: {} }
+    holders.set(distinctId, person)
+    return person
+  }
+
+  const merge = (into: string, other: string, message: M): void => {
+    // R1
+    if (other === into) return
+    // R2
+    if (isIllegalDistinctId(into) || isIllegalDistinctId(other)) {
+      warnings.push({ type: "cannot_merge_with_illegal_distinct_id", message })
+      return
+    }
+    const theirs = holders.get(other)
+    // R3, and both halves of R4: whoever was not seen yet joins the person of the other
+    const target = holders.get(into) ?? theirs ?? personOf(into, message)
+    holders.set(into, target)
+    target.isIdentified = true
+    if (theirs === undefined) {
+      holders.set(other, target)
+      return
+    }
+    // R5
+    if (theirs === target) return
+    // R6
+    if (theirs.isIdentified && message.event !== "$merge_dangerously") {
+      warnings.push({ type: "cannot_merge_already_identified", message })
+      return
+    }
+    // R7
+    for (const [distinctId, holder] of holders) {
+      if (holder === theirs) holders.set(distinctId, target)
+    }
+    target.createdAt = older(target.createdAt, theirs.createdAt)
+    target.properties = { ...theirs.properties, ...target.properties }
+  }
+
+  for (const message of messages) {
+    const into = cut(message.distinct_id)
+    if (message.properties["$process_person_profile"] === false) {
+      if (mergeEvents.has(message.event)) {
+        // R8
+        warnings.push({ type: "invalid_event_when_process_person_profile_is_false", message })
+        dropped.push(message)
+      } else {
+        kept.push(message)
+      }
+      continue
+    }
+    const other = otherId(message)
+    if (other !== undefined) merge(into, other, message)
+    // R9, and what R1 and R2 leave of an alias: a plain event
+    const person = personOf(into, message)
+    person.properties = {
+      ...record(message.properties["$set_once"]),
+      ...person.properties,
+      ...record(message.properties["$set"])
+    }
+    kept.push(message)
+  }
+
+  const persons = new Map<Draft, { readonly distinctIds: Array<string>; readonly events: Array<M> }>()
+  for (const [distinctId, draft] of holders) {
+    const person = persons.get(draft)
+    if (person === undefined) persons.set(draft, { distinctIds: [distinctId], events: [] })
+    else person.distinctIds.push(distinctId)
+  }
+  const personless: Array<M> = []
+  for (const message of kept) {
+    const holder = holders.get(cut(message.distinct_id))
+    const events = holder === undefined ? personless : persons.get(holder)?.events
+    events?.push(message)
+  }
+  return {
+    persons: [...persons]
+      .map(([draft, { distinctIds, events }]) => ({ ...draft, distinctIds, events }))
+      .toSorted((a, b) => a.id - b.id),
+    personless,
+    dropped,
+    warnings
+  }
+}

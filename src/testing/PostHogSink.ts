@@ -1,0 +1,510 @@
+/**
+ * A server on loopback that takes what PostHog takes, and shows what arrived.
+ *
+ * It answers as PostHog's ingestion does, or in any of the ways in which a network and its servers fail: the tests of a
+ * client get real sockets, and a developer sees events arrive without an account. It runs on Node only, and in real
+ * time even under a test clock, because its sockets do.
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import type * as Net from "node:net"
+import * as Zlib from "node:zlib"
+
+/**
+ * One element of a batch, as it arrived.
+ *
+ * **Details**
+ *
+ * A field that the element does not have, or not as text, is empty. `raw` is the JSON text of the whole element, keys in
+ * the order in which they came: a resend is the same message exactly when its `raw` is the same.
+ *
+ * @category models
+ */
+export interface ReceivedMessage {
+  readonly event: string
+  readonly distinct_id: string
+  readonly properties: Readonly<Record<string, unknown>>
+  readonly timestamp: string
+  readonly uuid: string
+  readonly received_at: string
+  /** The index of the request in {@link PostHogSink.requests}. */
+  readonly request: number
+  readonly raw: string
+}
+
+/**
+ * How a request was answered: a status, or what was done in place of an answer.
+ *
+ * `"drip"` becomes 200 with the last byte. A rule sees `"pending"`.
+ *
+ * @category models
+ */
+export type Answered = number | "pending" | "hang" | "reset" | "drip"
+
+/**
+ * A request that arrived whole, its body decompressed.
+ *
+ * `GET /api/messages` is not counted among the requests: that is how they are looked at.
+ *
+ * @category models
+ */
+export interface ReceivedRequest {
+  readonly index: number
+  readonly method: string
+  readonly path: string
+  readonly headers: Http.IncomingHttpHeaders
+  readonly api_key: string
+  readonly body: string
+  readonly batch: ReadonlyArray<ReceivedMessage>
+  readonly answered: Answered
+  readonly received_at: string
+}
+
+/**
+ * One way to answer a request to `/batch/`.
+ *
+ * **Details**
+ *
+ * - `Validate`, the default, does what PostHog does: 400 for the whole batch when one event has no name, no distinct id
+ *   or a bad uuid, 413 above 20 MB, else 200.
+ * - `Ok` is a 200 for whatever came; with `quota_limited` it says that the messages were dropped over quota.
+ * - `Status` is any other status; its body is `{}` unless given.
+ * - `NotJson` is a 200 with a page, as of a captive portal.
+ * - `Redirect` sends the client elsewhere.
+ * - `Hang` never answers.
+ * - `Reset` cuts the connection: in the middle of a 200's body, or `before` the first byte of an answer.
+ * - `Drip` is a 200 whose body comes one byte every 500 ms.
+ * - `RejectPoison` answers 400 to a batch with a bad message in it, else 200.
+ *
+ * @category models
+ */
+export type Answer = Data.TaggedEnum<{
+  Validate: {}
+  Ok: { readonly quota_limited?: ReadonlyArray<string> }
+  Status: { readonly status: number; readonly body?: string; readonly headers?: Readonly<Record<string, string>> }
+  NotJson: {}
+  Redirect: { readonly status: number; readonly location: string }
+  Hang: {}
+  Reset: { readonly before?: boolean }
+  Drip: {}
+  RejectPoison: { readonly isBad: (message: ReceivedMessage) => boolean }
+}>
+
+/**
+ * Constructors of {@link Answer}.
+ *
+ * @category constructors
+ */
+export const Answer = Data.taggedEnum<Answer>()
+
+/**
+ * How requests are answered from now on; a function also gets how many requests the rule answered before.
+ *
+ * @category models
+ */
+export type Rule = Answer | ((request: ReceivedRequest, index: number) => Answer)
+
+/**
+ * A running sink.
+ *
+ * @category models
+ */
+export interface PostHogSink {
+  readonly url: string
+  /** What was accepted: answered by a 2xx with a JSON body that does not say `quota_limited`. In order of arrival. */
+  readonly messages: Effect.Effect<ReadonlyArray<ReceivedMessage>>
+  /** Every message that ever arrived, accepted or not. */
+  readonly attempts: Effect.Effect<ReadonlyArray<ReceivedMessage>>
+  readonly requests: Effect.Effect<ReadonlyArray<ReceivedRequest>>
+  /** Sets how requests to `/batch/` are answered from now on. */
+  readonly answer: (rule: Rule) => Effect.Effect<void>
+  /** Calls the listener with each message that is accepted, until the scope closes. */
+  readonly onMessage: (listener: (message: ReceivedMessage) => void) => Effect.Effect<void, never, Scope.Scope>
+  /** Waits until the predicate holds of the accepted messages (or of the requests), and returns the messages. */
+  readonly waitFor: (
+    predicate: (messages: ReadonlyArray<ReceivedMessage>, requests: ReadonlyArray<ReceivedRequest>) => boolean,
+    timeout?: Duration.Input
+  ) => Effect.Effect<ReadonlyArray<ReceivedMessage>, SinkTimeout>
+}
+
+/**
+ * The sink could not be started.
+ *
+ * @category errors
+ */
+export class SinkError extends Schema.TaggedError<SinkError>()("SinkError", {
+  message: Schema.String,
+  cause: Schema.Defect()
+}) {}
+
+/**
+ * What was waited for did not arrive; the message lists what did.
+ *
+ * @category errors
+ */
+export class SinkTimeout extends Schema.TaggedError<SinkTimeout>()("SinkTimeout", {
+  message: Schema.String
+}) {}
+
+const maxBodyBytes = 20 * 1024 * 1024
+const dripInterval = 500
+const accepted = JSON.stringify({ status: 1 })
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const page = "<!doctype html><html><head><title>Welcome</title></head><body>Please sign in.</body></html>"
+
+const record = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
+
+const text = (value: unknown): string => typeof value === "string" ? value : ""
+
+const isJson = (body: string): boolean => {
+  try {
+    JSON.parse(body)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const decompress = (bytes: Buffer, encoding: string | undefined): string | undefined => {
+  try {
+    return (encoding === "gzip" ? Zlib.gunzipSync(bytes) : bytes).toString("utf8")
+  } catch {
+    return undefined
+  }
+}
+
+interface Parsed {
+  readonly api_key: string
+  readonly batch: ReadonlyArray<unknown> | undefined
+}
+
+const parse = (body: string): Parsed => {
+  try {
+    const { api_key, batch } = record(JSON.parse(body))
+    return { api_key: text(api_key), batch: Array.isArray(batch) ? batch : undefined }
+  } catch {
+    return { api_key: "", batch: undefined }
+  }
+}
+
+const toMessage = (element: unknown, request: number, received_at: string): ReceivedMessage => {
+  const fields = record(element)
+  return {
+    event: text(fields["event"]),
+    distinct_id: text(fields["distinct_id"]),
+    properties: record(fields["properties"]),
+    timestamp: text(fields["timestamp"]),
+    uuid: text(fields["uuid"]),
+    received_at,
+    request,
+    raw: JSON.stringify(element)
+  }
+}
+
+/** What is wrong with a message in PostHog's eyes; an absent uuid is not, since PostHog makes one up. */
+const flaw = (message: ReceivedMessage): string | undefined =>
+  message.event === ""
+    ? "event submitted with an empty event name"
+    : message.distinct_id === ""
+    ? "event submitted with an empty distinct_id"
+    : "uuid" in record(JSON.parse(message.raw)) && !uuidPattern.test(message.uuid)
+    ? "event submitted with an invalid uuid"
+    : undefined
+
+const validate = (request: ReceivedRequest, batch: ReadonlyArray<unknown> | undefined): Answer => {
+  if (Buffer.byteLength(request.body) > maxBodyBytes) {
+    return Answer.Status({ status: 413, body: JSON.stringify({ error: "request body too large" }) })
+  }
+  const error = batch === undefined
+    ? "failed to decode request"
+    : request.batch.map(flaw).find((found) => found !== undefined)
+  return error === undefined ? Answer.Ok({}) : Answer.Status({ status: 400, body: JSON.stringify({ error }) })
+}
+
+const send = (
+  response: Http.ServerResponse,
+  status: number,
+  body: string,
+  headers?: Readonly<Record<string, string>>
+): void => {
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    ...headers
+  })
+  response.end(body)
+}
+
+const describe = (
+  messages: ReadonlyArray<ReceivedMessage>,
+  requests: ReadonlyArray<ReceivedRequest>
+): string =>
+  [
+    `Accepted messages: ${messages.length}`,
+    ...messages.map(({ distinct_id, event, uuid }) => `  ${event} of ${distinct_id} (${uuid})`),
+    `Requests: ${requests.length}`,
+    ...requests.map(({ answered, batch, method, path }) =>
+      `  ${method} ${path} with ${batch.map(({ event }) => event).join(", ") || "no message"}: answered ${answered}`
+    )
+  ].join("\n")
+
+const listen = (server: Net.Server, port: number): Effect.Effect<number, SinkError> =>
+  Effect.callback((resume) => {
+    const fail = (cause: unknown) => {
+      const inUse = typeof cause === "object" && cause !== null && "code" in cause && cause.code === "EADDRINUSE"
+      const reason = inUse ? "it is already in use" : cause instanceof Error ? cause.message : String(cause)
+      resume(Effect.fail(new SinkError({ message: `The sink cannot listen on port ${port}: ${reason}`, cause })))
+    }
+    server.once("error", fail)
+    try {
+      server.listen(port, "127.0.0.1", () => {
+        server.off("error", fail)
+        const address = server.address()
+        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
+      })
+    } catch (cause) {
+      fail(cause)
+    }
+  })
+
+/**
+ * Starts a sink on 127.0.0.1; it stops, and its connections are cut, when the scope closes.
+ *
+ * **Example** (Waiting for an event)
+ *
+ * ```ts
+ * const program = Effect.gen(function*() {
+ *   const sink = yield* PostHogSink.make()
+ *   yield* sink.answer((_, index) => index === 0 ? PostHogSink.Answer.Hang() : PostHogSink.Answer.Validate())
+ *   // run the client against sink.url
+ *   yield* sink.waitFor((messages) => messages.some(({ event }) => event === "$create_alias"), "10 seconds")
+ * })
+ * ```
+ *
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*(options?: {
+  /** 0, the default, takes any free port. */
+  readonly port?: number
+  readonly tls?: { readonly key: string; readonly cert: string }
+}): Effect.fn.Return<PostHogSink, SinkError, Scope.Scope> {
+  const tls = options?.tls
+  const attempts: Array<ReceivedMessage> = []
+  const requests: Array<ReceivedRequest> = []
+  const taken = new Set<number>()
+  const listeners = new Set<(message: ReceivedMessage) => void>()
+  const waiters = new Set<() => void>()
+  let rule: Rule = Answer.Validate()
+  let ruleIndex = 0
+
+  const messages = (): ReadonlyArray<ReceivedMessage> => attempts.filter(({ request }) => taken.has(request))
+
+  const settle = (request: ReceivedRequest, answered: Answered, isAccepted: boolean): void => {
+    requests[request.index] = { ...request, answered }
+    if (isAccepted) {
+      taken.add(request.index)
+      for (const message of request.batch) {
+        for (const listener of listeners) listener(message)
+      }
+    }
+    for (const waiter of waiters) waiter()
+  }
+
+  // Each answer is settled before its last byte leaves: a client that has its answer finds its messages here.
+  const respond = (
+    answer: Answer,
+    request: ReceivedRequest,
+    batch: ReadonlyArray<unknown> | undefined,
+    response: Http.ServerResponse
+  ): void => {
+    switch (answer._tag) {
+      case "Validate":
+        return respond(validate(request, batch), request, batch, response)
+      case "RejectPoison":
+        return respond(
+          request.batch.some(answer.isBad)
+            ? Answer.Status({ status: 400, body: JSON.stringify({ error: "a message of the batch is bad" }) })
+            : Answer.Ok({}),
+          request,
+          batch,
+          response
+        )
+      case "Ok": {
+        const limited = answer.quota_limited ?? []
+        settle(request, 200, limited.length === 0)
+        return send(
+          response,
+          200,
+          limited.length === 0 ? accepted : JSON.stringify({ status: 1, quota_limited: limited })
+        )
+      }
+      case "Status": {
+        const { body = "{}", headers, status } = answer
+        settle(request, status, status >= 200 && status < 300 && isJson(body))
+        return send(response, status, body, headers)
+      }
+      case "NotJson":
+        settle(request, 200, false)
+        return send(response, 200, page, { "content-type": "text/html; charset=utf-8" })
+      case "Redirect":
+        settle(request, answer.status, false)
+        return send(response, answer.status, "", { location: answer.location })
+      case "Hang":
+        return settle(request, "hang", false)
+      case "Reset": {
+        settle(request, "reset", false)
+        const socket = response.socket
+        if (socket === null) return
+        if (answer.before === true) {
+          // A TLS socket has no way to send a TCP reset; there the connection just ends.
+          return void (tls === undefined ? socket.resetAndDestroy() : socket.destroy())
+        }
+        response.writeHead(200, { "content-type": "application/json", "content-length": accepted.length })
+        // No TCP reset here: it would race with the half that the client is to read.
+        response.write(accepted.slice(0, accepted.length / 2), () => socket.destroy())
+        return
+      }
+      case "Drip": {
+        settle(request, "drip", false)
+        response.writeHead(200, { "content-type": "application/json", "content-length": accepted.length })
+        response.flushHeaders()
+        let sent = 0
+        const timer = setInterval(() => {
+          const byte = accepted.slice(sent, ++sent)
+          if (sent < accepted.length) {
+            response.write(byte)
+          } else {
+            clearInterval(timer)
+            settle(request, 200, true)
+            response.end(byte)
+          }
+        }, dripInterval)
+        response.once("close", () => clearInterval(timer))
+      }
+    }
+  }
+
+  const receive = (incoming: Http.IncomingMessage, response: Http.ServerResponse, bytes: Buffer): void => {
+    const { headers, method = "", url: path = "" } = incoming
+    const pathname = path.split("?", 1)[0]
+    if (method === "GET" && pathname === "/api/messages") {
+      return send(
+        response,
+        200,
+        JSON.stringify(messages().map(({ raw: _raw, request: _request, ...message }) => message))
+      )
+    }
+    const index = requests.length
+    const received_at = new Date().toISOString()
+    const body = decompress(bytes, headers["content-encoding"])
+    const isBatch = method === "POST" && (pathname === "/batch/" || pathname === "/batch")
+    const parsed = parse(isBatch ? body ?? "" : "")
+    const request: ReceivedRequest = {
+      index,
+      method,
+      path,
+      headers,
+      api_key: parsed.api_key,
+      // What cannot be decompressed is kept as it came: a client's mistake is what one wants to see.
+      body: body ?? bytes.toString("latin1"),
+      batch: (parsed.batch ?? []).map((element) => toMessage(element, index, received_at)),
+      answered: "pending",
+      received_at
+    }
+    requests.push(request)
+    for (const message of request.batch) attempts.push(message)
+    respond(
+      !isBatch
+        ? Answer.Status({ status: 404, body: JSON.stringify({ error: "not found" }) })
+        : typeof rule === "function"
+        ? rule(request, ruleIndex++)
+        : rule,
+      request,
+      parsed.batch,
+      response
+    )
+  }
+
+  const server = yield* Effect.try({
+    try: () => tls === undefined ? Http.createServer() : Https.createServer(tls),
+    catch: (cause) => new SinkError({ message: "The sink cannot use this TLS key and certificate", cause })
+  })
+  server.on("request", (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
+    const chunks: Array<Buffer> = []
+    incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
+    incoming.on("end", () => receive(incoming, response, Buffer.concat(chunks)))
+    // A client that goes away in the middle, a killed one for example, is part of what is tested.
+    incoming.on("error", () => {})
+    response.on("error", () => {})
+  })
+  // `closeAllConnections` leaves those in a TLS handshake.
+  const sockets = new Set<Net.Socket>()
+  server.on("connection", (socket: Net.Socket) => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  })
+
+  const port = yield* Effect.acquireRelease(
+    listen(server, options?.port ?? 0),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+  )
+
+  return {
+    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
+    messages: Effect.sync(messages),
+    attempts: Effect.sync(() => [...attempts]),
+    requests: Effect.sync(() => [...requests]),
+    answer: (next) =>
+      Effect.sync(() => {
+        rule = next
+        ruleIndex = 0
+      }),
+    onMessage: (listener) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void listeners.add(listener)),
+        () => Effect.sync(() => void listeners.delete(listener))
+      ),
+    waitFor: (predicate, timeout = "5 seconds") =>
+      Effect.callback((resume) => {
+        const stop = () => {
+          clearTimeout(timer)
+          waiters.delete(check)
+        }
+        const timer = setTimeout(() => {
+          stop()
+          resume(Effect.fail(
+            new SinkTimeout({
+              message: `Not seen within ${Duration.format(Duration.fromInputUnsafe(timeout))}.\n${
+                describe(messages(), requests)
+              }`
+            })
+          ))
+        }, Duration.toMillis(timeout))
+        // A predicate that throws fails the test that waits, not the server that was about to answer.
+        const check = () => {
+          try {
+            const seen = messages()
+            if (!predicate(seen, [...requests])) return
+            stop()
+            resume(Effect.succeed(seen))
+          } catch (defect) {
+            stop()
+            resume(Effect.die(defect))
+          }
+        }
+        waiters.add(check)
+        check()
+        return Effect.sync(stop)
+      })
+  }
+})

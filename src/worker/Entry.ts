@@ -1,0 +1,29 @@
+/**
+ * The first lines of a bundled host: it runs its own worker.
+ *
+ * **Example** (A bundled host's entry)
+ *
+ * ```ts
+ * import { isWorker } from "effect-cli-usage/worker"
+ *
+ * if (isWorker()) await import("effect-cli-usage/worker/main")
+ * else await import("./main.ts")
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { marker, setOwnWorker, variable } from "../domain/WorkerMarks.ts"
+
+/**
+ * Whether this process was started as a worker: both marks must be there, so that one that leaked into the environment
+ * of another process is harmless.
+ *
+ * Calling it also says that this executable can be started as one.
+ *
+ * @category entry
+ * @since 0.1.0
+ */
+export const isWorker = (): boolean => {
+  setOwnWorker()
+  return process.env[variable] !== undefined && process.argv.includes(marker)
+}

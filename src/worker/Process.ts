@@ -1,0 +1,110 @@
+/**
+ * The worker as a process.
+ *
+ * @since 0.1.0
+ */
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { quietly } from "../domain/Debug.ts"
+import { arcade, supabase } from "../domain/IdentityCodec.ts"
+import * as WorkerJob from "../domain/WorkerJob.ts"
+import { marker, variable } from "../domain/WorkerMarks.ts"
+import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
+import * as FileClaims from "../layers/FileClaims.ts"
+import * as FileOutbox from "../layers/FileOutbox.ts"
+import * as FileWorkerLease from "../layers/FileWorkerLease.ts"
+import * as NodeProcess from "../layers/NodeProcess.ts"
+import * as StateFiles from "../layers/StateFiles.ts"
+import * as SyncNodeChildProcessSpawner from "../layers/SyncNodeChildProcessSpawner.ts"
+import * as SyncNodeFileSystem from "../layers/SyncNodeFileSystem.ts"
+import * as WorkerProcess from "../layers/WorkerProcess.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+import { PostHogClient } from "./PostHogClient.ts"
+import * as Worker from "./Worker.ts"
+
+const codecs = [arcade, supabase]
+
+const runtime = Layer.succeed(
+  RuntimeEnvironment,
+  RuntimeEnvironment.of({
+    ci: undefined,
+    agent: undefined,
+    container: false,
+    stdoutIsTerminal: false,
+    stderrIsTerminal: false,
+    runtime: { language: "node", version: process.versions.node },
+    os: NodeProcess.os,
+    process: NodeProcess.current
+  })
+)
+
+const settings = (job: WorkerJob.WorkerJob) =>
+  Layer.succeed(
+    UsageSettings,
+    UsageSettings.of({
+      name: job.name,
+      version: "",
+      variables: job.variables,
+      home: job.home,
+      destination: job.destination,
+      destinationId: job.destinationId,
+      codec: codecs.find((codec) => codec.name === job.codec) ?? arcade
+    })
+  )
+
+const successor = (job: WorkerJob.WorkerJob) =>
+  Layer.effect(
+    CaptureWorker,
+    Effect.map(WorkerProcess.make, (start) =>
+      CaptureWorker.of({ ensure: start(job).pipe(quietly("no successor could be started", undefined)) }))
+  )
+
+/**
+ * The layers of a worker for a job.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (job: WorkerJob.WorkerJob) =>
+  FileOutbox.layer.pipe(
+    Layer.provideMerge(FileClaims.layer),
+    Layer.merge(FileWorkerLease.layer),
+    Layer.provideMerge(StateFiles.layer),
+    Layer.provideMerge(EnvironmentConsent.layer),
+    Layer.merge(successor(job)),
+    Layer.provide([
+      settings(job),
+      runtime,
+      SyncNodeFileSystem.layer,
+      SyncNodeChildProcessSpawner.layer,
+      NodePath.layer,
+      SecureRandom.layerWebCrypto
+    ])
+  )
+
+/**
+ * Runs a worker to its end.
+ *
+ * The timer ends it whatever hangs: `process.exit` would wait for a name look-up in the thread pool.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = async (): Promise<void> => {
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
+  const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
+  if (job === undefined || !process.argv.includes(marker)) return
+  // This variable would send posthog-node to another endpoint, whose answers it does not tell.
+  delete process.env["POSTHOG_CAPTURE_MODE"]
+  const client = new PostHogClient(job.destination)
+  await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers: job.lingers }).pipe(
+    Effect.provide(layer(job)),
+    Effect.ignoreCause,
+    Effect.runPromise
+  )
+}

@@ -1,0 +1,88 @@
+/**
+ * What posthog-node sends through: one request, its answer read exactly.
+ *
+ * @since 0.1.0
+ */
+import type * as Http from "node:http"
+
+/**
+ * What PostHog said: taken, with what it was over quota of; too large; refused as malformed; or anything else, which
+ * says nothing about the messages.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Answer =
+  | { readonly _tag: "Taken"; readonly quotaLimited: boolean }
+  | { readonly _tag: "TooLarge" }
+  | { readonly _tag: "Malformed" }
+  | { readonly _tag: "Kept"; readonly reason: string }
+
+const maxBody = 64 * 1024
+
+const read = (status: number, body: string): Answer => {
+  if (status === 413) return { _tag: "TooLarge" }
+  if (status === 400) return { _tag: "Malformed" }
+  if (status < 200 || status > 299) return { _tag: "Kept", reason: `status ${status}` }
+  try {
+    const json: unknown = JSON.parse(body)
+    // A captive portal answers 200 to everything, but not in JSON.
+    if (typeof json !== "object" || json === null) return { _tag: "Kept", reason: "no JSON object" }
+    return {
+      _tag: "Taken",
+      quotaLimited: "quota_limited" in json && Array.isArray(json.quota_limited) && json.quota_limited.length > 0
+    }
+  } catch {
+    return { _tag: "Kept", reason: "no JSON" }
+  }
+}
+
+/**
+ * Posts a body and reads the answer within `limit` milliseconds; never rejects.
+ *
+ * `process.getBuiltinModule` does not load undici as an import of `node:http` does (19 ms), and this client follows no
+ * redirect, as `fetch` would.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const post = (
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  body: string | Uint8Array,
+  limit: number
+): Promise<Answer> =>
+  new Promise((resolve) => {
+    const http: Pick<typeof Http, "request"> = url.protocol === "http:"
+      ? process.getBuiltinModule("node:http")
+      : process.getBuiltinModule("node:https")
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body
+    const kept = (reason: string) => {
+      clearTimeout(timer)
+      request.destroy()
+      resolve({ _tag: "Kept", reason })
+    }
+    const request = http.request(
+      url,
+      { method: "POST", headers: { ...headers, "content-length": bytes.length } },
+      (response) => {
+        let text = ""
+        response.setEncoding("utf8")
+        response.on("data", (chunk: string) => {
+          text += chunk
+          if (text.length > maxBody) kept("an answer without end")
+        })
+        response.on("error", () => kept("the answer broke off"))
+        response.on("close", () => kept("the answer broke off"))
+        response.on("end", () => {
+          clearTimeout(timer)
+          resolve(
+            response.complete ? read(response.statusCode ?? 0, text) : { _tag: "Kept", reason: "the answer broke off" }
+          )
+        })
+      }
+    )
+    const timer = setTimeout(() => kept("time-out"), limit)
+    request.on("error", () => kept("no connection"))
+    request.end(bytes)
+  })

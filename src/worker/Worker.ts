@@ -1,0 +1,150 @@
+/**
+ * Drains an outbox into PostHog.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Message } from "../domain/Message.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { Consent } from "../services/Consent.ts"
+import { type Entry, Outbox } from "../services/Outbox.ts"
+import { WorkerLease } from "../services/WorkerLease.ts"
+import type { Answer } from "./Transport.ts"
+
+/** How long a worker lives, in milliseconds. */
+export const lifeMillis = 10_000
+
+/** The longest that one request takes: nothing is begun that could not end within the worker's life. */
+const requestMillis = 5_000
+
+/** How long a worker waits for more, so that a burst of commands needs few. */
+const lingerMillis = 1_000
+const lookEveryMillis = 50
+
+// PostHog takes 20 MB; a request of this many messages, of which each is at most 64 KiB, stays below.
+const maxBatch = 250
+
+/**
+ * Sends messages in one request and says what PostHog answered; never fails.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
+
+/**
+ * How a drain ended: nothing waits any more; something is kept for later; or time ran out.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Drained {
+  readonly delivered: number
+  readonly outcome: "Empty" | "Kept" | "OutOfTime" | "Denied"
+}
+
+const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyArray<A>] => {
+  const middle = Math.ceil(all.length / 2)
+  return [all.slice(0, middle), all.slice(middle)]
+}
+
+/**
+ * Sends everything that waits, until nothing does, PostHog cannot take it, or `until` is near.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const drain = Effect.fnUntraced(function*(send: Send, until: number) {
+  const outbox = yield* Outbox
+  const consent = yield* Consent
+  let delivered = 0
+  const suspects: Array<Entry> = []
+  const isSuspect = (entry: Entry) => suspects.some((suspect) => suspect.message.uuid === entry.message.uuid)
+
+  /** Sends a batch, in parts where PostHog refuses the whole; gives why it stopped, if it did. */
+  const deliver = (
+    batch: ReadonlyArray<Entry>
+  ): Effect.Effect<Exclude<Drained["outcome"], "Empty"> | undefined> =>
+    Effect.gen(function*() {
+      const [first] = batch
+      if (first === undefined) return undefined
+      if ((yield* Clock.currentTimeMillis) + requestMillis > until) return "OutOfTime"
+      if (!(yield* consent.decision).enabled) return "Denied"
+      const answer = yield* send(batch.map((entry) => entry.message))
+      switch (answer._tag) {
+        case "Taken": {
+          const taken = answer.quotaLimited ? batch.filter((entry) => entry._tag === "Event") : batch
+          yield* outbox.delivered(taken)
+          delivered += taken.length
+          return taken.length < batch.length ? "Kept" : undefined
+        }
+        case "Kept":
+          return "Kept"
+        case "TooLarge":
+        case "Malformed": {
+          if (batch.length > 1) {
+            const [left, right] = halves(batch)
+            return (yield* deliver(left)) ?? (yield* deliver(right))
+          }
+          if (answer._tag === "TooLarge") yield* outbox.setAside(first)
+          else suspects.push(first)
+          return undefined
+        }
+      }
+    })
+
+  let outcome: Drained["outcome"] | undefined
+  while (outcome === undefined) {
+    const waiting = (yield* outbox.entries).filter((entry) => !isSuspect(entry))
+    outcome = waiting.length === 0 ? "Empty" : yield* deliver(waiting.slice(0, maxBatch))
+  }
+
+  // A message that is refused alone is at fault only where this host takes others.
+  if (suspects.length > 0) {
+    if (delivered > 0) yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
+    else outcome = "Kept"
+  }
+  if (outcome === "Kept") yield* outbox.backOff
+  return { delivered, outcome }
+})
+
+/**
+ * A worker's whole life: takes the lease, drains, lingers for more, gives the lease up, and looks once more.
+ *
+ * **Details**
+ *
+ * A host writes its message, then looks at the lease; a worker gives the lease up, then looks at the outbox. So either
+ * the host finds no lease and starts a worker, or this last look finds the message and starts a successor.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const run = Effect.fnUntraced(function*(options: { readonly send: Send; readonly lingers: boolean }) {
+  const outbox = yield* Outbox
+  const consent = yield* Consent
+  const lease = yield* WorkerLease
+  const successor = yield* CaptureWorker
+  const until = (yield* Clock.currentTimeMillis) + lifeMillis
+  const held = yield* lease.acquire(lifeMillis)
+  if (held === undefined) return
+
+  const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
+    while ((yield* Clock.currentTimeMillis) < deadline) {
+      yield* Effect.sleep(lookEveryMillis)
+      if (!(yield* outbox.isEmpty)) return true
+    }
+    return false
+  })
+
+  let isDone = !(yield* consent.decision).enabled
+  while (!isDone) {
+    const { outcome } = yield* drain(options.send, until)
+    const now = yield* Clock.currentTimeMillis
+    const lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
+    isDone = outcome !== "Empty" || !options.lingers || !(yield* waitForMore(lingerUntil))
+  }
+  yield* held.release
+  if (!(yield* consent.decision).enabled || (yield* outbox.isEmpty)) return
+  if ((yield* outbox.backedOffUntil) <= (yield* Clock.currentTimeMillis)) yield* successor.ensure
+})
