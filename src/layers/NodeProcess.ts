@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
 import { fileURLToPath } from "node:url"
 import { isOwnWorker } from "../domain/WorkerMarks.ts"
@@ -11,14 +12,22 @@ import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 
 const lowest = 19
 
-// `.ts` in a checkout; in the published package the worker is one bundled file. A bundled host is its own worker, and
-// said so when it started.
-const workerArguments = (): ReadonlyArray<string> => {
+// `.ts` in a checkout; in the published package the worker is one bundled file. Bundled into a host, this module stands
+// beside neither, and the host is its own worker if it said so when it started.
+const shippedWorker = (): string | undefined => {
+  const here: string | undefined = import.meta.url
+  if (here === undefined) return undefined
+  const file = fileURLToPath(new URL(here.endsWith(".ts") ? "../worker/main.ts" : "../worker/main.cjs", here))
+  return NodeFs.existsSync(file) ? file : undefined
+}
+
+const workerArguments = (): ReadonlyArray<string> | undefined => {
   if (!isOwnWorker()) {
-    const isSource = import.meta.url.endsWith(".ts")
-    return [fileURLToPath(new URL(isSource ? "../worker/main.ts" : "../worker/main.cjs", import.meta.url))]
+    const file = shippedWorker()
+    return file === undefined ? undefined : [file]
   }
-  const script = process.argv[1]
+  // A single executable is started without a script.
+  const script = process.getBuiltinModule("node:sea").isSea() ? undefined : process.argv[1]
   return script === undefined ? [] : [script]
 }
 
@@ -34,7 +43,9 @@ export const current: RuntimeEnvironment["Service"]["process"] = {
     ? undefined
     : { effective: process.geteuid(), real: process.getuid() },
   executable: process.execPath,
-  worker: workerArguments(),
+  get worker() {
+    return workerArguments()
+  },
   lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(

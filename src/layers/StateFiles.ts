@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -12,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as StateHome from "../domain/StateHome.ts"
 import { Consent } from "../services/Consent.ts"
@@ -72,6 +72,13 @@ const hasNoHardLinks = (error: PlatformError): boolean =>
   Predicate.hasProperty(error.cause, "code") && Predicate.isString(error.cause.code) &&
   noHardLinks.has(error.cause.code)
 
+// Nobody must guess a temp file's name, only not meet it: `wx` refuses one that is there. Loading a secure generator
+// costs a worker 4 ms.
+const tempName = Effect.map(
+  Effect.all([Random.next, Random.next]),
+  (numbers) => numbers.map((number) => number.toString(36).slice(2)).join("")
+)
+
 /**
  * @category constructors
  * @since 0.1.0
@@ -79,7 +86,6 @@ const hasNoHardLinks = (error: PlatformError): boolean =>
 export const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const random = yield* SecureRandom.SecureRandom
   const consent = yield* Consent
   const settings = yield* UsageSettings
   const home = StateHome.make(path, settings.home, settings.codec.fileName)
@@ -116,7 +122,7 @@ export const make = Effect.gen(function*() {
     )
 
   const withTemp = <A>(text: string, use: (temp: string) => Effect.Effect<A, PlatformError>) =>
-    Effect.flatMap(random.uuidV4(), (name) => {
+    Effect.flatMap(tempName, (name) => {
       const temp = path.join(home.temp, name)
       return inFolder(temp, fs.writeFileString(temp, text, { flag: "wx", mode: 0o600 })).pipe(
         Effect.andThen(Effect.suspend(() => use(temp))),
@@ -167,5 +173,5 @@ export const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   StateFiles,
   never,
-  FileSystem.FileSystem | Path.Path | SecureRandom.SecureRandom | Consent | UsageSettings
+  FileSystem.FileSystem | Path.Path | Consent | UsageSettings
 > = Layer.effect(StateFiles, make)

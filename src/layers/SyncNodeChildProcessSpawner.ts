@@ -19,7 +19,7 @@ import * as CommandLine from "effect/process/CommandLine"
 import * as Redacted from "effect/Redacted"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import * as NodeChildProcess from "node:child_process"
+import type * as NodeChildProcess from "node:child_process"
 import { errnoReason, isErrnoException } from "./SyncNodeFileSystem.ts"
 
 const badArgument = (method: string, description: string): PlatformError.PlatformError =>
@@ -103,7 +103,9 @@ const start = (
   Effect.callback((resume) => {
     try {
       const { cwd, env, windowsHide } = command.options
-      const child = NodeChildProcess.spawn(command.command, command.args.map(unwrap), {
+      // Most workers start nobody, and loading it costs 2 ms.
+      const { spawn } = process.getBuiltinModule("node:child_process")
+      const child = spawn(command.command, command.args.map(unwrap), {
         cwd,
         env: env === undefined ? undefined : makeEnvironment(env),
         windowsHide,

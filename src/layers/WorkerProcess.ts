@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import { debug } from "../domain/Debug.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -72,9 +73,15 @@ export const make = Effect.gen(function*() {
   })
 
   return Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
+    const { worker } = runtime.process
+    if (worker === undefined) {
+      return yield* debug(
+        "this host is bundled without a worker: begin its entry with isWorker() of effect-cli-usage/worker"
+      )
+    }
     const handle = yield* spawner.spawn(ChildProcess.make(
       runtime.process.executable,
-      [...runtime.process.worker, marker],
+      [...worker, marker],
       {
         detached: true,
         stdin: "ignore",

@@ -32,8 +32,8 @@ export class RuntimeEnvironment extends Context.Service<RuntimeEnvironment, {
     readonly uid: { readonly effective: number; readonly real: number } | undefined
     /** The executable of this process, absolute. */
     readonly executable: string
-    /** The arguments with which the executable runs a worker. */
-    readonly worker: ReadonlyArray<string>
+    /** The arguments with which the executable runs a worker; undefined for a bundled host that cannot. */
+    readonly worker: ReadonlyArray<string> | undefined
     /** Makes another process give way to the user's own; best effort. */
     readonly lowerPriority: (pid: number) => Effect.Effect<void>
     /**

@@ -3,6 +3,9 @@
  *
  * @since 0.1.0
  */
+import { setOwnWorker } from "../domain/WorkerMarks.ts"
 import { run } from "./Process.ts"
 
-await run()
+// A successor is started as this process was.
+setOwnWorker()
+void run()
