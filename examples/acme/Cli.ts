@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Api } from "./Api.ts"
 import { Credentials } from "./Credentials.ts"
+import { Auth } from "./Events.ts"
 
 /** What fails says why on stderr, and exits with 1. */
 const told = <A, E extends { readonly message: string }, R>(effect: Effect.Effect<A, E, R>) =>
@@ -26,15 +27,19 @@ const login = Command.make(
       Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function*({ apiKey }) {
-    const api = yield* Api
-    const credentials = yield* Credentials
-    const stitch = yield* IdentityStitch
-    const principal = yield* told(api.principal("validate", apiKey))
-    yield* told(credentials.save(apiKey))
-    yield* stitch.login(principal)
-    yield* Console.log(`Logged in as ${principal}`)
-  })
+  ({ apiKey, noBrowser }) =>
+    Effect.gen(function*() {
+      const api = yield* Api
+      const credentials = yield* Credentials
+      const stitch = yield* IdentityStitch
+      // Simulated: nothing is opened.
+      if (!noBrowser) yield* Auth.step("browser_wait")
+      yield* Auth.step("code_exchange")
+      const principal = yield* told(api.principal("validate", apiKey))
+      yield* told(credentials.save(apiKey))
+      yield* stitch.login(principal)
+      yield* Console.log(`Logged in as ${principal}`)
+    }).pipe(Auth.run({ flow: "login", no_browser: noBrowser }))
 ).pipe(Command.withDescription("Log in with an API key"))
 
 const logout = Command.make(

@@ -21,6 +21,7 @@ const UsageLive = Layer.unwrap(Effect.gen(function*() {
     version,
     home,
     posthog,
+    notice: "acme records which commands are used, to improve them. `acme telemetry disable` turns it off.",
     principals: HttpPrincipalResolver.layer({
       file: credentials,
       forms: [{

@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
+import { quietly } from "../domain/Debug.ts"
 import { CommandFailed, CommandSucceeded } from "../domain/UsageEvent.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { Invocation } from "../services/Invocation.ts"
@@ -85,9 +86,32 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   return code
 }
 
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>) => ({
+/**
+ * What an author may ask for beyond the defaults.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** A message for an error, to be sent as `error_message`; `undefined` sends none. */
+  readonly errorMessage?: ((error: unknown) => string | undefined) | undefined
+}
+
+interface Outcome {
+  readonly code: number
+  readonly errorClass: string | undefined
+  readonly errorMessage: string | undefined
+  readonly isCancelled: boolean
+}
+
+const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undefined, isCancelled: false }
+
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => ({
   code: exitCode(exit),
   errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
+  errorMessage: Exit.isFailure(exit) && !ErrorClass.isCancelled(exit)
+    ? options.errorMessage?.(Cause.squash(exit.cause))
+    : undefined,
   isCancelled: ErrorClass.isCancelled(exit)
 })
 
@@ -97,7 +121,7 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>) => ({
  * @category layers
  * @since 0.1.0
  */
-const whileRunning = (given: Given): Layer.Layer<never, never, Requirements> =>
+const whileRunning = (given: Given, options: Options): Layer.Layer<never, never, Requirements> =>
   Layer.effectDiscard(Effect.gen(function*() {
     if (given.isUntracked) return
     const capture = yield* UsageCapture
@@ -107,16 +131,14 @@ const whileRunning = (given: Given): Layer.Layer<never, never, Requirements> =>
     const startedAt = yield* Clock.currentTimeNanos
     const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
 
-    const record = Effect.fnUntraced(function*(outcome: {
-      readonly code: number
-      readonly errorClass: string | undefined
-      readonly isCancelled: boolean
-    }) {
+    const record = Effect.fnUntraced(function*(outcome: Outcome) {
       const kind = outcome.code === 0 ? "succeeded" : "failed"
       // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
       const before = yield* Ref.getAndSet(recorded, kind)
       if (before === kind || before === "failed") return
+      const flagValues = yield* Ref.get(invocation.flagValues)
       const common = {
+        ...(flagValues === undefined ? {} : { flag_values: flagValues }),
         duration_ms: Math.round(Number((yield* Clock.currentTimeNanos) - startedAt) / 1e6),
         exit_code: outcome.code,
         flags_used: given.flags
@@ -125,21 +147,26 @@ const whileRunning = (given: Given): Layer.Layer<never, never, Requirements> =>
       yield* capture.capture(CommandFailed, {
         ...common,
         ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
+        ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
         user_cancelled: outcome.isCancelled
       })
     })
 
     yield* invocation.setCommandName(given.name)
-    yield* stitch.beforeLogout(record({ code: 0, errorClass: undefined, isCancelled: false }))
+    yield* stitch.beforeLogout(record(succeeded))
     yield* runtime.process.onExit((code, error) => {
       const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
       // Nothing may wait any more, so what would is given up.
-      Effect.runSyncExit(Effect.andThen(record({ code, errorClass, isCancelled: false }), capture.deliver))
+      Effect.runSyncExit(Effect.andThen(record({ ...succeeded, code, errorClass }), capture.deliver))
     })
     yield* Effect.addFinalizer((exit) => {
       if (isUsageError(exit)) return Effect.void
-      const outcome = outcomeOf(exit)
-      return Effect.andThen(outcome.isCancelled ? Effect.void : stitch.settle, record(outcome))
+      return Effect.flatMap(
+        Effect.sync(() => outcomeOf(exit, options)),
+        (outcome) => Effect.andThen(outcome.isCancelled ? Effect.void : stitch.settle, record(outcome))
+      ).pipe(
+        quietly("a command was not recorded", undefined)
+      )
     })
     yield* stitch.begin
   }))
@@ -163,12 +190,13 @@ const whileRunning = (given: Given): Layer.Layer<never, never, Requirements> =>
  * @since 0.1.0
  */
 export const track = <const Name extends string, Input, ContextInput, E, R>(
-  root: Command.Command<Name, Input, ContextInput, E, R>
+  root: Command.Command<Name, Input, ContextInput, E, R>,
+  options: Options = {}
 ): Command.Command<Name, Input, ContextInput, E, R | Requirements> => {
   const tokens = new WeakMap<object, Command.ParsedTokens>()
   const provided = Command.provide(
     root,
-    (input: Input) => whileRunning(describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined))
+    (input: Input) => whileRunning(describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined), options)
   )
   // `parse` is the one internal: it alone is given what the parser recognised. `Command.ParsedTokens` is public.
   if (!hasParse(provided)) return provided
@@ -181,6 +209,17 @@ export const track = <const Name extends string, Input, ContextInput, E, R>(
       )
   })
 }
+
+/**
+ * Records a plain effect as one command, for a host that has no `effect/cli` tree.
+ *
+ * @category tracking
+ * @since 0.1.0
+ */
+export const trackEffect =
+  (name: string, options: Options = {}) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Requirements> =>
+    Effect.provide(effect, whileRunning({ name, flags: [], isUntracked: false }, options))
 
 const hasParse = (
   command: object

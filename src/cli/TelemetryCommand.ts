@@ -8,8 +8,10 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Claim from "../domain/Claim.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { OptOut } from "../services/OptOut.ts"
@@ -51,6 +53,34 @@ const status = Command.make(
   })
 ).pipe(Command.withDescription("Show whether usage is recorded, and what waits to be sent"))
 
+const log = Command.make(
+  "log",
+  {},
+  Effect.fnUntraced(function*() {
+    const entries = yield* (yield* Outbox).entries
+    yield* Effect.forEach(entries, ({ message }) => Console.log(JSON.stringify(message)), { discard: true })
+  })
+).pipe(Command.withDescription("Print what waits to be sent, byte for byte"))
+
+class NotDelivered extends Schema.TaggedError<NotDelivered>()("NotDelivered", { kept: Schema.Int }) {
+  override get message(): string {
+    return `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
+  }
+}
+
+const flush = Command.make(
+  "flush",
+  { json },
+  Effect.fnUntraced(function*({ json }) {
+    const { delivered, kept } = yield* (yield* CaptureWorker).flush
+    yield* Console.log(json ? JSON.stringify({ delivered, kept }) : `Delivered ${delivered}, kept ${kept}`)
+    if (kept > 0) {
+      const cause = new NotDelivered({ kept })
+      return yield* new CliError.UserError({ cause, userMessage: cause.message })
+    }
+  })
+).pipe(Command.withDescription("Send what waits, now"))
+
 const disable = Command.make(
   "disable",
   {},
@@ -77,13 +107,13 @@ const enable = Command.make(
 ).pipe(Command.withDescription("Record usage again"))
 
 /**
- * `telemetry status`, `enable` and `disable`.
+ * `telemetry status`, `enable`, `disable`, `log` and `flush`.
  *
  * @category commands
  * @since 0.1.0
  */
 export const command = Command.make("telemetry").pipe(
   Command.withDescription("Usage telemetry of this command"),
-  Command.withSubcommands([status, enable, disable]),
+  Command.withSubcommands([status, enable, disable, log, flush]),
   Command.annotate(Untracked, true)
 )

@@ -106,6 +106,38 @@ export const encode = <Properties>(
   return Result.succeed({ properties, stripped })
 }
 
+/**
+ * What every event has; an event's own properties can never override it.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Common = Schema.Struct({
+  invocation_id: Schema.String,
+  parent_invocation_id: Schema.optionalKey(Schema.String),
+  sequence: Schema.Int,
+  command_name: Schema.optionalKey(Schema.String),
+  cli_version: Schema.String,
+  runtime_language: Schema.String,
+  runtime_version: Schema.String,
+  os_type: Schema.String,
+  os_release: Schema.String,
+  arch: Schema.String,
+  is_ci: Schema.Boolean,
+  is_tty: Schema.Boolean,
+  is_first_run: Schema.Boolean,
+  agent: Schema.optionalKey(Schema.String),
+  ci: Schema.optionalKey(Schema.String),
+  schema_version: Schema.Literal(1),
+  $session_id: Schema.String,
+  $groups: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  $process_person_profile: Schema.optionalKey(Schema.Literal(false)),
+  $geoip_disable: Schema.Literal(true),
+  $ignore_sent_at: Schema.Literal(true),
+  $lib: Schema.String,
+  $lib_version: Schema.String
+})
+
 const common = {
   duration_ms: Schema.Finite,
   exit_code: Schema.Int,
@@ -135,6 +167,7 @@ export const CommandFailed = make("CLI execution failed", {
   properties: Schema.Struct({
     ...common,
     error_class: Schema.optionalKey(Schema.String),
+    error_message: Schema.optionalKey(Schema.String),
     user_cancelled: Schema.Boolean
   })
 })

@@ -4,10 +4,13 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
+import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { Message } from "../domain/Message.ts"
 import { version } from "../domain/Version.ts"
@@ -15,6 +18,8 @@ import { Invocation } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
  * @category constructors
@@ -27,10 +32,18 @@ export const make = Effect.gen(function*() {
   const runtime = yield* RuntimeEnvironment
   const id = yield* random.uuidV4()
   const command = yield* Ref.make<string | undefined>(undefined)
+  const flagValues = yield* Ref.make<Schema.JsonObject | undefined>(undefined)
   const sequence = yield* Ref.make(0)
   const oneAtATime = yield* Semaphore.make(1)
 
+  // A host that calls itself finds the outer command's id here; anything else that stands in the variable is not sent.
+  const variable = `${settings.variables}_USAGE_INVOCATION`
+  const outer = yield* Effect.orElseSucceed(Config.option(Config.String(variable)), () => Option.none<string>())
+  const parent = Option.getOrUndefined(Option.filter(outer, (id) => uuid.test(id)))
+  yield* runtime.process.setVariable(variable, id)
+
   const machine = {
+    ...(parent === undefined ? {} : { parent_invocation_id: parent }),
     cli_version: settings.version,
     runtime_language: runtime.runtime.language,
     runtime_version: runtime.runtime.version,
@@ -38,6 +51,7 @@ export const make = Effect.gen(function*() {
     os_release: runtime.os.release,
     arch: runtime.os.arch,
     is_ci: runtime.ci !== undefined,
+    ...(runtime.ci === undefined ? {} : { ci: runtime.ci }),
     is_tty: runtime.stdoutIsTerminal,
     ...(runtime.agent === undefined ? {} : { agent: runtime.agent }),
     schema_version: 1,
@@ -51,6 +65,7 @@ export const make = Effect.gen(function*() {
 
   return Invocation.of({
     id,
+    flagValues,
     setCommandName: (name) => Ref.set(command, name),
     hasRecorded: Effect.map(Ref.get(sequence), (number) => number > 0),
     record: (draft, identity, write) =>

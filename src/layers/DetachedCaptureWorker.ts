@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import { debug, quietly } from "../domain/Debug.ts"
 import { isShortLived } from "../domain/Runtime.ts"
-import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { CaptureWorker, type Flushed } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Invocation } from "../services/Invocation.ts"
@@ -23,6 +23,10 @@ import { WorkerLease } from "../services/WorkerLease.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
 
 const pollMillis = 10
+
+/** A worker's life, and how long it may take to start. */
+const lifeMillis = 11_000
+const bootMillis = 5_000
 
 /**
  * @category models
@@ -49,7 +53,6 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const lease = yield* WorkerLease
   const runtime = yield* RuntimeEnvironment
   const start = yield* WorkerProcess.make
-  const started = yield* Ref.make(false)
   const wait = Math.min(Duration.toMillis(options.deliveryWait ?? "1 second"), 1000)
 
   const spawn = (lingers: boolean) =>
@@ -69,17 +72,41 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     (waits) => waits ? Effect.andThen(Effect.sleep(pollMillis), taken) : Effect.void
   )
 
+  const until = (holds: boolean, limit: number) =>
+    Effect.timeoutOption(
+      Effect.repeat(lease.isHeld, { until: (held) => held === holds, schedule: Schedule.spaced(pollMillis) }),
+      limit
+    )
+
+  // A round is a worker's life; another follows as long as something was taken.
+  const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
+    const before = yield* outbox.status
+    let waiting = before.pending
+    while (waiting > 0 && (yield* consent.decision).enabled) {
+      yield* until(false, lifeMillis)
+      yield* spawn(false)
+      yield* until(true, bootMillis)
+      yield* until(false, lifeMillis)
+      const { pending } = yield* outbox.status
+      if (pending >= waiting) break
+      waiting = pending
+    }
+    const after = yield* outbox.status
+    const refused = after.setAside - before.setAside
+    return { delivered: Math.max(0, before.pending - after.pending - refused), kept: after.pending }
+  }).pipe(quietly("nothing could be delivered", { delivered: 0, kept: 0 }))
+
   return CaptureWorker.of({
     ensure: Effect.gen(function*() {
-      const isFirst = !(yield* Ref.getAndSet(started, true))
-      if (!isFirst || !(yield* consent.decision).enabled) return
+      if (!(yield* consent.decision).enabled) return
       if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) {
         return yield* debug("delivery is backed off")
       }
       const isShort = isShortLived(runtime, yield* store.get)
       if (!(yield* lease.isHeld)) yield* spawn(!isShort)
       if (isShort) yield* Effect.timeoutOption(Effect.interruptible(taken), wait)
-    }).pipe(quietly("no worker could be started", undefined))
+    }).pipe(quietly("no worker could be started", undefined)),
+    flush
   })
 })
 

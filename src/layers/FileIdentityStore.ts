@@ -108,23 +108,24 @@ export const make = Effect.gen(function*() {
   const writePointer = (
     identity: { readonly anonId: AnonId; readonly claim: Identity["claim"] },
     document: Schema.JsonObject
-  ): Effect.Effect<void> => {
+  ): Effect.Effect<boolean> => {
     const linkedPrincipal = identity.claim && Claim.principalOf(identity.claim)
     return files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, document)).pipe(
-      quietly("the identity file could not be rewritten", undefined)
+      Effect.as(true),
+      quietly("the identity file could not be rewritten", false)
     )
   }
 
   // Read again just before it is rewritten: a key that another tool has just added is kept, and a file that the user has
-  // just deleted stays deleted.
-  const updatePointer = (identity: Identity): Effect.Effect<void> =>
+  // just deleted stays deleted. Says whether no pointer leads to an older identity any more.
+  const updatePointer = (identity: Identity): Effect.Effect<boolean> =>
     Effect.flatMap(files.read(pointerFile), (read) =>
       read._tag === "Text"
         ? writePointer(
           identity,
           Option.match(codec.decode(read.text), { onNone: () => ({}), onSome: (_) => _.document })
         )
-        : Effect.void)
+        : Effect.succeed(read._tag === "Missing"))
 
   const adopt = (anonId: AnonId, pointer: Pointer, mayWrite: boolean): Effect.Effect<Identity["claim"]> => {
     if (pointer.anonId !== anonId || pointer.linkedPrincipal === undefined) return Effect.succeed(undefined)
@@ -242,8 +243,7 @@ export const make = Effect.gen(function*() {
       if (next === undefined) return outcome({ _tag: "Unwritable" }, from)
       if (next.won) {
         const identity: Identity = { ...from, anonId: next.anonId, claim: undefined }
-        yield* updatePointer(identity)
-        yield* prune(identity.anonId)
+        if (yield* updatePointer(identity)) yield* prune(identity.anonId)
         return outcome({ _tag: "Rotated", identity }, identity)
       }
       const anonId = yield* follow(next.anonId, mayMake)
@@ -267,7 +267,8 @@ export const make = Effect.gen(function*() {
         Effect.gen(function*() {
           const result = yield* claims.publish(claim)
           const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
-          if (known === undefined || held === undefined) return [result, known] as const
+          // The claim of an anon id that was rotated meanwhile stands, but it is not the new one's.
+          if (known?.anonId !== claim.anon_id || held === undefined) return [result, known] as const
           const identity: Identity = { ...known, claim: held }
           if (result._tag === "Published") yield* updatePointer(identity)
           return [result, identity] as const

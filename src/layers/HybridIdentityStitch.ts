@@ -30,6 +30,7 @@ import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
 import { Invocation } from "../services/Invocation.ts"
+import { Notice } from "../services/Notice.ts"
 import { PrincipalCache } from "../services/PrincipalCache.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -64,6 +65,7 @@ export const make = Effect.gen(function*() {
   const resolver = yield* PrincipalResolver
   const cache = yield* PrincipalCache
   const invocation = yield* Invocation
+  const notice = yield* Notice
   const runtime = yield* RuntimeEnvironment
   const settings = yield* UsageSettings
   const scope = yield* Effect.scope
@@ -72,7 +74,9 @@ export const make = Effect.gen(function*() {
   const hasLoggedOut = yield* Ref.make(false)
   const credential = yield* Ref.make<Credential | undefined>(undefined)
   const credentialFacts = yield* Ref.make(noCredential)
-  const asking = yield* Ref.make<{ readonly fiber: Fiber.Fiber<void>; readonly since: number } | undefined>(undefined)
+  const asking = yield* Ref.make<
+    { readonly fiber: Fiber.Fiber<void>; readonly credential: Credential; readonly since: number } | undefined
+  >(undefined)
   const answered = yield* Ref.make<
     { readonly credential: Credential; readonly principal: PrincipalId.PrincipalId } | undefined
   >(undefined)
@@ -199,13 +203,15 @@ export const make = Effect.gen(function*() {
   const askInBackground = Effect.fnUntraced(function*(found: Credential) {
     if ((yield* Ref.get(asking)) !== undefined) return
     const since = yield* Clock.currentTimeMillis
-    yield* Ref.set(asking, { fiber: yield* Effect.forkIn(Effect.interruptible(ask(found)), scope), since })
+    const fiber = yield* Effect.forkIn(Effect.interruptible(ask(found)), scope)
+    yield* Ref.set(asking, { fiber, credential: found, since })
   })
 
   const open: Effect.Effect<void> = yield* Effect.cached(
     Effect.gen(function*() {
       yield* Ref.set(isOpen, true)
       if (!(yield* isAllowed)) return
+      yield* notice.show
       // The identity first: a credential that is newer than the identity means a switch, never the other way round.
       const identity = yield* store.get
       const { found, known } = yield* readCredential
@@ -239,7 +245,10 @@ export const make = Effect.gen(function*() {
       if (asked === undefined) return
       const left = asked.since + Duration.toMillis(resolverLimit) - (yield* Clock.currentTimeMillis)
       const done = yield* Effect.timeoutOption(Fiber.await(asked.fiber), Math.max(0, left))
-      if (Option.isNone(done)) yield* Fiber.interrupt(asked.fiber)
+      if (Option.isSome(done)) return
+      yield* Fiber.interrupt(asked.fiber)
+      // This limit may be over before the question's own: or every command would wait for an API that hangs.
+      if ((yield* Ref.get(answered)) === undefined) yield* cache.remember(asked.credential, undefined)
     }),
     observe: (principalId) =>
       Effect.flatMap(
@@ -306,6 +315,7 @@ export const layer: Layer.Layer<
   | PrincipalResolver
   | PrincipalCache
   | Invocation
+  | Notice
   | RuntimeEnvironment
   | UsageSettings
 > = Layer.effect(IdentityStitch, make)

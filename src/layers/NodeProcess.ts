@@ -46,6 +46,10 @@ export const current: RuntimeEnvironment["Service"]["process"] = {
   get worker() {
     return workerArguments()
   },
+  setVariable: (name, value) =>
+    Effect.sync(() => {
+      process.env[name] = value
+    }),
   lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(

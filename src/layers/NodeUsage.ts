@@ -28,6 +28,7 @@ import type { IdentitySlot } from "../services/IdentitySlot.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import type { IdentityStore } from "../services/IdentityStore.ts"
 import type { Invocation } from "../services/Invocation.ts"
+import type { Notice } from "../services/Notice.ts"
 import type { OptOut } from "../services/OptOut.ts"
 import type { Outbox } from "../services/Outbox.ts"
 import type { PrincipalCache } from "../services/PrincipalCache.ts"
@@ -58,6 +59,7 @@ import * as NodeHttpClient from "./NodeHttpClient.ts"
 import * as NodeRuntimeEnvironment from "./NodeRuntimeEnvironment.ts"
 import * as OutboxUsageCapture from "./OutboxUsageCapture.ts"
 import * as StateFiles from "./StateFiles.ts"
+import * as StderrNotice from "./StderrNotice.ts"
 import * as StderrOutbox from "./StderrOutbox.ts"
 import * as SyncNodeChildProcessSpawner from "./SyncNodeChildProcessSpawner.ts"
 import * as SyncNodeFileSystem from "./SyncNodeFileSystem.ts"
@@ -81,6 +83,8 @@ export interface Options {
   readonly principals?:
     | Layer.Layer<PrincipalResolver, never, FileSystem.FileSystem | HttpClient.HttpClient>
     | undefined
+  /** What the user is told on stderr before anything is recorded, once. */
+  readonly notice?: string | undefined
   /** How the identity file is written; `IdentityCodec.arcade` where none is named. */
   readonly codec?: IdentityCodec | undefined
   /** How long CI and containers wait for delivery: 1 s where it is not set, and at most. */
@@ -102,6 +106,7 @@ export type Usage =
   | IdentityStore
   | Invocation
   | OptOut
+  | Notice
   | Outbox
   | PrincipalCache
   | PrincipalResolver
@@ -138,16 +143,18 @@ const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) 
   })
 })
 
-const onDisk = Layer.mergeAll(
-  FileIdentityStore.layer,
-  FilePrincipalCache.layer,
-  FileSessionStore.layer,
-  FileOutbox.layer,
-  FileWorkerLease.layer
-).pipe(
-  Layer.provideMerge(FileClaims.layer),
-  Layer.provide(StateFiles.layer)
-)
+const onDisk = (notice: string | undefined) =>
+  Layer.mergeAll(
+    FileIdentityStore.layer,
+    FilePrincipalCache.layer,
+    FileSessionStore.layer,
+    FileOutbox.layer,
+    FileWorkerLease.layer
+  ).pipe(
+    Layer.merge(notice === undefined ? StderrNotice.layerNone : StderrNotice.layer(notice)),
+    Layer.provideMerge(FileClaims.layer),
+    Layer.provide(StateFiles.layer)
+  )
 
 const noLease = Layer.succeed(
   WorkerLease,
@@ -159,10 +166,14 @@ const inMemory = Layer.mergeAll(
   MemoryPrincipalCache.layer,
   MemorySessionStore.layer,
   StderrOutbox.layer,
+  StderrNotice.layerNone,
   noLease
 ).pipe(Layer.provideMerge(MemoryClaims.layer))
 
-const noWorker = Layer.succeed(CaptureWorker, CaptureWorker.of({ ensure: Effect.void }))
+const noWorker = Layer.succeed(
+  CaptureWorker,
+  CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+)
 
 const machine = Layer.mergeAll(
   SyncNodeFileSystem.layer,
@@ -197,7 +208,7 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       Effect.orElseSucceed(() => false)
     )
     const principals = options.principals ?? FixedPrincipalResolver.layerNone
-    const store = debugs ? inMemory : onDisk
+    const store = debugs ? inMemory : onDisk(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
     return OutboxUsageCapture.layer.pipe(
       Layer.provideMerge(worker),

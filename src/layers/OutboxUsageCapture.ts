@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import { debug, quietly } from "../domain/Debug.ts"
 import * as Message from "../domain/Message.ts"
@@ -15,6 +17,9 @@ import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
+import { UsageContext } from "../services/UsageContext.ts"
+
+const deliverEveryMillis = 30_000
 
 /**
  * @category constructors
@@ -26,6 +31,7 @@ export const make = Effect.gen(function*() {
   const invocation = yield* Invocation
   const outbox = yield* Outbox
   const worker = yield* CaptureWorker
+  const scope = yield* Effect.scope
 
   const keep = (message: Message.Message): Effect.Effect<boolean> => {
     const bytes = new TextEncoder().encode(Message.encode(message)).length
@@ -33,6 +39,15 @@ export const make = Effect.gen(function*() {
       ? outbox.add(message)
       : Effect.as(debug(`"${message.event}" is dropped: ${bytes} bytes are more than ${Message.maxBytes}`), false)
   }
+
+  // A command that runs for hours (`dev`, `watch`) does not keep its events until it ends.
+  const lastDelivery = yield* Ref.make(yield* Clock.currentTimeMillis)
+  const deliverAlong = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    if (now - (yield* Ref.get(lastDelivery)) < deliverEveryMillis) return
+    yield* Ref.set(lastDelivery, now)
+    yield* Effect.forkIn(worker.ensure, scope)
+  })
 
   const capture = <Properties>(
     event: UsageEvent.UsageEvent<Properties>,
@@ -45,11 +60,21 @@ export const make = Effect.gen(function*() {
       const { stripped } = encoded.success
       if (stripped.length > 0) yield* debug(`"${event.name}" goes without ${stripped.join(", ")}: no JSON`)
       const { identity, to } = yield* stitch.attribution
+      const shared = yield* UsageContext
       yield* invocation.record(
-        { event: event.name, ...to, properties: encoded.success.properties },
+        {
+          event: event.name,
+          ...to,
+          properties: {
+            ...shared.properties,
+            ...encoded.success.properties,
+            ...(Object.keys(shared.groups).length === 0 ? {} : { $groups: shared.groups })
+          }
+        },
         identity,
         (message) => Effect.map(keep(message), (kept) => [kept, undefined] as const)
       )
+      yield* deliverAlong
     }).pipe(Effect.uninterruptible, quietly("an event was not recorded", undefined))
 
   const deliver = Effect.flatMap(invocation.hasRecorded, (has) => has ? worker.ensure : Effect.void)

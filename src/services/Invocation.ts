@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type { Message } from "../domain/Message.ts"
 import type { Identity } from "./IdentityStore.ts"
@@ -33,6 +34,8 @@ export class Invocation extends Context.Service<Invocation, {
   readonly id: string
   /** Names the command for the messages that follow. */
   readonly setCommandName: (name: string) => Effect.Effect<void>
+  /** Values of flags that the author allowed to be sent, for this command's own event. */
+  readonly flagValues: Ref.Ref<Schema.JsonObject | undefined>
   /** Whether a message of this command was kept. */
   readonly hasRecorded: Effect.Effect<boolean>
   /**

@@ -26,6 +26,6 @@ export class UsageCapture extends Context.Service<UsageCapture, {
     event: UsageEvent<Properties>,
     properties: NoInfer<Properties>
   ) => Effect.Effect<void>
-  /** Starts the worker, if something was recorded; called once more when the command's scope closes. */
+  /** Starts a worker, if something was recorded; done by itself when the command's scope closes. */
   readonly deliver: Effect.Effect<void>
 }>()("effect-cli-usage/services/UsageCapture") {}

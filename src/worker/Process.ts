@@ -60,7 +60,10 @@ const successor = (job: WorkerJob.WorkerJob) =>
   Layer.effect(
     CaptureWorker,
     Effect.map(WorkerProcess.make, (start) =>
-      CaptureWorker.of({ ensure: start(job).pipe(quietly("no successor could be started", undefined)) }))
+      CaptureWorker.of({
+        ensure: start(job).pipe(quietly("no successor could be started", undefined)),
+        flush: Effect.succeed({ delivered: 0, kept: 0 })
+      }))
   )
 
 /**

@@ -1,0 +1,123 @@
+/**
+ * What a CLI sends, written down: generated from its events, so that it cannot be wrong.
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as UsageEvent from "../domain/UsageEvent.ts"
+
+/**
+ * A declared event, whatever its properties.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Declared {
+  readonly name: string
+  readonly description: string
+  readonly properties: Schema.Constraint
+}
+
+/**
+ * One property of the dictionary.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Property {
+  readonly name: string
+  /** The property's JSON Schema. */
+  readonly schema: unknown
+  readonly required: boolean
+}
+
+/**
+ * One event of the dictionary.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entry {
+  readonly name: string
+  readonly description: string
+  readonly properties: ReadonlyArray<Property>
+}
+
+/**
+ * The whole dictionary: each event's own properties, and those that every event has.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DataDictionary {
+  readonly events: ReadonlyArray<Entry>
+  readonly common: ReadonlyArray<Property>
+}
+
+const propertiesOf = (schema: Schema.Constraint): ReadonlyArray<Property> => {
+  const { schema: json } = Schema.toJsonSchemaDocument(schema)
+  const properties: unknown = json["properties"]
+  const required: unknown = json["required"]
+  if (!Predicate.isObject(properties)) return []
+  return Object.entries(properties)
+    .map(([name, schema]) => ({ name, schema, required: Array.isArray(required) && required.includes(name) }))
+    .toSorted((a, b) => a.name.localeCompare(b.name, "en"))
+}
+
+/**
+ * Makes the dictionary of a CLI's events; the command events are always in it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (events: ReadonlyArray<Declared>): DataDictionary => ({
+  events: [UsageEvent.CommandSucceeded, UsageEvent.CommandFailed, ...events].map((event) => ({
+    name: event.name,
+    description: event.description,
+    properties: propertiesOf(event.properties)
+  })),
+  common: propertiesOf(UsageEvent.Common)
+})
+
+/**
+ * The dictionary as JSON, indented by two spaces.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const toJson = (dictionary: DataDictionary): string => JSON.stringify(dictionary, null, 2) + "\n"
+
+const typeOf = (schema: unknown): string => {
+  if (!Predicate.isObject(schema)) return "any"
+  if ("enum" in schema && Array.isArray(schema.enum)) {
+    return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(", ")
+  }
+  if ("anyOf" in schema && Array.isArray(schema.anyOf)) return schema.anyOf.map(typeOf).join(", ")
+  if ("type" in schema && schema.type === "array" && "items" in schema) return `list of ${typeOf(schema.items)}`
+  return "type" in schema ? String(schema.type) : "any"
+}
+
+const table = (properties: ReadonlyArray<Property>): string =>
+  [
+    "| property | type | always there |",
+    "| --- | --- | --- |",
+    ...properties.map(({ name, required, schema }) =>
+      `| \`${name}\` | ${typeOf(schema)} | ${required ? "yes" : "no"} |`
+    )
+  ].join("\n")
+
+/**
+ * The dictionary as Markdown.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const toMarkdown = (dictionary: DataDictionary): string =>
+  [
+    "# What is sent",
+    ...dictionary.events.map(({ description, name, properties }) =>
+      `## ${name}\n\n${description}.\n\n${properties.length === 0 ? "No properties of its own." : table(properties)}`
+    ),
+    `## Every event\n\n${table(dictionary.common)}`
+  ].join("\n\n") + "\n"

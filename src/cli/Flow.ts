@@ -1,0 +1,148 @@
+/**
+ * Funnels: something that a user starts, and that completes, is aborted, or fails.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import * as UsageEvent from "../domain/UsageEvent.ts"
+import { UsageCapture } from "../services/UsageCapture.ts"
+import * as ErrorClass from "./ErrorClass.ts"
+
+// The step of the flow that runs, if one does.
+const CurrentStep: Context.Reference<Ref.Ref<string | undefined> | undefined> = Context.Reference<
+  Ref.Ref<string | undefined> | undefined
+>("effect-cli-usage/cli/Flow/CurrentStep", { defaultValue: () => undefined })
+
+/**
+ * Schemas of a flow's own properties.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fields {
+  readonly [name: PropertyKey]: Schema.Codec<unknown, unknown>
+}
+
+/**
+ * The properties that a flow is started with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Properties<F extends Fields> = { readonly [Name in keyof F]: F[Name]["Type"] }
+
+interface Encodable {
+  readonly [name: string]: unknown
+}
+
+/**
+ * A declared flow: its four events, and what runs it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Flow<F extends Fields, Step extends string> {
+  /** `… Started`, `… Completed`, `… Aborted` and `… Failed`, for the data dictionary. */
+  readonly events: ReadonlyArray<UsageEvent.UsageEvent<Encodable>>
+  /**
+   * Runs an effect as this flow: `Started`, then exactly one of `Completed`, `Aborted` and `Failed`, as its Exit says.
+   *
+   * **Details**
+   *
+   * An interruption, `Terminal.QuitError` and the errors named in `aborted` (by `_tag`) are `Aborted`. Inside another
+   * flow it is a part of that one, and records nothing of its own.
+   */
+  readonly run: (
+    properties: Properties<F>,
+    options?: { readonly aborted?: ReadonlyArray<string> | undefined }
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | UsageCapture>
+  /** Names the step that the running flow is at; outside any flow it does nothing. */
+  readonly step: (step: Step) => Effect.Effect<void>
+}
+
+const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): boolean =>
+  cause.reasons.some((reason) =>
+    Cause.isFailReason(reason) && Predicate.hasProperty(reason.error, "_tag") &&
+    Predicate.isString(reason.error._tag) && tags.includes(reason.error._tag)
+  )
+
+/**
+ * Declares a flow.
+ *
+ * **Example** (A login)
+ *
+ * ```ts
+ * const Auth = Flow.make("CLI Auth", {
+ *   description: "A user logs in",
+ *   properties: { flow: Schema.Literal("login") },
+ *   steps: ["browser_wait", "code_exchange"]
+ * })
+ *
+ * const login = Effect.andThen(Auth.step("code_exchange"), exchange).pipe(Auth.run({ flow: "login" }))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <const F extends Fields, const Step extends string>(
+  name: string,
+  options: { readonly description: string; readonly properties: F; readonly steps: ReadonlyArray<Step> }
+): Flow<F, Step> => {
+  const declare = (what: string, more: Fields) =>
+    UsageEvent.make<Encodable>(`${name} ${what}`, {
+      description: `${options.description}: ${what.toLowerCase()}`,
+      properties: Schema.Struct({ ...options.properties, ...more })
+    })
+  const step = Schema.optionalKey(Schema.Literals(options.steps))
+  const started = declare("Started", {})
+  const completed = declare("Completed", { step, duration_ms: Schema.Finite })
+  const aborted = declare("Aborted", { step })
+  const failed = declare("Failed", {
+    step,
+    duration_ms: Schema.Finite,
+    error_class: Schema.optionalKey(Schema.String)
+  })
+
+  const run: Flow<F, Step>["run"] = (properties, runOptions) => (effect) =>
+    Effect.gen(function*() {
+      // An automatic re-authentication inside another flow is not a funnel of its own.
+      if ((yield* CurrentStep) !== undefined) return yield* effect
+      const capture = yield* UsageCapture
+      const startedAt = yield* Clock.currentTimeMillis
+      const current = yield* Ref.make<string | undefined>(undefined)
+      const own: Encodable = { ...properties }
+
+      const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
+        const step = yield* Ref.get(current)
+        const at = { ...own, ...(step === undefined ? {} : { step }) }
+        const timed = { ...at, duration_ms: (yield* Clock.currentTimeMillis) - startedAt }
+        if (Exit.isSuccess(exit)) return yield* capture.capture(completed, timed)
+        if (ErrorClass.isCancelled(exit) || isNamed(exit.cause, runOptions?.aborted ?? [])) {
+          return yield* capture.capture(aborted, at)
+        }
+        const error_class = ErrorClass.ofCause(exit.cause)
+        yield* capture.capture(failed, error_class === undefined ? timed : { ...timed, error_class })
+      })
+
+      return yield* Effect.uninterruptibleMask((restore) =>
+        Effect.andThen(
+          capture.capture(started, own),
+          Effect.onExit(restore(Effect.provideService(effect, CurrentStep, current)), end)
+        )
+      )
+    })
+
+  return {
+    events: [started, completed, aborted, failed],
+    run,
+    step: (step) =>
+      Effect.flatMap(CurrentStep, (current) => current === undefined ? Effect.void : Ref.set(current, step))
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The notice on stderr, once: `usage/notice` remembers it.
+ *
+ * @since 0.1.0
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { quietly } from "../domain/Debug.ts"
+import { keepsNothing } from "../domain/Runtime.ts"
+import { Notice } from "../services/Notice.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { StateFiles } from "./StateFiles.ts"
+
+/**
+ * Nobody reads a notice in CI, and where nothing is kept it would be shown every time.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (text: string): Layer.Layer<Notice, never, StateFiles | RuntimeEnvironment> =>
+  Layer.effect(
+    Notice,
+    Effect.gen(function*() {
+      const files = yield* StateFiles
+      const runtime = yield* RuntimeEnvironment
+      return Notice.of({
+        show: !runtime.stderrIsTerminal || keepsNothing(runtime) ? Effect.void : Effect.gen(function*() {
+          if ((yield* files.read(files.home.notice))._tag !== "Missing") return
+          if (yield* files.publish(files.home.notice, "")) yield* Console.error(text)
+        }).pipe(quietly("the notice was not shown", undefined))
+      })
+    })
+  )
+
+/**
+ * No notice.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNone: Layer.Layer<Notice> = Layer.succeed(Notice, Notice.of({ show: Effect.void }))
