@@ -120,3 +120,11 @@ export const supabase: IdentityCodec = {
     return print({ ...rest, enabled: given, consent: given ? "granted" : "denied" })
   }
 }
+
+/**
+ * Every codec of this module.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]

@@ -15,6 +15,10 @@ export interface StateHome {
   readonly root: string
   /** The identity file, named by its codec. */
   readonly identity: string
+  /** The file of another codec. */
+  readonly formerIdentity: (fileName: string) => string
+  /** Its existence says that another codec's identity was taken over. */
+  readonly imported: string
   /** This module's own folder. */
   readonly usage: string
   readonly claims: string
@@ -37,6 +41,8 @@ export const make = (path: Path, root: string, identityFile: string): StateHome 
   return {
     root,
     identity: path.join(root, identityFile),
+    formerIdentity: (fileName) => path.join(root, fileName),
+    imported: path.join(usage, "imported"),
     usage,
     claims: path.join(usage, "claims"),
     successors: path.join(usage, "successors"),

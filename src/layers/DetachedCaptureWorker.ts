@@ -103,8 +103,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         return yield* debug("delivery is backed off")
       }
       const isShort = isShortLived(runtime, yield* store.get)
-      if (!(yield* lease.isHeld)) yield* spawn(!isShort)
-      if (isShort) yield* Effect.timeoutOption(Effect.interruptible(taken), wait)
+      const starts = !(yield* lease.isHeld)
+      if (starts) yield* spawn(!isShort)
+      if (!isShort) return
+      // A worker that dies with this process before it gives up its lease would keep the next command's from starting.
+      const done = starts ? Effect.andThen(taken, until(false, wait)) : taken
+      yield* Effect.timeoutOption(Effect.interruptible(done), wait)
     }).pipe(quietly("no worker could be started", undefined)),
     flush
   })

@@ -15,7 +15,7 @@ import * as SynchronizedRef from "effect/SynchronizedRef"
 import { AnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { debug, quietly } from "../domain/Debug.ts"
-import type { Pointer } from "../domain/IdentityCodec.ts"
+import { codecs, type Pointer } from "../domain/IdentityCodec.ts"
 import { Claims } from "../services/Claims.ts"
 import { type Identity, IdentityStore, type Rotation } from "../services/IdentityStore.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -168,12 +168,27 @@ export const make = Effect.gen(function*() {
     Effect.catch(() => inMemory(true))
   )
 
+  // A host that changes its file's format keeps its devices' ids; once, so that deleting the file still means that.
+  const importFormer: Effect.Effect<boolean> = Effect.gen(function*() {
+    if ((yield* files.read(files.home.imported))._tag !== "Missing") return false
+    for (const former of codecs) {
+      if (former.fileName === codec.fileName) continue
+      const file = yield* files.read(files.home.formerIdentity(former.fileName))
+      const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
+      if (pointer === undefined) continue
+      yield* files.publish(pointerFile, codec.encode(pointer, {}))
+      return yield* files.publish(files.home.imported, "")
+    }
+    return false
+  }).pipe(quietly("a former identity could not be read", false))
+
   const read = (make: boolean, firstRun: boolean): Effect.Effect<Identity | undefined> =>
     Effect.gen(function*() {
       const mayWrite = make && mayMake
       const file = yield* files.read(pointerFile)
       if (file._tag === "Missing") {
         if (!mayWrite) return make ? yield* inMemory(true) : undefined
+        if (yield* importFormer) return yield* read(make, firstRun)
         // Losing means that the file is there now; it can only be missing again if somebody deletes it meanwhile.
         return (yield* create) ?? (yield* read(make, true))
       }

@@ -77,8 +77,9 @@ export const make = Effect.gen(function*() {
     const document = yield* load
     const at = yield* Clock.currentTimeMillis
     const own = yield* fingerprint(document.salt, credential)
-    const known = document.credentials.find((entry) => entry.fingerprint === own)
-    if (principal !== undefined && known?.principal_id === principal) return
+    const known = document.credentials.find((entry) => entry.fingerprint === own)?.principal_id ?? undefined
+    // That nobody answered this time does not undo an answer: a response may have named the account meanwhile.
+    if (known !== undefined && (principal === undefined || principal === known)) return
     const others = document.credentials.filter((entry) => entry.fingerprint !== own)
     const credentials = [...others, { fingerprint: own, principal_id: principal ?? null, at }].slice(-maxCredentials)
     yield* files.replace(file, encode({ ...document, credentials }))

@@ -64,6 +64,11 @@ interface Question {
 }
 
 const maxFileBytes = 1024 * 1024
+
+// A file that is there but cannot be read now, or is just being written, is a credential that nobody knows. Were it
+// none, the user would seem to have signed out elsewhere, and the device would lose its id.
+const unreadable = Symbol("unreadable")
+const unknown: Credential = { source: "stored", secret: Redacted.make("unreadable") }
 const limit = "2 seconds"
 
 const at = (value: unknown, path: string): unknown =>
@@ -113,10 +118,14 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const readFile = Effect.gen(function*() {
     const info = yield* fs.stat(options.file)
     // Reading a FIFO would wait for its other end.
-    if (info.type !== "File" || Number(info.size) > maxFileBytes) return undefined
+    if (info.type !== "File" || Number(info.size) > maxFileBytes) return unreadable
     const text = yield* fs.readFileString(options.file)
-    return yield* Effect.try(() => Yaml.parse(text))
-  }).pipe(Effect.orElseSucceed(() => undefined))
+    return text === "" ? unreadable : yield* Effect.try(() => Yaml.parse(text))
+  }).pipe(
+    Effect.catch((error) =>
+      Effect.succeed(error._tag === "PlatformError" && error.reason._tag === "NotFound" ? undefined : unreadable)
+    )
+  )
 
   const credential = Effect.map(readFile, (file) => {
     const find = (source: Credential["source"], keyOf: (form: Form) => string | undefined): Credential | undefined => {
@@ -131,7 +140,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         return credential
       }
     }
-    return find("environment", (form) => environment.get(form)) ?? find("stored", (form) => textAt(file, form.key))
+    return find("environment", (form) => environment.get(form)) ??
+      (file === unreadable ? unknown : find("stored", (form) => textAt(file, form.key)))
   })
 
   const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalId, string> =>
@@ -167,8 +177,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
  *
  * **Details**
  *
- * The file is read each time that the credential is asked for, up to 1 MiB. Whatever is wrong with it counts as no
- * credential, and whatever is wrong with the answer, its taking longer than 2 s included, as no answer.
+ * The file is read each time that the credential is asked for, up to 1 MiB. One that cannot be read counts as a
+ * credential of nobody's, and whatever is wrong with the answer, its taking longer than 2 s included, as no answer.
  *
  * **Gotchas**
  *

@@ -31,7 +31,7 @@ import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
 import { Invocation } from "../services/Invocation.ts"
 import { Notice } from "../services/Notice.ts"
-import { PrincipalCache } from "../services/PrincipalCache.ts"
+import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -43,6 +43,11 @@ const resolverLimit = Duration.seconds(2)
 
 // Every turn follows another process's claim or rotation in the middle of ours.
 const maxTurns = 8
+
+interface AtHand {
+  readonly found: Credential | undefined
+  readonly known: Known | undefined
+}
 
 const noCredential: CredentialFacts = { source: "none", knownAs: undefined }
 
@@ -81,11 +86,16 @@ export const make = Effect.gen(function*() {
     { readonly credential: Credential; readonly principal: PrincipalId.PrincipalId } | undefined
   >(undefined)
   const isOpen = yield* Ref.make(false)
+  const isLeaving = yield* Ref.make(false)
+  const atStart = yield* Ref.make<AtHand | undefined>(undefined)
   const beforeLogout = yield* Ref.make<Effect.Effect<void>>(Effect.void)
 
-  const readCredential = Effect.gen(function*() {
+  const lookUpCredential: Effect.Effect<AtHand> = Effect.gen(function*() {
     const found = yield* resolver.credential
-    const known = found === undefined ? undefined : yield* cache.recall(found)
+    return { found, known: found === undefined ? undefined : yield* cache.recall(found) }
+  })
+
+  const useCredential = Effect.fnUntraced(function*({ found, known }: AtHand) {
     yield* Ref.set(credential, found)
     const facts: CredentialFacts = {
       source: found?.source ?? "none",
@@ -94,6 +104,8 @@ export const make = Effect.gen(function*() {
     yield* Ref.set(credentialFacts, facts)
     return { found, known }
   })
+
+  const readCredential = Effect.flatMap(lookUpCredential, useCredential)
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     const found = yield* Ref.get(credential)
@@ -187,7 +199,8 @@ export const make = Effect.gen(function*() {
     if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
     yield* open
     yield* apply(principal, seenBy, yield* store.get)
-    yield* remember(principal)
+    // A response may be about another credential than the one at hand: a login that is not over yet.
+    if ((yield* slot.get) === principal) yield* remember(principal)
   }, Effect.uninterruptible)
 
   // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
@@ -197,7 +210,11 @@ export const make = Effect.gen(function*() {
     const principal = Option.getOrUndefined(answer)
     if (principal === undefined) return yield* cache.remember(found, undefined)
     yield* Ref.set(answered, { credential: found, principal })
-    if (yield* Ref.get(isOpen)) yield* see(principal, "resolver")
+    if (!(yield* Ref.get(isOpen))) return
+    yield* open
+    const atHand = yield* Ref.get(credential)
+    // It may have been replaced or removed since.
+    if (atHand !== undefined && isSame(atHand, found)) yield* see(principal, "resolver")
   })
 
   const askInBackground = Effect.fnUntraced(function*(found: Credential) {
@@ -214,7 +231,9 @@ export const make = Effect.gen(function*() {
       yield* notice.show
       // The identity first: a credential that is newer than the identity means a switch, never the other way round.
       const identity = yield* store.get
-      const { found, known } = yield* readCredential
+      // Whoever logs out has removed the credential already: the account is the one that the command began with.
+      const former = (yield* Ref.get(isLeaving)) ? yield* Ref.get(atStart) : undefined
+      const { found, known } = yield* (former === undefined ? readCredential : useCredential(former))
       if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* Ref.get(credentialFacts) })) {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
@@ -224,7 +243,8 @@ export const make = Effect.gen(function*() {
       const fresh = early !== undefined && isSame(early.credential, found) ? early.principal : undefined
       const principal = known?._tag === "Principal" ? known.principal : fresh
       if (principal !== undefined) {
-        if (yield* Ref.getAndSet(stitchAttempted, true)) return
+        // Also where a response waits for this: whose the credential at hand is was known before it.
+        yield* Ref.set(stitchAttempted, true)
         yield* apply(principal, "resolver", yield* store.get)
         return yield* remember(principal)
       }
@@ -234,8 +254,9 @@ export const make = Effect.gen(function*() {
 
   const begin = Effect.gen(function*() {
     if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
-    const found = yield* resolver.credential
-    if (found !== undefined && (yield* cache.recall(found)) === undefined) yield* askInBackground(found)
+    const { found, known } = yield* lookUpCredential
+    yield* Ref.set(atStart, { found, known })
+    if (found !== undefined && known === undefined) yield* askInBackground(found)
   })
 
   return IdentityStitch.of({
@@ -269,6 +290,7 @@ export const make = Effect.gen(function*() {
       }).pipe(Effect.uninterruptible),
     logout: Effect.gen(function*() {
       if (!(yield* isAllowed)) return
+      yield* Ref.set(isLeaving, true)
       yield* open
       const before = yield* store.get
       const identity = yield* store.refresh

@@ -27,6 +27,10 @@ export const layer: Layer.Layer<PrincipalCache> = Layer.sync(PrincipalCache, () 
         return now - entry.at < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
       }),
     remember: (credential, principal) =>
-      Effect.map(Clock.currentTimeMillis, (at) => void known.set(Redacted.value(credential.secret), { principal, at }))
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        const secret = Redacted.value(credential.secret)
+        // That nobody answered this time does not undo an answer.
+        known.set(secret, { principal: principal ?? known.get(secret)?.principal, at })
+      })
   })
 })

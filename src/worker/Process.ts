@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { quietly } from "../domain/Debug.ts"
-import { arcade, supabase } from "../domain/IdentityCodec.ts"
+import { arcade, codecs } from "../domain/IdentityCodec.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
@@ -25,8 +25,6 @@ import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
-
-const codecs = [arcade, supabase]
 
 const runtime = Layer.succeed(
   RuntimeEnvironment,

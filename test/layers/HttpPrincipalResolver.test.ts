@@ -137,14 +137,27 @@ describe("HttpPrincipalResolver", () => {
     none("with a key that is no text", "cloud:\n  api:\n    key: [a]\n")
     none("with something else where the key's group should be", "cloud: []\n")
     none("with null where the key's group should be", "cloud:\n")
-    none("with an empty file", "")
-    none("with a file that is not YAML", `${apiKey(secret)}: : [}\n`)
-    none("with a folder in the file's place", (path) => NFS.mkdirSync(path))
-    none("with a file over 1 MiB", apiKey(secret) + "#".repeat(1024 * 1024))
+
+    // Were it none, the user would seem to have signed out.
+    const unknown = (name: string, file: Host["file"], fileSystem = SyncNodeFileSystem.layer) =>
+      it.live(`is one that nobody knows, and nobody is asked, ${name}`, () =>
+        Effect.gen(function*() {
+          const server = yield* api()
+          const asked = yield* ask({ api: server.url, file, fileSystem })
+          assert.strictEqual(asked.source, "stored")
+          assert.strictEqual(asked.principal, undefined)
+          assert.notInclude(asked.secret ?? "", secret)
+          assert.lengthOf(server.requests, 0)
+        }))
+
+    unknown("with an empty file", "")
+    unknown("with a file that is not YAML", `${apiKey(secret)}: : [}\n`)
+    unknown("with a folder in the file's place", (path) => NFS.mkdirSync(path))
+    unknown("with a file over 1 MiB", apiKey(secret) + "#".repeat(1024 * 1024))
     if (process.platform !== "win32") {
       // Effect's own file system would wait for the FIFO's other end.
       const fifo = (path: string) => void Process.execFileSync("mkfifo", [path])
-      none("with a FIFO in the file's place", fifo, NodeFileSystem.layer)
+      unknown("with a FIFO in the file's place", fifo, NodeFileSystem.layer)
     }
 
     it.live("comes from the file, and is that of the API and the key together", () =>
