@@ -106,11 +106,20 @@ interface Outcome {
 
 const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undefined, isCancelled: false }
 
+// The author's function may fail as any other; then the event goes without a message.
+const messageOf = (error: unknown, options: Options): string | undefined => {
+  try {
+    return options.errorMessage?.(error)
+  } catch {
+    return undefined
+  }
+}
+
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => ({
   code: exitCode(exit),
   errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
   errorMessage: Exit.isFailure(exit) && !ErrorClass.isCancelled(exit)
-    ? options.errorMessage?.(Cause.squash(exit.cause))
+    ? messageOf(Cause.squash(exit.cause), options)
     : undefined,
   isCancelled: ErrorClass.isCancelled(exit)
 })
@@ -161,10 +170,8 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
     })
     yield* Effect.addFinalizer((exit) => {
       if (isUsageError(exit)) return Effect.void
-      return Effect.flatMap(
-        Effect.sync(() => outcomeOf(exit, options)),
-        (outcome) => Effect.andThen(outcome.isCancelled ? Effect.void : stitch.settle, record(outcome))
-      ).pipe(
+      const outcome = outcomeOf(exit, options)
+      return Effect.andThen(outcome.isCancelled ? Effect.void : stitch.settle, record(outcome)).pipe(
         quietly("a command was not recorded", undefined)
       )
     })

@@ -6,8 +6,7 @@
  * ```ts
  * import { isWorker } from "effect-cli-usage/worker"
  *
- * if (isWorker()) await import("effect-cli-usage/worker/main")
- * else await import("./main.ts")
+ * void (isWorker() ? import("effect-cli-usage/worker/main") : import("./main.ts"))
  * ```
  *
  * @since 0.1.0

@@ -1,0 +1,118 @@
+/**
+ * Every service in memory: no file, no process, no network.
+ *
+ * @since 0.1.0
+ */
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { arcade } from "../domain/IdentityCodec.ts"
+import type { Message } from "../domain/Message.ts"
+import * as CommandInvocation from "../layers/CommandInvocation.ts"
+import * as FixedConsent from "../layers/FixedConsent.ts"
+import * as FixedPrincipalResolver from "../layers/FixedPrincipalResolver.ts"
+import * as HybridIdentityStitch from "../layers/HybridIdentityStitch.ts"
+import * as MemoryClaims from "../layers/MemoryClaims.ts"
+import * as MemoryIdentitySlot from "../layers/MemoryIdentitySlot.ts"
+import * as MemoryIdentityStore from "../layers/MemoryIdentityStore.ts"
+import * as MemoryOutbox from "../layers/MemoryOutbox.ts"
+import * as MemoryPrincipalCache from "../layers/MemoryPrincipalCache.ts"
+import * as MemorySessionStore from "../layers/MemorySessionStore.ts"
+import * as OutboxUsageCapture from "../layers/OutboxUsageCapture.ts"
+import * as StderrNotice from "../layers/StderrNotice.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { OptOut } from "../services/OptOut.ts"
+import { Outbox } from "../services/Outbox.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+
+/**
+ * A developer's terminal, on no machine in particular.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const runtime: RuntimeEnvironment["Service"] = {
+  ci: undefined,
+  agent: undefined,
+  container: false,
+  stdoutIsTerminal: true,
+  stderrIsTerminal: true,
+  runtime: { language: "node", version: "0.0.0" },
+  os: { type: "Test", release: "0", arch: "none" },
+  process: {
+    pid: 2,
+    uid: undefined,
+    executable: "/nowhere",
+    worker: undefined,
+    setVariable: () => Effect.void,
+    lowerPriority: () => Effect.void,
+    onExit: () => Effect.void
+  }
+}
+
+const settings: UsageSettings["Service"] = {
+  name: "test",
+  version: "0.0.0",
+  variables: "TEST",
+  home: "/nowhere",
+  destination: { host: "http://127.0.0.1:9", key: "phc_test" },
+  destinationId: "test",
+  codec: arcade
+}
+
+/**
+ * Every service that `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in.
+ *
+ * **Example** (A host's own test)
+ *
+ * ```ts
+ * it.effect("records the deployment", () =>
+ *   Effect.gen(function*() {
+ *     yield* Command.runWith(cli, { version: "0" })(["deploy", "x"])
+ *     const [message] = yield* TestUsage.messages
+ *     assert.strictEqual(message?.properties.command_name, "deploy")
+ *   }).pipe(Effect.provide(TestUsage.layer)))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = OutboxUsageCapture.layer.pipe(
+  Layer.provideMerge(HybridIdentityStitch.layer),
+  Layer.provideMerge(Layer.mergeAll(
+    CommandInvocation.layer,
+    MemoryIdentitySlot.layer,
+    FixedPrincipalResolver.layerNone,
+    StderrNotice.layerNone
+  )),
+  Layer.provideMerge(Layer.mergeAll(
+    MemoryIdentityStore.layer(),
+    MemoryPrincipalCache.layer,
+    MemorySessionStore.layer,
+    MemoryOutbox.layer
+  )),
+  Layer.provideMerge(Layer.mergeAll(
+    MemoryClaims.layer,
+    FixedConsent.layer(),
+    Layer.succeed(
+      CaptureWorker,
+      CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+    ),
+    Layer.succeed(OptOut, OptOut.of({ publish: Effect.void, withdraw: Effect.void })),
+    Layer.succeed(RuntimeEnvironment, runtime),
+    Layer.succeed(UsageSettings, settings)
+  )),
+  Layer.provide(SecureRandom.layerWebCrypto)
+)
+
+/**
+ * What was recorded and would be sent: aliases first, then events in their order.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const messages: Effect.Effect<ReadonlyArray<Message>, never, Outbox> = Effect.flatMap(
+  Outbox,
+  (outbox) => Effect.map(outbox.entries, (entries) => entries.map((entry) => entry.message))
+)

@@ -1,0 +1,110 @@
+/**
+ * acme as one file, in each of the forms that a host is shipped in: each is its own worker.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Esbuild from "esbuild"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { inject } from "postject"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+
+const entry = fileURLToPath(new URL("../../examples/acme/entry.ts", import.meta.url))
+
+const bundle = (outfile: string, format: "esm" | "cjs"): void => {
+  Esbuild.buildSync({
+    entryPoints: [entry],
+    outfile,
+    format,
+    bundle: true,
+    platform: "node",
+    target: "node22",
+    minify: true,
+    logLevel: "error",
+    // What a CommonJS bundle makes of it by itself, with a warning.
+    ...(format === "cjs" ? { define: { "import.meta.url": "undefined" } } : {
+      banner: { js: `import{createRequire as __r}from"node:module";const require=__r(import.meta.url);` }
+    })
+  })
+}
+
+const makeExecutable = async (directory: string, main: string): Promise<string> => {
+  const executable = Path.join(directory, "acme")
+  const blob = Path.join(directory, "acme.blob")
+  const config = Path.join(directory, "sea.json")
+  Fs.writeFileSync(config, JSON.stringify({ main, output: blob, disableExperimentalSEAWarning: true }))
+  ChildProcess.execFileSync(process.execPath, ["--experimental-sea-config", config], { stdio: "ignore" })
+  Fs.copyFileSync(process.execPath, executable)
+  Fs.chmodSync(executable, 0o700)
+  // It prints about a section that it does not know.
+  await inject(executable, "NODE_SEA_BLOB", Fs.readFileSync(blob), {
+    sentinelFuse: "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2"
+  })
+  return executable
+}
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-bundled-"))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+)
+
+const isDelivered = (command: ReadonlyArray<string>, home: string) =>
+  Effect.gen(function*() {
+    const sink = yield* PostHogSink.make()
+    const [file = "", ...args] = command
+    const run = ChildProcess.spawnSync(file, [...args, "deploy", "x"], {
+      encoding: "utf8",
+      env: {
+        PATH: process.env["PATH"],
+        HOME: home,
+        ACME_HOME: Path.join(home, ".acme"),
+        ACME_POSTHOG_HOST: sink.url,
+        ACME_POSTHOG_KEY: "phc_bundled"
+      }
+    })
+    assert.strictEqual(run.stdout, "Deployed x to eu\n")
+    assert.strictEqual(run.stderr, "")
+    assert.strictEqual(run.status, 0)
+    const messages = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
+    assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
+  })
+
+describe("a bundled host", () => {
+  for (const format of ["esm", "cjs"] as const) {
+    it.live(`delivers as one ${format} file`, () =>
+      Effect.gen(function*() {
+        const home = yield* directory
+        const file = Path.join(home, format === "esm" ? "acme.mjs" : "acme.cjs")
+        bundle(file, format)
+        yield* isDelivered([process.execPath, file], home)
+      }))
+  }
+
+  it.live("delivers as a single executable", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      const main = Path.join(home, "acme.cjs")
+      bundle(main, "cjs")
+      const executable = yield* Effect.promise(() => makeExecutable(home, main))
+      yield* isDelivered([executable], home)
+    }), 60_000)
+
+  it.live("is no worker with one mark alone", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      const file = Path.join(home, "acme.mjs")
+      bundle(file, "esm")
+      const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+        ChildProcess.spawnSync(process.execPath, [file, ...args], {
+          encoding: "utf8",
+          env: { PATH: process.env["PATH"], HOME: home, ...env }
+        })
+      assert.strictEqual(run(["deploy", "x"], { EFFECT_CLI_USAGE_WORKER: "{}" }).stdout, "Deployed x to eu\n")
+      const marked = run(["deploy", "x", "--effect-cli-usage-worker"], {})
+      assert.include(marked.stderr, "--effect-cli-usage-worker")
+      assert.strictEqual(marked.status, 1)
+    }))
+})

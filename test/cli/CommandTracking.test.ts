@@ -1,0 +1,259 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Terminal from "effect/Terminal"
+import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
+import { IdentityStitch, Usage } from "../../src/index.ts"
+import { IdentityStore } from "../../src/services/IdentityStore.ts"
+import * as TestUsage from "../../src/testing/TestUsage.ts"
+
+class Broken extends Schema.TaggedError<Broken>()("Broken", { message: Schema.String }) {}
+class Wrapper extends Error {}
+
+const verbose = Flag.Boolean("verbose").pipe(Flag.withDefault(false))
+
+const push = Command.make(
+  "push",
+  {
+    name: Argument.String("name").pipe(Argument.optional),
+    region: Flag.Literals("region", ["eu", "us"]).pipe(Flag.withAlias("r"), Flag.optional),
+    secret: Flag.String("secret").pipe(Flag.optional)
+  },
+  ({ name }) => Console.log(`pushed ${Option.getOrElse(name, () => "all")}`)
+).pipe(Usage.withFlagValues("region"), Command.withAlias("p"))
+
+const failing = Command.make("failing", {}, () => Effect.fail(new Broken({ message: "a secret" })))
+const wrapped = Command.make(
+  "wrapped",
+  {},
+  () => Effect.fail(new CliError.UserError({ cause: new Broken({ message: "a secret" }), userMessage: "told" }))
+)
+const ring = Command.make("ring", {}, () => {
+  const error = new Error("outer")
+  error.cause = error
+  return Effect.die(error)
+})
+const dying = Command.make(
+  "dying",
+  {},
+  () => Effect.die(new Wrapper("a secret", { cause: new Broken({ message: "x" }) }))
+)
+const quitting = Command.make("quitting", {}, () => Effect.fail(new Terminal.QuitError({})))
+const slow = Command.make("slow", {}, () => Effect.sleep("5 seconds"))
+const confused = Command.make(
+  "confused",
+  {},
+  () => Effect.fail(new CliError.ShowHelp({ commandPath: ["app", "confused"], errors: [] }))
+)
+const leaving = Command.make("leaving", {}, () => Effect.flatMap(IdentityStitch, (stitch) => stitch.logout))
+
+const remote = Command.make("remote").pipe(Command.withSharedFlags({ verbose }), Command.withSubcommands([push]))
+const Level = GlobalFlag.Setting("level")({ flag: Flag.String("level").pipe(Flag.withDefault("low")) })
+
+const untracked = Command.make("app").pipe(
+  Command.withSubcommands([
+    remote,
+    failing,
+    wrapped,
+    ring,
+    dying,
+    quitting,
+    slow,
+    confused,
+    leaving,
+    Usage.telemetryCommand
+  ]),
+  Command.withGlobalFlags([Level])
+)
+const app = Usage.track(untracked)
+
+const layer = Layer.fresh(TestUsage.layer)
+
+const run = (line: string, command: typeof app = app) =>
+  Effect.exit(Command.runWith(command, { version: "1.0.0" })(line === "" ? [] : line.split(" ")))
+
+/** Runs a command line; gives how it ended and the events that were recorded, and whether there is an identity. */
+const recorded = (line: string, command: typeof app = app) =>
+  Effect.gen(function*() {
+    const exit = yield* run(line, command)
+    const messages = yield* TestUsage.messages
+    return { exit, messages, last: messages.at(-1) }
+  }).pipe(Effect.provide([layer, NodeServices.layer]))
+
+describe("track", () => {
+  it.effect("records a command's dotted path, through aliases and shared flags, and the flags that were given", () =>
+    Effect.gen(function*() {
+      const { exit, last, messages } = yield* recorded("--level high remote --verbose p thing -r us")
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.lengthOf(messages, 1)
+      assert.strictEqual(last?.event, "CLI execution succeeded")
+      assert.strictEqual(last?.properties["command_name"], "remote.push")
+      assert.deepStrictEqual(last?.properties["flags_used"], ["region", "verbose"])
+      assert.strictEqual(last?.properties["exit_code"], 0)
+    }))
+
+  it.effect("sends the values of the flags that the author allowed, and no others", () =>
+    Effect.gen(function*() {
+      const { last } = yield* recorded("remote push thing --region eu --secret hush")
+      assert.deepStrictEqual(last?.properties["flag_values"], { region: "eu" })
+      assert.deepStrictEqual(last?.properties["flags_used"], ["region", "secret"])
+      assert.notInclude(JSON.stringify(last), "hush")
+      assert.notInclude(JSON.stringify(last), "thing")
+    }))
+
+  for (
+    const [line, flags] of [
+      ["remote push --region=us", ["region"]],
+      ["remote push -- --region", []]
+    ] as const
+  ) {
+    it.effect(`sees the flags of "${line}" as the parser did`, () =>
+      Effect.gen(function*() {
+        const { last } = yield* recorded(line)
+        assert.deepStrictEqual(last?.properties["flags_used"], flags)
+      }))
+  }
+
+  for (
+    const line of [
+      "--help",
+      "remote push --help",
+      "--version",
+      "",
+      "remote",
+      "nonsense",
+      "remote push --unknown x",
+      "remote push --region mars",
+      "confused",
+      "telemetry",
+      "telemetry status",
+      "telemetry log"
+    ]
+  ) {
+    it.effect(`records nothing of "${line}"`, () =>
+      Effect.gen(function*() {
+        const { messages } = yield* recorded(line)
+        assert.deepStrictEqual(messages, [])
+      }))
+  }
+
+  for (
+    const [line, errorClass] of [
+      ["failing", "Broken"],
+      ["wrapped", "Broken"],
+      ["dying", "Wrapper"],
+      ["ring", "Error"]
+    ] as const
+  ) {
+    it.effect(`tells the class of what "${line}" ended with, and not its message`, () =>
+      Effect.gen(function*() {
+        const { exit, last } = yield* recorded(line)
+        assert.isTrue(Exit.isFailure(exit))
+        assert.strictEqual(last?.event, "CLI execution failed")
+        assert.strictEqual(last?.properties["error_class"], errorClass)
+        assert.strictEqual(last?.properties["exit_code"], 1)
+        assert.strictEqual(last?.properties["user_cancelled"], false)
+        assert.notInclude(JSON.stringify(last), "secret")
+      }))
+  }
+
+  it.effect("tells a message through the author's own function only", () =>
+    Effect.gen(function*() {
+      const command = Usage.track(untracked, {
+        errorMessage: (error) => error instanceof Broken ? "it broke" : undefined
+      })
+      const { last } = yield* recorded("failing", command)
+      assert.strictEqual(last?.properties["error_message"], "it broke")
+    }))
+
+  it.effect("goes on where the author's function throws", () =>
+    Effect.gen(function*() {
+      const command = Usage.track(untracked, {
+        errorMessage: () => {
+          throw new Error("the author's")
+        }
+      })
+      const { exit, messages } = yield* recorded("failing", command)
+      assert.deepStrictEqual(
+        exit,
+        yield* Effect.provide(run("failing", untracked as typeof app), [layer, NodeServices.layer])
+      )
+      assert.strictEqual(messages[0]?.properties["error_class"], "Broken")
+      assert.notProperty(messages[0]?.properties, "error_message")
+    }))
+
+  it.effect("counts a prompt that was left as cancelled", () =>
+    Effect.gen(function*() {
+      const { last } = yield* recorded("quitting")
+      assert.strictEqual(last?.properties["user_cancelled"], true)
+      assert.strictEqual(last?.properties["exit_code"], 130)
+      assert.strictEqual(last?.properties["error_class"], "QuitError")
+    }))
+
+  it.effect("counts an interruption as cancelled, and measures until then", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(run("slow"))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.interrupt(fiber)
+      const [last] = yield* TestUsage.messages
+      assert.strictEqual(last?.properties["user_cancelled"], true)
+      assert.strictEqual(last?.properties["exit_code"], 130)
+      assert.strictEqual(last?.properties["duration_ms"], 2000)
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("leaves the host's exit and output as they are", () =>
+    Effect.gen(function*() {
+      for (const line of ["remote push x", "failing", "dying", "quitting", "remote", "--version"]) {
+        const lines = yield* TestConsole.logLines
+        const before = lines.length
+        const tracked = yield* Effect.provide(run(line), [layer, NodeServices.layer])
+        const between = (yield* TestConsole.logLines).slice(before)
+        const plain = yield* Effect.provide(run(line, untracked as typeof app), [layer, NodeServices.layer])
+        const after = (yield* TestConsole.logLines).slice(before + between.length)
+        assert.strictEqual(String(tracked), String(plain), line)
+        assert.deepStrictEqual(between, after, line)
+      }
+    }))
+
+  it.effect("records a logout's success under the account, then gives the device a new id", () =>
+    Effect.gen(function*() {
+      const stitch = yield* IdentityStitch
+      const store = yield* IdentityStore
+      yield* stitch.login("account_1")
+      const before = yield* store.get
+      yield* run("leaving")
+      const after = yield* store.get
+      const messages = yield* TestUsage.messages
+      const events = messages.filter(({ event }) => event !== "$create_alias")
+      assert.deepStrictEqual(events.map(({ distinct_id, event }) => [event, distinct_id]), [
+        ["CLI execution succeeded", "account_1"]
+      ])
+      assert.notStrictEqual(after.anonId, before.anonId)
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+})
+
+describe("trackEffect", () => {
+  it.effect("records a plain effect under its name", () =>
+    Effect.gen(function*() {
+      const result = yield* Effect.succeed(1).pipe(Usage.trackEffect("sync"))
+      const [message] = yield* TestUsage.messages
+      assert.strictEqual(result, 1)
+      assert.strictEqual(message?.properties["command_name"], "sync")
+    }).pipe(Effect.provide(layer)))
+})
+
+// A key that the command's input does not have is a type error.
+// @ts-expect-error
+const _wrong = Command.make("wrong", { region: Flag.String("region") }).pipe(Usage.withFlagValues("regoin"))

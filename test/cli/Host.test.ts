@@ -1,0 +1,143 @@
+/**
+ * What a host's author touches beside commands and flows.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { execFileSync, spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { DataDictionary, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import * as TestUsage from "../../src/testing/TestUsage.ts"
+
+const root = Path.resolve(import.meta.dirname, "../..")
+
+const Chosen = UsageEvent.make("Template chosen", {
+  description: "A template was chosen",
+  properties: Schema.Struct({ template: Schema.Literals(["blank", "blog"]), count: Schema.optionalKey(Schema.Int) })
+})
+
+const layer = Layer.fresh(TestUsage.layer)
+
+describe("a declared event", () => {
+  it.effect("is captured with its own properties and what the scope shares, and cannot override the common ones", () =>
+    Effect.gen(function*() {
+      const capture = yield* UsageCapture
+      const Sly = UsageEvent.make("Sly", {
+        description: "It claims to be somebody else",
+        properties: Schema.Struct({ sequence: Schema.Int, arch: Schema.String, plan: Schema.String })
+      })
+      yield* capture.capture(Sly, { sequence: 99, arch: "none of yours", plan: "own" }).pipe(
+        Effect.provideService(UsageContext, {
+          properties: { plan: "shared", cli_version: "9", project_kind: "web" },
+          groups: { organization: "org_1", project: "prj_2" }
+        })
+      )
+      const [message] = yield* TestUsage.messages
+      assert.strictEqual(message?.properties["sequence"], 0)
+      assert.strictEqual(message?.properties["arch"], "none")
+      assert.strictEqual(message?.properties["cli_version"], "0.0.0")
+      assert.strictEqual(message?.properties["plan"], "own")
+      assert.strictEqual(message?.properties["project_kind"], "web")
+      assert.deepStrictEqual(message?.properties["$groups"], { organization: "org_1", project: "prj_2" })
+    }).pipe(Effect.provide(layer)))
+
+  it("is checked by the compiler", () => {
+    const bad = Effect.gen(function*() {
+      const capture = yield* UsageCapture
+      // @ts-expect-error: a template that was not declared
+      yield* capture.capture(Chosen, { template: "shop" })
+      // @ts-expect-error: an event that was not declared
+      yield* capture.capture({ name: "Anything" }, {})
+    })
+    assert.isTrue(Effect.isEffect(bad))
+  })
+})
+
+describe("the data dictionary", () => {
+  it("has every event with the type of each property, and what all events share", () => {
+    const dictionary = DataDictionary.make([Chosen])
+    const event = dictionary.events.find(({ name }) => name === "Template chosen")
+    assert.deepStrictEqual(event?.properties.map(({ name, required }) => [name, required]), [
+      ["count", false],
+      ["template", true]
+    ])
+    assert.include(DataDictionary.toMarkdown(dictionary), "| `template` | `\"blank\"`, `\"blog\"` | yes |")
+    assert.include(dictionary.common.map(({ name }) => name), "invocation_id")
+  })
+
+  it.effect("names everything that is sent", () =>
+    Effect.gen(function*() {
+      const capture = yield* UsageCapture
+      yield* capture.capture(Chosen, { template: "blog", count: 1 })
+      const [message] = yield* TestUsage.messages
+      const { common, events } = DataDictionary.make([Chosen])
+      const known = [...common, ...events.flatMap(({ properties }) => properties)].map(({ name }) => name)
+      assert.deepStrictEqual(Object.keys(message?.properties ?? {}).filter((name) => !known.includes(name)), [])
+    }).pipe(Effect.provide(layer)))
+
+  it("of acme is committed as it is, and a stale one is told", () => {
+    const check = (cwd: string) =>
+      spawnSync(process.execPath, [Path.join(cwd, "scripts/dictionary.ts"), "--check"], { cwd, encoding: "utf8" })
+    assert.strictEqual(check(root).status, 0, check(root).stderr)
+    const copy = Fs.mkdtempSync(Path.join(Os.tmpdir(), "dictionary-"))
+    try {
+      for (const name of ["package.json", "src", "scripts", "examples"]) {
+        Fs.cpSync(Path.join(root, name), Path.join(copy, name), { recursive: true })
+      }
+      Fs.symlinkSync(Path.join(root, "node_modules"), Path.join(copy, "node_modules"))
+      Fs.appendFileSync(Path.join(copy, "examples/acme/usage-events.md"), "stale\n")
+      const stale = check(copy)
+      assert.strictEqual(stale.status, 1)
+      assert.include(stale.stderr, "npm run dictionary")
+    } finally {
+      Fs.rmSync(copy, { recursive: true, force: true })
+    }
+  })
+})
+
+describe("the README's host", () => {
+  it.live("compiles and runs, and its command is recorded", () =>
+    Effect.gen(function*() {
+      const [code = ""] = /(?<=```ts\n)[^]*?(?=```)/.exec(Fs.readFileSync(Path.join(root, "README.md"), "utf8")) ?? []
+      assert.isAbove(code.length, 100)
+      const sink = yield* PostHogSink.make()
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.mkdtempSync(Path.join(root, "examples", ".readme-"))),
+        (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+      )
+      const file = Path.join(directory, "host.ts")
+      const commands = `import * as Console from "effect/Console"
+const acme = Command.make("acme")
+const deploy = Command.make("deploy", {}, () => Console.log("Deployed"))
+`
+      // What the README leaves out: the host's own commands; and a PostHog that is not the world's.
+      Fs.writeFileSync(
+        file,
+        code.replace(/(?=^const UsageLive)/m, commands).replace(
+          "posthog: { key: \"phc_…\" }",
+          `posthog: { key: "phc_readme", host: "${sink.url}" }, home: ${JSON.stringify(Path.join(directory, "home"))}`
+        )
+      )
+      Fs.writeFileSync(
+        Path.join(directory, "tsconfig.json"),
+        JSON.stringify({ extends: "../../tsconfig.json", include: ["host.ts"] })
+      )
+      execFileSync(process.execPath, [
+        Path.join(root, "node_modules/typescript/lib/tsc.js"),
+        "-p",
+        directory
+      ], { encoding: "utf8" })
+      const run = spawnSync(process.execPath, [file, "deploy"], {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], HOME: directory }
+      })
+      assert.strictEqual(run.stdout, "Deployed\n", run.stderr)
+      const [message] = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
+      assert.strictEqual(message?.properties["command_name"], "deploy")
+      assert.strictEqual(message?.properties["cli_version"], "1.2.3")
+    }), 60_000)
+})
