@@ -26,15 +26,17 @@ export const make = Effect.gen(function*() {
   const { claims } = files.home
   const path = (name: string) => `${claims}/${name}`
 
-  const find = (anonId: AnonId): Effect.Effect<Claim.Claim | UnreadableClaim | undefined> =>
-    Effect.map(files.read(path(`${anonId}.json`)), (read) => {
-      if (read._tag === "Missing") return undefined
-      if (read._tag === "Unreadable") return Claim.unreadable
-      return Option.getOrElse(
-        Option.filter(Claim.decode(read.text), (claim) => claim.anon_id === anonId),
-        () => Claim.unreadable
-      )
-    })
+  const find = Effect.fnUntraced(function*(
+    anonId: AnonId
+  ): Effect.fn.Return<Claim.Claim | UnreadableClaim | undefined> {
+    const read = yield* files.read(path(`${anonId}.json`))
+    if (read._tag === "Missing") return undefined
+    const decoded = read._tag === "Text" ? Option.getOrUndefined(Claim.decode(read.text)) : undefined
+    if (decoded?.anon_id !== anonId) return Claim.unreadable
+    if (decoded.credential === "stored") return decoded
+    const stored = yield* files.read(path(`${anonId}.stored`))
+    return stored._tag === "Missing" ? decoded : { ...decoded, credential: "stored" }
+  })
 
   const publish = (claim: Claim.Claim): Effect.Effect<Publication> =>
     files.publish(path(`${claim.anon_id}.json`), Claim.encode(claim)).pipe(
@@ -67,6 +69,11 @@ export const make = Effect.gen(function*() {
   return Claims.of({
     find,
     publish,
+    confirmStored: (anonId) =>
+      files.publish(path(`${anonId}.stored`), "").pipe(
+        Effect.asVoid,
+        quietly("a claim could not be confirmed", undefined)
+      ),
     undelivered,
     settle: (anonId, outcome) =>
       files.publish(path(`${anonId}.${outcome}`), "").pipe(

@@ -16,6 +16,7 @@ import { AnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { debug, quietly } from "../domain/Debug.ts"
 import { codecs, type Pointer } from "../domain/IdentityCodec.ts"
+import { keepsNothing } from "../domain/Runtime.ts"
 import { Claims } from "../services/Claims.ts"
 import { type Identity, IdentityStore, type Rotation } from "../services/IdentityStore.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -52,7 +53,7 @@ export const make = Effect.gen(function*() {
   const { identity: pointerFile, successors } = files.home
 
   // CI, and a container without a terminal, keep nothing: they may read an identity, never make or mend one.
-  const mayMake = runtime.ci === undefined && (runtime.stdoutIsTerminal || !runtime.container)
+  const mayMake = !keepsNothing(runtime)
 
   const newAnonId = Effect.map(random.uuidV4(), (uuid) => decodeAnonId(uuid))
   const hash = (text: string) => digest.digestHex(Digest.sha256, new TextEncoder().encode(text))
@@ -241,7 +242,7 @@ export const make = Effect.gen(function*() {
       const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => names.has(name))
       const claim = yield* claims.find(anonId)
       if (settled.length === 0 && claim !== undefined && Claim.isReadable(claim) && claim.alias !== null) continue
-      for (const file of [name, ...settled]) yield* files.remove(`${files.home.claims}/${file}`)
+      for (const file of [name, `${anonId}.stored`, ...settled]) yield* files.remove(`${files.home.claims}/${file}`)
     }
   }, (effect) => Effect.ignoreCause(effect))
 
@@ -288,6 +289,12 @@ export const make = Effect.gen(function*() {
           if (result._tag === "Published") yield* updatePointer(identity)
           return [result, identity] as const
         })),
+    confirmStored: SynchronizedRef.updateEffect(state, (known) => {
+      const claim = known?.claim
+      if (known === undefined || claim === undefined || !Claim.isReadable(claim)) return Effect.succeed(known)
+      if (claim.credential === "stored" || !known.durable || !mayMake) return Effect.succeed(known)
+      return Effect.as(claims.confirmStored(claim.anon_id), { ...known, claim: { ...claim, credential: "stored" } })
+    }),
     rotate,
     forget
   })

@@ -29,6 +29,7 @@ export const make = Effect.gen(function*() {
     if (withConsent === undefined) return
     const text = yield* Effect.orElseSucceed(fs.readFileString(home.identity), () => undefined)
     const temp = `${home.optOut}.${codec.fileName}`
+    yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
     yield* fs.writeFileString(temp, withConsent(text, given), { mode: 0o600 })
     yield* fs.rename(temp, home.identity)
   })

@@ -30,7 +30,7 @@ const lastBackOffMillis = 10 * 60 * 1000
 
 // Looking at the whole folder for every message would make a capture cost more the more waits; another process's
 // messages are seen at the next look.
-const lookEvery = 50
+const lookEvery = { messages: 50, bytes: 64 * 1024 }
 
 /**
  * @category constructors
@@ -41,7 +41,7 @@ export const make = Effect.gen(function*() {
   const claims = yield* Claims
   const { destinationId } = yield* UsageSettings
   const folder = OutboxFolder.make(files.home, destinationId)
-  const added = yield* Ref.make(0)
+  const unseen = yield* Ref.make<{ readonly messages: number; readonly bytes: number } | undefined>(undefined)
 
   const names = Effect.map(files.list(folder.events), (all) => all.filter(OutboxFolder.isEventName).toSorted())
 
@@ -56,22 +56,26 @@ export const make = Effect.gen(function*() {
   const add = Effect.fnUntraced(
     function*(message: Message.Message) {
       const text = Message.encode(message)
-      const name = OutboxFolder.eventName(
-        message,
-        yield* Clock.currentTimeMillis,
-        new TextEncoder().encode(text).length
-      )
+      const size = new TextEncoder().encode(text).length
+      const name = OutboxFolder.eventName(message, yield* Clock.currentTimeMillis, size)
       yield* files.replace(`${folder.events}/${name}`, text)
-      if ((yield* Ref.getAndUpdate(added, (n) => n + 1)) % lookEvery === 0) yield* trim
+      const before = yield* Ref.get(unseen)
+      const messages = (before?.messages ?? 0) + 1
+      const bytes = (before?.bytes ?? 0) + size
+      const looks = before === undefined || messages >= lookEvery.messages || bytes >= lookEvery.bytes
+      yield* Ref.set(unseen, looks ? { messages: 0, bytes: 0 } : { messages, bytes })
+      if (looks) yield* trim
       return true
     },
     quietly("a message could not be kept", false)
   )
 
-  const setAsideFile = (name: string) =>
-    files.move(`${folder.events}/${name}`, `${folder.setAside}/${name}`).pipe(
-      quietly("a message could not be set aside", undefined)
-    )
+  const setAsideFile = Effect.fnUntraced(function*(name: string) {
+    const file = `${folder.events}/${name}`
+    // Another worker was faster, or an opt-out: then no folder is made for it either.
+    if ((yield* files.read(file))._tag === "Missing") return
+    yield* files.move(file, `${folder.setAside}/${name}`)
+  }, quietly("a message could not be set aside", undefined))
 
   const read = Effect.fnUntraced(function*(name: string): Effect.fn.Return<Entry | undefined> {
     const file = yield* files.read(`${folder.events}/${name}`)

@@ -58,7 +58,12 @@ export const make = Effect.gen(function*() {
       if (!won) return undefined
       // The dead one before it has served: its number has been counted on.
       if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
-      return { release: quietly("the lease stays", undefined)(files.remove(own)) }
+      return {
+        release: Effect.gen(function*() {
+          // After its end, its number may be another's.
+          if ((yield* Clock.currentTimeMillis) < until) yield* files.remove(own)
+        }).pipe(quietly("the lease stays", undefined))
+      }
     })
   })
 })

@@ -88,6 +88,7 @@ export const make = Effect.gen(function*() {
   const isOpen = yield* Ref.make(false)
   const isLeaving = yield* Ref.make(false)
   const atStart = yield* Ref.make<AtHand | undefined>(undefined)
+  const observed = yield* Ref.make<PrincipalId.PrincipalId | undefined>(undefined)
   const beforeLogout = yield* Ref.make<Effect.Effect<void>>(Effect.void)
 
   const lookUpCredential: Effect.Effect<AtHand> = Effect.gen(function*() {
@@ -113,6 +114,12 @@ export const make = Effect.gen(function*() {
     yield* cache.remember(found, principal)
     yield* Ref.update(credentialFacts, (facts) => ({ ...facts, knownAs: principal }))
   })
+
+  // A response may be about another credential than the one at hand: that of a login which is not over yet. So what it
+  // said is remembered only when the command is over and nobody has logged in or out.
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(Ref.get(observed), (principal) => principal === undefined ? Effect.void : remember(principal))
+  )
 
   const publish = Effect.fnUntraced(function*(
     identity: Identity,
@@ -199,8 +206,8 @@ export const make = Effect.gen(function*() {
     if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
     yield* open
     yield* apply(principal, seenBy, yield* store.get)
-    // A response may be about another credential than the one at hand: a login that is not over yet.
-    if ((yield* slot.get) === principal) yield* remember(principal)
+    if (seenBy === "resolver") yield* remember(principal)
+    else if ((yield* slot.get) === principal) yield* Ref.set(observed, principal)
   }, Effect.uninterruptible)
 
   // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
@@ -248,7 +255,8 @@ export const make = Effect.gen(function*() {
         yield* apply(principal, "resolver", yield* store.get)
         return yield* remember(principal)
       }
-      if (known === undefined) yield* askInBackground(found)
+      // Who logs in this moment, or has just been seen, is not asked for.
+      if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* askInBackground(found)
     }).pipe(Effect.uninterruptible)
   )
 
@@ -280,13 +288,17 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const principal = yield* legal(principalId)
         if (principal === undefined || !(yield* isAllowed)) return
-        yield* open
         yield* Ref.set(stitchAttempted, true)
+        yield* open
+        yield* Ref.set(observed, undefined)
         yield* Ref.set(hasLoggedOut, false)
         const identity = yield* store.refresh
         const { found } = yield* readCredential
         yield* apply(principal, "login", identity)
-        if (found?.source === "stored") yield* remember(principal)
+        if (found?.source !== "stored") return
+        yield* remember(principal)
+        // The validating response may have claimed the device before the credential was stored.
+        yield* store.confirmStored
       }).pipe(Effect.uninterruptible),
     logout: Effect.gen(function*() {
       if (!(yield* isAllowed)) return

@@ -25,6 +25,11 @@ export const layer: Layer.Layer<Claims> = Layer.sync(Claims, () => {
         claims.set(claim.anon_id, claim)
         return { _tag: "Published" }
       }),
+    confirmStored: (anonId) =>
+      Effect.sync(() => {
+        const held = claims.get(anonId)
+        if (held !== undefined) claims.set(anonId, { ...held, credential: "stored" })
+      }),
     undelivered: (destination) =>
       Effect.sync(() =>
         [...claims.values()].filter((claim) =>

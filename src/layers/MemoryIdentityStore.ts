@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { AnonId } from "../domain/AnonId.ts"
+import { isReadable } from "../domain/Claim.ts"
 import { Claims } from "../services/Claims.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
 
@@ -37,6 +38,14 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
         result._tag === "Unwritable"
           ? Effect.void
           : Ref.update(state, (identity) => ({ ...identity, claim: result._tag === "Held" ? result.claim : claim }))),
+    confirmStored: Effect.flatMap(
+      Ref.get(state),
+      ({ anonId, claim }) =>
+        claim === undefined || !isReadable(claim) ? Effect.void : Effect.andThen(
+          claims.confirmStored(anonId),
+          Ref.update(state, (identity) => ({ ...identity, claim: { ...claim, credential: "stored" as const } }))
+        )
+    ),
     rotate: Effect.flatMap(
       fresh,
       (identity) => Effect.as(Ref.set(state, identity), { _tag: "Rotated", identity } as const)

@@ -30,6 +30,8 @@ export class Claims extends Context.Service<Claims, {
   readonly find: (anonId: AnonId) => Effect.Effect<Claim | UnreadableClaim | undefined>
   /** Publishes a claim, once for all time. */
   readonly publish: (claim: Claim) => Effect.Effect<Publication>
+  /** Notes, once, that a claim is that of a stored credential; `find` says so from then on. */
+  readonly confirmStored: (anonId: AnonId) => Effect.Effect<void>
   /** The claims whose alias a destination has not been given yet. */
   readonly undelivered: (destination: string) => Effect.Effect<ReadonlyArray<Claim>>
   /** Notes that PostHog has the alias of this claim, or, with `setAside`, that it never will. */

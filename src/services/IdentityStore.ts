@@ -47,6 +47,8 @@ export class IdentityStore extends Context.Service<IdentityStore, {
   readonly peek: Effect.Effect<Identity | undefined>
   /** Claims the anon id at hand; `Published` and `Held` are known to `get` from then on. */
   readonly claim: (claim: Claim) => Effect.Effect<Publication>
+  /** Notes that the claim at hand is that of a stored credential, where it was learned before one was stored. */
+  readonly confirmStored: Effect.Effect<void>
   /**
    * Gives the device a new anon id, or takes the one that another process has put in its place already.
    *

@@ -14,6 +14,9 @@ interface Wire {
   [key: string]: WireValue
 }
 
+// posthog-node treats some names in ways of its own ("$exception" goes last). The message has its name already.
+const anyEvent = "message"
+
 /** The longest that one request may take. */
 const requestLimitMillis = 5000
 
@@ -74,7 +77,7 @@ export class PostHogClient extends PostHog {
       const wire: Wire = JSON.parse(JSON.stringify(message))
       this.#messages.set(message.uuid, wire)
       this.capture({
-        event: message.event,
+        event: anyEvent,
         distinctId: message.distinct_id,
         properties: {},
         timestamp: new Date(message.timestamp),

@@ -7,7 +7,9 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { quietly } from "../domain/Debug.ts"
+import * as Destination from "../domain/Destination.ts"
 import { arcade, codecs } from "../domain/IdentityCodec.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
@@ -25,6 +27,9 @@ import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
+
+/** How long a worker that is done may take to end by itself. */
+const graceMillis = 250
 
 const runtime = Layer.succeed(
   RuntimeEnvironment,
@@ -98,15 +103,20 @@ export const run = async (): Promise<void> => {
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
   const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
   if (job === undefined || !process.argv.includes(marker)) return
+  // As the host checked it: plain http, for example, goes to this machine only.
+  const destination = Result.getOrUndefined(Destination.make(job.destination))
+  if (destination === undefined) return
   // This variable would send posthog-node to another endpoint, whose answers it does not tell.
   delete process.env["POSTHOG_CAPTURE_MODE"]
   // posthog-node's constructor only asks whether there is a `Response`. Looking at Node's own loads undici, which this
   // process never uses: a third of its CPU time.
   Object.assign(globalThis, { Response: Object })
-  const client = new PostHogClient(job.destination)
+  const client = new PostHogClient(destination)
   await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers: job.lingers }).pipe(
     Effect.provide(layer(job)),
     Effect.ignoreCause,
     Effect.runPromise
   )
+  // What still holds the process, a name look-up that never answers, has nothing to do any more.
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), graceMillis).unref()
 }

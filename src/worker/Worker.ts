@@ -15,8 +15,11 @@ import type { Answer } from "./Transport.ts"
 /** How long a worker lives, in milliseconds. */
 export const lifeMillis = 10_000
 
-/** The longest that one request takes: nothing is begun that could not end within the worker's life. */
-const requestMillis = 5_000
+/**
+ * The longest that one request takes, and what is written down after it: nothing is begun that could not end within the
+ * worker's life.
+ */
+const requestMillis = 5_500
 
 /** How long a worker waits for more, so that a burst of commands needs few. */
 const lingerMillis = 1_000
@@ -52,15 +55,18 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
 /**
  * Sends everything that waits, until nothing does, PostHog cannot take it, or `until` is near.
  *
+ * `done` holds the uuids that this worker is done with: a file that cannot be removed is found again and again, and is
+ * not sent again for that.
+ *
  * @category constructors
  * @since 0.1.0
  */
-export const drain = Effect.fnUntraced(function*(send: Send, until: number) {
+export const drain = Effect.fnUntraced(function*(send: Send, until: number, done: Set<string>) {
   const outbox = yield* Outbox
   const consent = yield* Consent
   let delivered = 0
   const suspects: Array<Entry> = []
-  const isSuspect = (entry: Entry) => suspects.some((suspect) => suspect.message.uuid === entry.message.uuid)
+  const isDone = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => done.add(message.uuid))
 
   /** Sends a batch, in parts where PostHog refuses the whole; gives why it stopped, if it did. */
   const deliver = (
@@ -75,7 +81,9 @@ export const drain = Effect.fnUntraced(function*(send: Send, until: number) {
       switch (answer._tag) {
         case "Taken": {
           const taken = answer.quotaLimited ? batch.filter((entry) => entry._tag === "Event") : batch
-          yield* outbox.delivered(taken)
+          isDone(taken)
+          // What was refused for its quota is no success: it must not end the back-off.
+          if (taken.length > 0) yield* outbox.delivered(taken)
           delivered += taken.length
           return taken.length < batch.length ? "Kept" : undefined
         }
@@ -87,6 +95,7 @@ export const drain = Effect.fnUntraced(function*(send: Send, until: number) {
             const [left, right] = halves(batch)
             return (yield* deliver(left)) ?? (yield* deliver(right))
           }
+          isDone(batch)
           if (answer._tag === "TooLarge") yield* outbox.setAside(first)
           else suspects.push(first)
           return undefined
@@ -96,7 +105,7 @@ export const drain = Effect.fnUntraced(function*(send: Send, until: number) {
 
   let outcome: Drained["outcome"] | undefined
   while (outcome === undefined) {
-    const waiting = (yield* outbox.entries).filter((entry) => !isSuspect(entry))
+    const waiting = (yield* outbox.entries).filter(({ message }) => !done.has(message.uuid))
     outcome = waiting.length === 0 ? "Empty" : yield* deliver(waiting.slice(0, maxBatch))
   }
 
@@ -128,6 +137,7 @@ export const run = Effect.fnUntraced(function*(options: { readonly send: Send; r
   const until = (yield* Clock.currentTimeMillis) + lifeMillis
   const held = yield* lease.acquire(lifeMillis)
   if (held === undefined) return
+  const done = new Set<string>()
 
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
     while ((yield* Clock.currentTimeMillis) < deadline) {
@@ -137,14 +147,18 @@ export const run = Effect.fnUntraced(function*(options: { readonly send: Send; r
     return false
   })
 
-  let isDone = !(yield* consent.decision).enabled
-  while (!isDone) {
-    const { outcome } = yield* drain(options.send, until)
+  let isOver = !(yield* consent.decision).enabled
+  let lingerUntil: number | undefined
+  while (!isOver) {
+    const { delivered, outcome } = yield* drain(options.send, until, done)
     const now = yield* Clock.currentTimeMillis
-    const lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
-    isDone = outcome !== "Empty" || !options.lingers || !(yield* waitForMore(lingerUntil))
+    if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
+    isOver = outcome !== "Empty" || !options.lingers || !(yield* waitForMore(lingerUntil))
   }
   yield* held.release
   if (!(yield* consent.decision).enabled || (yield* outbox.isEmpty)) return
-  if ((yield* outbox.backedOffUntil) <= (yield* Clock.currentTimeMillis)) yield* successor.ensure
+  if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return
+  // A successor would find what can be neither sent nor taken away, and start its own.
+  const waits = (yield* outbox.entries).some(({ message }) => !done.has(message.uuid))
+  if (waits) yield* successor.ensure
 })
