@@ -83,7 +83,7 @@ export const make = Effect.gen(function*() {
     { readonly fiber: Fiber.Fiber<void>; readonly credential: Credential; readonly since: number } | undefined
   >(undefined)
   const answered = yield* Ref.make<
-    { readonly credential: Credential; readonly principal: PrincipalId.PrincipalId } | undefined
+    { readonly credential: Credential; readonly principal: PrincipalId.PrincipalId | undefined } | undefined
   >(undefined)
   const isOpen = yield* Ref.make(false)
   const isLeaving = yield* Ref.make(false)
@@ -215,9 +215,9 @@ export const make = Effect.gen(function*() {
   const ask = Effect.fnUntraced(function*(found: Credential) {
     const answer = yield* Effect.timeoutOption(resolver.resolve(found), resolverLimit)
     const principal = Option.getOrUndefined(answer)
-    if (principal === undefined) return yield* cache.remember(found, undefined)
     yield* Ref.set(answered, { credential: found, principal })
     if (!(yield* Ref.get(isOpen))) return
+    if (principal === undefined) return yield* cache.remember(found, undefined)
     yield* open
     const atHand = yield* Ref.get(credential)
     // It may have been replaced or removed since.
@@ -247,14 +247,15 @@ export const make = Effect.gen(function*() {
       }
       if (found === undefined) return
       const early = yield* Ref.get(answered)
-      const fresh = early !== undefined && isSame(early.credential, found) ? early.principal : undefined
-      const principal = known?._tag === "Principal" ? known.principal : fresh
+      const fresh = early !== undefined && isSame(early.credential, found) ? early : undefined
+      const principal = known?._tag === "Principal" ? known.principal : fresh?.principal
       if (principal !== undefined) {
         // Also where a response waits for this: whose the credential at hand is was known before it.
         yield* Ref.set(stitchAttempted, true)
         yield* apply(principal, "resolver", yield* store.get)
         return yield* remember(principal)
       }
+      if (fresh !== undefined) return yield* cache.remember(found, undefined)
       // Who logs in this moment, or has just been seen, is not asked for.
       if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* askInBackground(found)
     }).pipe(Effect.uninterruptible)

@@ -1,0 +1,430 @@
+/**
+ * acme as its users run it: a real process on a device of its own, a PostHog and an Acme API on loopback.
+ *
+ * The environment of a process is built from nothing, so that it is never a test run by accident, and never in the CI,
+ * the container or the terminal that the tests happen to run in: each run says its runtime.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Esbuild from "esbuild"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Http from "node:http"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { marker, variable } from "../../src/domain/WorkerMarks.ts"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const source = Path.join(root, "examples/acme/main.ts")
+
+/** Who the keys of Acme's API are of. */
+export const principals: ReadonlyMap<string, string> = new Map([
+  ["key-of-a", "account_a"],
+  ["second-key-of-a", "account_a"],
+  ["key-of-b", "account_b"]
+])
+
+// == processes
+
+/**
+ * Where a process runs: in a terminal, without one, in CI, or as the first process of a container.
+ */
+export type Runtime = "terminal" | "pipe" | "ci" | "container"
+
+export interface RunOptions {
+  readonly runtime?: Runtime
+  readonly env?: Readonly<Record<string, string>>
+  /** Whether acme runs as it stands in the repository, which starts slower than a bundle. */
+  readonly fromSource?: boolean
+  /** Sends SIGINT, as Ctrl-C does, once this holds. Only without a terminal. */
+  readonly interruptWhen?: () => boolean
+}
+
+export interface Run {
+  readonly stdout: string
+  readonly stderr: string
+  readonly code: number
+  readonly ms: number
+}
+
+const quoted = (words: ReadonlyArray<string>): string =>
+  words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")
+
+// `script` gives its child a terminal, of which stderr would be a part: it goes to a file.
+const inTerminal = (words: ReadonlyArray<string>, stderr: string): ReadonlyArray<string> => {
+  const command = `${quoted(words)} 2>${quoted([stderr])}`
+  return process.platform === "darwin"
+    ? ["script", "-q", "/dev/null", "/bin/sh", "-c", command]
+    : ["script", "-qec", command, "/dev/null"]
+}
+
+// In a container already, the tests' own will do. Who is not root may be it in a namespace.
+const inContainer = (words: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (Fs.readlinkSync("/proc/self/ns/pid") !== "pid:[4026531836]") return words
+  return ["unshare", ...(process.getuid?.() === 0 ? [] : ["-U", "-r"]), "-p", "-f", ...words]
+}
+
+const spawn = (
+  words: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>>,
+  cwd: string,
+  interruptWhen?: () => boolean
+): Effect.Effect<Run> =>
+  Effect.callback((resume) => {
+    const [file = "", ...args] = words
+    const startedAt = performance.now()
+    const child = ChildProcess.spawn(file, args, { cwd, env: { ...env }, stdio: ["ignore", "pipe", "pipe"] })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+    const timer = interruptWhen === undefined ? undefined : setInterval(() => {
+      if (!interruptWhen()) return
+      clearInterval(timer)
+      child.kill("SIGINT")
+    }, 10)
+    child.once("error", (error) => resume(Effect.die(error)))
+    // Not "exit": a worker that kept a pipe open would make a user's `acme | less` wait, and shows here.
+    child.once("close", (code, signal) => {
+      clearInterval(timer)
+      resume(
+        code === null
+          ? Effect.die(new Error(`${words.join(" ")} was ended by ${signal}: ${stderr}`))
+          : Effect.succeed({ stdout, stderr, code, ms: performance.now() - startedAt })
+      )
+    })
+    return Effect.sync(() => {
+      clearInterval(timer)
+      child.kill("SIGKILL")
+    })
+  })
+
+// == Acme's API
+
+/**
+ * How Acme's API answers: as it should, after a while, never, or badly.
+ */
+export type ApiMode =
+  | { readonly _tag: "Normal"; readonly afterMillis?: number }
+  | { readonly _tag: "Hang" }
+  | { readonly _tag: "Answer"; readonly status: number; readonly body: string }
+  | { readonly _tag: "Principal"; readonly id: string }
+
+export interface Api {
+  readonly url: string
+  readonly mode: (mode: ApiMode) => Effect.Effect<void>
+  /** The paths that were asked for. */
+  readonly requests: ReadonlyArray<string>
+}
+
+const makeApi: Effect.Effect<Api, never, Scope.Scope> = Effect.gen(function*() {
+  const requests: Array<string> = []
+  let mode: ApiMode = { _tag: "Normal" }
+  const timers = new Set<NodeJS.Timeout>()
+
+  const named = (response: Http.ServerResponse, principal: string) => {
+    response.writeHead(200, { "content-type": "application/json", "x-principal-id": principal })
+    response.end(JSON.stringify({ data: { principal_id: principal } }))
+  }
+  const respond = (request: Http.IncomingMessage, response: Http.ServerResponse, mode: ApiMode): void => {
+    switch (mode._tag) {
+      case "Hang":
+        return
+      case "Answer":
+        response.writeHead(mode.status, { "content-type": "application/json" })
+        return void response.end(mode.body)
+      case "Principal":
+        return named(response, mode.id)
+      case "Normal": {
+        const { afterMillis } = mode
+        if (afterMillis !== undefined) {
+          return void timers.add(setTimeout(() => respond(request, response, { _tag: "Normal" }), afterMillis))
+        }
+        const principal = principals.get(request.headers.authorization?.replace(/^Bearer /, "") ?? "")
+        const isKnown = /^\/api\/v1\/auth\/(validate|whoami)$/.test(request.url ?? "")
+        if (isKnown && principal !== undefined) return named(response, principal)
+        response.writeHead(isKnown ? 401 : 404, { "content-type": "application/json" })
+        return void response.end("{}")
+      }
+    }
+  }
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<Http.Server>((resume) => {
+      const server = Http.createServer((request, response) => {
+        requests.push(request.url ?? "")
+        response.on("error", () => {})
+        respond(request, response, mode)
+      })
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) =>
+      Effect.sync(() => {
+        for (const timer of timers) clearTimeout(timer)
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+  const address = server.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
+    mode: (next) =>
+      Effect.sync(() => {
+        mode = next
+      }),
+    requests
+  }
+})
+
+// == devices
+
+/** What `telemetry status --json` says. */
+export const Status = Schema.Struct({
+  enabled: Schema.Boolean,
+  decided_by: Schema.String,
+  anon_id: Schema.NullOr(Schema.String),
+  principal_id: Schema.NullOr(Schema.String),
+  pending: Schema.Int,
+  set_aside: Schema.Int,
+  last_delivery: Schema.NullOr(Schema.String)
+})
+export interface Status extends Schema.Schema.Type<typeof Status> {}
+const decodeStatus = Schema.decodeEffect(Schema.fromJsonString(Status))
+
+/** What `usage.json` says. */
+export const Identity = Schema.Struct({ anon_id: Schema.String, linked_principal_id: Schema.NullOr(Schema.String) })
+export interface Identity extends Schema.Schema.Type<typeof Identity> {}
+const decodeIdentity = Schema.decodeEffect(Schema.fromJsonString(Identity))
+
+/** What was waited for did not come. */
+export class NotInTime extends Schema.TaggedError<NotInTime>()("NotInTime", { message: Schema.String }) {}
+
+/**
+ * Looks again and again until what it sees is as wanted.
+ */
+export const eventually = <A, E>(
+  look: Effect.Effect<A, E>,
+  isWanted: (seen: A) => boolean,
+  limitMillis = 10_000
+): Effect.Effect<A, E | NotInTime> =>
+  Effect.gen(function*() {
+    const deadline = performance.now() + limitMillis
+    while (true) {
+      const seen = yield* look
+      if (isWanted(seen)) return seen
+      if (performance.now() > deadline) return yield* new NotInTime({ message: `Last seen: ${JSON.stringify(seen)}` })
+      yield* Effect.sleep(20)
+    }
+  })
+
+export interface Worker {
+  readonly pid: number
+  readonly argv: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string>>
+}
+
+const zeroTerminated = (file: string): ReadonlyArray<string> => {
+  try {
+    return Fs.readFileSync(file, "utf8").split("\0").filter((text) => text !== "")
+  } catch {
+    // It has ended meanwhile, or is somebody else's.
+    return []
+  }
+}
+
+const workersOf = (folder: string): ReadonlyArray<Worker> =>
+  (Fs.existsSync("/proc") ? Fs.readdirSync("/proc") : []).filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+    const argv = zeroTerminated(`/proc/${name}/cmdline`)
+    if (!argv.includes(marker)) return []
+    const env = zeroTerminated(`/proc/${name}/environ`)
+    return env.some((line) => line.startsWith(`${variable}=`) && line.includes(`"home":"${folder}`))
+      ? [{
+        pid: Number(name),
+        argv,
+        env: Object.fromEntries(
+          env.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)])
+        )
+      }]
+      : []
+  })
+
+/**
+ * A device: a home, with its own PostHog and API.
+ */
+export interface Device {
+  /** `ACME_HOME`. It is not made before acme makes it. */
+  readonly home: string
+  readonly sink: PostHogSink.PostHogSink
+  readonly api: Api
+  readonly run: (line: string | ReadonlyArray<string>, options?: RunOptions) => Effect.Effect<Run>
+  readonly status: (options?: RunOptions) => Effect.Effect<Status, Schema.SchemaError>
+  /** `usage.json`. */
+  readonly identity: Effect.Effect<Identity, Schema.SchemaError>
+  /** Every file and every empty folder of the home, by its path in it. */
+  readonly files: Effect.Effect<ReadonlyArray<string>>
+  /** Waits until the events of so many commands were accepted and nothing waits; gives every message accepted. */
+  readonly delivered: (
+    commands: number
+  ) => Effect.Effect<
+    ReadonlyArray<PostHogSink.ReceivedMessage>,
+    PostHogSink.SinkTimeout | Schema.SchemaError | NotInTime
+  >
+  /** The workers that live, as Linux sees them. */
+  readonly workers: Effect.Effect<ReadonlyArray<Worker>>
+  /** Stores a key as a login would, without acme's knowing. */
+  readonly storeKey: (key: string) => Effect.Effect<void>
+}
+
+/** The events of commands, without aliases and steps of flows. */
+export const commandsOf = <M extends { readonly event: string }>(messages: ReadonlyArray<M>): ReadonlyArray<M> =>
+  messages.filter(({ event }) => event === "CLI execution succeeded" || event === "CLI execution failed")
+
+export const aliasesOf = <M extends { readonly event: string }>(messages: ReadonlyArray<M>): ReadonlyArray<M> =>
+  messages.filter(({ event }) => event === "$create_alias")
+
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  Fs.existsSync(folder)
+    ? Fs.readdirSync(folder, { recursive: true, withFileTypes: true })
+      .map((entry) => ({ entry, path: Path.join(entry.parentPath, entry.name) }))
+      .filter(({ entry, path }) => !entry.isDirectory() || Fs.readdirSync(path).length === 0)
+      .map(({ path }) => Path.relative(folder, path))
+      .toSorted()
+    : []
+
+// The tests may themselves run in a container. Then acme would take each of its runtimes for one, so the bundle asks
+// a variable in the place of the file system.
+const containerByVariable: Esbuild.Plugin = {
+  name: "container-by-variable",
+  setup: (build) => {
+    build.onLoad({ filter: /\/is-inside-container\/index\.js$/ }, () => ({
+      contents: "export default () => process.env.TEST_IN_CONTAINER === \"1\"",
+      loader: "js"
+    }))
+  }
+}
+
+// One file that is host and worker, as the documentation of a bundled host has it.
+const bundle = (outfile: string): Effect.Effect<void, Cause.UnknownError> =>
+  Effect.tryPromise(() =>
+    Esbuild.build({
+      stdin: {
+        contents: [
+          `import { isWorker } from "effect-cli-usage/worker"`,
+          `if (isWorker()) await import("effect-cli-usage/worker/main")`,
+          `else await import(${JSON.stringify(source)})`
+        ].join("\n"),
+        resolveDir: root,
+        loader: "ts"
+      },
+      outfile,
+      bundle: true,
+      platform: "node",
+      target: "node22",
+      format: "esm",
+      logLevel: "silent",
+      plugins: [containerByVariable]
+    })
+  )
+
+/**
+ * Makes devices; the last of them gone, nothing of any is left: no process, no file.
+ */
+export class Harness extends Context.Service<Harness, {
+  /** A new device, in a folder of this name. */
+  readonly device: (name: string) => Effect.Effect<Device, PostHogSink.SinkError, Scope.Scope>
+}>()("test/acme/Harness") {
+  static readonly layer: Layer.Layer<Harness, Cause.UnknownError> = Layer.effect(
+    this,
+    Effect.gen(function*() {
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-test-")))),
+        (folder) =>
+          Effect.gen(function*() {
+            // A worker lives on for a second, and would make its folders anew.
+            const living = Effect.sync(() => workersOf(folder))
+            yield* Effect.ignore(eventually(living, (workers) => workers.length === 0, 15_000))
+            Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+          })
+      )
+      const bundled = Path.join(folder, "acme.mjs")
+      yield* bundle(bundled)
+      let devices = 0
+      let runs = 0
+
+      const device = Effect.fnUntraced(function*(name: string) {
+        const own = Path.join(folder, `${name}-${++devices}`)
+        const home = Path.join(own, "state")
+        Fs.mkdirSync(own, { mode: 0o700 })
+        const sink = yield* PostHogSink.make()
+        const api = yield* makeApi
+
+        const run: Device["run"] = (line, options = {}) =>
+          Effect.suspend(() => {
+            const { env = {}, fromSource = false, interruptWhen, runtime = "terminal" } = options
+            const args = typeof line === "string" ? line.split(" ") : line
+            const words = [process.execPath, fromSource ? source : bundled, ...args]
+            const base = {
+              PATH: process.env["PATH"] ?? "",
+              HOME: own,
+              ACME_HOME: home,
+              ACME_API_URL: api.url,
+              ACME_POSTHOG_HOST: sink.url,
+              ACME_POSTHOG_KEY: "phc_test"
+            }
+            switch (runtime) {
+              case "terminal": {
+                const file = Path.join(own, `stderr-${++runs}`)
+                return Effect.map(spawn(inTerminal(words, file), { ...base, ...env }, own), (run) => ({
+                  ...run,
+                  stdout: run.stdout.replaceAll("\r", ""),
+                  stderr: Fs.readFileSync(file, "utf8")
+                }))
+              }
+              case "pipe":
+                return spawn(words, { ...base, ...env }, own, interruptWhen)
+              case "ci":
+                return spawn(words, { ...base, CI: "true", ...env }, own)
+              case "container":
+                return spawn(inContainer(words), { ...base, TEST_IN_CONTAINER: "1", ...env }, own)
+            }
+          })
+
+        const status: Device["status"] = (options) =>
+          Effect.flatMap(
+            run("telemetry status --json", { runtime: "pipe", ...options }),
+            ({ stdout }) => decodeStatus(stdout)
+          )
+
+        return {
+          home,
+          sink,
+          api,
+          run,
+          status,
+          identity: Effect.suspend(() => decodeIdentity(Fs.readFileSync(Path.join(home, "usage.json"), "utf8"))),
+          files: Effect.sync(() => filesIn(home)),
+          delivered: (count) =>
+            Effect.gen(function*() {
+              yield* sink.waitFor((messages) => commandsOf(messages).length >= count, "12 seconds")
+              yield* eventually(status(), ({ pending }) => pending === 0)
+              return yield* sink.messages
+            }),
+          workers: Effect.sync(() => workersOf(home)),
+          storeKey: (key) =>
+            Effect.sync(() => {
+              Fs.mkdirSync(home, { recursive: true, mode: 0o700 })
+              const file = Path.join(home, "credentials.yaml")
+              Fs.writeFileSync(file, `cloud:\n  api:\n    key: ${JSON.stringify(key)}\n`, { mode: 0o600 })
+            })
+        } satisfies Device
+      })
+
+      return Harness.of({ device })
+    })
+  )
+}

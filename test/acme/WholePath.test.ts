@@ -1,0 +1,873 @@
+import { assert, describe, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Persons from "../../src/testing/Persons.ts"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { aliasesOf, type ApiMode, commandsOf, type Device, eventually, Harness, type Run } from "./Harness.ts"
+
+const alice = "account_a"
+const bob = "account_b"
+const isPersonless = (message: PostHogSink.ReceivedMessage) => message.properties["$process_person_profile"] === false
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+const device = Effect.flatMap(Harness, (harness) => harness.device("device"))
+
+const login = (key = "key-of-a") => `login --no-browser --api-key ${key}`
+
+const median = (values: ReadonlyArray<number>): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+/** Nothing was recorded: the home was not even made, and nobody asked PostHog. */
+const assertUntouched = Effect.fnUntraced(function*({ home, sink }: Device, what: string) {
+  assert.isFalse(Fs.existsSync(home), `${what} made the home`)
+  assert.deepStrictEqual(yield* sink.requests, [], `${what} sent something`)
+})
+
+const decodeBackOff = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ until: Schema.Finite })))
+
+/** Where a worker wrote down that it came in vain, and when another may come. */
+const backOffFile = ({ home }: Device) =>
+  Effect.sync(() => {
+    const outbox = Path.join(home, "usage/outbox")
+    return Fs.readdirSync(outbox).map((name) => Path.join(outbox, name, "back-off.json"))
+      .find((file) => Fs.existsSync(file))
+  })
+
+const backedOff = Effect.fnUntraced(function*(file: string | undefined) {
+  const { until } = yield* decodeBackOff(Fs.readFileSync(file ?? "", "utf8"))
+  yield* eventually(Effect.sync(() => Date.now()), (now) => now > until)
+})
+
+layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme", (it) => {
+  describe("before a login", () => {
+    it.effect("a command in a terminal is one personless event of the device", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code, stderr, stdout } = yield* acme.run("deploy site --region us --message hello")
+        assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to us\n", "", 0])
+
+        const { anon_id, linked_principal_id } = yield* acme.identity
+        assert.match(anon_id, uuid)
+        assert.isNull(linked_principal_id)
+        const messages = yield* acme.delivered(1)
+        assert.lengthOf(messages, 1)
+        const [message] = messages
+        assert.strictEqual(message?.event, "CLI execution succeeded")
+        assert.strictEqual(message?.distinct_id, anon_id)
+        assert.match(message?.uuid ?? "", uuid)
+        const { $session_id, duration_ms, invocation_id, os_release, os_type, runtime_version, ...rest } = {
+          ...message?.properties
+        }
+        assert.deepStrictEqual(rest, {
+          command_name: "deploy",
+          exit_code: 0,
+          flags_used: ["message", "region"],
+          sequence: 0,
+          cli_version: "1.2.3",
+          runtime_language: "node",
+          arch: process.arch,
+          is_ci: false,
+          is_tty: true,
+          is_first_run: true,
+          schema_version: 1,
+          $lib: "effect-cli-usage",
+          $lib_version: rest["$lib_version"],
+          $ignore_sent_at: true,
+          $geoip_disable: true,
+          $process_person_profile: false
+        })
+        assert.match(String($session_id), uuid)
+        assert.match(String(invocation_id), uuid)
+        assert.isAtLeast(Number(duration_ms), 0)
+        assert.strictEqual(runtime_version, process.versions.node)
+        assert.isTrue([os_type, os_release].every((value) => typeof value === "string" && value !== ""))
+        assert.deepStrictEqual(Persons.fold(messages).persons, [])
+      }))
+
+    it.effect("from source, without a build, it is the same", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code, stderr, stdout } = yield* acme.run("deploy site", { fromSource: true })
+        assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
+        const [message] = yield* acme.delivered(1)
+        assert.strictEqual(message?.distinct_id, (yield* acme.identity).anon_id)
+      }))
+
+    it.effect("commands of one device share its id and its session, each with an invocation of its own", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        for (const name of ["one", "two", "three"]) yield* acme.run(`deploy ${name}`)
+        const messages = yield* acme.delivered(3)
+        assert.lengthOf(messages, 3)
+        assert.deepStrictEqual(messages.map(({ properties }) => properties["is_first_run"]), [true, false, false])
+        assert.strictEqual(new Set(messages.map((message) => message.distinct_id)).size, 1)
+        assert.strictEqual(new Set(messages.map(({ properties }) => properties["$session_id"])).size, 1)
+        assert.strictEqual(new Set(messages.map(({ properties }) => properties["invocation_id"])).size, 3)
+        assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
+      }))
+
+    it.effect("a command that fails exits with 1 and is an event with the error's class, without its text", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code, stderr } = yield* acme.run("fail --message canary-of-an-error")
+        assert.strictEqual(code, 1)
+        assert.include(stderr, "canary-of-an-error")
+        const [message] = yield* acme.delivered(1)
+        assert.strictEqual(message?.event, "CLI execution failed")
+        assert.strictEqual(message?.properties["command_name"], "fail")
+        assert.strictEqual(message?.properties["error_class"], "DeployError")
+        assert.strictEqual(message?.properties["exit_code"], 1)
+        assert.isFalse(message?.properties["user_cancelled"])
+        for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
+      }))
+
+    it.effect("a command that dies of a defect is an event with the defect's class, without its text", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code } = yield* acme.run("fail --defect --message canary-of-a-defect")
+        assert.strictEqual(code, 1)
+        const [message] = yield* acme.delivered(1)
+        assert.strictEqual(message?.event, "CLI execution failed")
+        assert.strictEqual(message?.properties["error_class"], "DeployError")
+        assert.deepStrictEqual(message?.properties["flags_used"], ["defect", "message"])
+        for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
+      }))
+  })
+
+  describe("commands at the same time", () => {
+    const six = ["one", "two", "three", "four", "five", "six"]
+
+    it.effect("on a new device agree on one id, and one of them was the first", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
+        const messages = yield* acme.delivered(6)
+        assert.deepStrictEqual(
+          [...new Set(messages.map(({ distinct_id }) => distinct_id))],
+          [(yield* acme.identity).anon_id]
+        )
+        assert.lengthOf(messages.filter(({ properties }) => properties["is_first_run"] === true), 1)
+        assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 6)
+      }))
+
+    it.effect("that all find a new key make one alias", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        const { anon_id } = yield* acme.identity
+        yield* acme.storeKey("key-of-a")
+        yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        const messages = yield* acme.delivered(7)
+        assert.lengthOf([...new Set(aliasesOf(messages).map(({ raw }) => raw))], 1)
+        assert.deepStrictEqual(
+          commandsOf(messages).map(({ distinct_id }) => distinct_id).toSorted(),
+          [anon_id, ...six.map(() => alice)].toSorted()
+        )
+      }))
+  })
+
+  describe("a login", () => {
+    it.effect("merges the device's history into the account with one alias, and events go on under the account", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        const { anon_id } = yield* acme.identity
+        const { code, stdout } = yield* acme.run(login())
+        assert.deepStrictEqual([stdout, code], [`Logged in as ${alice}\n`, 0])
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        yield* acme.run("deploy after")
+        yield* acme.run("whoami")
+
+        const messages = yield* acme.delivered(4)
+        const [alias, ...others] = aliasesOf(messages)
+        assert.deepStrictEqual(others, [])
+        assert.strictEqual(alias?.distinct_id, alice)
+        assert.strictEqual(alias?.properties["alias"], anon_id)
+        assert.strictEqual(alias?.properties["distinct_id"], alice)
+        assert.notProperty(alias?.properties, "$process_person_profile")
+        assert.deepStrictEqual(
+          commandsOf(messages).map((message) => [
+            message.properties["command_name"],
+            message.distinct_id,
+            isPersonless(message)
+          ]),
+          [["deploy", anon_id, true], ["login", alice, false], ["deploy", alice, false], ["whoami", alice, false]]
+        )
+        assert.isBelow(
+          messages.findIndex(({ event }) => event === "$create_alias"),
+          messages.findIndex(({ distinct_id, event }) => distinct_id === alice && event !== "$create_alias")
+        )
+
+        const { dropped, persons, personless, warnings } = Persons.fold(messages)
+        assert.deepStrictEqual([dropped, personless, warnings], [[], [], []])
+        assert.lengthOf(persons, 1)
+        assert.sameMembers([...persons[0]?.distinctIds ?? []], [anon_id, alice])
+        assert.lengthOf(persons[0]?.events ?? [], messages.length)
+      }))
+
+    it.effect("of the same account again adds no alias, whatever the key", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run(login())
+        const before = yield* acme.identity
+        yield* acme.run(login())
+        yield* acme.run(login("second-key-of-a"))
+        yield* acme.run("deploy after")
+        assert.deepStrictEqual(yield* acme.identity, before)
+        const messages = yield* acme.delivered(4)
+        assert.lengthOf(aliasesOf(messages), 1)
+        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === alice))
+      }))
+
+    it.effect("is a flow that starts once and ends once, numbered in the order in which it happened", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run(login("key-of-nobody"))
+        yield* acme.run(login())
+        const messages = yield* acme.delivered(2)
+        const [refused, ended] = commandsOf(messages).map(({ properties }) =>
+          messages.filter((message) => message.properties["invocation_id"] === properties["invocation_id"])
+            .toSorted((a, b) => Number(a.properties["sequence"]) - Number(b.properties["sequence"]))
+        )
+        for (const invocation of [refused, ended]) {
+          assert.deepStrictEqual(
+            invocation?.map(({ properties }) => properties["sequence"]),
+            invocation?.map((_, i) => i)
+          )
+        }
+        assert.deepStrictEqual(refused?.map(({ event }) => event), [
+          "CLI Auth Started",
+          "CLI Auth Failed",
+          "CLI execution failed"
+        ])
+        assert.deepStrictEqual(ended?.map(({ event }) => event), [
+          "CLI Auth Started",
+          "$create_alias",
+          "CLI Auth Completed",
+          "CLI execution succeeded"
+        ])
+        assert.strictEqual(refused?.[1]?.properties["error_class"], "ApiError")
+        for (const { properties } of [refused?.[1], ended?.[2]].filter((message) => message !== undefined)) {
+          assert.strictEqual(properties["flow"], "login")
+          assert.isTrue(properties["no_browser"])
+          assert.strictEqual(properties["step"], "code_exchange")
+        }
+      }))
+
+    it.effect("that the API refuses claims nothing", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code, stderr } = yield* acme.run(login("key-of-nobody"))
+        assert.strictEqual(code, 1)
+        assert.include(stderr, "The API key is not valid")
+        const identity = yield* acme.identity
+        assert.isNull(identity.linked_principal_id)
+        const messages = yield* acme.delivered(1)
+        assert.deepStrictEqual(aliasesOf(messages), [])
+        assert.isTrue(messages.every((message) => message.distinct_id === identity.anon_id && isPersonless(message)))
+        assert.strictEqual(commandsOf(messages)[0]?.properties["error_class"], "ApiError")
+      }))
+
+    it.effect("as another account without a logout rotates the device's id, and the two accounts stay two persons", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        yield* acme.run(login())
+        const first = yield* acme.identity
+        yield* acme.run(login("key-of-b"))
+        const second = yield* acme.identity
+        assert.notStrictEqual(second.anon_id, first.anon_id)
+        assert.strictEqual(second.linked_principal_id, bob)
+        yield* acme.run("deploy after")
+
+        const messages = yield* acme.delivered(4)
+        assert.deepStrictEqual(aliasesOf(messages).map(({ properties }) => properties["alias"]), [first.anon_id])
+        const after = commandsOf(messages).at(-1)
+        assert.strictEqual(after?.distinct_id, bob)
+        const { persons, warnings } = Persons.fold(messages)
+        assert.deepStrictEqual(warnings, [])
+        assert.lengthOf(persons, 2)
+        assert.isFalse(persons.some(({ distinctIds }) => distinctIds.includes(alice) && distinctIds.includes(bob)))
+        assert.sameMembers(
+          [...persons.find(({ distinctIds }) => distinctIds.includes(alice))?.distinctIds ?? []],
+          [alice, first.anon_id]
+        )
+      }))
+
+    it.effect("that another tool made is noticed by the next command", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        const { anon_id } = yield* acme.identity
+        yield* acme.storeKey("key-of-a")
+        const { code, stdout } = yield* acme.run("deploy after")
+        assert.deepStrictEqual([stdout, code], ["Deployed after to eu\n", 0])
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        const messages = yield* acme.delivered(2)
+        assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [anon_id, alice])
+        assert.deepStrictEqual(aliasesOf(messages).map(({ properties }) => properties["alias"]), [anon_id])
+        // What the key resolved to is remembered.
+        yield* acme.run("deploy again")
+        assert.lengthOf(acme.api.requests, 1)
+      }))
+  })
+
+  describe("a logout", () => {
+    it.effect("goes out under the account itself, and what follows is a new device's", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run(login())
+        const before = yield* acme.identity
+        const { code, stdout } = yield* acme.run("logout")
+        assert.deepStrictEqual([stdout, code], ["Logged out\n", 0])
+        const after = yield* acme.identity
+        assert.match(after.anon_id, uuid)
+        assert.notStrictEqual(after.anon_id, before.anon_id)
+        assert.isNull(after.linked_principal_id)
+        yield* acme.run("deploy after")
+
+        const messages = yield* acme.delivered(3)
+        assert.deepStrictEqual(
+          commandsOf(messages).map((message) => [
+            message.event,
+            message.properties["command_name"],
+            message.distinct_id,
+            isPersonless(message)
+          ]),
+          [
+            ["CLI execution succeeded", "login", alice, false],
+            ["CLI execution succeeded", "logout", alice, false],
+            ["CLI execution succeeded", "deploy", after.anon_id, true]
+          ]
+        )
+        assert.lengthOf(aliasesOf(messages), 1)
+        const last = messages.find(({ properties }) => properties["command_name"] === "deploy")
+        const session = last?.properties["$session_id"]
+        assert.isFalse(
+          messages.some((message) => message !== last && message.properties["$session_id"] === session),
+          "the session went on"
+        )
+        for (const former of [alice, before.anon_id]) assert.notInclude(last?.raw ?? "", former)
+      }))
+
+    it.effect("then a login as another account makes a second person of the new device", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run(login())
+        const { anon_id: first } = yield* acme.identity
+        yield* acme.run("logout")
+        yield* acme.run("deploy between")
+        const { anon_id: second } = yield* acme.identity
+        yield* acme.run(login("key-of-b"))
+        const messages = yield* acme.delivered(4)
+        assert.deepStrictEqual(
+          aliasesOf(messages).map(({ distinct_id, properties }) => [distinct_id, properties["alias"]]),
+          [[alice, first], [bob, second]]
+        )
+        const { persons, warnings } = Persons.fold(messages)
+        assert.deepStrictEqual(warnings, [])
+        assert.deepStrictEqual(
+          persons.map(({ distinctIds }) => distinctIds.toSorted()).toSorted(),
+          [[alice, first].toSorted(), [bob, second].toSorted()].toSorted()
+        )
+      }))
+
+    it.effect("of nobody changes nothing", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        const before = yield* acme.identity
+        const { code, stdout } = yield* acme.run("logout")
+        assert.deepStrictEqual([stdout, code], ["Not logged in\n", 0])
+        assert.deepStrictEqual(yield* acme.identity, before)
+      }))
+  })
+
+  describe("where the disk will not survive", () => {
+    it.effect("a CI run with a key in its environment is the account's, and leaves no identity and no claim", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code } = yield* acme.run("deploy site", { runtime: "ci", env: { ACME_API_KEY: "key-of-a" } })
+        assert.strictEqual(code, 0)
+        // Nothing is waited for: a CI runner kills what is left when the command has ended.
+        const messages = yield* acme.sink.messages
+        assert.lengthOf(messages, 1)
+        assert.strictEqual(messages[0]?.distinct_id, alice)
+        assert.isTrue(messages[0]?.properties["is_ci"])
+        assert.isFalse(messages.some(isPersonless))
+        const files = yield* acme.files
+        assert.notInclude(files, "usage.json")
+        assert.isFalse(files.some((file) => file.startsWith("usage/claims/")), files.join(", "))
+      }))
+
+    it.effect("a CI run on the home of a device that was used before claims nothing either", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        const before = yield* acme.identity
+        yield* acme.run("deploy site", { runtime: "ci", env: { ACME_API_KEY: "key-of-a" } })
+        assert.deepStrictEqual(yield* acme.identity, before)
+        const messages = yield* acme.delivered(2)
+        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [before.anon_id, alice])
+      }))
+
+    it.effect("a CI run that logs in stamps its events, and makes no alias", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run(login(), { runtime: "ci" })
+        yield* acme.run("whoami", { runtime: "ci" })
+        const messages = yield* acme.sink.messages
+        assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [alice, alice])
+        assert.deepStrictEqual(aliasesOf(messages), [])
+        assert.notInclude(yield* acme.files, "usage.json")
+      }))
+
+    it.effect("a container's event is delivered before its first process ends, and no identity is made", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code, stdout } = yield* acme.run("deploy site", {
+          runtime: "container",
+          env: { ACME_API_KEY: "key-of-a" }
+        })
+        assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
+        const messages = yield* acme.sink.messages
+        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [alice])
+        assert.notInclude(yield* acme.files, "usage.json")
+      }))
+
+    it.effect("containers that share a home one after the other each deliver, and none leaves a lease behind", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        for (const turn of [1, 2, 3, 4, 5, 6]) {
+          yield* acme.run("deploy site", { runtime: "container" })
+          assert.lengthOf(yield* acme.sink.messages, turn)
+          assert.deepStrictEqual((yield* acme.files).filter((file) => file.includes("lease-")), [])
+        }
+      }))
+
+    it.effect("a container's command ends soon although PostHog hangs", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(PostHogSink.Answer.Hang())
+        const { code, ms } = yield* acme.run("deploy site", { runtime: "container" })
+        assert.strictEqual(code, 0)
+        // One second of waiting, and more for two processes to start on a busy machine; a request may take five.
+        assert.isBelow(ms, 3_000)
+      }))
+
+    it.effect("a first run without a terminal makes an identity but no alias, and the second claims it", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const options = { runtime: "pipe", env: { ACME_API_KEY: "key-of-a" } } as const
+        yield* acme.run("deploy first", options)
+        const { anon_id, linked_principal_id } = yield* acme.identity
+        assert.isNull(linked_principal_id)
+        const first = yield* acme.delivered(1)
+        assert.deepStrictEqual(first.map(({ distinct_id, event }) => [event, distinct_id]), [
+          ["CLI execution succeeded", alice]
+        ])
+
+        yield* acme.run("deploy second", options)
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        const messages = yield* acme.delivered(2)
+        assert.deepStrictEqual(
+          aliasesOf(messages).map(({ distinct_id, properties }) => [distinct_id, properties["alias"]]),
+          [[alice, anon_id]]
+        )
+      }))
+
+    it.effect("a login on a first run without a terminal is claimed by the next command", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run(login(), { runtime: "pipe" })
+        assert.isNull((yield* acme.identity).linked_principal_id)
+        yield* acme.run("deploy second", { runtime: "pipe" })
+        assert.strictEqual((yield* acme.identity).linked_principal_id, alice)
+        const messages = yield* acme.delivered(2)
+        assert.lengthOf(aliasesOf(messages), 1)
+        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === alice))
+      }))
+  })
+
+  describe("nothing is recorded", () => {
+    const untracked = [
+      "--help",
+      "--version",
+      "--completions bash",
+      "deploy --help",
+      "nonsense",
+      "deploy",
+      "deploy site --region mars",
+      "deploy site --unknown",
+      "wait soon",
+      "telemetry",
+      "telemetry nonsense",
+      "telemetry status",
+      "telemetry status --json",
+      "telemetry enable"
+    ]
+    it.effect("of help, versions, completions, usage errors and the telemetry commands, and no file is made", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* Effect.forEach(
+          untracked,
+          (line) => Effect.andThen(acme.run(line), assertUntouched(acme, line)),
+          { concurrency: 3 }
+        )
+
+        // Nor is anybody asked whose the key is.
+        const known = yield* device
+        yield* known.storeKey("key-of-a")
+        yield* Effect.forEach(untracked, (line) => known.run(line, { runtime: "pipe" }), { concurrency: 3 })
+        assert.deepStrictEqual(yield* known.files, ["credentials.yaml"])
+        assert.deepStrictEqual([known.api.requests, yield* known.sink.requests], [[], []])
+      }))
+
+    const denials: ReadonlyArray<readonly [env: Record<string, string>, decidedBy: string]> = [
+      [{ ACME_USAGE_TRACKING: "0" }, "ACME_USAGE_TRACKING"],
+      [{ ACME_USAGE_TRACKING: "of" }, "ACME_USAGE_TRACKING"],
+      [{ DO_NOT_TRACK: "1" }, "DO_NOT_TRACK"],
+      [{ DO_NOT_TRACK: "TRUE" }, "DO_NOT_TRACK"],
+      [{ ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" }, "DO_NOT_TRACK"],
+      [{ NODE_ENV: "test" }, "test run"],
+      [{ VITEST: "true" }, "test run"],
+      [{ ACME_POSTHOG_KEY: "" }, "no key"],
+      [{ ACME_POSTHOG_HOST: "http://posthog.example" }, "no key"]
+    ]
+    it.effect("under a variable that denies, in a test run, and without a key; the status says which", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* Effect.forEach(denials, ([env, decidedBy]) =>
+          Effect.gen(function*() {
+            const { code, stdout } = yield* acme.run("deploy site", { env })
+            assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
+            yield* assertUntouched(acme, JSON.stringify(env))
+            assert.deepStrictEqual(yield* acme.status({ env }), {
+              enabled: false,
+              decided_by: decidedBy,
+              anon_id: null,
+              principal_id: null,
+              pending: 0,
+              set_aside: 0,
+              last_delivery: null
+            })
+          }), { concurrency: 3, discard: true })
+        yield* assertUntouched(acme, "status")
+      }))
+
+    it.effect("of a login under a variable that denies, and only the credential is kept", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code } = yield* acme.run(login(), { env: { DO_NOT_TRACK: "1" } })
+        assert.strictEqual(code, 0)
+        assert.deepStrictEqual(yield* acme.files, ["credentials.yaml"])
+        assert.deepStrictEqual(yield* acme.sink.requests, [])
+      }))
+
+    it.effect("after `telemetry disable`, which deletes what was kept; `telemetry enable` starts anew", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        const { anon_id } = yield* acme.identity
+        const before = yield* acme.delivered(1)
+        const { code } = yield* acme.run("telemetry disable")
+        assert.strictEqual(code, 0)
+        assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
+        yield* acme.run("deploy after")
+        yield* acme.run("telemetry disable")
+        assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
+        const { anon_id: none, decided_by, enabled } = yield* acme.status()
+        assert.deepStrictEqual([enabled, decided_by, none], [false, "opt-out file", null])
+        assert.lengthOf(yield* acme.sink.messages, before.length)
+
+        yield* acme.run("telemetry enable")
+        yield* acme.run("deploy again")
+        const messages = yield* acme.delivered(2)
+        assert.lengthOf(messages, 2)
+        assert.notStrictEqual((yield* acme.identity).anon_id, anon_id)
+      }))
+
+    it.effect("`telemetry disable` takes back what was not sent yet", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
+        yield* acme.run("deploy before")
+        assert.strictEqual((yield* acme.status()).pending, 1)
+        yield* acme.run("telemetry disable")
+        yield* acme.sink.answer(PostHogSink.Answer.Validate())
+        yield* acme.run("telemetry enable")
+        yield* acme.run("deploy after")
+        const messages = yield* acme.delivered(1)
+        assert.lengthOf(messages, 1)
+        assert.isTrue(messages[0]?.properties["is_first_run"])
+      }))
+
+    it.effect("`telemetry enable` under a variable that denies says that telemetry is still off", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { stdout } = yield* acme.run("telemetry enable", { env: { DO_NOT_TRACK: "1" } })
+        assert.include(stdout, "still off")
+        assert.include(stdout, "DO_NOT_TRACK")
+      }))
+
+    it.effect("on disk with ACME_USAGE_DEBUG=1: each event is printed to stderr, and that is all", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { stderr, stdout } = yield* acme.run("deploy site", { env: { ACME_USAGE_DEBUG: "1" } })
+        assert.strictEqual(stdout, "Deployed site to eu\n")
+        assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
+        yield* assertUntouched(acme, "debug mode")
+      }))
+  })
+
+  describe("when PostHog does not take messages", () => {
+    it.effect("they wait, and the first command after it is back delivers all, in order and each once", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const scope = yield* Scope.make()
+        const down = yield* Scope.provide(PostHogSink.make(), scope)
+        yield* Scope.close(scope, Exit.void)
+        const env = { ACME_POSTHOG_HOST: down.url }
+
+        yield* acme.run("deploy one", { env })
+        const file = yield* eventually(backOffFile(acme), (file) => file !== undefined)
+        yield* acme.run("deploy two", { env })
+        const waiting = yield* acme.status({ env })
+        assert.deepStrictEqual([waiting.pending, waiting.set_aside, waiting.last_delivery], [2, 0, null])
+
+        const up = yield* PostHogSink.make({ port: Number(new URL(down.url).port) })
+        yield* backedOff(file)
+        yield* acme.run("deploy three", { env })
+        const messages = yield* up.waitFor(({ length }) => length >= 3)
+        yield* eventually(acme.status({ env }), ({ pending }) => pending === 0)
+        assert.lengthOf(yield* up.attempts, 3)
+        const times = messages.map(({ timestamp }) => timestamp)
+        assert.deepStrictEqual(times, times.toSorted())
+        assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 3)
+        assert.isNotNull((yield* acme.status({ env })).last_delivery)
+      }))
+
+    it.effect("a command in a terminal takes as long with a PostHog that hangs as with telemetry off", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(PostHogSink.Answer.Hang())
+        const on: Array<number> = []
+        const off: Array<number> = []
+        // By turns, so that whatever else the machine does falls on both.
+        for (let turn = 0; turn < 5; turn++) {
+          off.push((yield* acme.run("deploy site", { env: { ACME_USAGE_TRACKING: "0" } })).ms)
+          on.push((yield* acme.run("deploy site")).ms)
+        }
+        yield* acme.sink.waitFor((_, requests) => requests.length > 0)
+        // A command that waits for the network waits a second or more: the shortest limit that there is. A worker's start
+        // costs some ten milliseconds, a busy machine some hundred; half a second lies between.
+        assert.isBelow(median(on) - median(off), 500, `on: ${on.join(", ")}; off: ${off.join(", ")}`)
+        assert.strictEqual((yield* acme.status()).pending, 5)
+      }))
+
+    const { NotJson, Redirect, Reset, Status } = PostHogSink.Answer
+    const refusals: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
+      ["a captive portal's page", NotJson()],
+      ["a redirect", Redirect({ status: 302, location: "/login" })],
+      ["a key that is refused", Status({ status: 401 })],
+      ["a 503", Status({ status: 503 })],
+      ["an answer that breaks off", Reset({})]
+    ]
+    it.effect("whatever it answers instead, the message is kept, and is the same when it is sent again", () =>
+      Effect.gen(function*() {
+        yield* Effect.forEach(refusals, ([name, answer]) =>
+          Effect.gen(function*() {
+            const acme = yield* device
+            yield* acme.sink.answer((_, index) => index === 0 ? answer : PostHogSink.Answer.Validate())
+            yield* acme.run("deploy one")
+            const file = yield* eventually(backOffFile(acme), (file) => file !== undefined)
+            const { pending, set_aside } = yield* acme.status()
+            assert.deepStrictEqual([pending, set_aside], [1, 0], name)
+            yield* backedOff(file)
+            yield* acme.run("deploy two")
+            assert.lengthOf(yield* acme.delivered(2), 2, name)
+            const [first, second] = (yield* acme.sink.attempts).filter(({ properties }) => properties["is_first_run"])
+            assert.strictEqual(second?.raw, first?.raw, name)
+          }), { concurrency: 5, discard: true })
+      }))
+  })
+
+  describe("the host", () => {
+    const commands = [
+      "logout",
+      "whoami",
+      login("key-of-nobody"),
+      login(),
+      "whoami",
+      "deploy site --region us --message hello",
+      "fail",
+      "fail --message why",
+      "fail --defect --message why",
+      "wait 5",
+      "wait soon",
+      "nonsense",
+      "deploy",
+      "telemetry",
+      "--help",
+      "--version",
+      "logout",
+      "logout"
+    ]
+    const isRecorded = (line: string) => /^(login|logout|whoami|deploy site|fail|wait 5)/.test(line)
+    // The report of a defect is stamped with the time.
+    const seen = ({ code, stderr, stdout }: Run) => ({ stdout: stdout.replace(/^\[[\d:.]+\]/, "[time]"), stderr, code })
+
+    for (const runtime of ["terminal", "ci"] as const) {
+      it.effect(`prints and exits the same with telemetry on and off, for every command (${runtime})`, () =>
+        Effect.gen(function*() {
+          const [on, off] = [yield* device, yield* device]
+          for (const line of runtime === "ci" ? commands.filter((line) => isRecorded(line)) : commands) {
+            const [first, second] = yield* Effect.all([
+              on.run(line, { runtime }),
+              off.run(line, { runtime, env: { ACME_USAGE_TRACKING: "0", ACME_API_URL: on.api.url } })
+            ], { concurrency: 2 })
+            assert.deepStrictEqual(seen(first), seen(second), line)
+          }
+          assert.isNotEmpty(yield* on.sink.waitFor(({ length }) => length > 0))
+          assert.isEmpty(yield* off.sink.requests)
+        }))
+    }
+
+    it.effect("keeps its stdout to itself when it logs everything: what went wrong is told on stderr", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.storeKey("key-of-a")
+        yield* acme.api.mode({ _tag: "Answer", status: 500, body: "{}" })
+        const { code, stderr, stdout } = yield* acme.run("deploy site --log-level all")
+        assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
+        assert.include(stderr, "usage: nobody is known to own the credential: status 500")
+      }))
+
+    it.effect("works the same where its home cannot be written", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        Fs.writeFileSync(acme.home, "in the way")
+        for (const runtime of ["terminal", "pipe", "ci"] as const) {
+          const { code, stderr, stdout } = yield* acme.run("deploy site", { runtime })
+          assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
+        }
+        assert.strictEqual((yield* acme.run("fail", { runtime: "pipe" })).code, 1)
+        assert.strictEqual((yield* acme.status()).decided_by, "unsafe home")
+        assert.strictEqual(Fs.readFileSync(acme.home, "utf8"), "in the way")
+      }))
+
+    it.effect("works the same where telemetry's own folder cannot be written", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        Fs.mkdirSync(acme.home, { mode: 0o700 })
+        Fs.writeFileSync(Path.join(acme.home, "usage"), "in the way")
+        const { code, stderr, stdout } = yield* acme.run("deploy site")
+        assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
+        assert.deepStrictEqual(yield* acme.files, ["usage"])
+      }))
+
+    it.effect("works the same on an identity file that is garbage, which is succeeded once", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        Fs.mkdirSync(acme.home, { mode: 0o700 })
+        Fs.writeFileSync(Path.join(acme.home, "usage.json"), "{ not json", { mode: 0o600 })
+        for (const name of ["one", "two"]) {
+          const { code, stderr, stdout } = yield* acme.run(`deploy ${name}`)
+          assert.deepStrictEqual([stdout, stderr, code], [`Deployed ${name} to eu\n`, "", 0])
+        }
+        const messages = yield* acme.delivered(2)
+        assert.deepStrictEqual([...new Set(messages.map(({ distinct_id }) => distinct_id))], [
+          (yield* acme.identity).anon_id
+        ])
+      }))
+
+    const modes: ReadonlyArray<readonly [name: string, mode: ApiMode]> = [
+      ["never", { _tag: "Hang" }],
+      ["after four seconds", { _tag: "Normal", afterMillis: 4_000 }],
+      ["with a 500", { _tag: "Answer", status: 500, body: JSON.stringify({ data: { principal_id: alice } }) }],
+      ["with a page", { _tag: "Answer", status: 200, body: "<html></html>" }],
+      ["in another shape", { _tag: "Answer", status: 200, body: JSON.stringify({ principal: alice }) }],
+      ["with an array for an id", {
+        _tag: "Answer",
+        status: 200,
+        body: JSON.stringify({ data: { principal_id: [alice] } })
+      }],
+      ["with a placeholder for an id", { _tag: "Principal", id: "undefined" }],
+      ["with a blank id", { _tag: "Principal", id: " " }],
+      ["with an id too long", { _tag: "Principal", id: "a".repeat(201) }]
+    ]
+    it.effect("has its command back within the resolver's two seconds, and claims nothing, when its API answers badly", () =>
+      Effect.gen(function*() {
+        yield* Effect.forEach(modes, ([name, mode]) =>
+          Effect.gen(function*() {
+            const acme = yield* device
+            yield* acme.storeKey("key-of-a")
+            yield* acme.api.mode(mode)
+            const { code, ms, stderr, stdout } = yield* acme.run("deploy site")
+            assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0], name)
+            // Two seconds, and what starting a few processes at once takes.
+            assert.isBelow(ms, 3_500, name)
+            const { anon_id, linked_principal_id } = yield* acme.identity
+            assert.isNull(linked_principal_id, name)
+            const messages = yield* acme.delivered(1)
+            assert.deepStrictEqual(messages.map((message) => [message.distinct_id, isPersonless(message)]), [
+              [anon_id, true]
+            ], name)
+            assert.lengthOf(acme.api.requests, 1, name)
+            // No answer is remembered too: the next command asks nobody and waits for nothing.
+            yield* acme.run("deploy again")
+            assert.lengthOf(acme.api.requests, 1, name)
+          }), { concurrency: 3, discard: true })
+      }))
+
+    it.effect("ends at once when it is interrupted, while its API hangs, and tells that the user did it", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy before")
+        yield* acme.storeKey("key-of-a")
+        yield* acme.api.mode({ _tag: "Hang" })
+        let asked = 0
+        const { code, stdout } = yield* acme.run("wait 60000", {
+          runtime: "pipe",
+          // Whoever is asked whose the key is has begun.
+          interruptWhen: () => {
+            if (asked === 0 && acme.api.requests.length > 0) asked = performance.now()
+            return asked > 0
+          }
+        })
+        assert.isBelow(performance.now() - asked, 1_500)
+        assert.deepStrictEqual([stdout, code], ["", 130])
+        const [, message] = yield* acme.delivered(2)
+        assert.strictEqual(message?.event, "CLI execution failed")
+        assert.strictEqual(message?.properties["command_name"], "wait")
+        assert.strictEqual(message?.properties["exit_code"], 130)
+        assert.isTrue(message?.properties["user_cancelled"])
+      }))
+
+    it.effect("that answers late, but within the two seconds, is waited for", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.storeKey("key-of-a")
+        yield* acme.api.mode({ _tag: "Normal", afterMillis: 700 })
+        yield* acme.run("deploy site")
+        assert.strictEqual((yield* acme.identity).linked_principal_id, alice)
+      }))
+
+    it.effect("whose login names a placeholder logs in all the same, and nobody is merged", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.api.mode({ _tag: "Principal", id: "undefined" })
+        const { code, stdout } = yield* acme.run(login())
+        assert.deepStrictEqual([stdout, code], ["Logged in as undefined\n", 0])
+        const { anon_id, linked_principal_id } = yield* acme.identity
+        assert.isNull(linked_principal_id)
+        const messages = yield* acme.delivered(1)
+        assert.isTrue(messages.every(({ distinct_id }) => distinct_id === anon_id))
+      }))
+  })
+})
