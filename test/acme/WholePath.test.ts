@@ -9,8 +9,8 @@ import * as Persons from "../../src/testing/Persons.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { aliasesOf, type ApiMode, commandsOf, type Device, eventually, Harness, type Run } from "./Harness.ts"
 
-const alice = "account_a"
-const bob = "account_b"
+const accountA = "account_a"
+const accountB = "account_b"
 const isPersonless = (message: PostHogSink.ReceivedMessage) => message.properties["$process_person_profile"] === false
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -161,12 +161,12 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         const { anon_id } = yield* acme.identity
         yield* acme.storeKey("key-of-a")
         yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
-        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
         const messages = yield* acme.delivered(7)
         assert.lengthOf([...new Set(aliasesOf(messages).map(({ raw }) => raw))], 1)
         assert.deepStrictEqual(
           commandsOf(messages).map(({ distinct_id }) => distinct_id).toSorted(),
-          [anon_id, ...six.map(() => alice)].toSorted()
+          [anon_id, ...six.map(() => accountA)].toSorted()
         )
       }))
   })
@@ -178,17 +178,17 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.run("deploy before")
         const { anon_id } = yield* acme.identity
         const { code, stdout } = yield* acme.run(login())
-        assert.deepStrictEqual([stdout, code], [`Logged in as ${alice}\n`, 0])
-        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        assert.deepStrictEqual([stdout, code], [`Logged in as ${accountA}\n`, 0])
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
         yield* acme.run("deploy after")
         yield* acme.run("whoami")
 
         const messages = yield* acme.delivered(4)
         const [alias, ...others] = aliasesOf(messages)
         assert.deepStrictEqual(others, [])
-        assert.strictEqual(alias?.distinct_id, alice)
+        assert.strictEqual(alias?.distinct_id, accountA)
         assert.strictEqual(alias?.properties["alias"], anon_id)
-        assert.strictEqual(alias?.properties["distinct_id"], alice)
+        assert.strictEqual(alias?.properties["distinct_id"], accountA)
         assert.notProperty(alias?.properties, "$process_person_profile")
         assert.deepStrictEqual(
           commandsOf(messages).map((message) => [
@@ -196,17 +196,21 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
             message.distinct_id,
             isPersonless(message)
           ]),
-          [["deploy", anon_id, true], ["login", alice, false], ["deploy", alice, false], ["whoami", alice, false]]
+          [["deploy", anon_id, true], ["login", accountA, false], ["deploy", accountA, false], [
+            "whoami",
+            accountA,
+            false
+          ]]
         )
         assert.isBelow(
           messages.findIndex(({ event }) => event === "$create_alias"),
-          messages.findIndex(({ distinct_id, event }) => distinct_id === alice && event !== "$create_alias")
+          messages.findIndex(({ distinct_id, event }) => distinct_id === accountA && event !== "$create_alias")
         )
 
         const { dropped, persons, personless, warnings } = Persons.fold(messages)
         assert.deepStrictEqual([dropped, personless, warnings], [[], [], []])
         assert.lengthOf(persons, 1)
-        assert.sameMembers([...persons[0]?.distinctIds ?? []], [anon_id, alice])
+        assert.sameMembers([...persons[0]?.distinctIds ?? []], [anon_id, accountA])
         assert.lengthOf(persons[0]?.events ?? [], messages.length)
       }))
 
@@ -221,7 +225,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.deepStrictEqual(yield* acme.identity, before)
         const messages = yield* acme.delivered(4)
         assert.lengthOf(aliasesOf(messages), 1)
-        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === alice))
+        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === accountA))
       }))
 
     it.effect("is a flow that starts once and ends once, numbered in the order in which it happened", () =>
@@ -282,20 +286,22 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.run(login("key-of-b"))
         const second = yield* acme.identity
         assert.notStrictEqual(second.anon_id, first.anon_id)
-        assert.strictEqual(second.linked_principal_id, bob)
+        assert.strictEqual(second.linked_principal_id, accountB)
         yield* acme.run("deploy after")
 
         const messages = yield* acme.delivered(4)
         assert.deepStrictEqual(aliasesOf(messages).map(({ properties }) => properties["alias"]), [first.anon_id])
         const after = commandsOf(messages).at(-1)
-        assert.strictEqual(after?.distinct_id, bob)
+        assert.strictEqual(after?.distinct_id, accountB)
         const { persons, warnings } = Persons.fold(messages)
         assert.deepStrictEqual(warnings, [])
         assert.lengthOf(persons, 2)
-        assert.isFalse(persons.some(({ distinctIds }) => distinctIds.includes(alice) && distinctIds.includes(bob)))
+        assert.isFalse(
+          persons.some(({ distinctIds }) => distinctIds.includes(accountA) && distinctIds.includes(accountB))
+        )
         assert.sameMembers(
-          [...persons.find(({ distinctIds }) => distinctIds.includes(alice))?.distinctIds ?? []],
-          [alice, first.anon_id]
+          [...persons.find(({ distinctIds }) => distinctIds.includes(accountA))?.distinctIds ?? []],
+          [accountA, first.anon_id]
         )
       }))
 
@@ -307,9 +313,9 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.storeKey("key-of-a")
         const { code, stdout } = yield* acme.run("deploy after")
         assert.deepStrictEqual([stdout, code], ["Deployed after to eu\n", 0])
-        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
         const messages = yield* acme.delivered(2)
-        assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [anon_id, alice])
+        assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [anon_id, accountA])
         assert.deepStrictEqual(aliasesOf(messages).map(({ properties }) => properties["alias"]), [anon_id])
         // What the key resolved to is remembered.
         yield* acme.run("deploy again")
@@ -340,8 +346,8 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
             isPersonless(message)
           ]),
           [
-            ["CLI execution succeeded", "login", alice, false],
-            ["CLI execution succeeded", "logout", alice, false],
+            ["CLI execution succeeded", "login", accountA, false],
+            ["CLI execution succeeded", "logout", accountA, false],
             ["CLI execution succeeded", "deploy", after.anon_id, true]
           ]
         )
@@ -352,7 +358,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
           messages.some((message) => message !== last && message.properties["$session_id"] === session),
           "the session went on"
         )
-        for (const former of [alice, before.anon_id]) assert.notInclude(last?.raw ?? "", former)
+        for (const former of [accountA, before.anon_id]) assert.notInclude(last?.raw ?? "", former)
       }))
 
     it.effect("then a login as another account makes a second person of the new device", () =>
@@ -367,13 +373,13 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         const messages = yield* acme.delivered(4)
         assert.deepStrictEqual(
           aliasesOf(messages).map(({ distinct_id, properties }) => [distinct_id, properties["alias"]]),
-          [[alice, first], [bob, second]]
+          [[accountA, first], [accountB, second]]
         )
         const { persons, warnings } = Persons.fold(messages)
         assert.deepStrictEqual(warnings, [])
         assert.deepStrictEqual(
           persons.map(({ distinctIds }) => distinctIds.toSorted()).toSorted(),
-          [[alice, first].toSorted(), [bob, second].toSorted()].toSorted()
+          [[accountA, first].toSorted(), [accountB, second].toSorted()].toSorted()
         )
       }))
 
@@ -397,7 +403,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         // Nothing is waited for: a CI runner kills what is left when the command has ended.
         const messages = yield* acme.sink.messages
         assert.lengthOf(messages, 1)
-        assert.strictEqual(messages[0]?.distinct_id, alice)
+        assert.strictEqual(messages[0]?.distinct_id, accountA)
         assert.isTrue(messages[0]?.properties["is_ci"])
         assert.isFalse(messages.some(isPersonless))
         const files = yield* acme.files
@@ -413,7 +419,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.run("deploy site", { runtime: "ci", env: { ACME_API_KEY: "key-of-a" } })
         assert.deepStrictEqual(yield* acme.identity, before)
         const messages = yield* acme.delivered(2)
-        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [before.anon_id, alice])
+        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [before.anon_id, accountA])
       }))
 
     it.effect("a CI run that logs in stamps its events, and makes no alias", () =>
@@ -422,7 +428,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.run(login(), { runtime: "ci" })
         yield* acme.run("whoami", { runtime: "ci" })
         const messages = yield* acme.sink.messages
-        assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [alice, alice])
+        assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [accountA, accountA])
         assert.deepStrictEqual(aliasesOf(messages), [])
         assert.notInclude(yield* acme.files, "usage.json")
       }))
@@ -436,7 +442,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         })
         assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
         const messages = yield* acme.sink.messages
-        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [alice])
+        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [accountA])
         assert.notInclude(yield* acme.files, "usage.json")
       }))
 
@@ -469,15 +475,15 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.isNull(linked_principal_id)
         const first = yield* acme.delivered(1)
         assert.deepStrictEqual(first.map(({ distinct_id, event }) => [event, distinct_id]), [
-          ["CLI execution succeeded", alice]
+          ["CLI execution succeeded", accountA]
         ])
 
         yield* acme.run("deploy second", options)
-        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: alice })
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
         const messages = yield* acme.delivered(2)
         assert.deepStrictEqual(
           aliasesOf(messages).map(({ distinct_id, properties }) => [distinct_id, properties["alias"]]),
-          [[alice, anon_id]]
+          [[accountA, anon_id]]
         )
       }))
 
@@ -487,10 +493,10 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.run(login(), { runtime: "pipe" })
         assert.isNull((yield* acme.identity).linked_principal_id)
         yield* acme.run("deploy second", { runtime: "pipe" })
-        assert.strictEqual((yield* acme.identity).linked_principal_id, alice)
+        assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
         const messages = yield* acme.delivered(2)
         assert.lengthOf(aliasesOf(messages), 1)
-        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === alice))
+        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === accountA))
       }))
   })
 
@@ -789,13 +795,13 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
     const modes: ReadonlyArray<readonly [name: string, mode: ApiMode]> = [
       ["never", { _tag: "Hang" }],
       ["after four seconds", { _tag: "Normal", afterMillis: 4_000 }],
-      ["with a 500", { _tag: "Answer", status: 500, body: JSON.stringify({ data: { principal_id: alice } }) }],
+      ["with a 500", { _tag: "Answer", status: 500, body: JSON.stringify({ data: { principal_id: accountA } }) }],
       ["with a page", { _tag: "Answer", status: 200, body: "<html></html>" }],
-      ["in another shape", { _tag: "Answer", status: 200, body: JSON.stringify({ principal: alice }) }],
+      ["in another shape", { _tag: "Answer", status: 200, body: JSON.stringify({ principal: accountA }) }],
       ["with an array for an id", {
         _tag: "Answer",
         status: 200,
-        body: JSON.stringify({ data: { principal_id: [alice] } })
+        body: JSON.stringify({ data: { principal_id: [accountA] } })
       }],
       ["with a placeholder for an id", { _tag: "Principal", id: "undefined" }],
       ["with a blank id", { _tag: "Principal", id: " " }],
@@ -855,7 +861,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.storeKey("key-of-a")
         yield* acme.api.mode({ _tag: "Normal", afterMillis: 700 })
         yield* acme.run("deploy site")
-        assert.strictEqual((yield* acme.identity).linked_principal_id, alice)
+        assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
       }))
 
     it.effect("whose login names a placeholder logs in all the same, and nobody is merged", () =>
