@@ -50,13 +50,16 @@ const cut = (text: string): string => (text.length > maxString ? text.slice(0, m
 
 const isJson = Schema.is(Schema.Json)
 
+// A lone surrogate is an escape that the other side may refuse, and with it the whole batch.
+const isName = (name: string): boolean => name !== "__proto__" && name.isWellFormed()
+
 // What a schema lets through may still be no JSON, where an author declared `Schema.Unknown`.
 const toJson = (value: unknown): Schema.Json | undefined => {
   if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
   try {
     const json: unknown = JSON.parse(
       JSON.stringify(value),
-      (key, value) => key === "__proto__" ? undefined : Predicate.isString(value) ? cut(value) : value
+      (key, value) => !isName(key) ? undefined : Predicate.isString(value) ? cut(value) : value
     )
     return isJson(json) ? json : undefined
   } catch {
@@ -79,6 +82,24 @@ export interface Encoded {
 }
 
 /**
+ * Leaves out what is no JSON, cuts what is too long, and mends what is not well-formed.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const clean = (values: { readonly [name: string]: unknown }): Encoded => {
+  const properties: { [name: string]: Schema.Json } = {}
+  const stripped: Array<string> = []
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue
+    const json = toJson(value)
+    if (json === undefined || !isName(name)) stripped.push(name)
+    else properties[name] = json
+  }
+  return { properties, stripped }
+}
+
+/**
  * Encodes an event's properties by their schema: what is not declared is left out.
  *
  * The failure names the properties that the schema refuses, never their values.
@@ -95,15 +116,7 @@ export const encode = <Properties>(
     const names = format(encoded.failure.issue).issues.map((issue) => String(issue.path?.[0] ?? "(all)"))
     return Result.fail(`the event does not declare this value of ${[...new Set(names)].join(", ")}`)
   }
-  const properties: { [name: string]: Schema.Json } = {}
-  const stripped: Array<string> = []
-  for (const [name, value] of Object.entries(Object(encoded.success))) {
-    if (value === undefined) continue
-    const json = toJson(value)
-    if (json === undefined || name === "__proto__") stripped.push(name)
-    else properties[name] = json
-  }
-  return Result.succeed({ properties, stripped })
+  return Result.succeed(clean(Object(encoded.success)))
 }
 
 /**

@@ -21,7 +21,9 @@ export const WorkerJob = Schema.Struct({
   destination: Destination,
   destinationId: Schema.String,
   /** Whether the worker waits a while for more. */
-  lingers: Schema.Boolean
+  lingers: Schema.Boolean,
+  /** The number of the lease that the starter took for the worker. */
+  lease: Schema.optionalKey(Schema.Int)
 })
 
 /**

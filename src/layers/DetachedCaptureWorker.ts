@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const wait = Math.min(Duration.toMillis(options.deliveryWait ?? "1 second"), 1000)
 
   const spawn = (lingers: boolean) =>
-    settings.destination === undefined ? Effect.void : start({
+    settings.destination === undefined ? Effect.succeed(false) : start({
       version: 1,
       name: settings.name,
       variables: settings.variables,
@@ -103,12 +103,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         return yield* debug("delivery is backed off")
       }
       const isShort = isShortLived(runtime, yield* store.get)
-      const starts = !(yield* lease.isHeld)
-      if (starts) yield* spawn(!isShort)
+      const starts = yield* spawn(!isShort)
       if (!isShort) return
       // A worker that dies with this process before it gives up its lease would keep the next command's from starting.
       const done = starts ? Effect.andThen(taken, until(false, wait)) : taken
-      yield* Effect.timeoutOption(Effect.interruptible(done), wait)
+      // Neither a scope that closes nor a finalizer beside others is interrupted by a signal; the wait ends all the same.
+      yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(done, wait), runtime.process.interrupted))
     }).pipe(quietly("no worker could be started", undefined)),
     flush
   })

@@ -13,6 +13,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
+import { codecs, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -98,12 +99,24 @@ export const make = Effect.gen(function*() {
     )
   )
 
-  const byIdentityFile = settings.codec.withConsent === undefined
-    ? Effect.succeed(undefined)
-    : fs.readFileString(home.identity).pipe(
-      Effect.map((text) => settings.codec.denies(text) ? denied({ _tag: "OptOutFile" }) : undefined),
-      Effect.catch((error) => Effect.succeed(missing(error) ? undefined : denied({ _tag: "OptOutFile" })))
-    )
+  const byFile = ({ denies, fileName, withConsent }: IdentityCodec, unreadable: (error: PlatformError) => boolean) =>
+    withConsent === undefined
+      ? Effect.succeed(undefined)
+      : fs.readFileString(home.formerIdentity(fileName)).pipe(
+        Effect.map(denies),
+        Effect.catch((error) => Effect.succeed(!missing(error) && unreadable(error))),
+        Effect.map((isDenied) => isDenied ? denied({ _tag: "OptOutFile" }) : undefined)
+      )
+
+  const byIdentityFile = byFile(settings.codec, () => true)
+
+  // Who denied in the file of a format that the host had before, has denied. Nobody changes that file any more but
+  // `telemetry enable`, so it is read once.
+  let byFormerFile: ConsentDecision | undefined
+  for (const former of codecs) {
+    if (former.fileName === settings.codec.fileName) continue
+    byFormerFile ??= yield* byFile(former, (error) => !isNoFolder(error))
+  }
 
   // A folder that others can write to, or that is somebody else's, could be used to make us write where they want; and
   // under `sudo` a file in the user's home would be root's.
@@ -126,7 +139,7 @@ export const make = Effect.gen(function*() {
 
   const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
     if (environment.variable !== undefined) return environment.variable
-    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ?? environment.testRun ??
+    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ?? byFormerFile ?? environment.testRun ??
       (settings.destination === undefined ? denied({ _tag: "NoKey" }) : undefined) ?? (yield* byHome) ?? given
   })
 

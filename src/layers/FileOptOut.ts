@@ -8,6 +8,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
+import { codecs, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -24,15 +25,26 @@ export const make = Effect.gen(function*() {
 
   const failure = Effect.mapError((cause: PlatformError) => new OptOutError({ path: home.optOut, cause }))
 
-  const { withConsent } = codec
-  const writeConsent = Effect.fnUntraced(function*(given: boolean) {
+  // The file of a format that the host had before holds an identity, and perhaps a decision, too.
+  const formers = codecs.filter((former) => former.fileName !== codec.fileName)
+
+  const writeConsent = Effect.fnUntraced(function*({ fileName, withConsent }: IdentityCodec, given: boolean) {
     if (withConsent === undefined) return
-    const text = yield* Effect.orElseSucceed(fs.readFileString(home.identity), () => undefined)
-    const temp = `${home.optOut}.${codec.fileName}`
+    const file = home.formerIdentity(fileName)
+    const text = yield* Effect.orElseSucceed(fs.readFileString(file), () => undefined)
+    const temp = `${home.optOut}.${fileName}`
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
     yield* fs.writeFileString(temp, withConsent(text, given), { mode: 0o600 })
-    yield* fs.rename(temp, home.identity)
+    yield* fs.rename(temp, file)
   })
+
+  const exists = ({ fileName }: IdentityCodec) =>
+    Effect.orElseSucceed(fs.exists(home.formerIdentity(fileName)), () => false)
+
+  const deny = (codec: IdentityCodec) =>
+    codec.withConsent === undefined
+      ? fs.remove(home.formerIdentity(codec.fileName), { force: true })
+      : writeConsent(codec, false)
 
   const publish = Effect.gen(function*() {
     if (!path.isAbsolute(root)) return
@@ -44,15 +56,14 @@ export const make = Effect.gen(function*() {
       const file = path.join(home.usage, name)
       if (file !== home.optOut) yield* fs.remove(file, { recursive: true, force: true })
     }
-    if (withConsent === undefined) yield* fs.remove(home.identity, { force: true })
-    else yield* writeConsent(false)
+    yield* deny(codec)
+    for (const former of formers) if (yield* exists(former)) yield* deny(former)
   })
 
   const withdraw = Effect.gen(function*() {
     if (!path.isAbsolute(root)) return
     yield* fs.remove(home.optOut, { force: true })
-    const exists = yield* Effect.orElseSucceed(fs.exists(home.identity), () => false)
-    if (exists) yield* writeConsent(true)
+    for (const each of [codec, ...formers]) if (yield* exists(each)) yield* writeConsent(each, true)
   })
 
   return OptOut.of({ publish: failure(publish), withdraw: failure(withdraw) })

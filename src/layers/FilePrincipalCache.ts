@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type { Credential } from "../domain/Credential.ts"
+import { type Credential, isKnown } from "../domain/Credential.ts"
 import { quietly } from "../domain/Debug.ts"
 import { PrincipalId } from "../domain/PrincipalId.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
@@ -73,7 +73,7 @@ export const make = Effect.gen(function*() {
   })
 
   const remember = Effect.fnUntraced(function*(credential: Credential, principal: PrincipalId | undefined) {
-    if (keepsNothing(runtime)) return
+    if (keepsNothing(runtime) || !isKnown(credential)) return
     const document = yield* load
     const at = yield* Clock.currentTimeMillis
     const own = yield* fingerprint(document.salt, credential)

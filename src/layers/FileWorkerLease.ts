@@ -49,16 +49,17 @@ export const make = Effect.gen(function*() {
 
   return WorkerLease.of({
     isHeld: Effect.flatMap(newest, isLive),
-    acquire: Effect.fnUntraced(function*(life: number) {
+    acquire: Effect.fnUntraced(function*(life: number, takesOver?: number) {
       const last = yield* newest
-      if (yield* isLive(last)) return undefined
+      if (last !== takesOver && (yield* isLive(last))) return undefined
       const until = (yield* Clock.currentTimeMillis) + Math.min(life, longestMillis)
       const own = `${root}/${prefix}${last + 1}`
       const won = yield* files.publish(own, encode({ until })).pipe(quietly("the lease could not be taken", false))
       if (!won) return undefined
-      // The dead one before it has served: its number has been counted on.
+      // The one before it, dead or taken over, has served: its number has been counted on.
       if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
       return {
+        number: last + 1,
         release: Effect.gen(function*() {
           // After its end, its number may be another's.
           if ((yield* Clock.currentTimeMillis) < until) yield* files.remove(own)

@@ -68,7 +68,7 @@ const maxFileBytes = 1024 * 1024
 // A file that is there but cannot be read now, or is just being written, is a credential that nobody knows. Were it
 // none, the user would seem to have signed out elsewhere, and the device would lose its id.
 const unreadable = Symbol("unreadable")
-const unknown: Credential = { source: "stored", secret: Redacted.make("unreadable") }
+const unknown: Credential = { source: "stored", secret: Redacted.make("") }
 const limit = "2 seconds"
 
 const at = (value: unknown, path: string): unknown =>

@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -116,9 +117,12 @@ export const make = Effect.gen(function*() {
   })
 
   // A response may be about another credential than the one at hand: that of a login which is not over yet. So what it
-  // said is remembered only when the command is over and nobody has logged in or out.
-  yield* Effect.addFinalizer(() =>
-    Effect.flatMap(Ref.get(observed), (principal) => principal === undefined ? Effect.void : remember(principal))
+  // said is remembered only when the command has ended well and nobody has logged in or out.
+  yield* Effect.addFinalizer((exit) =>
+    Effect.flatMap(
+      Ref.get(observed),
+      (principal) => principal === undefined || Exit.isFailure(exit) ? Effect.void : remember(principal)
+    )
   )
 
   const publish = Effect.fnUntraced(function*(
@@ -200,11 +204,24 @@ export const make = Effect.gen(function*() {
       onSuccess: Effect.succeed
     })
 
+  // Whether another process has replaced or removed the credential that this command began with.
+  const isAnotherNow = Effect.gen(function*() {
+    const before = (yield* Ref.get(atStart))?.found
+    const now = yield* Ref.get(credential)
+    return before !== undefined && (now === undefined || !isSame(before, now))
+  })
+
   const see = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId, seenBy: "observe" | "resolver") {
     // Set before anything is waited for, so that of many responses at once one stitches.
     if (yield* Ref.getAndSet(stitchAttempted, true)) return
     if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
     yield* open
+    // A response to a request that was under way is about the former credential: this command was that account's, but
+    // neither the device nor the credential at hand need be.
+    if (seenBy === "observe" && (yield* isAnotherNow)) {
+      if ((yield* slot.get) === undefined) yield* slot.set(principal)
+      return
+    }
     yield* apply(principal, seenBy, yield* store.get)
     if (seenBy === "resolver") yield* remember(principal)
     else if ((yield* slot.get) === principal) yield* Ref.set(observed, principal)
@@ -278,7 +295,7 @@ export const make = Effect.gen(function*() {
       if (Option.isSome(done)) return
       yield* Fiber.interrupt(asked.fiber)
       // This limit may be over before the question's own: or every command would wait for an API that hangs.
-      if ((yield* Ref.get(answered)) === undefined) yield* cache.remember(asked.credential, undefined)
+      if ((yield* Ref.get(answered))?.principal === undefined) yield* cache.remember(asked.credential, undefined)
     }),
     observe: (principalId) =>
       Effect.flatMap(
@@ -287,6 +304,7 @@ export const make = Effect.gen(function*() {
       ),
     login: (principalId) =>
       Effect.gen(function*() {
+        yield* Ref.set(observed, undefined)
         const principal = yield* legal(principalId)
         if (principal === undefined || !(yield* isAllowed)) return
         yield* Ref.set(stitchAttempted, true)
@@ -294,7 +312,8 @@ export const make = Effect.gen(function*() {
         yield* Ref.set(observed, undefined)
         yield* Ref.set(hasLoggedOut, false)
         const identity = yield* store.refresh
-        const { found } = yield* readCredential
+        const { found, known } = yield* readCredential
+        yield* Ref.set(atStart, { found, known })
         yield* apply(principal, "login", identity)
         if (found?.source !== "stored") return
         yield* remember(principal)

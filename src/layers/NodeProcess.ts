@@ -51,6 +51,15 @@ export const current: RuntimeEnvironment["Service"]["process"] = {
       process.env[name] = value
     }),
   lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
+  interrupted: Effect.callback((resume) => {
+    const onSignal = () => resume(Effect.void)
+    process.on("SIGINT", onSignal)
+    process.on("SIGTERM", onSignal)
+    return Effect.sync(() => {
+      process.removeListener("SIGINT", onSignal)
+      process.removeListener("SIGTERM", onSignal)
+    })
+  }),
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(
       Effect.sync(() => {

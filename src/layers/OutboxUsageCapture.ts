@@ -66,9 +66,9 @@ export const make = Effect.gen(function*() {
           event: event.name,
           ...to,
           properties: {
-            ...shared.properties,
+            ...UsageEvent.clean(shared.properties).properties,
             ...encoded.success.properties,
-            ...(Object.keys(shared.groups).length === 0 ? {} : { $groups: shared.groups })
+            ...(Object.keys(shared.groups).length === 0 ? {} : UsageEvent.clean({ $groups: shared.groups }).properties)
           }
         },
         identity,

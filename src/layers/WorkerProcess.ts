@@ -13,26 +13,21 @@ import { debug } from "../domain/Debug.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { WorkerLease } from "../services/WorkerLease.ts"
 
-const paths = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"]
-const proxies = [
-  "HTTP_PROXY",
-  "HTTPS_PROXY",
-  "ALL_PROXY",
-  "NO_PROXY",
-  "http_proxy",
-  "https_proxy",
-  "all_proxy",
-  "no_proxy"
-]
+const folders = ["HOME", "TMPDIR", "TMP", "TEMP", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
+
+const lists = ["PATH", "SSL_CERT_DIR"]
+
+const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
 
 // What sending needs; never NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED, LD_*, or a secret of the host.
 const inherited = [
-  "PATH",
-  "HOME",
-  "TMPDIR",
-  "TMP",
-  "TEMP",
+  ...folders,
+  ...lists,
+  ...proxies,
+  "NO_PROXY",
+  "no_proxy",
   "NODE_USE_SYSTEM_CA",
   "USERPROFILE",
   "APPDATA",
@@ -41,14 +36,30 @@ const inherited = [
   "SystemRoot",
   "SystemDrive",
   "windir",
-  "__CF_USER_TEXT_ENCODING",
-  ...paths,
-  ...proxies
+  "__CF_USER_TEXT_ENCODING"
 ]
+
+// Node does not even start with a proxy that is no http: or https: URL, and people write "proxy.example:3128".
+const proxyUrl = (value: string): string | undefined => {
+  const url = value.includes("://") ? value : `http://${value}`
+  return /^https?:/i.test(url) && URL.canParse(url) ? url : undefined
+}
+
+const variableOf = (name: string): Effect.Effect<string | undefined> =>
+  Config.option(Config.String(name)).pipe(
+    Effect.map(Option.getOrUndefined),
+    Effect.orElseSucceed(() => undefined)
+  )
+
+/** How long a worker may take from its start to a lease of its own. */
+const bootMillis = 3_000
 
 /**
  * The function that starts a worker: detached, in a session of its own, with nothing of its starter but what sending
- * needs.
+ * needs. It says whether it did.
+ *
+ * None is started where one lives, or boots: the starter takes the lease for it. Of the commands of a burst that end
+ * before their first worker runs, one alone pays for a process.
  *
  * A worker that lingers gives way to the user's own processes; one that is waited for does not.
  *
@@ -59,42 +70,65 @@ export const make = Effect.gen(function*() {
   const runtime = yield* RuntimeEnvironment
   const spawner = yield* ChildProcessSpawner
   const path = yield* Path.Path
+  const leases = yield* WorkerLease
+
+  const delimiter = path.sep === "\\" ? ";" : ":"
+  // A relative path would be looked up from the worker's own directory.
+  const usable = (name: string, value: string): string | undefined => {
+    if (value === "") return undefined
+    if (folders.includes(name)) return path.resolve(value)
+    if (lists.includes(name)) return value.split(delimiter).filter((entry) => path.isAbsolute(entry)).join(delimiter)
+    return proxies.includes(name) ? proxyUrl(value) : value
+  }
 
   const environment = Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
     const env: Record<string, string> = {}
     for (const name of inherited) {
-      const value = yield* Effect.orElseSucceed(Config.option(Config.String(name)), () => Option.none<string>())
-      // A relative path would be looked up from the worker's own directory.
-      if (Option.isSome(value)) env[name] = paths.includes(name) ? path.resolve(value.value) : value.value
+      const value = yield* variableOf(name)
+      const text = value === undefined ? undefined : usable(name, value)
+      if (text !== undefined) env[name] = text
     }
+    // Node hands this one on by itself, unless it is named.
+    if ((yield* variableOf("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     env[variable] = WorkerJob.encode(job)
     return env
   })
 
-  return Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
-    const { worker } = runtime.process
-    if (worker === undefined) {
-      return yield* debug(
-        "this host is bundled without a worker: begin its entry with isWorker() of effect-cli-usage/worker"
-      )
-    }
-    const handle = yield* spawner.spawn(ChildProcess.make(
-      runtime.process.executable,
-      [...worker, marker],
-      {
-        detached: true,
-        stdin: "ignore",
-        stdout: "ignore",
-        stderr: "ignore",
-        windowsHide: true,
-        // A live process pins its directory.
-        cwd: path.parse(runtime.process.executable).root,
-        env: yield* environment(job),
-        extendEnv: false
+  return Effect.fnUntraced(
+    function*(job: WorkerJob.WorkerJob) {
+      const { worker } = runtime.process
+      if (worker === undefined) {
+        yield* debug(
+          "this host is bundled without a worker: begin its entry with isWorker() of effect-cli-usage/worker"
+        )
+        return false
       }
-    ))
-    yield* handle.unref
-    if (job.lingers) yield* runtime.process.lowerPriority(handle.pid)
-  }, Effect.scoped)
+      const lease = yield* leases.acquire(bootMillis)
+      if (lease === undefined) return false
+      const handle = yield* Effect.tapError(
+        spawner.spawn(ChildProcess.make(
+          runtime.process.executable,
+          [...worker, marker],
+          {
+            detached: true,
+            stdin: "ignore",
+            stdout: "ignore",
+            stderr: "ignore",
+            windowsHide: true,
+            // A live process pins its directory.
+            cwd: path.parse(runtime.process.executable).root,
+            env: yield* environment({ ...job, lease: lease.number }),
+            extendEnv: false
+          }
+        )),
+        () => lease.release
+      )
+      yield* handle.unref
+      if (job.lingers) yield* runtime.process.lowerPriority(handle.pid)
+      return true
+    },
+    Effect.scoped,
+    Effect.uninterruptible
+  )
 })

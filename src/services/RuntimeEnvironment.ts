@@ -38,6 +38,8 @@ export class RuntimeEnvironment extends Context.Service<RuntimeEnvironment, {
     readonly setVariable: (name: string, value: string) => Effect.Effect<void>
     /** Makes another process give way to the user's own; best effort. */
     readonly lowerPriority: (pid: number) => Effect.Effect<void>
+    /** Completes when the user, or the system, asks the process to end: by SIGINT or SIGTERM. */
+    readonly interrupted: Effect.Effect<void>
     /**
      * Runs `listener` when the process ends in a way that skips Effect's finalizers: `process.exit`, an uncaught throw, an
      * unhandled rejection; not for SIGHUP and SIGKILL. It must be synchronous, and is given what was thrown.

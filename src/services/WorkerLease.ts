@@ -7,6 +7,17 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
 /**
+ * A lease that was taken.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Held {
+  readonly number: number
+  readonly release: Effect.Effect<void>
+}
+
+/**
  * Keeps workers to one at a time, normally; nothing goes wrong where it fails, because two workers send the same bytes.
  *
  * @category services
@@ -15,6 +26,12 @@ import type * as Effect from "effect/Effect"
 export class WorkerLease extends Context.Service<WorkerLease, {
   /** Whether a worker holds the lease. */
   readonly isHeld: Effect.Effect<boolean>
-  /** Takes the lease for `life` milliseconds, 10,000 at most; gives what releases it, or nothing where it is held. */
-  readonly acquire: (life: number) => Effect.Effect<{ readonly release: Effect.Effect<void> } | undefined>
+  /**
+   * Takes the lease for `life` milliseconds, 10,000 at most; gives nothing where it is held.
+   *
+   * **Details**
+   *
+   * A worker takes over, by its number, the lease that its starter took for it.
+   */
+  readonly acquire: (life: number, takesOver?: number) => Effect.Effect<Held | undefined>
 }>()("effect-cli-usage/services/WorkerLease") {}

@@ -47,6 +47,7 @@ export const runtime: RuntimeEnvironment["Service"] = {
     worker: undefined,
     setVariable: () => Effect.void,
     lowerPriority: () => Effect.void,
+    interrupted: Effect.never,
     onExit: () => Effect.void
   }
 }

@@ -64,7 +64,7 @@ const successor = (job: WorkerJob.WorkerJob) =>
     CaptureWorker,
     Effect.map(WorkerProcess.make, (start) =>
       CaptureWorker.of({
-        ensure: start(job).pipe(quietly("no successor could be started", undefined)),
+        ensure: start(job).pipe(Effect.asVoid, quietly("no successor could be started", undefined)),
         flush: Effect.succeed({ delivered: 0, kept: 0 })
       }))
   )
@@ -78,10 +78,10 @@ const successor = (job: WorkerJob.WorkerJob) =>
 export const layer = (job: WorkerJob.WorkerJob) =>
   FileOutbox.layer.pipe(
     Layer.provideMerge(FileClaims.layer),
-    Layer.merge(FileWorkerLease.layer),
+    Layer.merge(successor(job)),
+    Layer.provideMerge(FileWorkerLease.layer),
     Layer.provideMerge(StateFiles.layer),
     Layer.provideMerge(EnvironmentConsent.layer),
-    Layer.merge(successor(job)),
     Layer.provide([
       settings(job),
       runtime,
@@ -112,7 +112,8 @@ export const run = async (): Promise<void> => {
   // process never uses: a third of its CPU time.
   Object.assign(globalThis, { Response: Object })
   const client = new PostHogClient(destination)
-  await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers: job.lingers }).pipe(
+  const { lease, lingers } = job
+  await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers, lease }).pipe(
     Effect.provide(layer(job)),
     Effect.ignoreCause,
     Effect.runPromise

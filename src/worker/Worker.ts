@@ -123,19 +123,24 @@ export const drain = Effect.fnUntraced(function*(send: Send, until: number, done
  *
  * **Details**
  *
- * A host writes its message, then looks at the lease; a worker gives the lease up, then looks at the outbox. So either
- * the host finds no lease and starts a worker, or this last look finds the message and starts a successor.
+ * A host writes its message, then asks for the lease; a worker gives the lease up, then looks at the outbox. So either
+ * the host gets the lease and starts a worker, or this last look finds the message and starts a successor.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const run = Effect.fnUntraced(function*(options: { readonly send: Send; readonly lingers: boolean }) {
+export const run = Effect.fnUntraced(function*(options: {
+  readonly send: Send
+  readonly lingers: boolean
+  /** The number of the lease that its starter took for it. */
+  readonly lease?: number | undefined
+}) {
   const outbox = yield* Outbox
   const consent = yield* Consent
   const lease = yield* WorkerLease
   const successor = yield* CaptureWorker
   const until = (yield* Clock.currentTimeMillis) + lifeMillis
-  const held = yield* lease.acquire(lifeMillis)
+  const held = yield* lease.acquire(lifeMillis, options.lease)
   if (held === undefined) return
   const done = new Set<string>()
 

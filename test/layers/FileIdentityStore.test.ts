@@ -54,6 +54,8 @@ describe("Arcade's identity", () => {
       assert.deepStrictEqual(device.pointer(), { anon_id: identity.anonId, linked_principal_id: null })
       assert.isTrue(isAnonId(identity.anonId))
       assert.deepInclude(identity, { claim: undefined, durable: true, firstRun: true, published: true })
+      // It stays this process's own when it is looked at again.
+      assert.deepStrictEqual(yield* store.refresh, { ...identity, firstRun: true })
     }))
 
   it.effect("loads an existing one", () =>
@@ -244,6 +246,71 @@ describe("the identity file", () => {
     }))
 })
 
+describe("a host that changes its format", () => {
+  const former = Effect.gen(function*() {
+    const device = yield* Device.make
+    yield* device.write("telemetry.json", supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 }))
+    return device
+  })
+
+  it.effect("keeps its devices' ids and links, and leaves the old file as it is", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      const before = device.text("telemetry.json")
+      const { first, second } = yield* twice(device)
+      for (const identity of [first, second]) {
+        assert.strictEqual(identity.anonId, anon.a)
+        assert.strictEqual(principalOf(identity), P)
+        assert.deepInclude(identity, { firstRun: false, published: false })
+      }
+      assert.deepStrictEqual(device.pointer(), { anon_id: anon.a, linked_principal_id: P })
+      assert.strictEqual(device.text("telemetry.json"), before)
+    }))
+
+  it.effect("keeps them once: who deletes the new file means that", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      yield* (yield* device.start()).store.get
+      NFS.rmSync(device.at("usage.json"))
+      const identity = yield* (yield* device.start()).store.get
+      assert.notStrictEqual(identity.anonId, anon.a)
+      assert.isUndefined(identity.claim)
+    }))
+
+  it.effect("does not give a device back what it rotated away", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      const { store } = yield* device.start()
+      yield* store.rotate
+      const { anonId } = yield* store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.strictEqual((yield* (yield* device.start()).store.get).anonId, anonId)
+    }))
+
+  it.effect("has a new identity where the old file is not usable", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", "{ \"device_id\": 1 }")
+      assert.deepInclude(yield* (yield* device.start()).store.get, { firstRun: true, published: true })
+    }))
+
+  for (const runtime of ["ci", "container"] as const) {
+    it.effect(`makes nothing where nothing lasts: ${runtime}`, () =>
+      Effect.gen(function*() {
+        const device = yield* former
+        yield* (yield* device.start({ runtime })).store.get
+        assert.deepStrictEqual(device.tree(), ["telemetry.json"])
+      }))
+  }
+
+  it.effect("makes nothing by a look", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      yield* (yield* device.start()).store.peek
+      assert.deepStrictEqual(device.tree(), ["telemetry.json"])
+    }))
+})
+
 describe("successors", () => {
   it.effect("one anon id comes after another, for this command and for those after it", () =>
     Effect.gen(function*() {
@@ -373,6 +440,7 @@ describe("old facts", () => {
     const [one, two] = [yield* device.start(), yield* device.start()]
     yield* device.seed(anon.a, claimOf(anon.a, P))
     yield* device.write(`usage/claims/${anon.a}.delivered`, "")
+    yield* device.write(`usage/claims/${anon.a}.stored`, "")
     const first = yield* one.store.rotate
     assert.strictEqual(first._tag, "Rotated")
     for (const name of [`successors/${anon.a}.json`, `claims/${anon.a}.json`, `claims/${anon.a}.delivered`]) {
@@ -622,7 +690,30 @@ describe("a place that is not as it should be", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       execFileSync("mkfifo", [device.at("usage.json")])
-      yield* inMemory(device)
+      yield* inMemory(device, {
+        fileSystem: Device.interposed(({ method, path }) =>
+          method === "open" && path.endsWith("usage.json") ? Effect.die(new Error("opened")) : Effect.void
+        )
+      })
+    }))
+
+  it.effect("a symbolic link that takes the file's place between the look and the opening: not followed", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      yield* device.write("target", arcade.encode({ anonId: anon.b, linkedPrincipal: undefined }, {}))
+      const { store } = yield* device.start({
+        fileSystem: Device.interposed(({ method, path }) =>
+          Effect.sync(() => {
+            if (method !== "open" || !path.endsWith("usage.json")) return
+            NFS.rmSync(path)
+            NFS.symlinkSync(device.at("target"), path)
+          })
+        )
+      })
+      const identity = yield* store.get
+      assert.isFalse(identity.durable)
+      assert.notStrictEqual(identity.anonId, anon.b)
     }))
 
   it.effect("a file that must not be read: in memory, nothing harmed", () =>

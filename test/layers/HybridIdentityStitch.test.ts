@@ -940,6 +940,22 @@ describe("logout", () => {
       assert.deepStrictEqual(yield* to(yield* device.start({ resolver: api.layer })), nobody(anonId))
     }))
 
+  it.effect("that another command's logout and login overtook, leaves nobody's account to what comes after it", () =>
+    Effect.gen(function*() {
+      const { api, device } = yield* loggedIn(P, "key")
+      const [process, other] = [
+        yield* device.start({ resolver: api.layer }),
+        yield* device.start({ resolver: api.layer })
+      ]
+      yield* to(process)
+      yield* to(other)
+      yield* process.stitch.beforeLogout(Effect.andThen(other.stitch.logout, other.stitch.login(P)))
+      yield* process.stitch.logout
+      const { anonId } = yield* found(device)
+      assert.strictEqual(device.claim(anonId)?.principal_id, P)
+      assert.deepStrictEqual(yield* to(process), nobody(process.invocation.id))
+    }))
+
   it.effect("goes on in memory where the disk refuses: the account's anon id is not used again", () =>
     Effect.gen(function*() {
       const { api, anonId, device } = yield* loggedIn(P, "key")
@@ -989,9 +1005,11 @@ describe("a stored credential", () => {
     Effect.gen(function*() {
       const { api, anonId, device } = yield* loggedIn(P, "key")
       yield* Ref.set(api.credential, undefined)
-      const attribution = yield* to(yield* device.start({ resolver: api.layer, fileSystem: Device.full }))
-      assert.isTrue(attribution.personless)
-      assert.notInclude([anonId, P], attribution.distinctId)
+      const process = yield* device.start({ resolver: api.layer, fileSystem: Device.full })
+      const attribution = yield* to(process)
+      const { anonId: fresh } = yield* process.store.get
+      assert.notStrictEqual(fresh, anonId)
+      assert.deepStrictEqual(attribution, nobody(fresh))
     }))
 
   it.effect("that was changed outside a login switches the device to its account", () =>
@@ -1052,6 +1070,26 @@ describe("a stored credential", () => {
       const recalled = yield* process.cache.recall(Device.stored("second"))
       assert.notDeepEqual(recalled, { _tag: "Principal", principal: P })
     }))
+
+  for (const later of [undefined, Device.stored("second")]) {
+    const what = later === undefined ? "removed" : "replaced"
+    it.effect(`that was ${what} while a request was under way: the response stamps, and the device is left alone`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.seed(anon.a)
+        const before = identityFiles(device)
+        const api = yield* Device.makeApi({ credential: Device.stored("first") })
+        const process = yield* device.start({ resolver: api.layer })
+        yield* process.stitch.begin
+        yield* Ref.set(api.credential, later)
+        yield* process.stitch.observe(P)
+        assert.deepStrictEqual(yield* to(process), account(P))
+        yield* process.end
+        assert.deepStrictEqual(identityFiles(device), before)
+        // A command that begins after that is nobody's.
+        assert.deepStrictEqual(yield* to(yield* device.start({ resolver: api.layer })), nobody(anon.a))
+      }))
+  }
 
   it.effect("that was removed while the API was asked about it, stamps nobody", () =>
     Effect.gen(function*() {

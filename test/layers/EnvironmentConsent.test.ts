@@ -1,0 +1,409 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Layer from "effect/Layer"
+import type * as PlatformError from "effect/PlatformError"
+import * as NFS from "node:fs"
+import * as Path from "node:path"
+import { format } from "../../src/domain/ConsentDecision.ts"
+import { arcade, type IdentityCodec, supabase } from "../../src/domain/IdentityCodec.ts"
+import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
+import { Consent } from "../../src/services/Consent.ts"
+import type { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
+import * as Device from "../fixtures/Device.ts"
+
+const isWindows = process.platform === "win32"
+
+interface Options {
+  readonly env?: Record<string, string>
+  readonly provider?: ConfigProvider.ConfigProvider
+  readonly home?: string
+  readonly codec?: IdentityCodec
+  readonly hasKey?: boolean
+  readonly fileSystem?: Layer.Layer<FileSystem.FileSystem>
+  readonly runtime?: RuntimeEnvironment["Service"]
+}
+
+const layer = (device: Device.Device, options: Options = {}): Layer.Layer<Consent> => {
+  const { codec = arcade, hasKey = true, home = device.home, ...rest } = options
+  const settings = { codec, home, ...(hasKey ? {} : { destination: undefined }) }
+  return Device.environmentConsent(device, { ...rest, settings })
+}
+
+/** What decided, in the words of `telemetry status`; whether it is enabled must agree with that. */
+const decidedBy = (device: Device.Device, options?: Options): Effect.Effect<string> =>
+  Effect.gen(function*() {
+    const { decision } = yield* Consent
+    const { decidedBy, enabled } = yield* decision
+    assert.strictEqual(enabled, decidedBy._tag === "Default")
+    return format(decidedBy)
+  }).pipe(Effect.provide(layer(device, options), { local: true }))
+
+/** The real disk, where the machine's policy file has a text of the test's. */
+const withPolicy = (
+  read: Effect.Effect<string, PlatformError.PlatformError>,
+  file = "/etc/acme/usage.json"
+): Layer.Layer<FileSystem.FileSystem> =>
+  Device.withFileSystem((real) => ({
+    readFileString: (path, encoding) => path === file ? read : real.readFileString(path, encoding)
+  }))
+
+describe("consent", () => {
+  it.effect("is given where nothing denies it, and looking makes nothing", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.strictEqual(yield* decidedBy(device), "default")
+      assert.deepStrictEqual(device.tree(), [])
+    }))
+
+  it.effect("is given for a home that is not there yet", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.strictEqual(yield* decidedBy(device, { home: device.at("not", "yet") }), "default")
+    }))
+
+  it.effect("is asked anew each time, so that an opt-out reaches a running process", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* Effect.gen(function*() {
+        const { decision } = yield* Consent
+        assert.isTrue((yield* decision).enabled)
+        yield* device.write("usage/opt-out", "")
+        assert.deepStrictEqual(yield* decision, Device.denied)
+        NFS.rmSync(device.at("usage/opt-out"))
+        assert.isTrue((yield* decision).enabled)
+      }).pipe(Effect.provide(layer(device)))
+    }))
+})
+
+describe("a variable", () => {
+  const spellings: ReadonlyArray<readonly [name: string, value: string, denies: boolean]> = [
+    ...["", " ", "1", "true", "TRUE", "True", "yes", "YES", "on", "On", " on ", "\ttrue\n"].map(
+      (value) => ["ACME_USAGE_TRACKING", value, false] as const
+    ),
+    ...["0", "false", "FALSE", "no", "off", "OFF", " off ", "disabled", "2", "-1", "y", "enabled", "null", "да"].map(
+      (value) => ["ACME_USAGE_TRACKING", value, true] as const
+    ),
+    ...["", " ", "0", "false", "FALSE", "False", "no", "NO", "off", "Off", " off ", "\t0\n"].map(
+      (value) => ["DO_NOT_TRACK", value, false] as const
+    ),
+    ...["1", "true", "TRUE", "yes", "on", "ON", " 1 ", "2", "please", "n", "disabled", "null"].map(
+      (value) => ["DO_NOT_TRACK", value, true] as const
+    )
+  ]
+
+  for (const [name, value, denies] of spellings) {
+    it.effect(`${denies ? "denies" : "does not deny"}: ${name}=${JSON.stringify(value)}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        assert.strictEqual(yield* decidedBy(device, { env: { [name]: value } }), denies ? name : "default")
+      }))
+  }
+
+  for (const name of ["ACME_USAGE_TRACKING", "DO_NOT_TRACK"]) {
+    it.effect(`that cannot be read is one that somebody set: ${name}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const provider = ConfigProvider.make((path) =>
+          path[0] === name
+            ? Effect.fail(new ConfigProvider.SourceError({ message: "unreachable" }))
+            : Effect.succeed(undefined)
+        )
+        assert.strictEqual(yield* decidedBy(device, { provider }), name)
+      }))
+  }
+
+  it.effect("of another host says nothing about this one", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.strictEqual(yield* decidedBy(device, { env: { OTHER_USAGE_TRACKING: "0" } }), "default")
+    }))
+
+  it.effect("that allows does not outweigh one that denies", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const env = { ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" }
+      assert.strictEqual(yield* decidedBy(device, { env }), "DO_NOT_TRACK")
+    }))
+})
+
+describe("where several deny, the first is named", () => {
+  const order = [
+    "ACME_USAGE_TRACKING",
+    "DO_NOT_TRACK",
+    "policy file",
+    "opt-out file",
+    "test run",
+    "no key",
+    "unsafe home"
+  ]
+
+  for (const [position, name] of order.entries()) {
+    it.effect(`${name}, of ${order.slice(position).join(", ")}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const denies = (name: string) => order.indexOf(name) >= position
+        if (denies("opt-out file")) yield* device.write("usage/opt-out", "")
+        const options: Options = {
+          env: {
+            ...(denies("ACME_USAGE_TRACKING") ? { ACME_USAGE_TRACKING: "off" } : {}),
+            ...(denies("DO_NOT_TRACK") ? { DO_NOT_TRACK: "1" } : {}),
+            ...(denies("test run") ? { NODE_ENV: "test", VITEST: "true" } : {})
+          },
+          hasKey: !denies("no key"),
+          fileSystem: denies("policy file") ? withPolicy(Effect.succeed("{}")) : SyncNodeFileSystem.layer,
+          runtime: { ...Device.persistent, process: { ...Device.persistent.process, uid: { effective: 1, real: 2 } } }
+        }
+        assert.strictEqual(yield* decidedBy(device, options), name)
+      }))
+  }
+})
+
+describe("the machine's policy file", () => {
+  for (
+    const [text, decided] of [
+      ["{ \"enabled\": true }", "default"],
+      ["{ \"enabled\": true, \"more\": 1 }", "default"],
+      ["{ \"enabled\": false }", "policy file"],
+      ["{ \"enabled\": \"true\" }", "policy file"],
+      ["{}", "policy file"],
+      ["", "policy file"],
+      ["not JSON", "policy file"]
+    ] as const
+  ) {
+    it.effect(`${decided === "default" ? "allows" : "denies"} with ${JSON.stringify(text)}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        assert.strictEqual(yield* decidedBy(device, { fileSystem: withPolicy(Effect.succeed(text)) }), decided)
+      }))
+  }
+
+  for (const code of ["EACCES", "EIO", "EISDIR"]) {
+    it.effect(`denies where it is there but cannot be read: ${code}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const fileSystem = withPolicy(Effect.fail(Device.errno(code, "open", "/etc/acme/usage.json")))
+        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "policy file")
+      }))
+  }
+
+  for (
+    const [type, file, env] of [
+      ["Linux", "/etc/acme/usage.json", {}],
+      ["Darwin", "/Library/Application Support/acme/usage.json", {}],
+      ["Windows_NT", Path.join("/ProgramData", "acme", "usage.json"), { PROGRAMDATA: "/ProgramData" }]
+    ] as const
+  ) {
+    it.effect(`is looked for where ${type} keeps such files`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const options: Options = {
+          env,
+          fileSystem: withPolicy(Effect.succeed("{ \"enabled\": false }"), file),
+          runtime: { ...Device.persistent, os: { ...Device.persistent.os, type } }
+        }
+        assert.strictEqual(yield* decidedBy(device, options), "policy file")
+      }))
+  }
+})
+
+describe("the opt-out file", () => {
+  it.effect("denies by its existence, whatever it is and whatever is in it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage/opt-out", "enabled: true")
+      assert.strictEqual(yield* decidedBy(device), "opt-out file")
+      NFS.rmSync(device.at("usage/opt-out"))
+      NFS.mkdirSync(device.at("usage/opt-out"))
+      assert.strictEqual(yield* decidedBy(device), "opt-out file")
+      NFS.rmdirSync(device.at("usage/opt-out"))
+      NFS.symlinkSync("/nowhere", device.at("usage/opt-out"))
+      assert.strictEqual(yield* decidedBy(device), "opt-out file")
+    }))
+
+  for (const code of ["EACCES", "EIO"]) {
+    it.effect(`denies where it cannot be looked for: ${code}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const fileSystem = Device.failing(({ method, path }) =>
+          method === "lstat" && path.endsWith("opt-out") ? code : undefined
+        )
+        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "opt-out file")
+      }))
+  }
+})
+
+describe("a test run", () => {
+  for (
+    const [env, decided] of [
+      [{ NODE_ENV: "test" }, "test run"],
+      [{ VITEST: "true" }, "test run"],
+      [{ VITEST: "1" }, "test run"],
+      [{ NODE_ENV: "production" }, "default"],
+      [{ NODE_ENV: "testing" }, "default"],
+      [{ NODE_ENV: "", VITEST: "" }, "default"]
+    ] as const
+  ) {
+    it.effect(`${decided === "default" ? "is not" : "is"} seen in ${JSON.stringify(env)}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        assert.strictEqual(yield* decidedBy(device, { env }), decided)
+      }))
+  }
+})
+
+it.effect("nothing is recorded without a key", () =>
+  Effect.gen(function*() {
+    const device = yield* Device.make
+    assert.strictEqual(yield* decidedBy(device, { hasKey: false }), "no key")
+  }))
+
+describe("an unsafe home", () => {
+  const runtimeOf = (effective: number, real: number): RuntimeEnvironment["Service"] => ({
+    ...Device.persistent,
+    process: { ...Device.persistent.process, uid: { effective, real } }
+  })
+  const user = process.geteuid?.() ?? 0
+
+  for (const home of ["", "relative", "./home", "~/.acme"]) {
+    it.effect(`is one that is not absolute: ${JSON.stringify(home)}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        assert.strictEqual(yield* decidedBy(device, { home }), "unsafe home")
+      }))
+  }
+
+  it.effect("has a file in the place of the module's folder", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage", "")
+      assert.strictEqual(yield* decidedBy(device), "unsafe home")
+    }))
+
+  it.effect("is a file", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("file", "")
+      assert.strictEqual(yield* decidedBy(device, { home: device.at("file") }), "unsafe home")
+    }))
+
+  for (const folder of ["", "usage"]) {
+    const what = folder === "" ? "the home" : "the module's folder"
+
+    it.effect.skipIf(isWindows)(`is one that others can write to: ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write("usage/notice", "")
+        for (const mode of [0o720, 0o702, 0o777]) {
+          NFS.chmodSync(device.at(folder), mode)
+          assert.strictEqual(yield* decidedBy(device), "unsafe home", mode.toString(8))
+        }
+        NFS.chmodSync(device.at(folder), 0o755)
+        assert.strictEqual(yield* decidedBy(device), "default")
+      }))
+
+    it.effect.skipIf(isWindows)(`is a symbolic link: ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        NFS.mkdirSync(device.at("elsewhere"), { mode: 0o700 })
+        const home = folder === "" ? device.at("link") : device.home
+        NFS.symlinkSync(device.at("elsewhere"), folder === "" ? home : device.at("usage"))
+        assert.strictEqual(yield* decidedBy(device, { home }), "unsafe home")
+      }))
+
+    it.effect.skipIf(isWindows)(`is another user's: ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write("usage/notice", "")
+        const fileSystem = Device.withFileSystem((real) => ({
+          lstat: (path) =>
+            Effect.map(real.lstat(path), (info) => path === device.at(folder) ? Device.ownedBy(info, user + 1) : info)
+        }))
+        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "unsafe home")
+        assert.strictEqual(yield* decidedBy(device), "default")
+      }))
+
+    it.effect(`is one that cannot be looked at: ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const fileSystem = Device.failing(({ method, path }) =>
+          method === "lstat" && path === device.at(folder) ? "EACCES" : undefined
+        )
+        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "unsafe home")
+      }))
+  }
+
+  it.effect.skipIf(isWindows)("is one in which root acts for a user, or a user for root", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user, user + 1) }), "unsafe home")
+      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user + 1, user) }), "unsafe home")
+      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user + 1, user + 1) }), "unsafe home")
+      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user, user) }), "default")
+    }))
+
+  it.effect("is not asked for its owner where the platform has none", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const runtime = { ...Device.persistent, process: { ...Device.persistent.process, uid: undefined } }
+      NFS.chmodSync(device.home, 0o777)
+      assert.strictEqual(yield* decidedBy(device, { runtime }), "default")
+    }))
+})
+
+describe("an identity file that holds consent", () => {
+  for (
+    const [text, decided] of [
+      ["{ \"enabled\": true }", "default"],
+      ["{ \"consent\": \"granted\" }", "default"],
+      ["{}", "default"],
+      ["{ \"enabled\": false }", "opt-out file"],
+      ["{ \"consent\": \"denied\" }", "opt-out file"],
+      ["{ \"enabled\": true, \"consent\": \"denied\" }", "opt-out file"],
+      ["{ \"enabled\": false, \"consent\": \"granted\" }", "opt-out file"],
+      ["\ufeff{ \"enabled\": false }", "opt-out file"],
+      ["", "opt-out file"],
+      ["{ \"enabled\": tru", "opt-out file"],
+      ["[]", "opt-out file"]
+    ] as const
+  ) {
+    it.effect(`${decided === "default" ? "allows" : "denies"} with ${JSON.stringify(text)}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write("telemetry.json", text)
+        assert.strictEqual(yield* decidedBy(device, { codec: supabase }), decided)
+      }))
+  }
+
+  it.effect("allows where it is not there yet", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.strictEqual(yield* decidedBy(device, { codec: supabase }), "default")
+    }))
+
+  it.effect("denies where it cannot be read", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      NFS.mkdirSync(device.at("telemetry.json"))
+      assert.strictEqual(yield* decidedBy(device, { codec: supabase }), "opt-out file")
+    }))
+
+  it.effect("counts also where it is of the format that the host had before", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", "{ \"enabled\": false }")
+      assert.strictEqual(yield* decidedBy(device), "opt-out file")
+      yield* device.write("telemetry.json", "{ \"enabled\": true }")
+      assert.strictEqual(yield* decidedBy(device), "default")
+    }))
+
+  it.effect("in a format without consent says nothing about it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage.json", "{ \"enabled\": false, \"consent\": \"denied\" }")
+      assert.strictEqual(yield* decidedBy(device), "default")
+      yield* device.write("usage.json", "torn")
+      assert.strictEqual(yield* decidedBy(device), "default")
+    }))
+})

@@ -1,0 +1,245 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as NFS from "node:fs"
+import { supabase } from "../../src/domain/IdentityCodec.ts"
+import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import { OptOutError } from "../../src/services/OptOut.ts"
+import * as Device from "../fixtures/Device.ts"
+
+const { anon, claimOf, P, Q } = Device
+
+const isWindows = process.platform === "win32"
+
+const Used = UsageEvent.make("Used", { description: "Something was used", properties: Schema.Struct({}) })
+
+/** A device with everything on it that this module keeps. */
+const used = Effect.gen(function*() {
+  yield* TestClock.setTime(Date.parse("2026-01-01T00:00:00Z"))
+  const device = yield* Device.make
+  yield* device.write("credentials.yaml", "the host's")
+  yield* device.write("usage/something/of a newer version", "x")
+  const api = yield* Device.makeApi({ credential: Device.stored("key") })
+  const process = yield* device.start({ resolver: api.layer })
+  yield* process.stitch.login(P)
+  yield* process.capture.capture(Used, {})
+  yield* process.store.rotate
+  yield* process.end
+  return device
+})
+
+const files = (device: Device.Device) => device.tree().filter((name) => !name.endsWith("/"))
+
+describe("disabling", () => {
+  it.effect("deletes everything of this module but the opt-out, and nothing of the host's", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const kinds = ["usage.json", "claims", "successors", "credentials.json", "session.json", "outbox"]
+      for (const kind of kinds) assert.isTrue(device.tree().some((name) => name.includes(kind)), kind)
+      yield* (yield* device.start()).optOut.publish
+      assert.deepStrictEqual(device.tree(), ["credentials.yaml", "usage/opt-out"])
+    }))
+
+  it.effect("twice is no mistake", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const { optOut } = yield* device.start()
+      yield* optOut.publish
+      yield* optOut.publish
+      assert.deepStrictEqual(device.tree(), ["credentials.yaml", "usage/opt-out"])
+    }))
+
+  it.effect("where nothing was recorded leaves the opt-out", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      NFS.rmdirSync(device.home)
+      yield* (yield* device.start()).optOut.publish
+      assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
+      if (!isWindows) {
+        for (const [name, mode] of [["", 0o700], ["usage", 0o700], ["usage/opt-out", 0o600]] as const) {
+          assert.strictEqual(NFS.statSync(device.at(name)).mode & 0o777, mode, name)
+        }
+      }
+    }))
+
+  it.effect("publishes the opt-out before it deletes anything", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const seen: Array<boolean> = []
+      const { optOut } = yield* device.start({
+        fileSystem: Device.interposed(({ method }) =>
+          Effect.sync(() => {
+            if (method === "remove") seen.push(NFS.existsSync(device.at("usage/opt-out")))
+          })
+        )
+      })
+      yield* optOut.publish
+      assert.isAbove(seen.length, 0)
+      assert.notInclude(seen, false)
+    }))
+
+  it.effect("says so where the opt-out cannot be written, and deletes nothing", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const before = device.snapshot()
+      const { optOut } = yield* device.start({ fileSystem: Device.full })
+      const error = yield* Effect.flip(optOut.publish)
+      assert.instanceOf(error, OptOutError)
+      assert.strictEqual(error.path, device.at("usage/opt-out"))
+      assert.include(error.message, device.at("usage/opt-out"))
+      assert.deepStrictEqual(device.snapshot(), before)
+    }))
+
+  it.effect("denies in the identity file too where its format holds consent, and takes the ids out of it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
+      yield* device.write("telemetry.json", JSON.stringify(theirs))
+      const { optOut } = yield* device.start({ codec: supabase })
+      yield* optOut.publish
+      assert.deepStrictEqual(JSON.parse(device.text("telemetry.json") ?? ""), {
+        session_id: "s",
+        schema_version: 1,
+        enabled: false,
+        consent: "denied"
+      })
+      assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
+    }))
+})
+
+describe("enabling", () => {
+  it.effect("starts empty: a new anon id, no account, nothing pending", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const former = device.snapshot()
+      const { optOut } = yield* device.start()
+      yield* optOut.publish
+      yield* optOut.withdraw
+      assert.deepStrictEqual(files(device), ["credentials.yaml"])
+      const { outbox, store } = yield* device.start()
+      const identity = yield* store.get
+      assert.notInclude(JSON.stringify(former), identity.anonId)
+      assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
+      assert.isTrue(yield* outbox.isEmpty)
+    }))
+
+  it.effect("starts empty also where the file of a format is left that the host had before", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
+      yield* device.write("telemetry.json", JSON.stringify(theirs))
+      const consent = Device.environmentConsent(device)
+      assert.strictEqual((yield* (yield* device.start({ consent })).store.get).anonId, anon.a)
+      const { optOut } = yield* device.start()
+      yield* optOut.publish
+      assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
+      assert.notInclude(device.text("telemetry.json"), anon.a)
+      yield* optOut.withdraw
+      const identity = yield* (yield* device.start({ consent: Device.environmentConsent(device) })).store.get
+      assert.notStrictEqual(identity.anonId, anon.a)
+      assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
+    }))
+
+  it.effect("where nothing was disabled changes nothing", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const before = device.snapshot()
+      yield* (yield* device.start()).optOut.withdraw
+      assert.deepStrictEqual(device.snapshot(), before)
+    }))
+
+  it.effect("says so where the opt-out cannot be removed", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage/opt-out", "")
+      const { optOut } = yield* device.start({
+        fileSystem: Device.failing(({ method }) => method === "remove" ? "EACCES" : undefined)
+      })
+      assert.instanceOf(yield* Effect.flip(optOut.withdraw), OptOutError)
+    }))
+
+  it.effect("allows in the identity file too where its format holds consent", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", "{ \"enabled\": false, \"consent\": \"denied\", \"theirs\": 1 }")
+      const { optOut } = yield* device.start({ codec: supabase })
+      yield* optOut.withdraw
+      assert.deepStrictEqual(JSON.parse(device.text("telemetry.json") ?? ""), {
+        theirs: 1,
+        enabled: true,
+        consent: "granted"
+      })
+      assert.isTrue((yield* (yield* device.start({ codec: supabase })).store.get).durable)
+    }))
+})
+
+describe("a process that runs while telemetry is disabled", () => {
+  /** Somebody disables telemetry at the moment when a file is about to be published, after the last look at consent. */
+  const overtaken = (device: Device.Device, isMoment: (call: Device.Call) => boolean) =>
+    Effect.gen(function*() {
+      const { optOut } = yield* device.start()
+      let once = true
+      return yield* device.start({
+        consent: Device.environmentConsent(device),
+        fileSystem: Device.interposed((call) => {
+          if (!once || !isMoment(call)) return Effect.void
+          once = false
+          return Effect.orDie(optOut.publish)
+        })
+      })
+    })
+
+  const publishing = ({ method }: Device.Call) => method === "link" || method === "rename"
+
+  it.effect("takes its identity back", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const { store } = yield* overtaken(device, publishing)
+      const identity = yield* store.get
+      assert.isFalse(identity.durable)
+      assert.deepStrictEqual(files(device), ["usage/opt-out"])
+    }))
+
+  it.effect("takes its claim back, and the stamp with it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const process = yield* overtaken(device, (call) => publishing(call) && call.path.includes("/claims/"))
+      yield* process.stitch.observe(P)
+      assert.isUndefined(yield* process.slot.get)
+      assert.deepStrictEqual(files(device), ["usage/opt-out"])
+    }))
+
+  it.effect("takes its rotation back", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a, claimOf(anon.a, Q))
+      const { store } = yield* overtaken(device, (call) => publishing(call) && call.path.includes("/successors/"))
+      assert.deepStrictEqual(yield* store.rotate, { _tag: "Unwritable" })
+      assert.deepStrictEqual(files(device), ["usage/opt-out"])
+    }))
+
+  it.effect("takes its message back", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const process = yield* overtaken(device, (call) => publishing(call) && call.path.includes("/outbox/"))
+      yield* process.capture.capture(Used, {})
+      assert.deepStrictEqual(files(device), ["usage/opt-out"])
+      assert.isFalse(yield* process.invocation.hasRecorded)
+    }))
+
+  it.effect("records nothing after it", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const process = yield* device.start({ consent: Device.environmentConsent(device) })
+      yield* process.capture.capture(Used, {})
+      yield* (yield* device.start()).optOut.publish
+      yield* process.capture.capture(Used, {})
+      yield* process.stitch.observe(P)
+      yield* process.stitch.login(P)
+      yield* process.stitch.logout
+      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/opt-out"])
+    }))
+})
