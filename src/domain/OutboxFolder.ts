@@ -35,9 +35,29 @@ export const make = (home: StateHome, destinationId: string): OutboxFolder => {
   }
 }
 
-const maxMessages = 1000
-const maxBytes = 1024 * 1024
-const maxAgeMillis = 7 * 24 * 60 * 60 * 1000
+/**
+ * How much an outbox may hold; the oldest messages go first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Bounds {
+  readonly messages: number
+  readonly bytes: number
+  readonly ageMillis: number
+}
+
+/**
+ * 1,000 messages, 1 MiB, 7 days.
+ *
+ * @category bounds
+ * @since 0.1.0
+ */
+export const defaultBounds: Bounds = {
+  messages: 1000,
+  bytes: 1024 * 1024,
+  ageMillis: 7 * 24 * 60 * 60 * 1000
+}
 
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d+)\.json$/
 
@@ -73,12 +93,16 @@ export const isEventName = (name: string): boolean => name.endsWith(".json")
 export const isOfInvocation = (name: string, invocationId: string): boolean => pattern.exec(name)?.[3] === invocationId
 
 /**
- * The oldest names, of a sorted listing, that there is no room or time for: 1,000 messages, 1 MiB, 7 days.
+ * The oldest names, of a sorted listing, that there is no room or time for.
  *
  * @category bounds
  * @since 0.1.0
  */
-export const beyondBounds = (names: ReadonlyArray<string>, now: number): ReadonlyArray<string> => {
+export const beyondBounds = (
+  names: ReadonlyArray<string>,
+  now: number,
+  bounds: Bounds = defaultBounds
+): ReadonlyArray<string> => {
   const files = names.map((name) => {
     const match = pattern.exec(name)
     return { name, time: match === null ? now : Number(match[1]), bytes: match === null ? 0 : Number(match[5]) }
@@ -87,7 +111,7 @@ export const beyondBounds = (names: ReadonlyArray<string>, now: number): Readonl
   let count = files.length
   const beyond: Array<string> = []
   for (const file of files) {
-    if (count <= maxMessages && bytes <= maxBytes && now - file.time <= maxAgeMillis) break
+    if (count <= bounds.messages && bytes <= bounds.bytes && now - file.time <= bounds.ageMillis) break
     beyond.push(file.name)
     count -= 1
     bytes -= file.bytes

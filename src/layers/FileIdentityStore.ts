@@ -246,6 +246,18 @@ export const make = Effect.gen(function*() {
     }
   }, (effect) => Effect.ignoreCause(effect))
 
+  // Whether the disk leads neither to an anon id nor on from it: an opt-out, or the user, has deleted it meanwhile. It may
+  // have been claimed and aliased before, and nothing says so any more.
+  const isForgotten = Effect.fnUntraced(function*(anonId: AnonId) {
+    const file = yield* files.read(pointerFile)
+    if (file._tag !== "Text") return file._tag === "Missing"
+    if ((yield* successorOf(anonId))._tag !== "None") return false
+    const pointer = Option.getOrUndefined(codec.decode(file.text))
+    if (pointer !== undefined) return (yield* follow(pointer.anonId, false)) !== anonId
+    const next = yield* successorOf(yield* hash(file.text))
+    return next._tag !== "AnonId" || (yield* follow(next.anonId, false)) !== anonId
+  })
+
   const outcome = (rotation: Rotation, identity: Identity): readonly [Rotation, Identity] => [rotation, identity]
 
   const rotate = SynchronizedRef.modifyEffect(state, (known) =>
@@ -281,6 +293,7 @@ export const make = Effect.gen(function*() {
     claim: (claim) =>
       SynchronizedRef.modifyEffect(state, (known) =>
         Effect.gen(function*() {
+          if (yield* isForgotten(claim.anon_id)) return [{ _tag: "Unwritable" }, known] as const
           const result = yield* claims.publish(claim)
           const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
           // The claim of an anon id that was rotated meanwhile stands, but it is not the new one's.

@@ -39,7 +39,7 @@ const lookEvery = { messages: 50, bytes: 64 * 1024 }
 export const make = Effect.gen(function*() {
   const files = yield* StateFiles
   const claims = yield* Claims
-  const { destinationId } = yield* UsageSettings
+  const { bounds, destinationId } = yield* UsageSettings
   const folder = OutboxFolder.make(files.home, destinationId)
   const unseen = yield* Ref.make<{ readonly messages: number; readonly bytes: number } | undefined>(undefined)
 
@@ -48,7 +48,7 @@ export const make = Effect.gen(function*() {
   // Oldest out first, by number, size and age.
   const trim = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
-    for (const name of OutboxFolder.beyondBounds(yield* names, now)) {
+    for (const name of OutboxFolder.beyondBounds(yield* names, now, bounds)) {
       yield* files.remove(`${folder.events}/${name}`)
     }
   }).pipe(quietly("the outbox could not be trimmed", undefined))

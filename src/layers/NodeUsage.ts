@@ -21,6 +21,7 @@ import type * as Stdio from "effect/Stdio"
 import { debug } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
+import type { Bounds } from "../domain/OutboxFolder.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Claims } from "../services/Claims.ts"
 import type { Consent } from "../services/Consent.ts"
@@ -87,6 +88,8 @@ export interface Options {
   readonly notice?: string | undefined
   /** How the identity file is written; `IdentityCodec.arcade` where none is named. */
   readonly codec?: IdentityCodec | undefined
+  /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days where it is not set. */
+  readonly outbox?: Bounds | undefined
   /** How long CI and containers wait for delivery: 1 s where it is not set, and at most. */
   readonly deliveryWait?: Duration.Input | undefined
 }
@@ -139,7 +142,8 @@ const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) 
     home,
     destination: Result.getOrUndefined(destination),
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
-    codec: options.codec ?? arcade
+    codec: options.codec ?? arcade,
+    bounds: options.outbox
   })
 })
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -54,11 +55,16 @@ export class StateFiles extends Context.Service<StateFiles, {
   readonly list: (path: string) => Effect.Effect<ReadonlyArray<string>>
   /** Removes a file or folder, if it is there. */
   readonly remove: (path: string) => Effect.Effect<void, PlatformError>
+  /** Removes what killed processes left where files are written before they are published. */
+  readonly sweep: Effect.Effect<void>
   /** Moves a file, into a folder that is made where there is none. */
   readonly move: (from: string, to: string) => Effect.Effect<void, PlatformError>
 }>()("effect-cli-usage/layers/StateFiles") {}
 
 const maxBytes = 1024 * 1024
+
+// Nobody takes an hour from a temp file to its publication but a suspended process, whose link or rename then fails.
+const sweepAfterMillis = 60 * 60 * 1000
 
 const missing: Read = { _tag: "Missing" }
 const unreadable: Read = { _tag: "Unreadable" }
@@ -162,6 +168,14 @@ export const make = Effect.gen(function*() {
     replace: (file, text) => guarded(file, withTemp(text, (temp) => inFolder(file, fs.rename(temp, file)))),
     list: (folder) => Effect.orElseSucceed(fs.readDirectory(folder), () => []),
     remove: (target) => fs.remove(target, { force: true, recursive: true }),
+    sweep: Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      for (const name of yield* fs.readDirectory(home.temp)) {
+        const { mtime } = yield* fs.stat(path.join(home.temp, name))
+        const isOld = Option.exists(mtime, (time) => now - time.getTime() > sweepAfterMillis)
+        if (isOld) yield* fs.remove(path.join(home.temp, name), { force: true })
+      }
+    }).pipe(Effect.ignore),
     move: (from, to) => inFolder(to, fs.rename(from, to))
   })
 })

@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type { Destination } from "../domain/Destination.ts"
 import type { IdentityCodec } from "../domain/IdentityCodec.ts"
+import type { Bounds } from "../domain/OutboxFolder.ts"
 
 /**
  * The host's own settings, checked.
@@ -26,6 +27,8 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   readonly destination: Destination | undefined
   /** The name of the destination's outbox: a hash of host and key, so that a staging shell does not drain production. */
   readonly destinationId: string
+  /** How much the outbox may hold; 1,000 messages, 1 MiB and 7 days where it is not set. */
+  readonly bounds?: Bounds | undefined
   /** How the identity file is written. */
   readonly codec: IdentityCodec
 }>()("effect-cli-usage/services/UsageSettings") {}

@@ -28,6 +28,9 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
 
+/** `O_CLOEXEC` on Linux. */
+const closeOnExec = 0o2000000
+
 /** How long a worker that is done may take to end by itself. */
 const graceMillis = 250
 
@@ -91,6 +94,21 @@ export const layer = (job: WorkerJob.WorkerJob) =>
     ])
   )
 
+// Node keeps what it was given from its children up to descriptor 15 only; every one of its own closes on exec. What
+// does not is somebody else's: the pipe of a shell's process substitution, of a CI runner.
+const closeInherited = (): void => {
+  const { closeSync, existsSync, readdirSync, readFileSync } = process.getBuiltinModule("node:fs")
+  if (!existsSync("/proc/self/fd")) return
+  for (const fd of readdirSync("/proc/self/fd").map(Number).filter((fd) => fd > 15)) {
+    try {
+      const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1]
+      if (flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) === 0) closeSync(fd)
+    } catch {
+      // The descriptor of the listing itself is gone.
+    }
+  }
+}
+
 /**
  * Runs a worker to its end.
  *
@@ -106,6 +124,7 @@ export const run = async (): Promise<void> => {
   // As the host checked it: plain http, for example, goes to this machine only.
   const destination = Result.getOrUndefined(Destination.make(job.destination))
   if (destination === undefined) return
+  closeInherited()
   // This variable would send posthog-node to another endpoint, whose answers it does not tell.
   delete process.env["POSTHOG_CAPTURE_MODE"]
   // posthog-node's constructor only asks whether there is a `Response`. Looking at Node's own loads undici, which this
@@ -114,6 +133,7 @@ export const run = async (): Promise<void> => {
   const client = new PostHogClient(destination)
   const { lease, lingers } = job
   await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers, lease }).pipe(
+    Effect.andThen(Effect.flatMap(StateFiles.StateFiles, (files) => files.sweep)),
     Effect.provide(layer(job)),
     Effect.ignoreCause,
     Effect.runPromise

@@ -48,7 +48,7 @@ const makeExecutable = async (directory: string, main: string): Promise<string> 
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-bundled-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 )
 
 const isDelivered = (command: ReadonlyArray<string>, home: string) =>

@@ -107,7 +107,7 @@ describe("the README's host", () => {
       const sink = yield* PostHogSink.make()
       const directory = yield* Effect.acquireRelease(
         Effect.sync(() => Fs.mkdtempSync(Path.join(root, "examples", ".readme-"))),
-        (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+        (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
       )
       const file = Path.join(directory, "host.ts")
       const commands = `import * as Console from "effect/Console"

@@ -48,6 +48,12 @@ describe("the name of an event's file", () => {
 })
 
 describe("the bounds", () => {
+  it("keeps to the author's bounds where there are some", () => {
+    const bounds = { ...OutboxFolder.defaultBounds, messages: 2 }
+    const three = names(3, 100)
+    assert.deepStrictEqual(OutboxFolder.beyondBounds(three, now, bounds), three.slice(0, 1))
+  })
+
   it("leave 1,000 messages, and take the oldest of more", () => {
     assert.deepStrictEqual(OutboxFolder.beyondBounds(names(1000, 100), now), [])
     const more = names(1003, 100)

@@ -1,0 +1,55 @@
+/**
+ * A host whose commands end in every way but the usual one.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Usage } from "effect-cli-usage"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+class Broken extends Error {
+  override readonly name = "Broken"
+}
+
+const exit = Command.make("exit", { code: Argument.Int("code") }, ({ code }) => Effect.sync(() => process.exit(code)))
+
+const uncaught = Command.make("uncaught", {}, () =>
+  Effect.andThen(
+    Effect.sync(() =>
+      void setTimeout(() => {
+        throw new Broken("outside Effect")
+      }, 1)
+    ),
+    Effect.never
+  ))
+
+const unhandled = Command.make(
+  "unhandled",
+  {},
+  () => Effect.andThen(Effect.sync(() => void Promise.reject(new Broken("outside Effect"))), Effect.never)
+)
+
+const wait = Command.make("wait", {}, () => Effect.andThen(Console.log("Waiting"), Effect.never))
+
+const defect = Command.make("defect", {}, () => Effect.die(new Broken("inside Effect")))
+
+const services = Layer.unwrap(Effect.gen(function*() {
+  return Usage.layer({
+    name: "ends",
+    version: "1.0.0",
+    home: yield* Config.String("ENDS_HOME"),
+    posthog: { host: yield* Config.String("ENDS_POSTHOG_HOST"), key: "phc_test" }
+  })
+})).pipe(Layer.provideMerge(NodeServices.layer))
+
+Command.make("ends").pipe(
+  Command.withSubcommands([exit, uncaught, unhandled, wait, defect]),
+  Usage.track,
+  Command.run({ version: "1.0.0" }),
+  Effect.provide(services),
+  NodeRuntime.runMain
+)

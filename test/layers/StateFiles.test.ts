@@ -1,0 +1,28 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import * as Fs from "node:fs"
+import * as Device from "../fixtures/Device.ts"
+
+describe("what a killed process left behind", () => {
+  it.effect("is swept after an hour, and not while somebody may still be writing it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage/tmp/old", "half a fi")
+      yield* device.write("usage/tmp/new", "half a fi")
+      const now = Date.now()
+      yield* TestClock.setTime(now)
+      Fs.utimesSync(device.at("usage/tmp/old"), now / 1000 - 3700, now / 1000 - 3700)
+      const { files } = yield* device.start()
+      yield* files.sweep
+      assert.deepStrictEqual(device.tree(), ["usage/tmp/new"])
+    }))
+
+  it.effect("is nothing on a new device, which stays as it is", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const { files } = yield* device.start()
+      yield* files.sweep
+      assert.deepStrictEqual(device.tree(), [])
+    }))
+})

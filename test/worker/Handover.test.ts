@@ -1,0 +1,389 @@
+import * as NodePath from "@effect/platform-node/NodePath"
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import * as Ref from "effect/Ref"
+import type * as Schema from "effect/Schema"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
+import { given } from "../../src/domain/ConsentDecision.ts"
+import { arcade } from "../../src/domain/IdentityCodec.ts"
+import type { Message } from "../../src/domain/Message.ts"
+import * as WorkerJob from "../../src/domain/WorkerJob.ts"
+import { variable } from "../../src/domain/WorkerMarks.ts"
+import * as DetachedCaptureWorker from "../../src/layers/DetachedCaptureWorker.ts"
+import * as FileClaims from "../../src/layers/FileClaims.ts"
+import * as FileOutbox from "../../src/layers/FileOutbox.ts"
+import * as FileWorkerLease from "../../src/layers/FileWorkerLease.ts"
+import * as FixedConsent from "../../src/layers/FixedConsent.ts"
+import * as StateFiles from "../../src/layers/StateFiles.ts"
+import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
+import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
+import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
+import { IdentityStore } from "../../src/services/IdentityStore.ts"
+import { Invocation } from "../../src/services/Invocation.ts"
+import { Outbox } from "../../src/services/Outbox.ts"
+import { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../../src/services/UsageSettings.ts"
+import { WorkerLease } from "../../src/services/WorkerLease.ts"
+import * as Worker from "../../src/worker/Worker.ts"
+import { anon, denied, errno, persistent } from "../fixtures/Device.ts"
+import { event } from "./RealWorker.ts"
+
+const taken: Worker.Send = () => Effect.succeed({ _tag: "Taken", quotaLimited: false })
+
+/** A worker, or a host, of one device: its own services over the same disk. */
+const device = Effect.gen(function*() {
+  const home = yield* Effect.acquireRelease(
+    Effect.sync(() => Fs.mkdtempSync(Path.join(Fs.realpathSync(Os.tmpdir()), "handover-test-"))),
+    (home) => Effect.sync(() => Fs.rmSync(home, { recursive: true, force: true }))
+  )
+  const consent = yield* Ref.make<ConsentDecision>(given)
+  const settings = Layer.succeed(
+    UsageSettings,
+    UsageSettings.of({
+      name: "acme",
+      version: "1.2.3",
+      variables: "ACME",
+      home,
+      destination: { host: "http://127.0.0.1:1", key: "phc_test" },
+      destinationId: "0123456789abcdef",
+      codec: arcade
+    })
+  )
+  const process = Layer.fresh(
+    Layer.merge(FileOutbox.layer, FileWorkerLease.layer).pipe(
+      Layer.provide(FileClaims.layer),
+      Layer.provide(StateFiles.layer),
+      Layer.provideMerge(FixedConsent.layerRef(consent)),
+      Layer.provideMerge(settings),
+      Layer.provide([SyncNodeFileSystem.layer, NodePath.layer])
+    )
+  )
+  return { consent, context: Layer.build(process) }
+})
+
+type Services = Effect.Success<Effect.Success<typeof device>["context"]>
+
+/** Puts something around steps of a process's services. */
+const around = (services: Services, wrap: {
+  readonly outbox?: (outbox: Outbox["Service"]) => Partial<Outbox["Service"]>
+  readonly lease?: (lease: WorkerLease["Service"]) => Partial<WorkerLease["Service"]>
+}): Services => {
+  const outbox = Context.get(services, Outbox)
+  const lease = Context.get(services, WorkerLease)
+  return services.pipe(
+    Context.add(Outbox, { ...outbox, ...wrap.outbox?.(outbox) }),
+    Context.add(WorkerLease, { ...lease, ...wrap.lease?.(lease) })
+  )
+}
+
+const work = (
+  services: Services,
+  successor: Effect.Effect<void>,
+  options: { readonly send?: Worker.Send; readonly lingers?: boolean; readonly lease?: number | undefined } = {}
+) =>
+  Worker.run({ send: taken, lingers: false, ...options }).pipe(
+    Effect.provide(services),
+    Effect.provideService(
+      CaptureWorker,
+      CaptureWorker.of({ ensure: successor, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+    )
+  )
+
+/** In the place of processes: the jobs that they would have. */
+const spawner = (jobs: Array<WorkerJob.WorkerJob>) =>
+  Layer.succeed(
+    ChildProcessSpawner.ChildProcessSpawner,
+    ChildProcessSpawner.make((command) =>
+      Effect.sync(() => {
+        const job = command._tag === "StandardCommand" ? command.options.env?.[variable] : undefined
+        jobs.push(Option.getOrThrow(WorkerJob.decode(String(job))))
+        return ChildProcessSpawner.makeHandle({
+          pid: ChildProcessSpawner.ProcessId(1),
+          exitCode: Effect.never,
+          isRunning: Effect.succeed(true),
+          kill: () => Effect.void,
+          stdin: Sink.drain,
+          stdout: Stream.empty,
+          stderr: Stream.empty,
+          all: Stream.empty,
+          getInputFd: () => Sink.drain,
+          getOutputFd: () => Stream.empty,
+          unref: Effect.succeed(Effect.void)
+        })
+      })
+    )
+  )
+
+const machine = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes = spawner(jobs)) =>
+  Layer.mergeAll(
+    Layer.succeedContext(services),
+    Layer.succeed(RuntimeEnvironment, persistent),
+    processes,
+    NodePath.layer
+  )
+
+/** A worker's successor. */
+const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes = spawner(jobs)) =>
+  Effect.gen(function*() {
+    const { codec, destination, destinationId, home, name, variables } = yield* UsageSettings
+    if (destination === undefined) return
+    const start = yield* WorkerProcess.make
+    yield* start({
+      version: 1,
+      name,
+      variables,
+      home,
+      codec: codec.name,
+      destination,
+      destinationId,
+      lingers: false,
+      lease: 1
+    })
+  }).pipe(Effect.provide(machine(services, jobs, processes)), Effect.orDie)
+
+/** The end of a command. */
+const host = (services: Services, jobs: Array<WorkerJob.WorkerJob>) =>
+  Effect.flatMap(CaptureWorker, ({ ensure }) => ensure).pipe(
+    Effect.provide(
+      DetachedCaptureWorker.layer().pipe(
+        Layer.provide([
+          machine(services, jobs),
+          Layer.mock(IdentityStore, {
+            get: Effect.succeed({
+              anonId: anon.a,
+              claim: undefined,
+              durable: true,
+              firstRun: false,
+              published: false
+            })
+          }),
+          Layer.effect(
+            Invocation,
+            Effect.map(Ref.make<Schema.JsonObject | undefined>(undefined), (flagValues) => ({
+              id: "11111111-1111-4111-8111-111111111111",
+              flagValues,
+              setCommandName: () => Effect.void,
+              hasRecorded: Effect.succeed(true),
+              record: () => Effect.die("nothing is recorded here")
+            }))
+          )
+        ])
+      )
+    )
+  )
+
+type Step = "write" | "ask for the lease" | "give up the lease" | "look at the outbox"
+
+const orders: ReadonlyArray<readonly [Step, Step, Step, Step]> = [
+  ["write", "ask for the lease", "give up the lease", "look at the outbox"],
+  ["write", "give up the lease", "ask for the lease", "look at the outbox"],
+  ["write", "give up the lease", "look at the outbox", "ask for the lease"],
+  ["give up the lease", "write", "ask for the lease", "look at the outbox"],
+  ["give up the lease", "write", "look at the outbox", "ask for the lease"],
+  ["give up the lease", "look at the outbox", "write", "ask for the lease"]
+]
+
+describe("the hand-over from a worker that ends", () => {
+  for (const order of orders) {
+    it.live(`strands nothing: ${order.join(", ")}`, () =>
+      Effect.gen(function*() {
+        const { context } = yield* device
+        const [forWorker, forHost] = [yield* context, yield* context]
+        const steps = yield* Effect.forEach(order, (step) =>
+          Effect.map(Deferred.make<void>(), (done) => ({ step, done })))
+        const turn = (step: Step) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          Effect.gen(function*() {
+            const index = order.indexOf(step)
+            const [before, own] = [steps[index - 1], steps[index]]
+            if (before !== undefined) {
+              yield* Deferred.await(before.done)
+            }
+            const result = yield* effect
+            if (own !== undefined) {
+              yield* Deferred.succeed(own.done, undefined)
+            }
+            return result
+          })
+        const jobs: Array<WorkerJob.WorkerJob> = []
+
+        // The worker has found nothing, and is about to give up its lease.
+        const isEnding = yield* Deferred.make<void>()
+        const worker = work(
+          around(forWorker, {
+            outbox: ({ isEmpty }) => ({ isEmpty: turn("look at the outbox")(isEmpty) }),
+            lease: ({ acquire }) => ({
+              acquire: (life) =>
+                Effect.map(acquire(life), (held) =>
+                  held && {
+                    ...held,
+                    release: Effect.andThen(
+                      Deferred.succeed(isEnding, undefined),
+                      turn("give up the lease")(held.release)
+                    )
+                  })
+            })
+          }),
+          succeed(forWorker, jobs)
+        )
+        const ending = yield* Effect.forkChild(worker, { startImmediately: true })
+        yield* Deferred.await(isEnding)
+        yield* turn("write")(Context.get(forHost, Outbox).add(event(1))).pipe(
+          Effect.andThen(
+            host(
+              around(forHost, {
+                lease: ({ acquire }) => ({
+                  acquire: (life) =>
+                    turn("ask for the lease")(acquire(life))
+                })
+              }),
+              jobs
+            )
+          )
+        )
+        yield* Fiber.join(ending)
+
+        // One of the two got the lease for the next worker.
+        assert.lengthOf(jobs, 1)
+        const sent: Array<string> = []
+        const send: Worker.Send = (messages) => {
+          sent.push(...messages.map(({ uuid }) => uuid))
+          return taken(messages)
+        }
+        yield* work(yield* context, Effect.void, { send, lease: jobs[0]?.lease })
+        assert.deepStrictEqual(sent, [event(1).uuid])
+        assert.isTrue(yield* Context.get(forHost, Outbox).isEmpty)
+      }))
+  }
+})
+
+describe("a burst of commands", () => {
+  it.live("starts one worker, though none of them sees it live", () =>
+    Effect.gen(function*() {
+      const { context } = yield* device
+      const jobs: Array<WorkerJob.WorkerJob> = []
+      for (let n = 0; n < 5; n++) {
+        const services = yield* context
+        yield* Context.get(services, Outbox).add(event(n))
+        yield* host(services, jobs)
+      }
+      assert.lengthOf(jobs, 1)
+      yield* work(yield* context, Effect.void, { lease: jobs[0]?.lease })
+      assert.isTrue(yield* Context.get(yield* context, Outbox).isEmpty)
+      assert.isFalse(yield* Context.get(yield* context, WorkerLease).isHeld)
+    }))
+
+  it.live("starts another where a worker cannot be started at all", () =>
+    Effect.gen(function*() {
+      const { context } = yield* device
+      const services = yield* context
+      const refused = Layer.succeed(
+        ChildProcessSpawner.ChildProcessSpawner,
+        ChildProcessSpawner.make(() => Effect.fail(errno("EACCES", "spawn", "node")))
+      )
+      const jobs: Array<WorkerJob.WorkerJob> = []
+      yield* Context.get(services, Outbox).add(event(1))
+      yield* succeed(services, jobs, refused).pipe(Effect.exit)
+      assert.isFalse(yield* Context.get(services, WorkerLease).isHeld)
+      yield* host(services, jobs)
+      assert.lengthOf(jobs, 1)
+    }))
+})
+
+describe("a worker's end", () => {
+  const setUp = Effect.gen(function*() {
+    const { consent, context } = yield* device
+    const services = yield* context
+    const outbox = Context.get(services, Outbox)
+    const successors = yield* Ref.make(0)
+    return { consent, services, outbox, successors, successor: Ref.update(successors, (n) => n + 1) }
+  })
+  const counting = (answer: Effect.Success<ReturnType<Worker.Send>>) => {
+    const requests: Array<ReadonlyArray<Message>> = []
+    const send: Worker.Send = (messages) => {
+      requests.push(messages)
+      return Effect.succeed(answer)
+    }
+    return { requests, send }
+  }
+
+  it.live("has no successor when nothing waits", () =>
+    Effect.gen(function*() {
+      const { outbox, services, successor, successors } = yield* setUp
+      yield* outbox.add(event(1))
+      yield* work(services, successor)
+      assert.strictEqual(yield* Ref.get(successors), 0)
+    }))
+
+  it.live("has a successor when something came that it did not see any more", () =>
+    Effect.gen(function*() {
+      const { outbox, services, successor, successors } = yield* setUp
+      const late = around(services, {
+        lease: ({ acquire }) => ({
+          acquire: (life) =>
+            Effect.map(acquire(life), (held) =>
+              held && { ...held, release: Effect.andThen(outbox.add(event(1)), held.release) })
+        })
+      })
+      yield* work(late, successor)
+      assert.strictEqual(yield* Ref.get(successors), 1)
+    }))
+
+  it.live("has no successor when what waits is backed off", () =>
+    Effect.gen(function*() {
+      const { outbox, services, successor, successors } = yield* setUp
+      yield* outbox.add(event(1))
+      const { requests, send } = counting({ _tag: "Kept", reason: "down" })
+      yield* work(services, successor, { send, lingers: true })
+      assert.lengthOf(requests, 1)
+      assert.strictEqual(yield* Ref.get(successors), 0)
+      assert.isFalse(yield* outbox.isEmpty)
+    }))
+
+  it.live("has no successor when consent is taken back meanwhile", () =>
+    Effect.gen(function*() {
+      const { consent, outbox, services, successor, successors } = yield* setUp
+      yield* outbox.add(event(1))
+      yield* outbox.add(event(2))
+      const send: Worker.Send = (messages) =>
+        Effect.as(Ref.set(consent, denied), messages.length > 1 ? { _tag: "TooLarge" } : { _tag: "Malformed" })
+      yield* work(services, successor, { send })
+      assert.strictEqual(yield* Ref.get(successors), 0)
+      assert.lengthOf(yield* outbox.entries, 2)
+    }))
+
+  it.live("has no successor when what it delivered, or set aside, cannot be removed; nor is that sent twice", () =>
+    Effect.gen(function*() {
+      for (const answer of [{ _tag: "Taken", quotaLimited: false }, { _tag: "TooLarge" }] as const) {
+        const { outbox, services, successor, successors } = yield* setUp
+        yield* outbox.add(event(1))
+        const stuck = around(services, {
+          outbox: () => ({ delivered: () => Effect.void, setAside: () => Effect.void })
+        })
+        const { requests, send } = counting(answer)
+        yield* work(stuck, successor, { send, lingers: true })
+        assert.lengthOf(requests, 1, answer._tag)
+        assert.strictEqual(yield* Ref.get(successors), 0, answer._tag)
+      }
+    }))
+
+  it.live("comes at once where another holds the lease, and leaves everything to that one", () =>
+    Effect.gen(function*() {
+      const { outbox, services, successor, successors } = yield* setUp
+      yield* outbox.add(event(1))
+      yield* Context.get(services, WorkerLease).acquire(Worker.lifeMillis)
+      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+      yield* work(services, successor, { send, lingers: true })
+      assert.deepStrictEqual([requests, yield* Ref.get(successors)], [[], 0])
+    }))
+})

@@ -1,0 +1,335 @@
+/**
+ * The worker as its starters run it: a real process, on a device of its own, with a PostHog on loopback.
+ */
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as EffectPath from "effect/Path"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Esbuild from "esbuild"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { AnonId } from "../../src/domain/AnonId.ts"
+import * as Claim from "../../src/domain/Claim.ts"
+import * as Message from "../../src/domain/Message.ts"
+import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
+import { PrincipalId } from "../../src/domain/PrincipalId.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
+import * as WorkerJob from "../../src/domain/WorkerJob.ts"
+import { marker, variable } from "../../src/domain/WorkerMarks.ts"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+
+const destinationId = "0123456789abcdef"
+
+/** What was waited for did not come. */
+export class NotInTime extends Schema.TaggedError<NotInTime>()("NotInTime", { message: Schema.String }) {}
+
+/** Looks again and again until what it sees is as wanted. */
+export const eventually = <A, E, R>(
+  look: Effect.Effect<A, E, R>,
+  isWanted: (seen: A) => boolean,
+  limitMillis = 10_000
+): Effect.Effect<A, E | NotInTime, R> =>
+  Effect.gen(function*() {
+    const deadline = performance.now() + limitMillis
+    while (true) {
+      const seen = yield* look
+      if (isWanted(seen)) return seen
+      if (performance.now() > deadline) {
+        return yield* new NotInTime({ message: `Last seen: ${JSON.stringify(seen).slice(0, 2_000)}` })
+      }
+      yield* Effect.sleep(10)
+    }
+  })
+
+// == what waits
+
+const digits = (n: number): string => n.toString(16).padStart(12, "0")
+
+/** The nth event of a device: a fact, the same each time it is asked for. */
+export const event = (n: number, fields: Partial<Message.Message> = {}): Message.Message => ({
+  event: "CLI execution succeeded",
+  // As a property may be: nested, not ASCII, with an emoji and half of one, and names that look like numbers.
+  properties: {
+    n,
+    10: "ten",
+    2: { z: [1.5, -0, 1e21, null, true], a: "naïve – 🚀 \ud83d \u2028 \"quoted\"" },
+    command_name: "deploy",
+    invocation_id: `11111111-1111-4111-8111-${digits(n)}`,
+    sequence: 0,
+    $lib: "effect-cli-usage",
+    $lib_version: "0.0.1",
+    $ignore_sent_at: true,
+    $geoip_disable: true,
+    $process_person_profile: false
+  },
+  timestamp: new Date(1_750_000_000_000 + n).toISOString(),
+  uuid: `22222222-2222-4222-8222-${digits(n)}`,
+  distinct_id: "device",
+  ...fields
+})
+
+export const events = (count: number): ReadonlyArray<Message.Message> =>
+  Array.from({ length: count }, (_, n) => event(n))
+
+/** An event that somebody did after a login. */
+export const eventOf = (n: number, principal: string): Message.Message => {
+  const { $process_person_profile: _, ...properties } = event(n).properties
+  return event(n, { distinct_id: principal, properties })
+}
+
+export const aliasOf = (n: number, anonId: string, principal: string): Message.Message =>
+  event(n, {
+    event: "$create_alias",
+    distinct_id: principal,
+    properties: { distinct_id: principal, alias: anonId, $ignore_sent_at: true, $geoip_disable: true }
+  })
+
+const anonId = Schema.decodeSync(AnonId)
+const principalId = Schema.decodeSync(PrincipalId)
+
+// == processes
+
+export interface StartOptions {
+  readonly job?: Partial<WorkerJob.WorkerJob>
+  /** The whole text of the job's variable, in place of a job; no variable at all where it is null. */
+  readonly jobText?: string | null
+  readonly arguments?: ReadonlyArray<string>
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Ended {
+  readonly stdout: string
+  readonly stderr: string
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly ms: number
+}
+
+/** A process that ended by itself, without a word. */
+export const silently = { stdout: "", stderr: "", code: 0, signal: null }
+
+export interface Running {
+  readonly pid: number
+  readonly ended: Effect.Effect<Ended>
+  readonly kill: Effect.Effect<void>
+}
+
+// == devices
+
+/** What lies in the outbox. */
+export interface OnDisk {
+  /** The uuids of the events that wait, oldest first; the name of what is no event. */
+  readonly waiting: ReadonlyArray<string>
+  readonly setAside: ReadonlyArray<string>
+  readonly backOff: { readonly attempts: number; readonly until: number } | undefined
+  readonly lastDelivery: number | undefined
+  /** The anon ids whose alias is marked as `delivered` or `set-aside`. */
+  readonly settled: ReadonlyArray<string>
+  readonly leases: ReadonlyArray<string>
+}
+
+export interface Device {
+  readonly home: string
+  readonly folder: OutboxFolder.OutboxFolder
+  readonly sink: PostHogSink.PostHogSink
+  /** Puts events into the outbox, as hosts do. */
+  readonly record: (...messages: ReadonlyArray<Message.Message>) => Effect.Effect<void>
+  /** Claims an anon id, with an alias that is owed. */
+  readonly claim: (n: number, anonId: string, principal: string) => Effect.Effect<void>
+  readonly start: (options?: StartOptions) => Effect.Effect<Running, never, Scope.Scope>
+  /** Runs a worker to its end. */
+  readonly run: (options?: StartOptions) => Effect.Effect<Ended>
+  readonly disk: Effect.Effect<OnDisk>
+  /** Every file and empty folder of the home. */
+  readonly files: Effect.Effect<ReadonlyArray<string>>
+  /** Ends every lease, as ten seconds would. */
+  readonly endLeases: Effect.Effect<void>
+  /** Which messages were ever sent in other bytes than those on disk. */
+  readonly altered: Effect.Effect<ReadonlyArray<string>>
+}
+
+const list = (folder: string): ReadonlyArray<string> =>
+  Fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? Fs.readdirSync(folder).toSorted() : []
+
+const json = <A>(file: string, decode: (value: unknown) => A): A | undefined =>
+  Fs.existsSync(file) ? decode(JSON.parse(Fs.readFileSync(file, "utf8"))) : undefined
+
+const BackOff = Schema.decodeUnknownSync(Schema.Struct({ attempts: Schema.Int, until: Schema.Finite }))
+const Delivery = Schema.decodeUnknownSync(Schema.Struct({ at: Schema.Finite }))
+
+const uuidIn = (name: string): string => name.split("-").slice(7, 12).join("-") || name
+
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  Fs.existsSync(folder)
+    ? Fs.readdirSync(folder, { recursive: true, withFileTypes: true })
+      .map((entry) => ({ entry, path: Path.join(entry.parentPath, entry.name) }))
+      .filter(({ entry, path }) => !entry.isDirectory() || Fs.readdirSync(path).length === 0)
+      .map(({ path }) => Path.relative(folder, path))
+      .toSorted()
+    : []
+
+/** Makes a temporary folder, gone with the scope. */
+export const temporaryFolder = (prefix: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => Fs.mkdtempSync(Path.join(Fs.realpathSync(Os.tmpdir()), prefix))),
+    (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
+  )
+
+const spawn = (words: ReadonlyArray<string>, env: Record<string, string>): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const startedAt = performance.now()
+      const child = ChildProcess.spawn(process.execPath, words, { env, cwd: "/", stdio: ["ignore", "pipe", "pipe"] })
+      let stdout = ""
+      let stderr = ""
+      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+      const ended = new Promise<Ended>((resolve) => {
+        child.once(
+          "close",
+          (code, signal) => resolve({ stdout, stderr, code, signal, ms: performance.now() - startedAt })
+        )
+      })
+      return {
+        pid: child.pid ?? 0,
+        ended: Effect.promise(() => ended),
+        kill: Effect.sync(() => void child.kill("SIGKILL"))
+      }
+    }),
+    ({ ended, kill }) => Effect.andThen(kill, ended)
+  )
+
+/**
+ * Makes devices, on each of which the real worker runs.
+ */
+export class RealWorker extends Context.Service<RealWorker, {
+  /** The worker, bundled as it ships. */
+  readonly file: string
+  readonly device: (sink?: PostHogSink.PostHogSink) => Effect.Effect<Device, PostHogSink.SinkError, Scope.Scope>
+}>()("test/worker/RealWorker") {
+  static readonly layer: Layer.Layer<RealWorker, Cause.UnknownError> = Layer.effect(
+    this,
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder("worker-test-")
+      const file = Path.join(folder, "main.cjs")
+      // As the published one is made, but for its names: a stack trace is to be read.
+      yield* Effect.tryPromise(() =>
+        Esbuild.build({
+          entryPoints: [fileURLToPath(new URL("../../src/worker/main.ts", import.meta.url))],
+          outfile: file,
+          bundle: true,
+          platform: "node",
+          target: "node22",
+          format: "cjs",
+          define: { "import.meta.url": "undefined" },
+          logLevel: "silent"
+        })
+      )
+      const path = yield* EffectPath.Path
+      let devices = 0
+
+      return {
+        file,
+        device: Effect.fnUntraced(function*(given) {
+          const sink = given ?? (yield* PostHogSink.make())
+          const home = Path.join(folder, `device-${++devices}`)
+          Fs.mkdirSync(home, { mode: 0o700 })
+          const at = StateHome.make(path, home, "usage.json")
+          const { claims } = at
+          const outbox = OutboxFolder.make(at, destinationId)
+          const texts = new Map<string, string>()
+          const write = (path: string, text: string) => {
+            Fs.mkdirSync(Path.dirname(path), { recursive: true, mode: 0o700 })
+            Fs.writeFileSync(path, text, { mode: 0o600 })
+          }
+          const keep = (message: Message.Message) => texts.set(message.uuid, JSON.stringify(message))
+
+          const start: Device["start"] = (options = {}) => {
+            const job = {
+              version: 1,
+              name: "acme",
+              variables: "ACME",
+              home,
+              codec: "arcade",
+              destination: { host: sink.url, key: "phc_test" },
+              destinationId,
+              lingers: false,
+              ...options.job
+            } as const
+            const { arguments: words = [file, marker], env = {}, jobText = WorkerJob.encode(job) } = options
+            return spawn(words, {
+              PATH: process.env["PATH"] ?? "",
+              HOME: home,
+              ...(jobText === null ? {} : { [variable]: jobText }),
+              ...env
+            })
+          }
+
+          return {
+            home,
+            folder: outbox,
+            sink,
+            record: (...messages) =>
+              Effect.sync(() => {
+                for (const message of messages) {
+                  const text = Message.encode(message)
+                  const name = OutboxFolder.eventName(
+                    message,
+                    Date.parse(message.timestamp),
+                    new TextEncoder().encode(text).length
+                  )
+                  write(Path.join(outbox.events, name), text)
+                  keep(message)
+                }
+              }),
+            claim: (n, anon, principal) =>
+              Effect.sync(() => {
+                const alias = aliasOf(n, anon, principal)
+                keep(alias)
+                const claim = Claim.encode({
+                  version: 1,
+                  anon_id: anonId(anon),
+                  principal_id: principalId(principal),
+                  learned_by: "login",
+                  credential: "stored",
+                  destination: destinationId,
+                  alias
+                })
+                write(Path.join(claims, `${anon}.json`), claim)
+              }),
+            start,
+            run: (options) => Effect.scoped(Effect.flatMap(start(options), ({ ended }) => ended)),
+            disk: Effect.sync(() => ({
+              waiting: list(outbox.events).map(uuidIn),
+              setAside: list(outbox.setAside).map(uuidIn),
+              backOff: json(outbox.backOff, BackOff),
+              lastDelivery: json(outbox.lastDelivery, Delivery)?.at,
+              settled: list(claims).filter((name) => !name.endsWith(".json")),
+              leases: list(outbox.root).filter((name) => name.startsWith("lease-"))
+            })),
+            files: Effect.sync(() => filesIn(home)),
+            endLeases: Effect.sync(() => {
+              for (const name of list(outbox.root)) {
+                if (name.startsWith("lease-")) write(Path.join(outbox.root, name), JSON.stringify({ until: 0 }))
+              }
+            }),
+            altered: Effect.map(
+              Effect.all([sink.attempts, sink.requests]),
+              ([attempts, requests]) =>
+                attempts.filter(({ raw, request, uuid }) =>
+                  texts.get(uuid) !== raw || !(requests[request]?.body.includes(raw) ?? false)
+                ).map(({ raw }) => raw)
+            )
+          } satisfies Device
+        })
+      }
+    })
+  ).pipe(Layer.provide(NodePath.layer))
+}
