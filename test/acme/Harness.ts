@@ -33,9 +33,10 @@ export const principals: ReadonlyMap<string, string> = new Map([
 // == processes
 
 /**
- * Where a process runs: in a terminal, without one, in CI, or as the first process of a container.
+ * Where a process runs: in a terminal, in one that shows stderr too, without one, in CI, or as the first process of a
+ * container.
  */
-export type Runtime = "terminal" | "pipe" | "ci" | "container"
+export type Runtime = "terminal" | "screen" | "pipe" | "ci" | "container"
 
 export interface RunOptions {
   readonly runtime?: Runtime
@@ -57,8 +58,8 @@ const quoted = (words: ReadonlyArray<string>): string =>
   words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")
 
 // `script` gives its child a terminal, of which stderr would be a part: it goes to a file.
-const inTerminal = (words: ReadonlyArray<string>, stderr: string): ReadonlyArray<string> => {
-  const command = `${quoted(words)} 2>${quoted([stderr])}`
+const inTerminal = (words: ReadonlyArray<string>, stderr?: string): ReadonlyArray<string> => {
+  const command = stderr === undefined ? quoted(words) : `${quoted(words)} 2>${quoted([stderr])}`
   return process.platform === "darwin"
     ? ["script", "-q", "/dev/null", "/bin/sh", "-c", command]
     : ["script", "-qec", command, "/dev/null"]
@@ -385,6 +386,8 @@ export class Harness extends Context.Service<Harness, {
                   stderr: Fs.readFileSync(file, "utf8")
                 }))
               }
+              case "screen":
+                return spawn(inTerminal(words), { ...base, ...env }, own)
               case "pipe":
                 return spawn(words, { ...base, ...env }, own, interruptWhen)
               case "ci":

@@ -1,0 +1,143 @@
+/**
+ * The `telemetry` command, and what else a user sees of the module, with real processes.
+ */
+import { assert, describe, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { commandsOf, type Device, Harness } from "./Harness.ts"
+
+const { Hang, Status, Validate } = PostHogSink.Answer
+
+const device = Effect.flatMap(Harness, (harness) => harness.device("device"))
+
+const pending = ({ home }: Device): number => {
+  const outbox = Path.join(home, "usage/outbox")
+  return Fs.existsSync(outbox)
+    ? Fs.readdirSync(outbox).flatMap((name) => Fs.readdirSync(Path.join(outbox, name, "events"))).length
+    : 0
+}
+
+const runs = (acme: Device, lines: ReadonlyArray<string>) =>
+  Effect.forEach(lines, (line) => acme.run(line), { discard: true })
+
+layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme", (it) => {
+  describe("telemetry flush", () => {
+    it.effect("delivers what five commands left while PostHog was down: in order, each once, whatever the back-off", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(Status({ status: 503 }))
+        yield* runs(acme, ["deploy a", "deploy b", "deploy c", "deploy d", "deploy e"])
+        const kept = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual(JSON.parse(kept.stdout), { delivered: 0, kept: 5 })
+        assert.strictEqual(kept.code, 1)
+        assert.include(kept.stderr, "5 messages are still waiting")
+
+        yield* acme.sink.answer(Validate())
+        const flushed = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual(JSON.parse(flushed.stdout), { delivered: 5, kept: 0 })
+        assert.strictEqual(flushed.code, 0)
+        const messages = yield* acme.sink.messages
+        assert.lengthOf(commandsOf(messages), 5)
+        assert.lengthOf(new Set(messages.map(({ uuid }) => uuid)), 5)
+        const times = messages.map(({ timestamp }) => timestamp)
+        assert.deepStrictEqual(times, times.toSorted())
+        assert.strictEqual(pending(acme), 0)
+      }))
+
+    it.effect("waits for a worker that is at it", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(Hang())
+        yield* acme.run("deploy a")
+        yield* acme.sink.waitFor((_, requests) => requests.length === 1)
+        yield* acme.sink.answer(Validate())
+        const flushed = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual(JSON.parse(flushed.stdout), { delivered: 1, kept: 0 })
+        assert.isAbove(flushed.ms, 3000)
+      }))
+
+    it.effect("has nothing to do on a new device, and makes nothing", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { code, stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual([JSON.parse(stdout), code], [{ delivered: 0, kept: 0 }, 0])
+        assert.deepStrictEqual(yield* acme.files, [])
+      }))
+  })
+
+  describe("telemetry log", () => {
+    it.effect("prints byte for byte what is then sent, and sends nothing", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(Status({ status: 503 }))
+        yield* runs(acme, ["deploy a", "login --no-browser --api-key key-of-a"])
+        const requests = (yield* acme.sink.requests).length
+        const { code, stdout } = yield* acme.run("telemetry log", { runtime: "pipe" })
+        assert.strictEqual(code, 0)
+        yield* acme.sink.answer(Validate())
+        const before = (yield* acme.sink.requests).length
+        assert.isAtMost(before - requests, 1)
+        yield* acme.run("telemetry flush", { runtime: "pipe" })
+        const sent = (yield* acme.sink.messages).map(({ raw }) => raw)
+        assert.deepStrictEqual(stdout.trimEnd().split("\n"), sent)
+        assert.isTrue(sent[0]?.includes("$create_alias"))
+      }))
+  })
+
+  describe("telemetry disable", () => {
+    it.effect("reaches a worker in the middle of a drain: not one request more than the one in flight", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(Status({ status: 503 }))
+        yield* runs(acme, ["deploy a", "deploy b", "deploy c"])
+        // Half by half, so that a drain has many requests; the first is answered late.
+        yield* acme.sink.answer(Hang())
+        const flush = yield* Effect.forkScoped(acme.run("telemetry flush", { runtime: "pipe" }))
+        const waiting = (yield* acme.sink.requests).length
+        yield* acme.sink.waitFor((_, requests) => requests.length > waiting)
+        const { code, stdout } = yield* acme.run("telemetry disable", { runtime: "pipe" })
+        assert.deepStrictEqual([code, stdout], [0, "Telemetry is off. What was kept on this machine is deleted.\n"])
+        const inFlight = (yield* acme.sink.requests).length
+        yield* acme.sink.answer(Validate())
+        yield* Fiber.join(flush)
+        assert.strictEqual((yield* acme.sink.requests).length, inFlight)
+        assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
+      }))
+
+    it.effect("says so and exits with 1 where the opt-out cannot be written", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        Fs.writeFileSync(acme.home, "a file in the home's place")
+        const { code, stderr, stdout } = yield* acme.run("telemetry disable", { runtime: "pipe" })
+        assert.deepStrictEqual([code, stdout], [1, ""])
+        assert.include(stderr, "could not be written")
+      }))
+  })
+
+  describe("the notice", () => {
+    const notice = "acme records which commands are used"
+    const isShown = (acme: Device, line: string, env: Record<string, string> = {}) =>
+      Effect.map(acme.run(line, { runtime: "screen", env }), ({ stdout }) => stdout.includes(notice))
+
+    it.effect("is shown once, on the first command that is recorded in a terminal", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        for (const line of ["--help", "deploy", "telemetry status"]) assert.isFalse(yield* isShown(acme, line), line)
+        assert.isFalse(yield* isShown(acme, "deploy a", { DO_NOT_TRACK: "1" }))
+        assert.deepStrictEqual(yield* acme.files, [])
+        assert.isTrue(yield* isShown(acme, "deploy a"))
+        assert.isFalse(yield* isShown(acme, "deploy a"))
+      }))
+
+    it.effect("is not shown where nobody reads it", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { stderr } = yield* acme.run("deploy a", { runtime: "pipe" })
+        assert.strictEqual(stderr, "")
+        assert.isFalse(Fs.existsSync(Path.join(acme.home, "usage/notice")))
+      }))
+  })
+})
