@@ -83,13 +83,16 @@ export const make = Effect.gen(function*() {
 
   const missing = (error: PlatformError) => error.reason._tag === "NotFound"
 
+  // The machine's policy does not change while a command runs; the user's opt-out may.
   const byPolicy = environment.policyFile === undefined
     ? Effect.succeed(undefined)
-    : fs.readFileString(environment.policyFile).pipe(
-      Effect.map((text) =>
-        Option.exists(Policy(text), (policy) => policy.enabled) ? undefined : denied({ _tag: "PolicyFile" })
-      ),
-      Effect.catch((error) => Effect.succeed(missing(error) ? undefined : denied({ _tag: "PolicyFile" })))
+    : yield* Effect.cached(
+      fs.readFileString(environment.policyFile).pipe(
+        Effect.map((text) =>
+          Option.exists(Policy(text), (policy) => policy.enabled) ? undefined : denied({ _tag: "PolicyFile" })
+        ),
+        Effect.catch((error) => Effect.succeed(missing(error) ? undefined : denied({ _tag: "PolicyFile" })))
+      )
     )
 
   const byOptOut = fs.lstat(home.optOut).pipe(

@@ -321,7 +321,14 @@ export const make = Effect.gen(function*() {
         yield* store.confirmStored
       }).pipe(Effect.uninterruptible),
     logout: Effect.gen(function*() {
-      if (!(yield* isAllowed)) return
+      if (!(yield* isAllowed)) {
+        // Consent may only have been unreadable at this moment, and this process must not be the account's any more.
+        yield* Ref.set(hasLoggedOut, true)
+        yield* slot.set(undefined)
+        yield* useCredential({ found: undefined, known: undefined })
+        yield* store.forget
+        return
+      }
       yield* Ref.set(isLeaving, true)
       yield* open
       const before = yield* store.get
@@ -339,6 +346,8 @@ export const make = Effect.gen(function*() {
       yield* Ref.set(credentialFacts, noCredential)
       const rotation = yield* store.rotate
       if (rotation._tag === "Unwritable") yield* store.forget
+      // Whoever was faster may have logged in: then the new anon id is theirs, and this command is nobody's.
+      if (rotation._tag === "Overtaken") yield* Ref.set(credentialFacts, { source: "environment", knownAs: undefined })
     }).pipe(Effect.uninterruptible),
     beforeLogout: (effect) => Ref.set(beforeLogout, effect),
     attribution: Effect.gen(function*() {

@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -104,10 +105,13 @@ export const make = Effect.gen(function*() {
   // `lstat` comes first: opening a FIFO waits for a writer, and a link must not be followed.
   const read = (file: string): Effect.Effect<Read> =>
     Effect.gen(function*() {
-      const info = yield* fs.lstat(file)
+      if ((yield* fs.lstat(file)).type !== "File") return unreadable
+      const handle = yield* fs.open(file, { flag: "r", noFollow: true })
+      // Of the file that was opened: another process may have put a longer one in its place since the look above, and half
+      // an identity file would pass for an unusable one.
+      const info = yield* handle.stat
       const size = Number(info.size)
       if (info.type !== "File" || size > maxBytes) return unreadable
-      const handle = yield* fs.open(file, { flag: "r", noFollow: true })
       const bytes = yield* handle.readAlloc(size + 1)
       const text = Option.match(bytes, {
         onNone: () => "",
@@ -127,21 +131,40 @@ export const make = Effect.gen(function*() {
       () => Effect.andThen(fs.makeDirectory(path.dirname(file), { recursive: true, mode: 0o700 }), write)
     )
 
-  const withTemp = <A>(text: string, use: (temp: string) => Effect.Effect<A, PlatformError>) =>
+  const withTemp = <A>(text: string, isMoved: boolean, use: (temp: string) => Effect.Effect<A, PlatformError>) =>
     Effect.flatMap(tempName, (name) => {
       const temp = path.join(home.temp, name)
       return inFolder(temp, fs.writeFileString(temp, text, { flag: "wx", mode: 0o600 })).pipe(
         Effect.andThen(Effect.suspend(() => use(temp))),
-        Effect.ensuring(Effect.ignore(fs.remove(temp, { force: true })))
+        // A rename that succeeded has taken the temp file along.
+        Effect.onExit((exit) =>
+          isMoved && Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(temp, { force: true }))
+        )
       )
     })
+
+  // A look that fails denies what is to be written. It takes nothing back: somebody may have read the claim already, or
+  // sent its alias, and without it the anon id would be claimed once more.
+  const isCertain: Effect.Effect<boolean> = Effect.matchEffect(fs.lstat(home.optOut), {
+    onFailure: (error) =>
+      isNotFound(error)
+        ? Effect.map(consent.decision, (decision) => !decision.enabled)
+        : Effect.succeed(false),
+    onSuccess: () => Effect.succeed(true)
+  })
 
   // What is published while `telemetry disable` is at work is taken back: either its clean-up comes later and removes
   // the file, or the opt-out came earlier and is seen here.
   const guarded = <A>(file: string, write: Effect.Effect<A, PlatformError>) =>
     allowed.pipe(
       Effect.andThen(write),
-      Effect.tap(() => Effect.tapError(allowed, () => Effect.ignore(fs.remove(file, { force: true })))),
+      Effect.tap(() =>
+        Effect.catch(allowed, (denied) =>
+          Effect.flatMap(isCertain, (certain) =>
+            certain
+              ? Effect.andThen(Effect.ignore(fs.remove(file, { force: true })), Effect.fail(denied))
+              : Effect.void))
+      ),
       Effect.uninterruptible
     )
 
@@ -159,13 +182,13 @@ export const make = Effect.gen(function*() {
     home,
     read,
     publish: (file, text) =>
-      guarded(file, withTemp(text, (temp) => Effect.as(exclusive(temp, file, text), true))).pipe(
+      guarded(file, withTemp(text, false, (temp) => Effect.as(exclusive(temp, file, text), true))).pipe(
         Effect.catchIf(
           (error) => error._tag === "PlatformError" && error.reason._tag === "AlreadyExists",
           () => Effect.succeed(false)
         )
       ),
-    replace: (file, text) => guarded(file, withTemp(text, (temp) => inFolder(file, fs.rename(temp, file)))),
+    replace: (file, text) => guarded(file, withTemp(text, true, (temp) => inFolder(file, fs.rename(temp, file)))),
     list: (folder) => Effect.orElseSucceed(fs.readDirectory(folder), () => []),
     remove: (target) => fs.remove(target, { force: true, recursive: true }),
     sweep: Effect.gen(function*() {

@@ -1,0 +1,104 @@
+/**
+ * The results as a table, for people.
+ */
+import * as Fs from "node:fs"
+import { isKept, type Results, type Row } from "./Result.ts"
+
+const figure = (n: number | null): string =>
+  n === null
+    ? ""
+    : Number.isInteger(n)
+    ? String(n)
+    : Math.abs(n) >= 100
+    ? n.toFixed(0)
+    : Math.abs(n) >= 10
+    ? n.toFixed(1)
+    : String(Number(n.toFixed(3)))
+
+const isRatio = ({ ratio }: Row): boolean => ratio !== null
+
+const spread = (row: Row): string =>
+  row.spread === null ? "" : row.spread.map((n) => isRatio(row) ? n.toFixed(3) : figure(n)).join("–")
+
+const budget = (row: Row): string => {
+  const kept = isKept(row)
+  if (row.budget === null) return ""
+  return `${figure(row.budget)}${isRatio(row) ? "×" : ""}${kept === undefined ? "" : kept ? ", kept" : ", **missed**"}`
+}
+
+// Beside a baseline, what a peer adds says more than what it comes to.
+const peers = (row: Row): string =>
+  Object.entries(row.peers).map(([name, peer]) =>
+    peer === null
+      ? `${name}: not measured`
+      : row.baseline === null
+      ? `${name} ${figure(peer)}`
+      : `${name} +${figure(peer - row.baseline)} (${(peer / row.baseline).toFixed(3)}×)`
+  ).join("; ").replaceAll("+-", "−")
+
+const million = ({ million }: Row): string =>
+  million === null ?
+    "" :
+    ` ${figure(million.ours)} ${million.unit}${
+      Object.entries(million.peers).filter(([name]) => !name.startsWith("floor")).map(([name, cost]) =>
+        `; ${name} ${figure(cost)}`
+      ).join("")
+    }`.replaceAll(" -", " −").trim()
+
+const line = (cells: ReadonlyArray<string>): string =>
+  `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
+
+/** The machine, the rows, and what a million runs a day cost. */
+export const toMarkdown = ({ machine, quick, rows }: Results): string => {
+  const measured = rows.filter((row) => row.ours !== null)
+  return [
+    `Measured on a machine with ${machine.cpus} CPUs, Node ${machine.node}, ${machine.kernel}${
+      quick ? ", with few samples" : ""
+    }.`,
+    "",
+    line(["id", "what", "unit", "baseline", "ours", "ratio", "middle half", "budget", "others"]),
+    line(["---", "---", "---", "--:", "--:", "--:", "--:", "---", "---"]),
+    ...rows.map((row) =>
+      line([
+        `\`${row.id}\``,
+        row.what,
+        row.unit,
+        figure(row.baseline),
+        row.ours === null ? row.note ?? "" : figure(row.ours),
+        row.ratio === null ? "" : `${row.ratio.toFixed(3)}×`,
+        spread(row),
+        budget(row),
+        peers(row)
+      ])
+    ),
+    "",
+    ...measured.filter((row) => row.note !== null).map((row) => `- \`${row.id}\`: ${row.note}.`),
+    "",
+    "What each would cost a CLI with a million runs a day, every day:",
+    "",
+    line(["id", "a day"]),
+    line(["---", "---"]),
+    ...measured.filter((row) => row.million !== null).map((row) => line([`\`${row.id}\``, million(row)]))
+  ].join("\n")
+}
+
+/** The same in a terminal. */
+export const toText = ({ rows }: Results): string =>
+  rows.map((row) => {
+    const head = `${row.id.padEnd(17)} ${row.what} (${row.unit})`
+    if (row.ours === null) return `${head}\n    ${row.note}`
+    const base = row.baseline === null ? "" : ` against ${figure(row.baseline)} = ${row.ratio?.toFixed(3)}×`
+    const others = peers(row)
+    const middle = row.spread === null ? "" : ` [${spread(row)}]`
+    const bound = row.budget === null ? "" : `, budget ${budget(row).replaceAll("*", "")}`
+    return `${head}\n    ours ${figure(row.ours)}${base}${middle}${bound}${others === "" ? "" : `\n    ${others}`}`
+  }).join("\n")
+
+/** Puts a text between the two marks of a document. */
+export const insert = (file: string, name: string, text: string): void => {
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`]
+  const document = Fs.readFileSync(file, "utf8")
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`${file} has no place for the ${name} table`)
+  Fs.writeFileSync(file, `${document.slice(0, from + begin.length)}\n${text}\n${document.slice(to)}`)
+}

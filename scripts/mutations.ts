@@ -1,0 +1,139 @@
+/**
+ * `npm run mutations`: a test of the tests. Each mistake of `test/mutations/Mutations.ts` is made in a copy of this
+ * package, and a test must fail there.
+ */
+import { spawn } from "node:child_process"
+import * as NFS from "node:fs"
+import * as OS from "node:os"
+import * as Path from "node:path"
+import { type Mutation, mutations } from "../test/mutations/Mutations.ts"
+
+const root = Path.resolve(import.meta.dirname, "..")
+
+const model = ["test/model/Model.test.ts"]
+const units = [
+  "test/layers/HybridIdentityStitch.test.ts",
+  "test/layers/FileIdentityStore.test.ts",
+  "test/layers/CrashMatrix.test.ts",
+  "test/layers/FileOutbox.test.ts",
+  "test/layers/FileSessionStore.test.ts",
+  "test/layers/FilePrincipalCache.test.ts",
+  "test/layers/OutboxUsageCapture.test.ts"
+]
+
+// == a copy of the package
+
+const copied = ["src", "test", "examples", "scripts", "package.json", "tsconfig.json", "vitest.config.ts"]
+
+const makeCopy = (): string => {
+  const copy = NFS.realpathSync(NFS.mkdtempSync(Path.join(OS.tmpdir(), "effect-cli-usage-mutations-")))
+  for (const name of copied) {
+    const from = Path.join(root, name)
+    if (NFS.existsSync(from)) NFS.cpSync(from, Path.join(copy, name), { recursive: true })
+  }
+  NFS.symlinkSync(Path.join(root, "node_modules"), Path.join(copy, "node_modules"))
+  return copy
+}
+
+/** Makes a mistake; the texts that it looks for must be there, and once only. */
+const mutate = (text: string, mutation: Mutation): string =>
+  mutation.edits.reduce((text, { replace, search }) => {
+    const parts = text.split(search)
+    if (parts.length !== 2) {
+      throw new Error(`"${mutation.name}": found ${parts.length - 1} times in ${mutation.file}:\n${search}`)
+    }
+    return parts.join(replace)
+  }, text)
+
+// == tests
+
+interface Report {
+  readonly success: boolean
+  readonly testResults: ReadonlyArray<{
+    readonly name: string
+    readonly status: string
+    readonly assertionResults: ReadonlyArray<{
+      readonly status: string
+      readonly fullName: string
+      readonly failureMessages: ReadonlyArray<string>
+    }>
+  }>
+}
+
+/** What fails, in words; nothing where all tests pass. */
+const failureIn = (copy: string, report: Report): string | undefined => {
+  if (report.success) return undefined
+  for (const file of report.testResults) {
+    for (const { failureMessages, fullName, status } of file.assertionResults) {
+      if (status !== "failed") continue
+      const rule = /broken: (.*)/.exec(failureMessages.join("\n"))?.[1]
+      return rule === undefined ? fullName : `random programs: ${rule}`
+    }
+    if (file.status === "failed") return `${Path.relative(copy, file.name)} does not load`
+  }
+  return "vitest failed"
+}
+
+const test = (copy: string, tests: ReadonlyArray<string>): Promise<string | undefined> => {
+  const there = tests.filter((file) => NFS.existsSync(Path.join(copy, file)))
+  if (there.length === 0) return Promise.resolve(undefined)
+  const output = Path.join(copy, "report.json")
+  NFS.rmSync(output, { force: true })
+  return new Promise((resolve, reject) => {
+    const vitest = spawn(
+      process.execPath,
+      [
+        Path.join(root, "node_modules/vitest/vitest.mjs"),
+        "run",
+        "--reporter=json",
+        `--outputFile=${output}`,
+        "--bail=1",
+        ...there
+      ],
+      { cwd: copy, stdio: "ignore" }
+    )
+    vitest.on("error", reject)
+    vitest.on("close", () => {
+      if (!NFS.existsSync(output)) return resolve("vitest did not report")
+      const report: Report = JSON.parse(NFS.readFileSync(output, "utf8"))
+      resolve(failureIn(copy, report))
+    })
+  })
+}
+
+// == the table
+
+const main = async (): Promise<number> => {
+  const only = process.argv[2]
+  const chosen = mutations.filter(({ name }) => only === undefined || name.includes(only))
+  const copy = makeCopy()
+  const startedAt = performance.now()
+  let missed = 0
+  try {
+    for (const tests of [model, units]) {
+      const failure = await test(copy, tests)
+      if (failure !== undefined) {
+        console.error(`without a mistake, this fails already: ${failure}`)
+        return 2
+      }
+    }
+    console.log("| mutation | caught by random programs and schedules | caught by examples |\n| --- | --- | --- |")
+    for (const mutation of chosen) {
+      const file = Path.join(copy, mutation.file)
+      const original = NFS.readFileSync(file, "utf8")
+      NFS.writeFileSync(file, mutate(original, mutation))
+      const byModel = await test(copy, model)
+      const byUnits = await test(copy, units)
+      NFS.writeFileSync(file, original)
+      if (byModel === undefined && byUnits === undefined) missed += 1
+      console.log(`| ${mutation.name} | ${byModel ?? "–"} | ${byUnits ?? "–"} |`)
+    }
+  } finally {
+    NFS.rmSync(copy, { recursive: true, force: true })
+  }
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(0)
+  console.log(`\n${chosen.length - missed} of ${chosen.length} caught, in ${seconds} s`)
+  return missed === 0 ? 0 : 1
+}
+
+process.exitCode = await main()

@@ -1,0 +1,210 @@
+/**
+ * One actor of a program as a process of its own, on a real disk: it waits for a line on stdin, does what it was told,
+ * and keeps a journal beside the home, a line before and after each thing that others could see.
+ */
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
+import * as NCrypto from "node:crypto"
+import * as NFS from "node:fs"
+import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
+import * as Host from "./Host.ts"
+import * as Machine from "./Machine.ts"
+import * as Program from "./Program.ts"
+import * as Random from "./Random.ts"
+
+/** What a driver is told, as JSON, by its one argument. */
+export interface Task {
+  readonly home: string
+  readonly journal: string
+  readonly actor: Program.Actor
+  readonly seed: number
+  /** The longest, in milliseconds, that it waits before a step on the disk. */
+  readonly maxWait: number
+}
+
+/** A line of the journal; `t` is the machine's monotonic clock, in microseconds. */
+export type Entry =
+  | {
+    readonly _tag: "Begin"
+    readonly t: number
+    readonly name: string
+    readonly op: Program.Op | Program.Outside | null
+    readonly anonId: string | null
+    readonly stored: string | null
+  }
+  | { readonly _tag: "End"; readonly t: number; readonly hasFailed: boolean }
+  | { readonly _tag: "Invocation"; readonly t: number; readonly id: string }
+  | { readonly _tag: "Captured"; readonly t: number }
+  | { readonly _tag: "Storing"; readonly t: number; readonly secret: string | null }
+  | { readonly _tag: "Stored"; readonly t: number }
+  | { readonly _tag: "Sent"; readonly t: number; readonly text: string }
+  | {
+    readonly _tag: "Intent"
+    readonly t: number
+    readonly method: "link" | "rename" | "remove" | "write"
+    readonly path: string
+    readonly text: string
+  }
+  | { readonly _tag: "Changed"; readonly t: number }
+  | { readonly _tag: "Unchanged"; readonly t: number }
+
+const now = (): number => Number(process.hrtime.bigint() / 1000n)
+
+const main = (task: Task): Effect.Effect<void> => {
+  const random = Random.make(task.seed)
+  const journal = NFS.openSync(task.journal, "a", 0o600)
+  const say = (entry: Entry): void => void NFS.writeSync(journal, `${JSON.stringify(entry)}\n`)
+
+  // The invariants know one home.
+  const outside = (path: string): string =>
+    path.startsWith(task.home) ? Machine.home + path.slice(task.home.length) : path
+  const inside = (path: string): string => task.home + path.slice(Machine.home.length)
+  const text = (path: string): string | undefined => {
+    try {
+      return NFS.readFileSync(path, "utf8")
+    } catch {
+      return undefined
+    }
+  }
+
+  const cell = new Int32Array(new SharedArrayBuffer(4))
+  const wait = (): void => {
+    if (random.chance(0.5)) Atomics.wait(cell, 0, 0, random.next() * task.maxWait)
+  }
+
+  const real = SyncNodeFileSystem.make
+  const slowly = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.andThen(Effect.sync(wait), effect)
+  const told = <A>(
+    method: "link" | "rename" | "remove" | "write",
+    path: string,
+    content: () => string | undefined,
+    effect: Effect.Effect<A, PlatformError>
+  ): Effect.Effect<A, PlatformError> => {
+    if (outside(path).startsWith(`${Machine.paths.usage}/tmp/`)) return effect
+    return Effect.sync(() => {
+      wait()
+      say({ _tag: "Intent", t: now(), method, path: outside(path), text: content() ?? "" })
+    }).pipe(
+      Effect.andThen(effect),
+      Effect.tap(() => Effect.sync(() => say({ _tag: "Changed", t: now() }))),
+      Effect.tapError(() => Effect.sync(() => say({ _tag: "Unchanged", t: now() })))
+    )
+  }
+  const fileSystem: FileSystem.FileSystem = {
+    ...real,
+    lstat: (path) => slowly(real.lstat(path)),
+    open: (path, options) => slowly(real.open(path, options)),
+    readDirectory: (path, options) => slowly(real.readDirectory(path, options)),
+    link: (from, to) => told("link", to, () => text(from), real.link(from, to)),
+    rename: (from, to) => told("rename", to, () => text(from), real.rename(from, to)),
+    remove: (path, options) => told("remove", path, () => undefined, real.remove(path, options)),
+    writeFileString: (path, content, options) =>
+      told("write", path, () => content, real.writeFileString(path, content, options))
+  }
+
+  const base = (runtime: Program.Runtime) =>
+    Host.base({
+      home: task.home,
+      fileSystem,
+      random: SecureRandom.make((size) => NCrypto.randomBytes(size)),
+      runtime
+    })
+
+  const stored = inside(Machine.paths.stored)
+  const setStored = (secret: Program.Secret | undefined): void => {
+    say({ _tag: "Storing", t: now(), secret: secret ?? null })
+    if (secret === undefined) NFS.rmSync(stored, { force: true })
+    else {
+      // As a host does that does not want to leave half a key.
+      const temp = `${stored}.${process.pid}`
+      NFS.writeFileSync(temp, secret, { mode: 0o600 })
+      NFS.renameSync(temp, stored)
+    }
+    say({ _tag: "Stored", t: now() })
+  }
+
+  const begin = (name: string, op: Program.Op | Program.Outside | undefined): void =>
+    say({
+      _tag: "Begin",
+      t: now(),
+      name,
+      op: op ?? null,
+      anonId: Machine.anonIdOn({ text: (path) => text(inside(path)) }) ?? null,
+      stored: text(stored) ?? null
+    })
+  const end = (): void => say({ _tag: "End", t: now(), hasFailed: false })
+
+  const soon = (millis: number) => Effect.suspend(() => Effect.sleep(random.next() * millis))
+
+  const act = (actor: Program.Actor) => {
+    switch (actor._tag) {
+      case "Command":
+        return Host.command(actor, base(Program.runtimes[actor.runtime]), {
+          read: Effect.sync(() => {
+            wait()
+            return text(stored)
+          }),
+          store: (secret) => Effect.sync(() => setStored(secret)),
+          remove: Effect.sync(() => setStored(undefined)),
+          response: soon(3),
+          answer: soon(6),
+          answers: Effect.sleep(3),
+          boundary: (name, op) =>
+            Effect.sync(() => {
+              end()
+              begin(name, op)
+            }),
+          onBegin: (id) => say({ _tag: "Invocation", t: now(), id }),
+          onCaptured: () => say({ _tag: "Captured", t: now() }),
+          onBlind: () => {}
+        })
+      case "Store":
+        return Effect.sync(() => setStored(actor.secret))
+      case "Lose":
+        return Effect.sync(() => setStored(undefined))
+      case "Drain":
+        return Host.drain(base(Program.runtimes.terminal), {
+          taken: actor.taken,
+          isDenied: () => text(inside(Machine.paths.optOut)) !== undefined,
+          send: (messages) =>
+            Effect.andThen(
+              soon(2),
+              Effect.sync(() => {
+                for (const message of messages) say({ _tag: "Sent", t: now(), text: JSON.stringify(message) })
+              })
+            )
+        })
+      case "Disable":
+      case "Enable":
+        return Host.optOut(base(Program.runtimes.terminal), actor._tag === "Disable")
+      case "Delete":
+        return Effect.sync(() => NFS.rmSync(inside(Machine.paths.pointer), { force: true }))
+      case "Wait":
+        return Effect.void
+    }
+  }
+
+  return Effect.sync(() =>
+    begin(
+      task.actor._tag === "Command" ? "begin" : task.actor._tag,
+      task.actor._tag === "Command" ? undefined : task.actor
+    )
+  ).pipe(
+    Effect.andThen(Effect.scoped(act(task.actor))),
+    Effect.ignore,
+    Effect.andThen(Effect.sync(end)),
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
+  )
+}
+
+/** Runs the task of this process. */
+export const run = (): void => {
+  const task: Task = JSON.parse(process.argv[2] ?? "{}")
+  process.stdout.write("ready\n")
+  process.stdin.once("data", () => {
+    void Effect.runPromise(main(task)).then(() => process.exit(0))
+  })
+}

@@ -1,0 +1,279 @@
+/**
+ * Real processes on one home: starts them, kills and stops them, and reads their journals as one trace.
+ */
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Esbuild from "esbuild"
+import * as ChildProcess from "node:child_process"
+import * as NCrypto from "node:crypto"
+import * as NFS from "node:fs"
+import * as OS from "node:os"
+import * as Path from "node:path"
+import * as Timers from "node:timers/promises"
+import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
+import * as Disk from "./Disk.ts"
+import type { Entry, Task } from "./Driver.ts"
+import * as Host from "./Host.ts"
+import * as Invariants from "./Invariants.ts"
+import * as Machine from "./Machine.ts"
+import * as Program from "./Program.ts"
+
+/** The driver in one file, so that a process starts in a tenth of a second. */
+export const bundle = (folder: string): string => {
+  const outfile = Path.join(folder, "driver.mjs")
+  Esbuild.buildSync({
+    stdin: {
+      contents: `import { run } from "./Driver.ts"\nrun()\n`,
+      resolveDir: import.meta.dirname,
+      loader: "ts"
+    },
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node22",
+    legalComments: "none"
+  })
+  return outfile
+}
+
+export interface Plan {
+  readonly actor: Program.Actor
+  /** All of a phase begin at about the same time, when the one before is over or stopped. */
+  readonly phase: number
+  /** Milliseconds after its phase began. */
+  readonly delay: number
+  /** What befalls it, so many milliseconds after it began; who is stopped goes on in a later phase. */
+  readonly signal: { readonly kind: "kill" | "stop"; readonly after: number; readonly until: number } | undefined
+}
+
+interface Running {
+  readonly plan: Plan
+  readonly child: ChildProcess.ChildProcess
+  readonly ready: Promise<unknown>
+  readonly ended: Promise<unknown>
+  isStopped: boolean
+}
+
+const spawn = (driver: string, plan: Plan, task: Task): Running => {
+  const child = ChildProcess.spawn(process.execPath, [driver, JSON.stringify(task)], {
+    stdio: ["pipe", "pipe", "ignore"],
+    env: {}
+  })
+  const ended = new Promise((resolve) => child.once("close", resolve))
+  const ready = new Promise((resolve) => child.stdout?.once("data", resolve))
+  return { plan, child, ready: Promise.race([ready, ended]), ended, isStopped: false }
+}
+
+const begin = async (running: Running): Promise<unknown> => {
+  const { child, ended, plan: { delay, signal } } = running
+  await Timers.setTimeout(delay)
+  child.stdin?.end("go\n")
+  if (signal === undefined) return ended
+  const isOver = await Promise.race([ended.then(() => true), Timers.setTimeout(signal.after, false)])
+  if (isOver) return undefined
+  if (signal.kind === "kill") child.kill("SIGKILL")
+  else running.isStopped = child.kill("SIGSTOP")
+  return signal.kind === "kill" ? ended : undefined
+}
+
+const readJournal = (file: string): ReadonlyArray<Entry> =>
+  !NFS.existsSync(file) ? [] : NFS.readFileSync(file, "utf8").split("\n").flatMap((line) => {
+    // The last line of a process that was killed may be half a one.
+    try {
+      const entry: Entry = JSON.parse(line)
+      return [entry]
+    } catch {
+      return []
+    }
+  })
+
+const load = (home: string): Disk.Disk => {
+  const disk = new Disk.Disk({ hasLinks: true, now: () => 0, onChange: () => {}, onLost: () => {} })
+  const walk = (folder: string, as: string): void => {
+    disk.makeDirectory(as, false)
+    for (const entry of NFS.readdirSync(folder, { withFileTypes: true })) {
+      const path = Path.join(folder, entry.name)
+      if (entry.isDirectory()) walk(path, `${as}/${entry.name}`)
+      else {
+        const name = `${as}/${entry.name}`
+        disk.write(name, disk.create(name, true), NFS.readFileSync(path))
+      }
+    }
+  }
+  walk(home, Machine.home)
+  return disk
+}
+
+const assemble = (
+  home: string,
+  plans: ReadonlyArray<Plan>,
+  journals: ReadonlyArray<ReadonlyArray<Entry>>,
+  delivered: ReadonlyArray<Machine.Sent>
+): Machine.Trace => {
+  const disk = load(home)
+  const trace: Machine.Trace = {
+    program: {
+      seed: 0,
+      initial: "empty",
+      hasLinks: true,
+      actors: plans.map(({ actor }) => actor),
+      turns: [],
+      switches: [],
+      faults: []
+    },
+    changes: [],
+    wire: [],
+    ops: [],
+    captured: new Map(),
+    killed: new Set(plans.flatMap(({ signal }, actor) => signal?.kind === "kill" ? [actor] : [])),
+    failed: new Set(),
+    blind: new Set(),
+    invocations: new Map(),
+    credentials: [],
+    disk,
+    steps: 0,
+    faults: 0,
+    races: 0,
+    problems: []
+  }
+  for (const [actor, journal] of journals.entries()) {
+    for (const [index, entry] of journal.entries()) {
+      const { t } = entry
+      trace.steps += 1
+      switch (entry._tag) {
+        case "Begin":
+          trace.ops.push({
+            actor,
+            name: entry.name,
+            op: entry.op ?? undefined,
+            start: t,
+            anonId: entry.anonId ?? undefined,
+            stored: entry.stored ?? undefined,
+            hasFailed: false,
+            end: undefined
+          })
+          break
+        case "End": {
+          const op = trace.ops.at(-1)
+          if (op !== undefined) op.end = t
+          break
+        }
+        case "Invocation":
+          trace.invocations.set(actor, entry.id)
+          break
+        case "Captured":
+          trace.captured.set(actor, (trace.captured.get(actor) ?? 0) + 1)
+          break
+        case "Storing": {
+          const stored = journal.slice(index).find(({ _tag }) => _tag === "Stored")
+          trace.credentials.push({ t, until: stored?.t ?? Infinity, actor, secret: entry.secret ?? undefined })
+          break
+        }
+        case "Sent":
+          trace.wire.push({ t, text: entry.text })
+          break
+        case "Intent": {
+          const { method, path, text } = entry
+          // What a killed process was about to do, it did if it can be seen.
+          const outcome = journal[index + 1]
+          if (outcome?._tag === "Unchanged") trace.races += 1
+          const isDone = outcome?._tag === "Changed" || (outcome === undefined && disk.text(path) === text)
+          if (isDone) trace.changes.push({ t: outcome?.t ?? t, actor, method, path, text })
+          break
+        }
+        default:
+      }
+    }
+  }
+  trace.changes.sort((a, b) => a.t - b.t)
+  trace.credentials.sort((a, b) => a.t - b.t)
+  trace.wire.sort((a, b) => a.t - b.t)
+  trace.wire.push(...delivered)
+  return trace
+}
+
+/** Runs processes on a new home, and delivers what is left. */
+export const run = async (options: {
+  readonly driver: string
+  readonly plans: ReadonlyArray<Plan>
+  readonly seed: number
+  readonly maxWait: number
+  /** Puts something on the home before. */
+  readonly prepare?: (home: string) => void
+}): Promise<Machine.Trace> => {
+  const folder = NFS.realpathSync(NFS.mkdtempSync(Path.join(OS.tmpdir(), "effect-cli-usage-fleet-")))
+  const home = Path.join(folder, "home")
+  NFS.mkdirSync(home, { mode: 0o700 })
+  options.prepare?.(home)
+  const stored = Path.join(home, "credentials.yaml")
+  const before = NFS.existsSync(stored) ? NFS.readFileSync(stored, "utf8") : undefined
+  const journalOf = (index: number) => Path.join(folder, `${index}.jsonl`)
+  const fleet = options.plans.map((plan, index) =>
+    spawn(options.driver, plan, {
+      home,
+      journal: journalOf(index),
+      actor: plan.actor,
+      seed: options.seed * 1000 + index,
+      maxWait: options.maxWait
+    })
+  )
+  try {
+    await Promise.all(fleet.map(({ ready }) => ready))
+    const phases = Math.max(...options.plans.map(({ phase }) => phase))
+    for (let phase = 0; phase <= phases; phase += 1) {
+      const resumed = fleet.filter((one) => one.isStopped && one.plan.signal?.until === phase)
+      for (const one of resumed) one.child.kill("SIGCONT")
+      await Promise.all([
+        ...resumed.map(({ ended }) => ended),
+        ...fleet.filter(({ plan }) => plan.phase === phase).map(begin)
+      ])
+    }
+    for (const one of fleet) if (one.isStopped) one.child.kill("SIGCONT")
+    await Promise.all(fleet.map(({ ended }) => ended))
+
+    const delivered: Array<Machine.Sent> = []
+    const base = Host.base({
+      home,
+      fileSystem: SyncNodeFileSystem.make,
+      random: SecureRandom.make((size) => NCrypto.randomBytes(size)),
+      runtime: Program.runtimes.terminal
+    })
+    // The last delivery leaves everything where it is, so that the trace can still be compared with the disk.
+    await Effect.runPromise(
+      Host.drain(base, {
+        taken: false,
+        isDenied: () => NFS.existsSync(Path.join(home, "usage/opt-out")),
+        send: (messages) =>
+          Effect.sync(() => {
+            for (const message of messages) delivered.push({ t: Infinity, text: JSON.stringify(message) })
+          })
+      }).pipe(
+        Effect.scoped,
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
+      )
+    )
+    const journals = options.plans.map((_, index) => readJournal(journalOf(index)))
+    const trace = assemble(home, options.plans, journals, delivered)
+    trace.credentials.unshift({ t: 0, actor: -1, secret: before })
+    return trace
+  } finally {
+    for (const { child } of fleet) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL")
+    NFS.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A fleet for a reader. */
+export const show = (plans: ReadonlyArray<Plan>, violation: Invariants.Violation): string =>
+  [
+    `broken: ${violation.rule}`,
+    `  ${violation.detail}`,
+    ...plans.map(({ actor, delay, phase, signal }, index) => {
+      const said = Program.showActor(actor)
+      const fate = signal === undefined
+        ? ""
+        : `, ${signal.kind} after ${signal.after} ms${signal.kind === "stop" ? ` until phase ${signal.until}` : ""}`
+      return `#${index} phase ${phase}, after ${delay} ms${fate}: ${said}`
+    })
+  ].join("\n")

@@ -1,0 +1,451 @@
+/**
+ * What must be true of every trace, whatever was interleaved, killed, suspended or failed: design §4.5.
+ */
+import * as NCrypto from "node:crypto"
+import * as Machine from "./Machine.ts"
+import * as Program from "./Program.ts"
+
+// == reading
+
+/** An object of a JSON text; nothing for what is not one. */
+export const parse = (text: string | undefined): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text ?? "")
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+export const textIn = (value: unknown): string => typeof value === "string" ? value : ""
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+/** A message as it was recorded: an event in the outbox, or an alias in a claim. */
+export interface Recorded {
+  readonly t: number
+  readonly actor: number
+  readonly path: string
+  readonly text: string
+  readonly distinctId: string
+  /** The anon id that it aliases; empty for an event. */
+  readonly alias: string
+  readonly isPersonless: boolean
+  readonly session: string
+  readonly invocation: string
+  readonly sequence: unknown
+  readonly uuid: string
+  readonly timestamp: string
+}
+
+const message = (
+  value: unknown,
+  at: { readonly t: number; readonly actor: number; readonly path: string }
+): Recorded | undefined => {
+  if (!isObject(value) || !isObject(value["properties"])) return undefined
+  const { properties } = value
+  return {
+    ...at,
+    text: JSON.stringify(value),
+    distinctId: textIn(value["distinct_id"]),
+    alias: value["event"] === "$create_alias" ? textIn(properties["alias"]) : "",
+    isPersonless: properties["$process_person_profile"] === false,
+    session: textIn(properties["$session_id"]),
+    invocation: textIn(properties["invocation_id"]),
+    sequence: properties["sequence"],
+    uuid: textIn(value["uuid"]),
+    timestamp: textIn(value["timestamp"])
+  }
+}
+
+export interface ClaimMade {
+  readonly t: number
+  readonly actor: number
+  readonly anonId: string
+  readonly principal: string
+  readonly alias: Recorded | undefined
+}
+
+/** A change that puts a file where others read it. */
+const publishes = (change: Machine.Change) =>
+  change.method === "link" || change.method === "rename" || change.method === "write"
+
+const isIn = (folder: string, path: string) => path.startsWith(`${folder}/`)
+
+/** What a trace says, read once. */
+export interface Facts {
+  readonly trace: Machine.Trace
+  readonly events: ReadonlyArray<Recorded>
+  readonly claims: ReadonlyArray<ClaimMade>
+  /** Events, and the aliases of claims. */
+  readonly messages: ReadonlyArray<Recorded>
+  readonly wire: ReadonlyArray<Recorded>
+}
+
+/** Reads a trace. */
+export const factsOf = (trace: Machine.Trace): Facts => {
+  const events: Array<Recorded> = []
+  const claims: Array<ClaimMade> = []
+  for (const change of trace.changes) {
+    if (!publishes(change)) continue
+    const value = parse(change.text)
+    if (isIn(Machine.paths.events, change.path)) {
+      const event = message(value?.["message"], change)
+      if (event !== undefined) events.push(event)
+    }
+    if (isIn(Machine.paths.claims, change.path) && change.path.endsWith(".json") && value !== undefined) {
+      claims.push({
+        t: change.t,
+        actor: change.actor,
+        anonId: textIn(value["anon_id"]),
+        principal: textIn(value["principal_id"]),
+        alias: message(value["alias"], change)
+      })
+    }
+  }
+  const aliases = claims.flatMap(({ alias }) => alias === undefined ? [] : [alias])
+  return {
+    trace,
+    events,
+    claims,
+    messages: [...events, ...aliases].toSorted((a, b) => a.t - b.t),
+    wire: trace.wire.flatMap(({ t, text }) => message(parse(text), { t, actor: -1, path: "" }) ?? [])
+  }
+}
+
+const command = (trace: Machine.Trace, actor: number): Program.Command | undefined => {
+  const found = trace.program.actors[actor]
+  return found?._tag === "Command" ? found : undefined
+}
+
+const began = (trace: Machine.Trace, actor: number): number =>
+  trace.ops.find((op) => op.actor === actor)?.start ?? Infinity
+
+const ended = (trace: Machine.Trace, actor: number): number =>
+  trace.ops.findLast((op) => op.actor === actor)?.end ?? Infinity
+
+const ownerOf = (secret: string | undefined): string =>
+  Program.ownerOf[Program.secrets.find((one) => one === secret) ?? "X1"]
+
+// == the invariants
+
+type Check = (facts: Facts) => string | undefined
+
+/** 1. One anon id is aliased at most once, ever: every copy of its alias on the wire is the same bytes. */
+const aliasedOnce: Check = ({ wire }) => {
+  const aliases = new Map<string, string>()
+  for (const { alias, text } of wire) {
+    if (alias === "") continue
+    const first = aliases.get(alias)
+    if (first !== undefined && first !== text) return `${alias} was aliased twice: ${first} and ${text}`
+    aliases.set(alias, text)
+  }
+  return undefined
+}
+
+/** 2. One anon id belongs to at most one principal for its whole life, as claims, aliases and the identity file say. */
+const onePrincipal: Check = ({ claims, trace, wire }) => {
+  const owners = new Map<string, string>()
+  const said = (anonId: string, principal: string, where: string) => {
+    const first = owners.get(anonId)
+    owners.set(anonId, principal)
+    return first === undefined || first === principal
+      ? undefined
+      : `${anonId} belongs to ${first} and, says ${where}, to ${principal}`
+  }
+  for (const claim of claims) {
+    const problem = said(claim.anonId, claim.principal, "a claim")
+    if (problem !== undefined) return problem
+  }
+  for (const { alias, distinctId } of wire) {
+    const problem = alias === "" ? undefined : said(alias, distinctId, "an alias")
+    if (problem !== undefined) return problem
+  }
+  for (const change of trace.changes) {
+    if (change.path !== Machine.paths.pointer || !publishes(change)) continue
+    const pointer = parse(change.text)
+    const principal = textIn(pointer?.["linked_principal_id"])
+    if (!Program.legal.has(principal)) continue
+    const problem = said(textIn(pointer?.["anon_id"]), principal, "the identity file")
+    if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+/** 3. The alias of a claim comes before the first event under its principal that was recorded after the claim. */
+const aliasFirst: Check = ({ claims, events, trace, wire }) => {
+  // A worker that cannot read the claims does not know of the aliases.
+  if (trace.program.actors.some(({ _tag }, index) => _tag === "Drain" && trace.failed.has(index))) return undefined
+  for (const { alias, principal, t } of claims) {
+    if (alias === undefined) continue
+    const sent = wire.findIndex((one) => one.uuid === alias.uuid)
+    if (sent < 0) continue
+    const later = new Set(
+      events.filter((event) => event.t > t && event.distinctId === principal).map(({ uuid }) => uuid)
+    )
+    const early = wire.findIndex((one) => later.has(one.uuid))
+    if (early >= 0 && early < sent) return `an event of ${principal} was sent before the alias of ${alias.alias}`
+  }
+  return undefined
+}
+
+/** Whether a principal was seen again after a logout began: then it is not the former one any more. */
+const isBack = (trace: Machine.Trace, principal: string, since: number): boolean =>
+  trace.ops.some(({ end, op, start }) => {
+    const secret = op?._tag === "Login" || op?._tag === "Store" ? op.secret : undefined
+    return ownerOf(secret) === principal && secret !== undefined && (end ?? Infinity) > since && start < Infinity
+  }) ||
+  trace.program.actors.some((actor, index) =>
+    actor._tag === "Command" && actor.env !== undefined && ownerOf(actor.env) === principal &&
+    ended(trace, index) > since
+  )
+
+/** Whether another stored its credential between a login's storing and its end: then the login saw the wrong one. */
+const loginsCrossed = (trace: Machine.Trace): boolean =>
+  trace.ops.some((login) =>
+    login.op?._tag === "Login" &&
+    trace.credentials.some(({ actor, t, until = t }) =>
+      actor !== login.actor && until >= login.start && t <= (login.end ?? Infinity)
+    )
+  )
+
+/** 4. Nothing recorded after a logout carries the former principal, anon id or session. */
+const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
+  // Who is told of principals out of nowhere, or of the wrong credential, may well record under one that is gone.
+  const isTold = Program.isHonest(trace.program) && !loginsCrossed(trace)
+  for (const logout of trace.ops) {
+    const { actor, start } = logout
+    // Nobody logs out whose credential could not be read, or not be removed.
+    if (logout.op?._tag !== "Logout" || logout.hasFailed || trace.blind.has(actor)) continue
+    const end = logout.end ?? Infinity
+    const owner = claims.find((claim) => claim.anonId === logout.anonId && claim.t <= start)?.principal
+    // What another tool stored since the command began, it need not know of.
+    const isKnown = trace.credentials.every(({ actor: by, t }) => by === actor || t < began(trace, actor) || t > start)
+    const wasSignedIn = owner !== undefined || (logout.stored !== undefined && isKnown)
+    if (!wasSignedIn) continue
+    // The last one: the account that the command began with may have to take the device over first.
+    const rotated = trace.changes.findLast((change) =>
+      change.actor === actor && change.t > start && change.t <= end && publishes(change) &&
+      isIn(Machine.paths.successors, change.path)
+    )
+    // Where nothing was rotated and the logout did not return, nothing is promised yet.
+    const since = rotated?.t ?? end
+    const earlier = messages.filter((one) => one.t <= start)
+    const own = earlier.filter((one) => one.actor === actor)
+    const formerPrincipals = new Set([
+      ...owner === undefined ? [] : [owner],
+      ...logout.stored === undefined ? [] : [ownerOf(logout.stored)],
+      ...own.map(({ distinctId }) => distinctId)
+    ].filter((id) => Program.legal.has(id) && !isBack(trace, id, start)))
+    const onDisk = trace.changes.some((change) =>
+      change.t <= end && publishes(change) && change.path === `${Machine.paths.successors}/${logout.anonId}.json`
+    )
+    const later = messages.filter((one) =>
+      (one.actor === actor && one.t > since) || (onDisk && began(trace, one.actor) > end)
+    )
+    const formerAnonIds = new Set(logout.anonId === undefined ? [] : [logout.anonId])
+    const formerSessions = new Set(earlier.map(({ session }) => session))
+    for (const one of later) {
+      const who = `#${one.actor}, after #${actor} logged out,`
+      if (isTold && formerPrincipals.has(one.distinctId)) {
+        return `${who} recorded under the former principal: ${one.text}`
+      }
+      if (onDisk && (formerAnonIds.has(one.distinctId) || formerAnonIds.has(one.alias))) {
+        return `${who} recorded under the former anon id: ${one.text}`
+      }
+      if (onDisk && formerSessions.has(one.session)) return `${who} recorded in the former session: ${one.text}`
+    }
+  }
+  return undefined
+}
+
+/** 7. An ephemeral runtime never claims and makes no identity file. */
+const ephemeralKeepsNothing: Check = ({ claims, trace }) => {
+  for (const [actor, found] of trace.program.actors.entries()) {
+    if (found._tag !== "Command") continue
+    const runtime = Program.runtimes[found.runtime]
+    const claim = claims.find((one) => one.actor === actor)
+    const made = trace.changes.find((change) =>
+      change.actor === actor && change.path === Machine.paths.pointer && (change.method === "link")
+    )
+    if (runtime.ci || (runtime.container && !runtime.terminal)) {
+      if (claim !== undefined) return `#${actor} claimed ${claim.anonId}`
+      if (made !== undefined) return `#${actor} made an identity file`
+    }
+    if (!runtime.terminal && made !== undefined && claim !== undefined && claim.t > made.t) {
+      return `#${actor} claimed ${claim.anonId} on its first run without a terminal`
+    }
+  }
+  return undefined
+}
+
+/** 9. Each message has a uuid, a timestamp, its command's invocation id, and a sequence that rises by one from 0. */
+const wellFormed: Check = ({ messages, trace, wire }) => {
+  const uuids = new Set<string>()
+  for (const one of messages) {
+    if (!uuid.test(one.uuid) || uuids.has(one.uuid)) return `the uuid of a message is not its own: ${one.text}`
+    uuids.add(one.uuid)
+    if (Number.isNaN(Date.parse(one.timestamp))) return `a message has no time: ${one.text}`
+    if (one.invocation !== trace.invocations.get(one.actor)) return `a message is of no command: ${one.text}`
+  }
+  for (const [actor, invocation] of trace.invocations) {
+    const own = messages.filter((one) => one.invocation === invocation)
+    // What was taken back, because the user denied consent meanwhile, used up no number.
+    const isKept = (one: Recorded) =>
+      !trace.changes.some((change) =>
+        change.method === "remove" && change.path === one.path && change.t > one.t && change.actor === actor
+      )
+    const isWrong = (all: ReadonlyArray<Recorded>) => all.some(({ sequence }, index) => sequence !== index)
+    if (isWrong(own) && isWrong(own.filter(isKept))) {
+      return `#${actor} numbered its messages ${own.map(({ sequence }) => sequence).join(", ")}`
+    }
+  }
+  const texts = new Map(messages.map((one) => [one.uuid, one.text]))
+  const changed = wire.find((one) => texts.get(one.uuid) !== one.text)
+  return changed === undefined ? undefined : `a message was not sent as it was recorded: ${changed.text}`
+}
+
+/** 6. Each file is whole, and what was recorded is there, or was delivered. */
+const wholeAndKept: Check = ({ events, trace }) => {
+  const { disk, program } = trace
+  const isTorn = !program.hasLinks && program.faults.length > 0
+  for (const [path, { type }] of disk.entries) {
+    if (type === "Directory" || isIn(`${Machine.paths.usage}/tmp`, path) || isTorn) continue
+    const text = disk.text(path)
+    if (path === Machine.paths.pointer) {
+      if (program.initial === "unusable" && text === Machine.before.unusable) continue
+      if (!uuid.test(textIn(parse(text)?.["anon_id"]))) return `the identity file is not whole: ${text}`
+    } else if (path.endsWith(".json") && parse(text) === undefined) return `${path} is not whole: ${text}`
+  }
+  if (program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
+  for (const [actor, count] of trace.captured) {
+    if (trace.failed.has(actor)) continue
+    const invocation = trace.invocations.get(actor)
+    const kept = new Set(events.filter((one) => one.invocation === invocation).map((one) => one.uuid)).size
+    if (kept < count) return `#${actor} captured ${count} events, of which ${kept} were kept`
+  }
+  // Older than seven days is beyond the outbox's bounds.
+  if (program.actors.some((actor) => actor._tag === "Wait" && actor.minutes >= 7 * 24 * 60)) return undefined
+  const sent = new Set(trace.wire.map(({ text }) => textIn(parse(text)?.["uuid"])))
+  // What a broken disk did not let a worker read is set aside, not lost.
+  const isThere = ({ path }: Recorded) => disk.has(path) || disk.has(path.replace("/events/", "/set-aside/"))
+  const lost = events.find((one) => !sent.has(one.uuid) && !isThere(one))
+  return lost === undefined ? undefined : `an event was lost: ${lost.text}`
+}
+
+const over = (next: { readonly t: number; readonly until?: number } | undefined): number =>
+  next === undefined ? Infinity : next.until ?? next.t
+
+/** Whether a command had a principal's credential at hand, or logged in as it, at some time before `t`. */
+const hadCredentialOf = (trace: Machine.Trace, actor: number, principal: string, t: number): boolean => {
+  const env = command(trace, actor)?.env
+  if (env !== undefined && ownerOf(env) === principal) return true
+  const start = began(trace, actor)
+  const isOwn = trace.ops.some((op) =>
+    op.actor === actor && op.op?._tag === "Login" && op.start <= t && ownerOf(op.op.secret) === principal
+  )
+  const isStored = trace.credentials.some(({ secret, t: since }, index) =>
+    secret !== undefined && ownerOf(secret) === principal && since <= t &&
+    over(trace.credentials[index + 1]) > start
+  )
+  return isOwn || isStored
+}
+
+/** Whether a command had no credential at hand at some time before `t`. */
+const hadNone = (trace: Machine.Trace, actor: number, t: number): boolean => {
+  if (command(trace, actor)?.env !== undefined) return false
+  // What the disk did not let it read is none.
+  if (trace.blind.has(actor)) return true
+  const start = began(trace, actor)
+  const history = [{ t: -1, secret: undefined }, ...trace.credentials]
+  return history.some(({ secret, t: since }, index) =>
+    secret === undefined && since <= t && over(history[index + 1]) > start
+  )
+}
+
+/**
+ * Nobody is taken for somebody else: an event under a principal comes from a command that had its credential, or from
+ * one without any on a device that was theirs; and nobody claims for a principal whose credential was not there.
+ */
+const nobodyElse: Check = ({ claims, events, trace }) => {
+  if (!Program.isHonest(trace.program) || loginsCrossed(trace)) return undefined
+  for (const event of events) {
+    const { actor, distinctId, t } = event
+    if (!Program.legal.has(distinctId) || hadCredentialOf(trace, actor, distinctId, t)) continue
+    const isTheirs = claims.some((claim) => claim.principal === distinctId && claim.t <= t) ||
+      (trace.program.initial === "linked" && distinctId === Machine.before.linked)
+    if (!isTheirs || !hadNone(trace, actor, t)) return `#${actor} recorded under somebody else: ${event.text}`
+  }
+  for (const { actor, anonId, principal, t } of claims) {
+    const isAdopted = anonId === Machine.before.anonId && trace.program.initial === "linked"
+    if (!isAdopted && !hadCredentialOf(trace, actor, principal, t)) {
+      return `#${actor} claimed ${anonId} for ${principal}, whose credential it never had`
+    }
+  }
+  return undefined
+}
+
+/** What is known of a credential is true. */
+const knownRightly: Check = ({ trace }) => {
+  if (!Program.isHonest(trace.program) || loginsCrossed(trace)) return undefined
+  const document = parse(trace.disk.text(Machine.paths.credentials))
+  const credentials: unknown = document?.["credentials"]
+  if (!Array.isArray(credentials)) return undefined
+  for (const entry of credentials.filter(isObject)) {
+    const secret = Program.secrets.find((one) =>
+      NCrypto.createHash("sha256").update(`${textIn(document?.["salt"])}\n${one}`).digest("hex") ===
+        entry["fingerprint"]
+    )
+    const principal = entry["principal_id"]
+    if (secret === undefined) return "a credential is known that nobody has"
+    if (principal !== null && principal !== Program.ownerOf[secret]) {
+      return `${secret} is taken for a credential of ${textIn(principal)}`
+    }
+  }
+  return undefined
+}
+
+/** A file that is replaced while somebody reads it is not taken for an unusable one, which would be a new device. */
+const staysTheDevice: Check = ({ trace }) => {
+  const { program } = trace
+  if (program.initial === "unusable" || !program.hasLinks || program.faults.some(({ kind }) => kind === "EIO")) {
+    return undefined
+  }
+  const made = trace.changes.find(({ path }) =>
+    isIn(Machine.paths.successors, path) && !uuid.test(path.slice(Machine.paths.successors.length + 1, -".json".length))
+  )
+  return made === undefined ? undefined : `#${made.actor} found something unusable, and made a new device of it`
+}
+
+const checks: ReadonlyArray<readonly [name: string, check: Check]> = [
+  ["1 aliased once", aliasedOnce],
+  ["2 one principal", onePrincipal],
+  ["3 alias first", aliasFirst],
+  ["4 after logout", nothingAfterLogout],
+  ["6 whole and kept", wholeAndKept],
+  ["7 ephemeral", ephemeralKeepsNothing],
+  ["9 well-formed", wellFormed],
+  ["stays the device", staysTheDevice],
+  ["nobody else", nobodyElse],
+  ["known rightly", knownRightly]
+]
+
+/** A broken rule. */
+export interface Violation {
+  readonly rule: string
+  readonly detail: string
+}
+
+/** The first rule that a trace breaks. */
+export const check = (facts: Facts): Violation | undefined => {
+  const [problem] = facts.trace.problems
+  if (problem !== undefined) return { rule: "the machine", detail: problem }
+  for (const [rule, check] of checks) {
+    const detail = check(facts)
+    if (detail !== undefined) return { rule, detail }
+  }
+  return undefined
+}

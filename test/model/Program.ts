@@ -1,0 +1,347 @@
+/**
+ * Programs of several processes on one device: what each does, in whose turn, and what goes wrong at which step.
+ */
+import * as Random from "./Random.ts"
+
+// == the world
+
+/** Keys of the host's API; the first letter says whose. The API names nobody for `X1`, in words. */
+export const secrets = ["A1", "A2", "B1", "X1"] as const
+export type Secret = typeof secrets[number]
+
+/** What the API answers for a key. */
+export const ownerOf: Record<Secret, string> = { A1: "acct_a", A2: "acct_a", B1: "acct_b", X1: "undefined" }
+
+/** Ids that an account can have: the others are no answer. */
+export const legal: ReadonlySet<string> = new Set(["acct_a", "acct_b"])
+
+export interface Runtime {
+  readonly ci: boolean
+  readonly container: boolean
+  readonly terminal: boolean
+}
+
+export const runtimes = {
+  terminal: { ci: false, container: false, terminal: true },
+  pipe: { ci: false, container: false, terminal: false },
+  ci: { ci: true, container: false, terminal: false },
+  "ci with a terminal": { ci: true, container: false, terminal: true },
+  container: { ci: false, container: true, terminal: false },
+  "container with a terminal": { ci: false, container: true, terminal: true }
+} as const satisfies Record<string, Runtime>
+
+export type RuntimeName = keyof typeof runtimes
+
+// == what is done
+
+/** What a command of the host does while it runs. */
+export type Op =
+  /** Records an event. */
+  | { readonly _tag: "Event" }
+  /** Asks the host's API with the credential at hand, as often as `copies` says at once, and observes the answers. */
+  | { readonly _tag: "Request"; readonly copies: number }
+  /** Observes principals that come from nowhere, all at once: only a program of any world has them. */
+  | { readonly _tag: "Observe"; readonly principals: ReadonlyArray<string> }
+  /** Stores a key and says so; `validated`: the API was asked with the new key first, and its answer observed. */
+  | { readonly _tag: "Login"; readonly secret: Secret; readonly validated: boolean }
+  /** Removes the stored key and says so. */
+  | { readonly _tag: "Logout" }
+  /** The API answers what the resolver asked. */
+  | { readonly _tag: "Answer" }
+
+/** One invocation of the host. */
+export interface Command {
+  readonly _tag: "Command"
+  readonly runtime: RuntimeName
+  /** A credential from the environment. */
+  readonly env: Secret | undefined
+  /** What becomes of the resolver's question. */
+  readonly api: "up" | "down" | "hangs"
+  readonly ops: ReadonlyArray<Op>
+}
+
+/** Something else on the device. */
+export type Outside =
+  /** Another tool of the host stores a key, or removes it. */
+  | { readonly _tag: "Store"; readonly secret: Secret }
+  | { readonly _tag: "Lose" }
+  /** `telemetry disable`, `telemetry enable`. */
+  | { readonly _tag: "Disable" }
+  | { readonly _tag: "Enable" }
+  /** The user deletes the identity file. */
+  | { readonly _tag: "Delete" }
+  /** Time passes. */
+  | { readonly _tag: "Wait"; readonly minutes: number }
+  /** A worker sends what waits; where `taken` is false the answers are lost. */
+  | { readonly _tag: "Drain"; readonly taken: boolean }
+
+export type Actor = Command | Outside
+
+/** Just before an actor's n-th step on the disk the turn goes to another; to itself: another of its fibers goes first. */
+export interface Switch {
+  readonly actor: number
+  readonly step: number
+  readonly to: number
+}
+
+/** What goes wrong at an actor's n-th step. A full or broken disk stays so for some steps. */
+export interface Fault {
+  readonly actor: number
+  readonly step: number
+  readonly kind: "kill" | "suspend" | "ENOSPC" | "EIO"
+  readonly lasts: number
+}
+
+export type Initial = "empty" | "identity" | "unusable" | "linked" | "linked illegally"
+
+export interface Program {
+  readonly seed: number
+  readonly initial: Initial
+  readonly hasLinks: boolean
+  readonly actors: ReadonlyArray<Actor>
+  /** Whose turn it is, one operation at a time; when none is left, one actor after the other. */
+  readonly turns: ReadonlyArray<number>
+  readonly switches: ReadonlyArray<Switch>
+  readonly faults: ReadonlyArray<Fault>
+}
+
+/** Whether no operation is interrupted by another, and nothing goes wrong: then the model says what must be. */
+export const isSequential = (program: Program): boolean =>
+  program.switches.length === 0 && program.faults.length === 0 && program.hasLinks
+
+/** Whether each answer that is observed is that of the API to the credential at hand. */
+export const isHonest = (program: Program): boolean =>
+  program.actors.every((actor) => actor._tag !== "Command" || actor.ops.every((op) => op._tag !== "Observe"))
+
+// == random programs
+
+const randomOp = (random: Random.Random, honest: boolean): Op => {
+  const tag: Op["_tag"] = random.pick([
+    "Event",
+    "Event",
+    "Request",
+    "Request",
+    "Login",
+    "Login",
+    "Logout",
+    "Logout",
+    "Answer",
+    honest ? "Request" : "Observe",
+    honest ? "Event" : "Observe"
+  ])
+  switch (tag) {
+    case "Event":
+      return { _tag: "Event" }
+    case "Request":
+      return { _tag: "Request", copies: random.chance(0.2) ? 2 : 1 }
+    case "Login":
+      return {
+        _tag: "Login",
+        secret: random.pick(["A1", "A1", "A2", "B1", "B1", "X1"]),
+        validated: random.chance(0.6)
+      }
+    case "Logout":
+      return { _tag: "Logout" }
+    case "Answer":
+      return { _tag: "Answer" }
+    case "Observe": {
+      const one = () => random.pick(["acct_a", "acct_a", "acct_b", "acct_b", "undefined"])
+      return { _tag: "Observe", principals: random.chance(0.4) ? [one(), one()] : [one()] }
+    }
+  }
+}
+
+const randomCommand = (random: Random.Random, honest: boolean): Command => ({
+  _tag: "Command",
+  runtime: random.chance(0.72)
+    ? "terminal"
+    : random.pick(["pipe", "pipe", "ci", "ci with a terminal", "container", "container with a terminal"]),
+  env: random.chance(0.12) ? random.pick(["A1", "B1", "A2", "X1"]) : undefined,
+  api: random.pick(["up", "up", "up", "down", "hangs"]),
+  ops: Array.from({ length: random.pick([0, 1, 1, 1, 2, 2, 3]) }, () => randomOp(random, honest))
+})
+
+const randomOutside = (random: Random.Random): Outside => {
+  switch (
+    random.pick([
+      "Store",
+      "Store",
+      "Store",
+      "Lose",
+      "Lose",
+      "Drain",
+      "Drain",
+      "Drain",
+      "Wait",
+      "Wait",
+      "Disable",
+      "Delete"
+    ])
+  ) {
+    case "Store":
+      return { _tag: "Store", secret: random.pick(["A1", "A1", "A2", "B1", "B1", "X1"]) }
+    case "Lose":
+      return { _tag: "Lose" }
+    case "Drain":
+      return { _tag: "Drain", taken: random.chance(0.6) }
+    case "Wait":
+      return { _tag: "Wait", minutes: random.pick([1, 31, 121, 91 * 24 * 60]) }
+    case "Delete":
+      return { _tag: "Delete" }
+    case "Disable":
+      return random.chance(0.5) ? { _tag: "Disable" } : { _tag: "Enable" }
+  }
+}
+
+/** The program of a seed. */
+export const make = (seed: number): Program => {
+  const random = Random.make(seed)
+  const honest = random.chance(0.8)
+  const actors: Array<Actor> = Array.from({ length: 1 + random.int(5) }, () => randomCommand(random, honest))
+  for (let n = random.pick([0, 1, 1, 2, 2, 3]); n > 0; n -= 1) {
+    actors.splice(random.int(actors.length + 1), 0, randomOutside(random))
+  }
+  const who = () => random.int(actors.length)
+  // Most of what goes on in a command is in its first hundred steps.
+  const when = () => Math.floor(random.next() * random.next() * 160)
+  const sequential = random.chance(0.35)
+  return {
+    seed,
+    initial: random.pick(["empty", "empty", "empty", "identity", "identity", "unusable", "linked", "linked illegally"]),
+    hasLinks: sequential || random.chance(0.92),
+    actors,
+    turns: random.chance(0.5) ? [] : Array.from({ length: actors.length * 4 }, who),
+    switches: sequential
+      ? []
+      : Array.from({ length: random.chance(0.3) ? 30 + random.int(30) : random.int(9) }, () => ({
+        actor: who(),
+        step: when(),
+        to: who()
+      })),
+    faults: sequential
+      ? []
+      : Array.from({ length: random.pick([0, 0, 1, 1, 2, 3]) }, () => ({
+        actor: who(),
+        step: when(),
+        kind: random.pick(["kill", "suspend", "suspend", "suspend", "ENOSPC", "EIO"]),
+        lasts: random.pick([1, 1, 2, 5, 1000])
+      }))
+  }
+}
+
+// == smaller programs
+
+const without = <A>(all: ReadonlyArray<A>, index: number): ReadonlyArray<A> => all.filter((_, i) => i !== index)
+
+const replaced = <A>(all: ReadonlyArray<A>, index: number, value: A): ReadonlyArray<A> =>
+  all.map((old, i) => i === index ? value : old)
+
+const withoutActor = (program: Program, gone: number): Program => {
+  const kept = (actor: number) => actor !== gone
+  const moved = (actor: number) => actor > gone ? actor - 1 : actor
+  return {
+    ...program,
+    actors: without(program.actors, gone),
+    turns: program.turns.filter(kept).map(moved),
+    switches: program.switches.filter((at) => kept(at.actor) && kept(at.to)).map((at) => ({
+      ...at,
+      actor: moved(at.actor),
+      to: moved(at.to)
+    })),
+    faults: program.faults.filter((at) => kept(at.actor)).map((at) => ({ ...at, actor: moved(at.actor) }))
+  }
+}
+
+const smallerOp = (op: Op): ReadonlyArray<Op> => {
+  if (op._tag === "Request" && op.copies > 1) return [{ ...op, copies: 1 }]
+  if (op._tag === "Login" && op.validated) return [{ ...op, validated: false }]
+  if (op._tag === "Observe" && op.principals.length > 1) {
+    return op.principals.map((principal) => ({ ...op, principals: [principal] }))
+  }
+  return []
+}
+
+const smallerCommand = (command: Command): ReadonlyArray<Command> => [
+  ...command.ops.map((_, index) => ({ ...command, ops: without(command.ops, index) })),
+  ...command.runtime === "terminal" ? [] : [{ ...command, runtime: "terminal" as const }],
+  ...command.env === undefined ? [] : [{ ...command, env: undefined }],
+  ...command.api === "up" ? [] : [{ ...command, api: "up" as const }],
+  ...command.ops.flatMap((op, index) =>
+    smallerOp(op).map((smaller) => ({ ...command, ops: replaced(command.ops, index, smaller) }))
+  )
+]
+
+/** Programs that are a little simpler than the given one, the simplest first. */
+export const smaller = (program: Program): ReadonlyArray<Program> => [
+  ...program.actors.map((_, index) => withoutActor(program, index)),
+  ...program.turns.length === 0 ? [] : [{ ...program, turns: [] }],
+  ...program.faults.map((_, index) => ({ ...program, faults: without(program.faults, index) })),
+  ...program.switches.map((_, index) => ({ ...program, switches: without(program.switches, index) })),
+  ...program.actors.flatMap((actor, index) =>
+    actor._tag === "Command"
+      ? smallerCommand(actor).map((smaller) => ({ ...program, actors: replaced(program.actors, index, smaller) }))
+      : []
+  ),
+  ...program.initial === "empty" ? [] : [{ ...program, initial: "empty" as const }],
+  ...program.hasLinks ? [] : [{ ...program, hasLinks: true }],
+  ...program.turns.map((_, index) => ({ ...program, turns: without(program.turns, index) })),
+  ...program.faults.flatMap((fault, index) =>
+    fault.lasts > 1 ? [{ ...program, faults: replaced(program.faults, index, { ...fault, lasts: 1 }) }] : []
+  )
+]
+
+// == words
+
+const showOp = (op: Op): string => {
+  switch (op._tag) {
+    case "Event":
+      return "event"
+    case "Request":
+      return op.copies > 1 ? `request ×${op.copies}` : "request"
+    case "Observe":
+      return `observe ${op.principals.join(" and ")}`
+    case "Login":
+      return `login ${op.secret}${op.validated ? " (validated)" : ""}`
+    case "Logout":
+      return "logout"
+    case "Answer":
+      return "the API answers"
+  }
+}
+
+/** An actor for a reader. */
+export const showActor = (actor: Actor): string => {
+  switch (actor._tag) {
+    case "Command": {
+      const env = actor.env === undefined ? "" : `, ${actor.env} in the environment`
+      const api = actor.api === "up" ? "" : `, resolver ${actor.api}`
+      return `command (${actor.runtime}${env}${api}): ${["begin", ...actor.ops.map(showOp), "end"].join(", ")}`
+    }
+    case "Store":
+      return `another tool stores ${actor.secret}`
+    case "Lose":
+      return "another tool removes the credential"
+    case "Disable":
+      return "telemetry disable"
+    case "Enable":
+      return "telemetry enable"
+    case "Delete":
+      return "the user deletes the identity file"
+    case "Wait":
+      return `${actor.minutes} minutes pass`
+    case "Drain":
+      return actor.taken ? "a worker delivers" : "a worker sends, and hears no answer"
+  }
+}
+
+/** A program for a reader. */
+export const show = (program: Program): string =>
+  [
+    `disk at first: ${program.initial}${program.hasLinks ? "" : ", without hard links"}`,
+    ...program.actors.map((actor, index) => `#${index} ${showActor(actor)}`),
+    `turns: ${program.turns.length === 0 ? "one after the other" : program.turns.join(" ")}`,
+    ...program.switches.map((at) => `before step ${at.step} of #${at.actor}: over to #${at.to}`),
+    ...program.faults.map((at) =>
+      `at step ${at.step} of #${at.actor}: ${at.kind}${at.lasts > 1 ? ` for ${at.lasts} steps` : ""}`
+    )
+  ].join("\n")

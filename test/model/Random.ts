@@ -1,0 +1,33 @@
+/**
+ * Numbers that a seed decides.
+ */
+export interface Random {
+  /** A number from 0 to 1, 1 excluded. */
+  readonly next: () => number
+  /** A whole number from 0 to `below`, `below` excluded. */
+  readonly int: (below: number) => number
+  readonly chance: (probability: number) => boolean
+  /** One of the values; those that stand there twice come twice as often. */
+  readonly pick: <const A>(values: readonly [A, ...Array<A>]) => A
+  readonly bytes: (size: number) => Uint8Array
+}
+
+/** The generator of a seed (mulberry32). */
+export const make = (seed: number): Random => {
+  let state = (seed ^ 0x9e3779b9) >>> 0
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+  const int = (below: number) => Math.floor(next() * below)
+  return {
+    next,
+    int,
+    chance: (probability) => next() < probability,
+    pick: (values) => values[int(values.length)] ?? values[0],
+    bytes: (size) => Uint8Array.from({ length: size }, () => int(256))
+  }
+}
