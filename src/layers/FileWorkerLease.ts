@@ -60,6 +60,11 @@ export const make = Effect.gen(function*() {
       if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
       return {
         number: last + 1,
+        // Numbers restart, so a file of this name may be another's.
+        stands: Effect.map(
+          files.read(own),
+          (file) => file._tag === "Text" && Option.exists(decode(file.text), (held) => held.until === until)
+        ),
         release: Effect.gen(function*() {
           // After its end, its number may be another's.
           if ((yield* Clock.currentTimeMillis) < until) yield* files.remove(own)

@@ -14,6 +14,8 @@ import type * as Effect from "effect/Effect"
  */
 export interface Held {
   readonly number: number
+  /** Whether it still stands: an opt-out deletes it, and then another may have it. */
+  readonly stands: Effect.Effect<boolean>
   readonly release: Effect.Effect<void>
 }
 

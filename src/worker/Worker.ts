@@ -147,6 +147,7 @@ export const run = Effect.fnUntraced(function*(options: {
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
     while ((yield* Clock.currentTimeMillis) < deadline) {
       yield* Effect.sleep(lookEveryMillis)
+      if (!(yield* held.stands)) return false
       if (!(yield* outbox.isEmpty)) return true
     }
     return false

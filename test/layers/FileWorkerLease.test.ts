@@ -16,7 +16,7 @@ import * as StateFiles from "../../src/layers/StateFiles.ts"
 import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import { WorkerLease } from "../../src/services/WorkerLease.ts"
-import { denied, interposed } from "../fixtures/Device.ts"
+import * as Device from "../fixtures/Device.ts"
 
 const destinationId = "0123456789abcdef"
 const life = 10_000
@@ -85,7 +85,7 @@ describe("FileWorkerLease", () => {
         const isLeft = seed % 2 === 1
         if (isLeft) write("lease-7", JSON.stringify({ until: 999_999 }))
         // Each stands aside before each of its steps, for as long as chance will have it.
-        const fileSystem = interposed(() =>
+        const fileSystem = Device.interposed(() =>
           Effect.flatMap(Random.nextIntBetween(0, 6), (turns) => Effect.repeat(Effect.yieldNow, { times: turns }))
         )
         const taken = yield* Effect.forEach(
@@ -183,11 +183,33 @@ describe("FileWorkerLease", () => {
       assert.isTrue(yield* lease.isHeld)
     }))
 
-  it.effect("is not taken where consent is denied, and nothing is made", () =>
+  it.effect("is not taken where consent is Device.denied, and nothing is made", () =>
     Effect.gen(function*() {
       const { home, open } = yield* device
-      const lease = yield* open({ consent: FixedConsent.layer(denied) })
+      const lease = yield* open({ consent: FixedConsent.layer(Device.denied) })
       assert.isUndefined(yield* lease.acquire(life))
       assert.deepStrictEqual(Fs.readdirSync(home), [])
+    }))
+})
+
+describe("a lease that was taken", () => {
+  it.effect("stands until it is released, deleted, or another has its number", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const acquire = (life: number) =>
+        Effect.flatMap(WorkerLease, (lease) => lease.acquire(life)).pipe(
+          Effect.provide(Layer.fresh(FileWorkerLease.layer).pipe(Layer.provideMerge(device.layer())))
+        )
+      const own = yield* acquire(10_000)
+      assert.isTrue(yield* (own?.stands ?? Effect.succeed(false)))
+      Fs.rmSync(device.at("usage/outbox"), { recursive: true })
+      assert.isFalse(yield* (own?.stands ?? Effect.succeed(true)))
+      yield* TestClock.adjust("1 second")
+      const others = yield* acquire(10_000)
+      assert.strictEqual(others?.number, own?.number)
+      assert.isFalse(yield* (own?.stands ?? Effect.succeed(true)))
+      assert.isTrue(yield* (others?.stands ?? Effect.succeed(false)))
+      yield* (others?.release ?? Effect.void)
+      assert.isFalse(yield* (others?.stands ?? Effect.succeed(true)))
     }))
 })
