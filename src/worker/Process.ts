@@ -125,6 +125,10 @@ export const run = async (): Promise<void> => {
   const destination = Result.getOrUndefined(Destination.make(job.destination))
   if (destination === undefined) return
   closeInherited()
+  // The file system is synchronous from here on. A home that does not answer, on a network that is gone, must be met
+  // where the timer above still runs.
+  const { lstat } = process.getBuiltinModule("node:fs")
+  await new Promise((resolve) => lstat(job.home, resolve))
   // This variable would send posthog-node to another endpoint, whose answers it does not tell.
   delete process.env["POSTHOG_CAPTURE_MODE"]
   // posthog-node's constructor only asks whether there is a `Response`. Looking at Node's own loads undici, which this

@@ -117,6 +117,20 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       }))
   })
 
+  describe("a command that calls another of the same host", () => {
+    it.effect("is recorded once, and so is the other, with the outer one's invocation as its parent", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const outer = "6f0c2b1e-52a7-4c1e-9d6a-0c8f5e3a7b11"
+        yield* acme.run("deploy inner", { env: { ACME_USAGE_INVOCATION: outer } })
+        yield* acme.run("deploy alone", { env: { ACME_USAGE_INVOCATION: "a canary" } })
+        const [inner, alone] = (yield* acme.delivered(2)).map(({ properties }) => properties)
+        assert.strictEqual(inner?.["parent_invocation_id"], outer)
+        assert.notStrictEqual(inner?.["invocation_id"], outer)
+        assert.notProperty(alone, "parent_invocation_id")
+      }))
+  })
+
   describe("the notice", () => {
     const notice = "acme records which commands are used"
     const isShown = (acme: Device, line: string, env: Record<string, string> = {}) =>
