@@ -64,7 +64,7 @@ export const attempt = (program: Program.Program): Tried => {
     : { trace: Machine.run(program), violation: undefined }
   const facts = Invariants.factsOf(trace)
   const made = (folder: string) =>
-    trace.changes.filter(({ method, path }) => method === "link" && path.startsWith(folder))
+    trace.changes.filter(({ method, path }) => (method === "link" || method === "write") && path.startsWith(folder))
   return {
     violation: violation ?? Invariants.check(facts),
     counts: {

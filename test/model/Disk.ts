@@ -113,7 +113,10 @@ export class Disk {
   create(path: string, exclusive: boolean): Inode {
     this.parent(path)
     const existing = this.entries.get(path)
-    if (existing !== undefined && exclusive) throw new Refusal("EEXIST", path)
+    if (existing !== undefined && exclusive) {
+      this.onLost(path)
+      throw new Refusal("EEXIST", path)
+    }
     if (existing?.type === "Directory") throw new Refusal("EISDIR", path)
     const inode: Inode = existing ?? { type: "File", ino: ++this.inodes, bytes: new Uint8Array(), mtime: this.now() }
     inode.bytes = new Uint8Array()

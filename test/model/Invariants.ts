@@ -157,7 +157,12 @@ const onePrincipal: Check = ({ claims, trace, wire }) => {
       : `${anonId} belongs to ${first} and, says ${where}, to ${principal}`
   }
   for (const claim of claims) {
-    const problem = said(claim.anonId, claim.principal, "a claim")
+    // What was published while the user denied consent was taken back, and not sent.
+    const path = `${Machine.paths.claims}/${claim.anonId}.json`
+    const isTakenBack = trace.changes.some((change) =>
+      change.method === "remove" && change.path === path && change.actor === claim.actor && change.t > claim.t
+    )
+    const problem = isTakenBack ? undefined : said(claim.anonId, claim.principal, "a claim")
     if (problem !== undefined) return problem
   }
   for (const { alias, distinctId } of wire) {
