@@ -7,8 +7,8 @@ import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Claim from "../domain/Claim.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
@@ -62,7 +62,7 @@ const log = Command.make(
   })
 ).pipe(Command.withDescription("Print what waits to be sent, byte for byte"))
 
-class NotDelivered extends Schema.TaggedError<NotDelivered>()("NotDelivered", { kept: Schema.Int }) {
+class NotDelivered extends Data.TaggedError("NotDelivered")<{ readonly kept: number }> {
   override get message(): string {
     return `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
   }

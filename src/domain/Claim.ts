@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { AnonId } from "./AnonId.ts"
+import * as JsonDocument from "./JsonDocument.ts"
 import { Message } from "./Message.ts"
 import { PrincipalId } from "./PrincipalId.ts"
 
@@ -93,18 +94,10 @@ export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !(
 export const principalOf = (claim: Claim | UnreadableClaim): PrincipalId | undefined =>
   isReadable(claim) ? claim.principal_id : undefined
 
-const Text = Schema.fromJsonString(Claim)
-
 /**
- * The text of a claim's file.
+ * A claim's file.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const encode = Schema.encodeSync(Text)
-
-/**
- * @category codecs
- * @since 0.1.0
- */
-export const decode = Schema.decodeOption(Text)
+export const { decode, encode } = JsonDocument.make(() => Claim)

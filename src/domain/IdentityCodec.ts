@@ -6,7 +6,7 @@
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as AnonId from "./AnonId.ts"
 import * as PrincipalId from "./PrincipalId.ts"
 
@@ -48,11 +48,14 @@ export interface IdentityCodec {
   readonly withConsent: ((text: string | undefined, given: boolean) => string) | undefined
 }
 
-const decodeObject = Schema.decodeOption(Schema.fromJsonString(Schema.JsonObject))
+// Whatever `JSON.parse` gives and is an object is a `JsonObject`: there is nothing left for a schema to check.
+const isJsonObject = (value: unknown): value is Schema.JsonObject => Predicate.isObject(value)
+
+const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
 
 // An editor or another tool may have put a byte order mark in front of the text.
 const document = (text: string): Option.Option<Schema.JsonObject> =>
-  decodeObject(text.startsWith("\ufeff") ? text.slice(1) : text)
+  Option.filter(parse(text.startsWith("\ufeff") ? text.slice(1) : text), isJsonObject)
 
 const print = (document: Schema.JsonObject): string => JSON.stringify(document, null, 2) + "\n"
 

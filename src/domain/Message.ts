@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as JsonDocument from "./JsonDocument.ts"
 
 /**
  * One event or alias, whole: what stands on disk is what goes over the wire, byte for byte, however often it is sent.
@@ -33,15 +34,8 @@ export interface Message extends Schema.Schema.Type<typeof Message> {}
  */
 export const maxBytes = 64 * 1024
 
-/**
- * A message as it waits in the outbox; `version` is the format's, so that an older worker leaves a newer one alone.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Spooled = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(1), message: Message }))
-
-const encoder = Schema.encodeSync(Spooled)
+// The `version` is the format's, so that an older worker leaves a newer message alone.
+const Spooled = JsonDocument.make(() => Schema.Struct({ version: Schema.Literal(1), message: Message }))
 
 /**
  * The text of a message's file.
@@ -49,7 +43,7 @@ const encoder = Schema.encodeSync(Spooled)
  * @category codecs
  * @since 0.1.0
  */
-export const encode = (message: Message): string => encoder({ version: 1, message })
+export const encode = (message: Message): string => Spooled.encode({ version: 1, message })
 
 /**
  * Reads a message's file; nothing where it is not whole or from a newer version.
@@ -57,4 +51,4 @@ export const encode = (message: Message): string => encoder({ version: 1, messag
  * @category codecs
  * @since 0.1.0
  */
-export const decode = Schema.decodeOption(Spooled)
+export const decode = Spooled.decode

@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { AnonId } from "./AnonId.ts"
+import * as JsonDocument from "./JsonDocument.ts"
 
 /**
  * @category schemas
@@ -23,6 +24,14 @@ export const Session = Schema.Struct({
  * @since 0.1.0
  */
 export interface Session extends Schema.Schema.Type<typeof Session> {}
+
+/**
+ * The session's file.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const { decode, encode } = JsonDocument.make(() => Session)
 
 /** PostHog's own session length. */
 const silenceMillis = 30 * 60 * 1000

@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Destination } from "./Destination.ts"
+import * as JsonDocument from "./JsonDocument.ts"
 
 /**
  * @category schemas
@@ -32,16 +33,10 @@ export const WorkerJob = Schema.Struct({
  */
 export interface WorkerJob extends Schema.Schema.Type<typeof WorkerJob> {}
 
-const Text = Schema.fromJsonString(WorkerJob)
-
 /**
+ * The job as a variable's value.
+ *
  * @category codecs
  * @since 0.1.0
  */
-export const encode = Schema.encodeSync(Text)
-
-/**
- * @category codecs
- * @since 0.1.0
- */
-export const decode = Schema.decodeOption(Text)
+export const { decode, encode } = JsonDocument.make(() => WorkerJob)

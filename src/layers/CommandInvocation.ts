@@ -4,16 +4,15 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { Message } from "../domain/Message.ts"
 import { Common } from "../domain/UsageEvent.ts"
+import * as Variable from "../domain/Variable.ts"
 import { version } from "../domain/Version.ts"
 import { type Draft, Invocation } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -51,8 +50,8 @@ export const make = Effect.gen(function*() {
 
   // A host that calls itself finds the outer command's id here; anything else that stands in the variable is not sent.
   const variable = `${settings.variables}_USAGE_INVOCATION`
-  const outer = yield* Effect.orElseSucceed(Config.option(Config.String(variable)), () => Option.none<string>())
-  const parent = Option.getOrUndefined(Option.filter(outer, (id) => uuid.test(id)))
+  const outer = yield* Effect.orElseSucceed(Variable.read(variable), () => undefined)
+  const parent = outer !== undefined && uuid.test(outer) ? outer : undefined
   yield* runtime.process.setVariable(variable, id)
 
   const machine = {

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -15,6 +14,7 @@ import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
 import { codecs, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
+import * as Variable from "../domain/Variable.ts"
 import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -26,10 +26,7 @@ const permissive = {
 
 // A variable that cannot be read is one that somebody set: it denies.
 const variable = (name: string): Effect.Effect<string> =>
-  Effect.map(
-    Effect.orElseSucceed(Config.option(Config.String(name)), () => Option.some("unreadable")),
-    Option.getOrElse(() => "")
-  )
+  Effect.match(Variable.read(name), { onFailure: () => "unreadable", onSuccess: (value) => value ?? "" })
 
 const Policy = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ enabled: Schema.Boolean })))
 

@@ -12,10 +12,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SynchronizedRef from "effect/SynchronizedRef"
-import { AnonId } from "../domain/AnonId.ts"
+import * as AnonId from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { debug, quietly } from "../domain/Debug.ts"
 import { codecs, type Pointer } from "../domain/IdentityCodec.ts"
+import * as JsonDocument from "../domain/JsonDocument.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { Claims } from "../services/Claims.ts"
 import { type Identity, IdentityStore, type Rotation } from "../services/IdentityStore.ts"
@@ -23,16 +24,13 @@ import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { StateFiles } from "./StateFiles.ts"
 
-const Successor = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(1), anon_id: AnonId }))
-const decodeSuccessor = Schema.decodeOption(Successor)
-const encodeSuccessor = Schema.encodeSync(Successor)
+const Successor = JsonDocument.make(() => Schema.Struct({ version: Schema.Literal(1), anon_id: AnonId.AnonId }))
 
-const decodeAnonId = Schema.decodeSync(AnonId)
-const decodeAnonIdOption = Schema.decodeOption(AnonId)
+const decodeAnonId = Schema.decodeSync(AnonId.AnonId)
 
 type Next =
   | { readonly _tag: "None" }
-  | { readonly _tag: "AnonId"; readonly anonId: AnonId }
+  | { readonly _tag: "AnonId"; readonly anonId: AnonId.AnonId }
   | { readonly _tag: "Unusable"; readonly key: string }
 
 // Nothing can lead to a fact of this age any more but a process that was suspended before it was written.
@@ -68,17 +66,17 @@ export const make = Effect.gen(function*() {
     const read = yield* files.read(successorFile(key))
     if (read._tag === "Missing") return { _tag: "None" }
     const text = read._tag === "Text" ? read.text : "unreadable"
-    const successor = Option.getOrUndefined(decodeSuccessor(text))
+    const successor = Option.getOrUndefined(Successor.decode(text))
     return successor === undefined
       ? { _tag: "Unusable", key: yield* hash(`${key}\n${text}`) }
       : { _tag: "AnonId", anonId: successor.anon_id }
   })
 
   // Publishes what comes after a key, or reads what another process published.
-  const succeed = (key: string): Effect.Effect<{ readonly won: boolean; readonly anonId: AnonId } | undefined> =>
+  const succeed = (key: string): Effect.Effect<{ readonly won: boolean; readonly anonId: AnonId.AnonId } | undefined> =>
     Effect.gen(function*() {
       const anonId = yield* newAnonId
-      const won = yield* files.publish(successorFile(key), encodeSuccessor({ version: 1, anon_id: anonId }))
+      const won = yield* files.publish(successorFile(key), Successor.encode({ version: 1, anon_id: anonId }))
       if (won) return { won, anonId }
       const next = yield* successorOf(key)
       if (next._tag === "AnonId") return { won, anonId: next.anonId }
@@ -88,7 +86,7 @@ export const make = Effect.gen(function*() {
     )
 
   // Follows the successors of an anon id to the end.
-  const follow = (start: AnonId, mayWrite: boolean): Effect.Effect<AnonId | undefined> =>
+  const follow = (start: AnonId.AnonId, mayWrite: boolean): Effect.Effect<AnonId.AnonId | undefined> =>
     Effect.gen(function*() {
       const seen = new Set<string>()
       let anonId = start
@@ -107,7 +105,7 @@ export const make = Effect.gen(function*() {
     })
 
   const writePointer = (
-    identity: { readonly anonId: AnonId; readonly claim: Identity["claim"] },
+    identity: { readonly anonId: AnonId.AnonId; readonly claim: Identity["claim"] },
     document: Schema.JsonObject
   ): Effect.Effect<boolean> => {
     const linkedPrincipal = identity.claim && Claim.principalOf(identity.claim)
@@ -128,7 +126,7 @@ export const make = Effect.gen(function*() {
         )
         : Effect.succeed(read._tag === "Missing"))
 
-  const adopt = (anonId: AnonId, pointer: Pointer, mayWrite: boolean): Effect.Effect<Identity["claim"]> => {
+  const adopt = (anonId: AnonId.AnonId, pointer: Pointer, mayWrite: boolean): Effect.Effect<Identity["claim"]> => {
     if (pointer.anonId !== anonId || pointer.linkedPrincipal === undefined) return Effect.succeed(undefined)
     const claim: Claim.Claim = {
       version: 1,
@@ -145,7 +143,7 @@ export const make = Effect.gen(function*() {
 
   const settle = Effect.fnUntraced(function*(
     pointer: Pointer | undefined,
-    start: AnonId,
+    start: AnonId.AnonId,
     options: { readonly firstRun: boolean; readonly mayWrite: boolean }
   ) {
     const { firstRun, mayWrite } = options
@@ -228,7 +226,7 @@ export const make = Effect.gen(function*() {
     (known) => Effect.map(load(known), (identity) => [identity, identity] as const)
   )
 
-  const prune = Effect.fnUntraced(function*(current: AnonId) {
+  const prune = Effect.fnUntraced(function*(current: AnonId.AnonId) {
     const now = yield* Clock.currentTimeMillis
     const isOld = (file: string) =>
       Effect.map(fs.stat(file), (info) => Option.exists(info.mtime, (time) => now - time.getTime() > pruneAfterMillis))
@@ -237,7 +235,7 @@ export const make = Effect.gen(function*() {
     }
     const names = new Set(yield* files.list(files.home.claims))
     for (const name of names) {
-      const anonId = Option.getOrUndefined(decodeAnonIdOption(name.slice(0, -".json".length)))
+      const anonId = Option.getOrUndefined(AnonId.decode(name.slice(0, -".json".length)))
       if (anonId === undefined || anonId === current || !(yield* isOld(`${files.home.claims}/${name}`))) continue
       const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => names.has(name))
       const claim = yield* claims.find(anonId)
@@ -248,7 +246,7 @@ export const make = Effect.gen(function*() {
 
   // Whether the disk leads neither to an anon id nor on from it: an opt-out, or the user, has deleted it meanwhile. It may
   // have been claimed and aliased before, and nothing says so any more.
-  const isForgotten = Effect.fnUntraced(function*(anonId: AnonId) {
+  const isForgotten = Effect.fnUntraced(function*(anonId: AnonId.AnonId) {
     const file = yield* files.read(pointerFile)
     if (file._tag !== "Text") return file._tag === "Missing"
     if ((yield* successorOf(anonId))._tag !== "None") return false

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { quietly } from "../domain/Debug.ts"
+import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Message from "../domain/Message.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { Claims } from "../services/Claims.ts"
@@ -17,13 +18,9 @@ import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { StateFiles } from "./StateFiles.ts"
 
-const BackOff = Schema.fromJsonString(Schema.Struct({ attempts: Schema.Int, until: Schema.Finite }))
-const decodeBackOff = Schema.decodeOption(BackOff)
-const encodeBackOff = Schema.encodeSync(BackOff)
+const BackOff = JsonDocument.make(() => Schema.Struct({ attempts: Schema.Int, until: Schema.Finite }))
 
-const Delivery = Schema.fromJsonString(Schema.Struct({ at: Schema.Finite }))
-const decodeDelivery = Schema.decodeOption(Delivery)
-const encodeDelivery = Schema.encodeSync(Delivery)
+const Delivery = JsonDocument.make(() => Schema.Struct({ at: Schema.Finite }))
 
 const firstBackOffMillis = 1000
 const lastBackOffMillis = 10 * 60 * 1000
@@ -125,24 +122,24 @@ export const make = Effect.gen(function*() {
       }
       const at = yield* Clock.currentTimeMillis
       yield* quietly("the delivery could not be noted", undefined)(
-        Effect.andThen(files.replace(folder.lastDelivery, encodeDelivery({ at })), files.remove(folder.backOff))
+        Effect.andThen(files.replace(folder.lastDelivery, Delivery.encode({ at })), files.remove(folder.backOff))
       )
     }),
     setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
     backedOffUntil: Effect.gen(function*() {
       const file = yield* files.read(folder.backOff)
-      const backOff = file._tag === "Text" ? Option.getOrUndefined(decodeBackOff(file.text)) : undefined
+      const backOff = file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
       if (backOff === undefined) return 0
       // Longer than the longest: the clock was set back.
       return backOff.until - (yield* Clock.currentTimeMillis) > lastBackOffMillis ? 0 : backOff.until
     }),
     backOff: Effect.gen(function*() {
       const file = yield* files.read(folder.backOff)
-      const before = file._tag === "Text" ? Option.getOrUndefined(decodeBackOff(file.text)) : undefined
+      const before = file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
       const attempts = (before?.attempts ?? 0) + 1
       const wait = Math.min(firstBackOffMillis * 2 ** Math.min(attempts - 1, 20), lastBackOffMillis)
       const until = (yield* Clock.currentTimeMillis) + wait
-      yield* files.replace(folder.backOff, encodeBackOff({ attempts, until }))
+      yield* files.replace(folder.backOff, BackOff.encode({ attempts, until }))
     }).pipe(quietly("the back-off could not be written", undefined)),
     status: Effect.gen(function*() {
       const waiting = yield* names
@@ -150,7 +147,7 @@ export const make = Effect.gen(function*() {
       const aside = yield* files.list(folder.setAside)
       const refused = (yield* files.list(files.home.claims)).filter((name) => name.endsWith(".set-aside"))
       const file = yield* files.read(folder.lastDelivery)
-      const delivery = file._tag === "Text" ? Option.getOrUndefined(decodeDelivery(file.text)) : undefined
+      const delivery = file._tag === "Text" ? Option.getOrUndefined(Delivery.decode(file.text)) : undefined
       return {
         pending: waiting.length + owed.length,
         setAside: aside.length + refused.length,

@@ -13,24 +13,25 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { type Credential, isKnown } from "../domain/Credential.ts"
 import { quietly } from "../domain/Debug.ts"
+import * as JsonDocument from "../domain/JsonDocument.ts"
 import { PrincipalId } from "../domain/PrincipalId.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { StateFiles } from "./StateFiles.ts"
 
-const Known = Schema.fromJsonString(Schema.Struct({
-  version: Schema.Literal(1),
-  salt: Schema.NonEmptyString,
-  credentials: Schema.Array(Schema.Struct({
-    fingerprint: Schema.NonEmptyString,
-    principal_id: Schema.NullOr(PrincipalId),
-    at: Schema.Finite
-  }))
-}))
-interface Document extends Schema.Schema.Type<typeof Known> {}
-const decode = Schema.decodeOption(Known)
-const encode = Schema.encodeSync(Known)
+const credentials = () =>
+  Schema.Struct({
+    version: Schema.Literal(1),
+    salt: Schema.NonEmptyString,
+    credentials: Schema.Array(Schema.Struct({
+      fingerprint: Schema.NonEmptyString,
+      principal_id: Schema.NullOr(PrincipalId),
+      at: Schema.Finite
+    }))
+  })
+interface Credentials extends Schema.Schema.Type<ReturnType<typeof credentials>> {}
+const Credentials = JsonDocument.make(credentials)
 
 /** How long a credential that nobody could name is not asked about again. */
 const noAnswerMillis = 60 * 60 * 1000
@@ -49,10 +50,10 @@ export const make = Effect.gen(function*() {
   const runtime = yield* RuntimeEnvironment
   const file = files.home.credentials
 
-  const load: Effect.Effect<Document> = Effect.flatMap(
+  const load: Effect.Effect<Credentials> = Effect.flatMap(
     files.read(file),
     (read) =>
-      Option.match(read._tag === "Text" ? decode(read.text) : Option.none(), {
+      Option.match(read._tag === "Text" ? Credentials.decode(read.text) : Option.none(), {
         onNone: () => Effect.map(random.uuidV4(), (salt) => ({ version: 1 as const, salt, credentials: [] })),
         onSome: Effect.succeed
       })
@@ -82,7 +83,7 @@ export const make = Effect.gen(function*() {
     if (known !== undefined && (principal === undefined || principal === known)) return
     const others = document.credentials.filter((entry) => entry.fingerprint !== own)
     const credentials = [...others, { fingerprint: own, principal_id: principal ?? null, at }].slice(-maxCredentials)
-    yield* files.replace(file, encode({ ...document, credentials }))
+    yield* files.replace(file, Credentials.encode({ ...document, credentials }))
   }, quietly("an answer could not be remembered", undefined))
 
   return PrincipalCache.of({ recall, remember })

@@ -9,18 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import * as Schema from "effect/Schema"
 import type { AnonId } from "../domain/AnonId.ts"
 import { quietly } from "../domain/Debug.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
-import { goesOn, Session } from "../domain/Session.ts"
+import * as Session from "../domain/Session.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { StateFiles } from "./StateFiles.ts"
-
-const Text = Schema.fromJsonString(Session)
-const decode = Schema.decodeOption(Text)
-const encode = Schema.encodeSync(Text)
 
 // A burst of commands does not write the file each time.
 const writeEveryMillis = 60 * 1000
@@ -33,17 +28,17 @@ export const make = Effect.gen(function*() {
   const files = yield* StateFiles
   const random = yield* SecureRandom.SecureRandom
   const runtime = yield* RuntimeEnvironment
-  const held = yield* Ref.make<Session | undefined>(undefined)
+  const held = yield* Ref.make<Session.Session | undefined>(undefined)
 
   const stored = Effect.map(
     files.read(files.home.session),
-    (read) => read._tag === "Text" ? Option.getOrUndefined(decode(read.text)) : undefined
+    (read) => read._tag === "Text" ? Option.getOrUndefined(Session.decode(read.text)) : undefined
   )
 
   const touch = Effect.fnUntraced(function*(anonId: AnonId) {
     const now = yield* Clock.currentTimeMillis
     const known = (yield* Ref.get(held)) ?? (yield* stored)
-    const session: Session = known !== undefined && goesOn(known, anonId, now)
+    const session: Session.Session = known !== undefined && Session.goesOn(known, anonId, now)
       ? known
       : { version: 1, anon_id: anonId, session_id: yield* random.uuidV4(), last_active: 0 }
     const isDue = Math.abs(now - session.last_active) >= writeEveryMillis
@@ -51,7 +46,7 @@ export const make = Effect.gen(function*() {
     yield* Ref.set(held, current)
     if (isDue && !keepsNothing(runtime)) {
       yield* quietly("the session could not be written", undefined)(
-        files.replace(files.home.session, encode(current))
+        files.replace(files.home.session, Session.encode(current))
       )
     }
     return current.session_id

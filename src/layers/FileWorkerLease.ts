@@ -9,14 +9,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { quietly } from "../domain/Debug.ts"
+import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { WorkerLease } from "../services/WorkerLease.ts"
 import { StateFiles } from "./StateFiles.ts"
 
-const Held = Schema.fromJsonString(Schema.Struct({ until: Schema.Finite }))
-const decode = Schema.decodeOption(Held)
-const encode = Schema.encodeSync(Held)
+const Held = JsonDocument.make(() => Schema.Struct({ until: Schema.Finite }))
 
 /** A lease that ends later than this was made before the clock was set back: its worker is dead. */
 const longestMillis = 10_000
@@ -41,7 +40,7 @@ export const make = Effect.gen(function*() {
   const isLive = Effect.fnUntraced(function*(number: number) {
     if (number === 0) return false
     const file = yield* files.read(`${root}/${prefix}${number}`)
-    const held = file._tag === "Text" ? Option.getOrUndefined(decode(file.text)) : undefined
+    const held = file._tag === "Text" ? Option.getOrUndefined(Held.decode(file.text)) : undefined
     if (held === undefined) return false
     const left = held.until - (yield* Clock.currentTimeMillis)
     return left > 0 && left <= longestMillis
@@ -54,7 +53,7 @@ export const make = Effect.gen(function*() {
       if (last !== takesOver && (yield* isLive(last))) return undefined
       const until = (yield* Clock.currentTimeMillis) + Math.min(life, longestMillis)
       const own = `${root}/${prefix}${last + 1}`
-      const won = yield* files.publish(own, encode({ until })).pipe(quietly("the lease could not be taken", false))
+      const won = yield* files.publish(own, Held.encode({ until })).pipe(quietly("the lease could not be taken", false))
       if (!won) return undefined
       // The one before it, dead or taken over, has served: its number has been counted on.
       if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
@@ -63,7 +62,7 @@ export const make = Effect.gen(function*() {
         // Numbers restart, so a file of this name may be another's.
         stands: Effect.map(
           files.read(own),
-          (file) => file._tag === "Text" && Option.exists(decode(file.text), (held) => held.until === until)
+          (file) => file._tag === "Text" && Option.exists(Held.decode(file.text), (held) => held.until === until)
         ),
         release: Effect.gen(function*() {
           // After its end, its number may be another's.

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Yaml from "effect/encoding/Yaml"
 import * as FileSystem from "effect/FileSystem"
@@ -19,6 +18,7 @@ import type * as Result from "effect/Result"
 import type { Credential } from "../domain/Credential.ts"
 import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
+import * as Variable from "../domain/Variable.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 
 /**
@@ -110,8 +110,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const environment = new Map<Form, string>()
   for (const form of options.forms) {
     if (form.environment === undefined) continue
-    const key = yield* Effect.orElseSucceed(Config.String(form.environment), () => "")
-    if (key.trim() !== "") environment.set(form, key)
+    const key = yield* Effect.orElseSucceed(Variable.read(form.environment), () => undefined)
+    if (key !== undefined && key.trim() !== "") environment.set(form, key)
   }
 
   // Nothing is said of what went wrong: an error of the YAML parser may quote a line.

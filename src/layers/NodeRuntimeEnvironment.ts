@@ -9,26 +9,9 @@ import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import isInsideContainer from "is-inside-container"
 import * as NodeFs from "node:fs"
-import { agent } from "std-env"
+import * as CodingAgent from "../domain/CodingAgent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import * as NodeProcess from "./NodeProcess.ts"
-
-// The names that the library knows. `AI_AGENT` may hold anything, and no value of a variable leaves the machine.
-const knownAgents = new Set([
-  "auggie",
-  "claude",
-  "codex",
-  "copilot",
-  "cursor",
-  "devin",
-  "gemini",
-  "goose",
-  "junie",
-  "kiro",
-  "opencode",
-  "pi",
-  "replit"
-])
 
 // The kernel's number for the PID namespace that is everybody's (PROC_PID_INIT_INO).
 const initialPidNamespace = "pid:[4026531836]"
@@ -45,22 +28,26 @@ const isContainer = (): boolean => {
 }
 
 /**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const stdio = yield* Stdio.Stdio
+  const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
+  return RuntimeEnvironment.of({
+    ci: ci.isCI ? ci.name ?? "unknown" : undefined,
+    agent: CodingAgent.detect(process.env, stdoutIsTerminal),
+    container: isContainer(),
+    stdoutIsTerminal,
+    stderrIsTerminal: yield* stdio.stderrIsTerminal,
+    runtime: { language: "node", version: process.versions.node },
+    os: NodeProcess.os,
+    process: NodeProcess.current
+  })
+})
+
+/**
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<RuntimeEnvironment, never, Stdio.Stdio> = Layer.effect(
-  RuntimeEnvironment,
-  Effect.gen(function*() {
-    const stdio = yield* Stdio.Stdio
-    return RuntimeEnvironment.of({
-      ci: ci.isCI ? ci.name ?? "unknown" : undefined,
-      agent: agent === undefined ? undefined : knownAgents.has(agent) ? agent : "other",
-      container: isContainer(),
-      stdoutIsTerminal: yield* stdio.stdoutIsTerminal,
-      stderrIsTerminal: yield* stdio.stderrIsTerminal,
-      runtime: { language: "node", version: process.versions.node },
-      os: NodeProcess.os,
-      process: NodeProcess.current
-    })
-  })
-)
+export const layer: Layer.Layer<RuntimeEnvironment, never, Stdio.Stdio> = Layer.effect(RuntimeEnvironment, make)

@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
-import * as Config from "effect/Config"
+import * as EffectNodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as Console from "effect/Console"
 import * as Digest from "effect/crypto/Digest"
 import * as SecureRandom from "effect/crypto/SecureRandom"
@@ -13,15 +12,16 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
+import * as NodeCrypto from "node:crypto"
 import { debug } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
+import * as Variable from "../domain/Variable.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Claims } from "../services/Claims.ts"
 import type { Consent } from "../services/Consent.ts"
@@ -179,12 +179,15 @@ const noWorker = Layer.succeed(
   CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
 )
 
+// WebCrypto is loaded with its first use, and that would be in every command.
+const random = SecureRandom.make((size) => NodeCrypto.randomFillSync(new Uint8Array(size)))
+
 const machine = Layer.mergeAll(
   SyncNodeFileSystem.layer,
   SyncNodeChildProcessSpawner.layer,
-  NodeCrypto.layerDigest,
+  EffectNodeCrypto.layerDigest,
   NodeHttpClient.layer,
-  SecureRandom.layerWebCrypto
+  Layer.succeed(SecureRandom.SecureRandom, random)
 )
 
 /**
@@ -207,10 +210,7 @@ const machine = Layer.mergeAll(
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.unwrap(Effect.gen(function*() {
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
-    const debugs = yield* Config.option(Config.String(name)).pipe(
-      Effect.map((value) => Option.exists(value, (value) => value === "1")),
-      Effect.orElseSucceed(() => false)
-    )
+    const debugs = (yield* Effect.orElseSucceed(Variable.read(name), () => undefined)) === "1"
     const principals = options.principals ?? FixedPrincipalResolver.layerNone
     const store = debugs ? inMemory : onDisk(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })

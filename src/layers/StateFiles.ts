@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
@@ -14,7 +15,6 @@ import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
-import * as Schema from "effect/Schema"
 import * as StateHome from "../domain/StateHome.ts"
 import { Consent } from "../services/Consent.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -36,7 +36,7 @@ export type Read =
  * @category errors
  * @since 0.1.0
  */
-export class ConsentDenied extends Schema.TaggedError<ConsentDenied>()("ConsentDenied", {}) {}
+export class ConsentDenied extends Data.TaggedError("ConsentDenied") {}
 
 /**
  * Reads and publishes the module's files.

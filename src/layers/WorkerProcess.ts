@@ -3,13 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { debug } from "../domain/Debug.ts"
+import * as Variable from "../domain/Variable.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -46,10 +45,7 @@ const proxyUrl = (value: string): string | undefined => {
 }
 
 const variableOf = (name: string): Effect.Effect<string | undefined> =>
-  Config.option(Config.String(name)).pipe(
-    Effect.map(Option.getOrUndefined),
-    Effect.orElseSucceed(() => undefined)
-  )
+  Effect.orElseSucceed(Variable.read(name), () => undefined)
 
 /** How long a worker may take from its start to a lease of its own. */
 const bootMillis = 3_000

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 
 /**
  * The opt-out could not be written, so telemetry is as it was.
@@ -13,10 +13,10 @@ import * as Schema from "effect/Schema"
  * @category errors
  * @since 0.1.0
  */
-export class OptOutError extends Schema.TaggedError<OptOutError>()("OptOutError", {
-  path: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class OptOutError extends Data.TaggedError("OptOutError")<{
+  readonly path: string
+  readonly cause: unknown
+}> {
   override get message(): string {
     return `The opt-out could not be written to ${this.path}`
   }

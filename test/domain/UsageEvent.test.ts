@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
@@ -145,6 +146,17 @@ describe("a command's own events", () => {
     const named = { ...failed, error_class: "DeployError" }
     assert.deepStrictEqual(encoded(UsageEvent.CommandFailed, named).properties, named)
   })
+
+  it.prop(
+    "are encoded as their schema would, although none is compiled for them",
+    { properties: Arbitrary.schema(UsageEvent.CommandFailed.properties), extra: jsonObject },
+    ({ extra, properties }) => {
+      const { encodeOwn: _, ...bySchema } = UsageEvent.CommandFailed
+      const own = { ...extra, ...properties }
+      assert.deepStrictEqual(encoded(UsageEvent.CommandFailed, own), encoded(bySchema, own))
+    },
+    { arbitrary: { runs: 200, size: 20 } }
+  )
 
   it("have the names that dashboards know", () => {
     assert.strictEqual(UsageEvent.CommandSucceeded.name, "CLI execution succeeded")

@@ -1,0 +1,19 @@
+/**
+ * Environment variables, through the host's `ConfigProvider`.
+ *
+ * @since 0.1.0
+ */
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+
+/**
+ * The value of a variable; undefined where it is not set or empty.
+ *
+ * A `Config` would say the same: it also describes itself, decodes by a schema and explains its failures, and a command
+ * that reads a handful of names pays a millisecond for that.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const read = (name: string): Effect.Effect<string | undefined, ConfigProvider.SourceError> =>
+  Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => Effect.map(provider.load([name]), (node) => node?.value))
