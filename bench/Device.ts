@@ -29,7 +29,7 @@ process.once("exit", clean)
 export interface Device {
   /** What a host is started with: no CI, no test run, nobody's opt-out. */
   readonly env: Readonly<Record<string, string>>
-  /** What a worker is started with. */
+  /** What a worker is started with, as a host starts it. */
   readonly workerEnv: (lingers: boolean) => Readonly<Record<string, string>>
   /** Makes exactly so many messages wait, copies of one that waits already. */
   readonly fill: (count: number) => void
@@ -47,7 +47,9 @@ export const make = (host: string): Device => {
   const home = Path.join(own, ".acme")
   Fs.mkdirSync(own, { mode: 0o700 })
   const destinationId = Crypto.createHash("sha256").update(`${host}\n${key}`).digest("hex").slice(0, 16)
-  const { backOff, events } = OutboxFolder.make(StateHome.make(path, home, "usage.json"), destinationId)
+  const at = StateHome.make(path, home, "usage.json")
+  const { compileCache } = at
+  const { backOff, events } = OutboxFolder.make(at, destinationId)
   const base = { PATH: process.env["PATH"] ?? "", HOME: own }
   const names = (): ReadonlyArray<string> => Fs.existsSync(events) ? Fs.readdirSync(events) : []
   let template: Message.Message | undefined
@@ -62,6 +64,7 @@ export const make = (host: string): Device => {
     },
     workerEnv: (lingers) => ({
       ...base,
+      ...(lingers ? { NODE_COMPILE_CACHE: compileCache } : {}),
       [variable]: WorkerJob.encode({
         version: 1,
         name: "acme",

@@ -30,6 +30,8 @@ export interface StateHome {
   readonly notice: string
   /** Where files are written before they are published. */
   readonly temp: string
+  /** Where Node.js keeps the compiled code of workers. */
+  readonly compileCache: string
 }
 
 /**
@@ -51,6 +53,7 @@ export const make = (path: Path, root: string, identityFile: string): StateHome 
     outboxes: path.join(usage, "outbox"),
     optOut: path.join(usage, "opt-out"),
     notice: path.join(usage, "notice"),
-    temp: path.join(usage, "tmp")
+    temp: path.join(usage, "tmp"),
+    compileCache: path.join(usage, "compile-cache")
   }
 }

@@ -56,7 +56,7 @@ export class StateFiles extends Context.Service<StateFiles, {
   readonly list: (path: string) => Effect.Effect<ReadonlyArray<string>>
   /** Removes a file or folder, if it is there. */
   readonly remove: (path: string) => Effect.Effect<void, PlatformError>
-  /** Removes what killed processes left where files are written before they are published. */
+  /** Removes what killed processes left where files are written before they are published, and old compiled code. */
   readonly sweep: Effect.Effect<void>
   /** Moves a file, into a folder that is made where there is none. */
   readonly move: (from: string, to: string) => Effect.Effect<void, PlatformError>
@@ -65,7 +65,10 @@ export class StateFiles extends Context.Service<StateFiles, {
 const maxBytes = 1024 * 1024
 
 // Nobody takes an hour from a temp file to its publication but a suspended process, whose link or rename then fails.
-const sweepAfterMillis = 60 * 60 * 1000
+const staleTempMillis = 60 * 60 * 1000
+
+// Node.js has a folder for each of its versions, and removes none; one that is used again is made again.
+const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
 const missing: Read = { _tag: "Missing" }
 const unreadable: Read = { _tag: "Unreadable" }
@@ -178,6 +181,16 @@ export const make = Effect.gen(function*() {
       )
     )
 
+  const sweep = (folder: string, afterMillis: number) =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      for (const name of yield* fs.readDirectory(folder)) {
+        const { mtime } = yield* fs.stat(path.join(folder, name))
+        const isStale = Option.exists(mtime, (time) => now - time.getTime() > afterMillis)
+        if (isStale) yield* fs.remove(path.join(folder, name), { force: true, recursive: true })
+      }
+    }).pipe(Effect.ignore)
+
   return StateFiles.of({
     home,
     read,
@@ -191,14 +204,7 @@ export const make = Effect.gen(function*() {
     replace: (file, text) => guarded(file, withTemp(text, true, (temp) => inFolder(file, fs.rename(temp, file)))),
     list: (folder) => Effect.orElseSucceed(fs.readDirectory(folder), () => []),
     remove: (target) => fs.remove(target, { force: true, recursive: true }),
-    sweep: Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      for (const name of yield* fs.readDirectory(home.temp)) {
-        const { mtime } = yield* fs.stat(path.join(home.temp, name))
-        const isOld = Option.exists(mtime, (time) => now - time.getTime() > sweepAfterMillis)
-        if (isOld) yield* fs.remove(path.join(home.temp, name), { force: true })
-      }
-    }).pipe(Effect.ignore),
+    sweep: Effect.andThen(sweep(home.temp, staleTempMillis), sweep(home.compileCache, staleCodeMillis)),
     move: (from, to) => inFolder(to, fs.rename(from, to))
   })
 })

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { PostHog, type PostHogOptions } from "posthog-node"
+// The entry without what only a server needs: it reads source files for stack traces, through `readline`.
+import { PostHog, type PostHogOptions } from "posthog-node/edge"
 import type { Destination } from "../domain/Destination.ts"
 import type { Message } from "../domain/Message.ts"
 import { type Answer, post } from "./Transport.ts"
@@ -16,6 +17,9 @@ interface Wire {
 
 // posthog-node treats some names in ways of its own ("$exception" goes last). The message has its name already.
 const anyEvent = "message"
+
+/** Shorter bodies are sent as they are: what fits into one packet of a network is no faster when it is compressed. */
+const compressFrom = 1200
 
 /** The longest that one request may take. */
 const requestLimitMillis = 5000
@@ -63,6 +67,16 @@ export class PostHogClient extends PostHog {
     })
     this.#messages = messages
     this.#answer = answer
+  }
+
+  // One message fits into a packet as it is, and most workers send one: they need not load zlib.
+  protected override async compressPayload(payload: string) {
+    if (payload.length < compressFrom) return null
+    return process.getBuiltinModule("node:zlib").gzipSync(payload)
+  }
+
+  override getLibraryId(): string {
+    return "posthog-node"
   }
 
   // What posthog-node would add (library, geoip, its own clock) is in the message already, the same at every resend.

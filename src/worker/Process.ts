@@ -23,6 +23,7 @@ import * as SyncNodeChildProcessSpawner from "../layers/SyncNodeChildProcessSpaw
 import * as SyncNodeFileSystem from "../layers/SyncNodeFileSystem.ts"
 import * as WorkerProcess from "../layers/WorkerProcess.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { PostHogClient } from "./PostHogClient.ts"
@@ -109,6 +110,14 @@ const closeInherited = (): void => {
   }
 }
 
+// Node.js makes the folder for a process's compiled code when the process starts, which may be after an opt-out, and
+// writes into it when the process ends; where the folder is gone by then, nothing is written.
+const tidy = Effect.gen(function*() {
+  const files = yield* StateFiles.StateFiles
+  const { decision } = yield* Consent
+  yield* (yield* decision).enabled ? files.sweep : files.remove(files.home.compileCache)
+})
+
 /**
  * Runs a worker to its end.
  *
@@ -137,7 +146,7 @@ export const run = async (): Promise<void> => {
   const client = new PostHogClient(destination)
   const { lease, lingers } = job
   await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers, lease }).pipe(
-    Effect.andThen(Effect.flatMap(StateFiles.StateFiles, (files) => files.sweep)),
+    Effect.andThen(tidy),
     Effect.provide(layer(job)),
     Effect.ignoreCause,
     Effect.runPromise

@@ -23,7 +23,7 @@ const requestMillis = 5_500
 
 /** How long a worker waits for more, so that a burst of commands needs few. */
 const lingerMillis = 1_000
-const lookEveryMillis = 250
+const lookEveryMillis = 500
 
 // PostHog takes 20 MB; a request of this many messages, of which each is at most 64 KiB, stays below.
 const maxBatch = 250

@@ -311,7 +311,8 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
           https_proxy: "http://127.0.0.1:9",
           NO_PROXY: "127.0.0.1",
           NODE_USE_ENV_PROXY: "1",
-          NODE_V8_COVERAGE: ""
+          NODE_V8_COVERAGE: "",
+          NODE_COMPILE_CACHE: Path.join(acme.home, "usage/compile-cache")
         })
         assert.deepStrictEqual(argv, [node, script, marker])
         const [message] = waiting(acme.home)

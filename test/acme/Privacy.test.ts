@@ -200,7 +200,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("priv
       yield* acme.sink.waitFor((_, requests) => requests.length === 1)
       const [worker, ...others] = yield* eventually(acme.workers, ({ length }) => length > 0)
       assert.deepStrictEqual(others, [])
-      assert.sameMembers(Object.keys(worker?.env ?? {}), ["PATH", "HOME", variable])
+      assert.sameMembers(Object.keys(worker?.env ?? {}), ["PATH", "HOME", "NODE_COMPILE_CACHE", variable])
       // The home is where the messages are; its name stays on the machine.
       const told = JSON.stringify([worker?.argv, worker?.env]).replaceAll("home-canary", "")
       assert.notInclude(told, canary)

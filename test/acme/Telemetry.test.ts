@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { commandsOf, type Device, Harness } from "./Harness.ts"
+import { commandsOf, type Device, eventually, Harness } from "./Harness.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
 
@@ -105,6 +105,34 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* Fiber.join(flush)
         assert.strictEqual((yield* acme.sink.requests).length, inFlight)
         assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
+      }))
+
+    it.effect("deletes the compiled code of the workers, and one that ends after it leaves none", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const code = (files: ReadonlyArray<string>) => files.filter((file) => file.startsWith("usage/compile-cache/"))
+        const noneLives = eventually(acme.workers, (workers) => workers.length === 0)
+        yield* acme.run("deploy a")
+        assert.isNotEmpty(yield* acme.workers)
+        yield* acme.run("telemetry disable", { runtime: "pipe" })
+        yield* noneLives
+        assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
+
+        yield* acme.run("telemetry enable", { runtime: "pipe" })
+        yield* acme.run("deploy b")
+        yield* noneLives
+        assert.isNotEmpty(code(yield* acme.files))
+        yield* acme.run("telemetry disable", { runtime: "pipe" })
+        assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
+      }))
+
+    it.effect("has no compiled code to delete where nothing is kept", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy a", { runtime: "ci" })
+        yield* acme.delivered(1)
+        yield* eventually(acme.workers, (workers) => workers.length === 0)
+        assert.isEmpty((yield* acme.files).filter((file) => file.includes("compile-cache")))
       }))
 
     it.effect("says so and exits with 1 where the opt-out cannot be written", () =>

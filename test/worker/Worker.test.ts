@@ -424,6 +424,27 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         assert.deepStrictEqual(yield* worker.sink.requests, [])
         assert.deepStrictEqual(yield* worker.files, before)
       }))
+
+    it.effect("before or while it ran takes along the code that Node.js compiled for it", () =>
+      Effect.gen(function*() {
+        const worker = yield* device
+        const usage = Path.join(worker.home, "usage")
+        const env = { NODE_COMPILE_CACHE: Path.join(usage, "compile-cache") }
+        const isCode = (file: string) => file.startsWith("usage/compile-cache/")
+        yield* worker.record(event(0))
+        yield* worker.sink.answer(() => {
+          for (const name of Fs.readdirSync(usage)) Fs.rmSync(Path.join(usage, name), { recursive: true })
+          Fs.writeFileSync(Path.join(usage, "opt-out"), "")
+          return Validate()
+        })
+        yield* run(worker, { env, job: { lingers: true } })
+        assert.deepStrictEqual(yield* worker.files, ["usage/opt-out"])
+        yield* run(worker, { env })
+        assert.deepStrictEqual(yield* worker.files, ["usage/opt-out"])
+        Fs.rmSync(Path.join(usage, "opt-out"))
+        yield* run(worker, { env })
+        assert.lengthOf((yield* worker.files).filter(isCode), 1)
+      }))
   })
 
   describe.concurrent("its process", () => {
