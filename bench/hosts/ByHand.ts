@@ -1,11 +1,11 @@
 /**
- * The least that recording costs: the same looks at the disk and the same file, in one function of plain calls. None of
- * it can be replaced, nothing is checked beyond what the file needs, and no worker is started.
+ * The least that recording costs: the looks at the disk and the file that it takes, in one function of plain calls. No
+ * part of it can be replaced, nothing is checked beyond what the file needs, and no worker is started.
  */
 import ci from "ci-info"
 import * as Effect from "effect/Effect"
 import isInsideContainer from "is-inside-container"
-import { randomFillSync, randomUUID } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import { atEnd, event } from "./Host.ts"
@@ -20,41 +20,35 @@ const read = (file: string): Record<string, unknown> =>
 export const Usage = atEnd(Effect.sync(() => {
   const home = process.env["ACME_HOME"] ?? ""
   const usage = `${home}/usage`
-  const isDenied = [process.env["ACME_USAGE_TRACKING"], process.env["DO_NOT_TRACK"]].some((value) => value === "1")
-  if (isDenied || look("/etc/acme/usage.json") !== undefined || look(`${usage}/opt-out`) !== undefined) return
-  const uid = process.geteuid?.()
-  for (const folder of [home, usage]) if (look(folder)?.uid !== uid) return
+  const isDenied = ["ACME_USAGE_TRACKING", "DO_NOT_TRACK"].some((name) => process.env[name] === "1") ||
+    ["/etc/acme/usage.json", `${usage}/opt-out`].some((file) => look(file) !== undefined) ||
+    [home, usage].some((folder) => look(folder)?.uid !== process.geteuid?.())
+  if (isDenied) return
   const { anon_id: anonId } = read(`${home}/usage.json`)
-  for (
-    const file of [`${usage}/successors/${anonId}.json`, `${usage}/claims/${anonId}.json`, `${home}/credentials.yaml`]
-  ) {
-    if (look(file) !== undefined) return
-  }
+  const claims = [`${usage}/successors/${anonId}.json`, `${usage}/claims/${anonId}.json`, `${home}/credentials.yaml`]
+  if (claims.some((file) => look(file) !== undefined)) return
   const { session_id: session } = read(`${usage}/session.json`)
   const { name, properties } = event()
-  const text = JSON.stringify({
-    version: 1,
-    message: {
-      event: name,
-      distinct_id: anonId,
-      uuid: randomUUID(),
-      timestamp: new Date().toISOString(),
-      properties: {
-        ...properties,
-        $session_id: session,
-        os_type: Os.type(),
-        os_release: Os.release(),
-        is_ci: ci.isCI,
-        container: isInsideContainer(),
-        is_tty: process.stdout.isTTY
-      }
+  const message = {
+    event: name,
+    distinct_id: anonId,
+    uuid: randomUUID(),
+    timestamp: new Date().toISOString(),
+    properties: {
+      ...properties,
+      $session_id: session,
+      os_type: Os.type(),
+      os_release: Os.release(),
+      is_ci: ci.isCI,
+      container: isInsideContainer(),
+      is_tty: process.stdout.isTTY
     }
-  })
+  }
   const [outbox = ""] = Fs.readdirSync(`${usage}/outbox`)
   const events = `${usage}/outbox/${outbox}/events`
-  const temp = `${usage}/tmp/${randomFillSync(Buffer.alloc(8)).toString("hex")}`
-  Fs.writeFileSync(temp, text, { flag: "wx", mode: 0o600 })
-  Fs.renameSync(temp, `${events}/${Date.now()}.json`)
+  const temp = `${usage}/tmp/${message.uuid}`
+  Fs.writeFileSync(temp, JSON.stringify({ version: 1, message }), { flag: "wx", mode: 0o600 })
+  Fs.renameSync(temp, `${events}/${String(Date.now()).padStart(15, "0")}-000000-${message.uuid}-${message.uuid}-0.json`)
   Fs.readdirSync(events)
   Fs.readdirSync(`${usage}/outbox/${outbox}`)
 }))
