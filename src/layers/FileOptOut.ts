@@ -46,6 +46,13 @@ export const make = Effect.gen(function*() {
       ? fs.remove(home.formerIdentity(codec.fileName), { force: true })
       : writeConsent(codec, false)
 
+  // Node.js gives up a folder in which another process removes or renames a file meanwhile, and does not say so. Under
+  // another name nobody finds it any more; a process that is killed here leaves it to the next opt-out.
+  const remove = Effect.fnUntraced(function*(file: string, aside: string) {
+    const target = yield* Effect.match(fs.rename(file, aside), { onFailure: () => file, onSuccess: () => aside })
+    yield* fs.remove(target, { recursive: true, force: true })
+  })
+
   const publish = Effect.gen(function*() {
     if (!path.isAbsolute(root)) return
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
@@ -54,7 +61,7 @@ export const make = Effect.gen(function*() {
     const names = yield* Effect.orElseSucceed(fs.readDirectory(home.usage), () => [])
     for (const name of names) {
       const file = path.join(home.usage, name)
-      if (file !== home.optOut) yield* fs.remove(file, { recursive: true, force: true })
+      if (file !== home.optOut) yield* remove(file, `${home.optOut}.${name}`)
     }
     yield* deny(codec)
     for (const former of formers) if (yield* exists(former)) yield* deny(former)

@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
+import ci from "ci-info"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import isInsideContainer from "is-inside-container"
 import * as NodeFs from "node:fs"
-import * as CiMarks from "../domain/CiMarks.ts"
 import * as CodingAgent from "../domain/CodingAgent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import * as NodeProcess from "./NodeProcess.ts"
@@ -27,15 +27,6 @@ const isContainer = (): boolean => {
   }
 }
 
-const ciName: Effect.Effect<string | undefined> = Effect.suspend(() =>
-  CiMarks.any(process.env)
-    ? Effect.map(
-      Effect.promise(() => import("ci-info")),
-      ({ default: { isCI, name } }) => isCI ? name ?? "unknown" : undefined
-    )
-    : Effect.succeed(undefined)
-)
-
 /**
  * @category constructors
  * @since 0.1.0
@@ -44,7 +35,7 @@ export const make = Effect.gen(function*() {
   const stdio = yield* Stdio.Stdio
   const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
   return RuntimeEnvironment.of({
-    ci: yield* ciName,
+    ci: ci.isCI ? ci.name ?? "unknown" : undefined,
     agent: CodingAgent.detect(process.env, stdoutIsTerminal),
     container: isContainer(),
     stdoutIsTerminal,

@@ -67,7 +67,8 @@ const maxBytes = 1024 * 1024
 // Nobody takes an hour from a temp file to its publication but a suspended process, whose link or rename then fails.
 const staleTempMillis = 60 * 60 * 1000
 
-// Node.js has a folder for each of its versions, and removes none; one that is used again is made again.
+// Node.js keeps a file for each of its versions and each path of a worker, and removes none; one that is used again is
+// made again.
 const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
 const missing: Read = { _tag: "Missing" }
@@ -204,7 +205,11 @@ export const make = Effect.gen(function*() {
     replace: (file, text) => guarded(file, withTemp(text, true, (temp) => inFolder(file, fs.rename(temp, file)))),
     list: (folder) => Effect.orElseSucceed(fs.readDirectory(folder), () => []),
     remove: (target) => fs.remove(target, { force: true, recursive: true }),
-    sweep: Effect.andThen(sweep(home.temp, staleTempMillis), sweep(home.compileCache, staleCodeMillis)),
+    sweep: Effect.gen(function*() {
+      yield* sweep(home.temp, staleTempMillis)
+      const versions = yield* Effect.orElseSucceed(fs.readDirectory(home.compileCache), () => [])
+      for (const version of versions) yield* sweep(path.join(home.compileCache, version), staleCodeMillis)
+    }),
     move: (from, to) => inFolder(to, fs.rename(from, to))
   })
 })

@@ -281,14 +281,7 @@ const core = FileSystem.makeNoop({
     attempt(
       "remove",
       path,
-      () =>
-        NFS.rmSync(path, {
-          recursive: options?.recursive ?? false,
-          force: options?.force ?? false,
-          // Another process may put a file into a folder that is just being emptied.
-          maxRetries: 3,
-          retryDelay: 10
-        })
+      () => NFS.rmSync(path, { recursive: options?.recursive ?? false, force: options?.force ?? false })
     ),
   rename: (oldPath, newPath) => attempt("rename", oldPath, () => NFS.renameSync(oldPath, newPath)),
   stat: (path) => attempt("stat", path, () => makeFileInfo(NFS.statSync(path, { bigint: true }))),

@@ -107,7 +107,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
       }))
 
-    it.effect("deletes the compiled code of the workers, and one that ends after it leaves none", () =>
+    it.effect("deletes the compiled code of the workers, also while one is alive", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const code = (files: ReadonlyArray<string>) => files.filter((file) => file.startsWith("usage/compile-cache/"))

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import { spawn } from "node:child_process"
 import * as NFS from "node:fs"
+import { execPath } from "node:process"
 import { supabase } from "../../src/domain/IdentityCodec.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import { OptOutError } from "../../src/services/OptOut.ts"
@@ -31,7 +33,41 @@ const used = Effect.gen(function*() {
 
 const files = (device: Device.Device) => device.tree().filter((name) => !name.endsWith("/"))
 
+// Writes as Node.js keeps compiled code: beside the file and then in its place, into a folder that it does not make.
+const writer = `
+  const fs = require("node:fs")
+  const folder = process.argv[1]
+  let n = 0
+  const end = Date.now() + 5000
+  while (Date.now() < end) {
+    try {
+      fs.writeFileSync(folder + "/" + n % 200 + ".tmp", "code")
+      fs.renameSync(folder + "/" + n % 200 + ".tmp", folder + "/" + n % 200)
+      if (++n === 400) process.stdout.write("ready")
+    } catch {
+      break
+    }
+  }
+`
+
 describe("disabling", () => {
+  it.effect("deletes a folder into which another process writes", () =>
+    Effect.gen(function*() {
+      for (let turn = 0; turn < 5; turn++) {
+        const device = yield* Device.make
+        const process = yield* device.start()
+        yield* device.write("usage/compile-cache/v24/code", "code")
+        const child = spawn(execPath, ["-e", writer, device.at("usage/compile-cache/v24")], {
+          stdio: ["ignore", "pipe", 2]
+        })
+        const ended = new Promise((resolve) => child.once("close", resolve))
+        yield* Effect.promise(() => new Promise((resolve) => child.stdout?.once("data", resolve)))
+        yield* process.optOut.publish
+        yield* Effect.promise(() => ended)
+        assert.deepStrictEqual(files(device), ["usage/opt-out"])
+      }
+    }))
+
   it.effect("deletes everything of this module but the opt-out, and nothing of the host's", () =>
     Effect.gen(function*() {
       const device = yield* used

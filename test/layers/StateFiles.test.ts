@@ -18,19 +18,19 @@ describe("what a killed process left behind", () => {
       assert.deepStrictEqual(device.tree(), ["usage/tmp/new"])
     }))
 
-  it.effect("and the code that was compiled for an older Node.js, after 30 days", () =>
+  it.effect("and compiled code that was written 30 days ago", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      yield* device.write("usage/compile-cache/v24/code", "code")
-      yield* device.write("usage/compile-cache/v22/code", "code")
+      yield* device.write("usage/compile-cache/v24/new", "code")
+      yield* device.write("usage/compile-cache/v24/old", "code")
       const now = Date.now()
       yield* TestClock.setTime(now)
       const day = 24 * 60 * 60
-      Fs.utimesSync(device.at("usage/compile-cache/v22"), now / 1000 - 31 * day, now / 1000 - 31 * day)
-      Fs.utimesSync(device.at("usage/compile-cache/v24"), now / 1000 - 29 * day, now / 1000 - 29 * day)
+      Fs.utimesSync(device.at("usage/compile-cache/v24/old"), now / 1000 - 31 * day, now / 1000 - 31 * day)
+      Fs.utimesSync(device.at("usage/compile-cache/v24/new"), now / 1000 - 29 * day, now / 1000 - 29 * day)
       const { files } = yield* device.start()
       yield* files.sweep
-      assert.deepStrictEqual(device.tree(), ["usage/compile-cache/v24/code"])
+      assert.deepStrictEqual(device.tree(), ["usage/compile-cache/v24/new"])
     }))
 
   it.effect("is nothing on a new device, which stays as it is", () =>
