@@ -148,6 +148,12 @@ export class Disk {
     const inode = this.inode(from)
     this.parent(to)
     if (this.entries.get(to)?.type === "Directory") throw new Refusal("EISDIR", to)
+    // What is in a folder goes with it.
+    for (const [path, inside] of [...this.entries]) {
+      if (!path.startsWith(`${from}/`)) continue
+      this.entries.delete(path)
+      this.entries.set(`${to}${path.slice(from.length)}`, inside)
+    }
     this.entries.delete(from)
     this.entries.set(to, inode)
     this.changed("rename", to)
