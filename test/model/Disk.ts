@@ -149,7 +149,7 @@ export class Disk {
     this.parent(to)
     if (this.entries.get(to)?.type === "Directory") throw new Refusal("EISDIR", to)
     // What is in a folder goes with it.
-    for (const [path, inside] of [...this.entries]) {
+    for (const [path, inside] of this.entries) {
       if (!path.startsWith(`${from}/`)) continue
       this.entries.delete(path)
       this.entries.set(`${to}${path.slice(from.length)}`, inside)
