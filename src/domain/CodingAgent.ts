@@ -26,6 +26,17 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["kiro", [["TERM_PROGRAM", /kiro/]]]
 ]
 
+/**
+ * The variables that are looked at.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<string> = [
+  "AI_AGENT",
+  ...agents.flatMap(([, marks]) => marks.map((mark) => typeof mark === "string" ? mark : mark[0]))
+]
+
 const aliases: Environment = { github_copilot_vscode_agent: "copilot", github_copilot_cloud_agent: "copilot" }
 
 const isAgent = (name: string | undefined): boolean => agents.some(([agent]) => agent === name)

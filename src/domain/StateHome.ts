@@ -40,24 +40,20 @@ export interface StateHome {
  */
 export const make = (path: Path, root: string, identityFile: string): StateHome => {
   const usage = path.join(root, "usage")
-  // One look at a path is enough to make it a clean one, and every command makes these.
-  const base = path.dirname(usage)
-  const inRoot = (name: string) => `${base}${path.sep}${name}`
-  const inUsage = (name: string) => `${usage}${path.sep}${name}`
   return {
     root,
-    identity: inRoot(identityFile),
-    formerIdentity: inRoot,
-    imported: inUsage("imported"),
+    identity: path.join(root, identityFile),
+    formerIdentity: (fileName) => path.join(root, fileName),
+    imported: path.join(usage, "imported"),
     usage,
-    claims: inUsage("claims"),
-    successors: inUsage("successors"),
-    credentials: inUsage("credentials.json"),
-    session: inUsage("session.json"),
-    outboxes: inUsage("outbox"),
-    optOut: inUsage("opt-out"),
-    notice: inUsage("notice"),
-    temp: inUsage("tmp"),
-    compileCache: inUsage("compile-cache")
+    claims: path.join(usage, "claims"),
+    successors: path.join(usage, "successors"),
+    credentials: path.join(usage, "credentials.json"),
+    session: path.join(usage, "session.json"),
+    outboxes: path.join(usage, "outbox"),
+    optOut: path.join(usage, "opt-out"),
+    notice: path.join(usage, "notice"),
+    temp: path.join(usage, "tmp"),
+    compileCache: path.join(usage, "compile-cache")
   }
 }

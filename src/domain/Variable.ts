@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
  * The value of a variable; undefined where it is not set or empty.
  *
  * A `Config` would say the same: it also describes itself, decodes by a schema and explains its failures, and a command
- * that reads a handful of names pays a millisecond for that.
+ * that reads a handful of names pays 0.4 ms of CPU for that.
  *
  * @category getters
  * @since 0.1.0

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Schedule from "effect/Schedule"
 import { debug, quietly } from "../domain/Debug.ts"
 import { isShortLived } from "../domain/Runtime.ts"
 import { CaptureWorker, type Flushed } from "../services/CaptureWorker.ts"
@@ -71,13 +72,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     (waits) => waits ? Effect.andThen(Effect.sleep(pollMillis), taken) : Effect.void
   )
 
-  const untilLease = (holds: boolean): Effect.Effect<void> =>
-    Effect.flatMap(
-      lease.isHeld,
-      (held) => held === holds ? Effect.void : Effect.andThen(Effect.sleep(pollMillis), untilLease(holds))
+  const until = (holds: boolean, limit: number) =>
+    Effect.timeoutOption(
+      Effect.repeat(lease.isHeld, { until: (held) => held === holds, schedule: Schedule.spaced(pollMillis) }),
+      limit
     )
-
-  const until = (holds: boolean, limit: number) => Effect.timeoutOption(untilLease(holds), limit)
 
   // A round is a worker's life; another follows as long as something was taken.
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {

@@ -10,6 +10,7 @@ import * as Stdio from "effect/Stdio"
 import isInsideContainer from "is-inside-container"
 import * as NodeFs from "node:fs"
 import * as CodingAgent from "../domain/CodingAgent.ts"
+import * as Variable from "../domain/Variable.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import * as NodeProcess from "./NodeProcess.ts"
 
@@ -34,9 +35,13 @@ const isContainer = (): boolean => {
 export const make = Effect.gen(function*() {
   const stdio = yield* Stdio.Stdio
   const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
+  const marks: Record<string, string | undefined> = {}
+  for (const name of CodingAgent.variables) {
+    marks[name] = yield* Effect.orElseSucceed(Variable.read(name), () => undefined)
+  }
   return RuntimeEnvironment.of({
     ci: ci.isCI ? ci.name ?? "unknown" : undefined,
-    agent: CodingAgent.detect(process.env, stdoutIsTerminal),
+    agent: CodingAgent.detect(marks, stdoutIsTerminal),
     container: isContainer(),
     stdoutIsTerminal,
     stderrIsTerminal: yield* stdio.stderrIsTerminal,

@@ -88,7 +88,7 @@ export const make = Effect.gen(function*() {
     // Node hands this one on by itself, unless it is named.
     if ((yield* variableOf("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
-    // Compiling its code is a fifth of what a worker costs. Where nothing is kept, that is not kept either.
+    // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
     if (job.lingers) env["NODE_COMPILE_CACHE"] = StateHome.make(path, job.home, "").compileCache
     env[variable] = WorkerJob.encode(job)
     return env

@@ -325,6 +325,19 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         yield* assertDelivered(worker, uuids([9, 1, 2, 3, 4].map((n) => event(n))))
       }))
 
+    it.effect("is compressed where it is more than one packet holds, and names posthog-node", () =>
+      Effect.gen(function*() {
+        const worker = yield* device
+        yield* worker.record(event(0))
+        yield* run(worker)
+        yield* worker.record(...events(41).slice(1))
+        yield* run(worker)
+        const headers = (yield* worker.sink.requests).map(({ headers }) => headers)
+        assert.deepStrictEqual(headers.map((one) => one["content-encoding"]), [undefined, "gzip"])
+        for (const one of headers) assert.match(one["user-agent"] ?? "", /^posthog-node\/5\./)
+        assert.deepStrictEqual(yield* worker.altered, [])
+      }))
+
     it.effect("is more than one request holds, in order, over one connection", () =>
       Effect.gen(function*() {
         const worker = yield* device
