@@ -40,15 +40,17 @@ export const make = Effect.gen(function*() {
   const folder = OutboxFolder.make(files.home, destinationId)
   const unseen = yield* Ref.make<{ readonly messages: number; readonly bytes: number } | undefined>(undefined)
 
-  const names = Effect.map(files.list(folder.events), (all) => all.filter(OutboxFolder.isEventName).toSorted())
+  const namesIn = (path: string) =>
+    Effect.map(files.list(path), (all) => all.filter(OutboxFolder.isEventName).toSorted())
+  const names = namesIn(folder.events)
 
   // Oldest out first, by number, size and age.
-  const trim = Effect.gen(function*() {
+  const trim = Effect.fnUntraced(function*(path: string) {
     const now = yield* Clock.currentTimeMillis
-    for (const name of OutboxFolder.beyondBounds(yield* names, now, bounds)) {
-      yield* files.remove(`${folder.events}/${name}`)
+    for (const name of OutboxFolder.beyondBounds(yield* namesIn(path), now, bounds)) {
+      yield* files.remove(`${path}/${name}`)
     }
-  }).pipe(quietly("the outbox could not be trimmed", undefined))
+  }, quietly("the outbox could not be trimmed", undefined))
 
   const add = Effect.fnUntraced(
     function*(message: Message.Message) {
@@ -61,7 +63,7 @@ export const make = Effect.gen(function*() {
       const bytes = (before?.bytes ?? 0) + size
       const looks = before === undefined || messages >= lookEvery.messages || bytes >= lookEvery.bytes
       yield* Ref.set(unseen, looks ? { messages: 0, bytes: 0 } : { messages, bytes })
-      if (looks) yield* trim
+      if (looks) yield* trim(folder.events)
       return true
     },
     quietly("a message could not be kept", false)
@@ -72,6 +74,7 @@ export const make = Effect.gen(function*() {
     // Another worker was faster, or an opt-out: then no folder is made for it either.
     if ((yield* files.read(file))._tag === "Missing") return
     yield* files.move(file, `${folder.setAside}/${name}`)
+    yield* trim(folder.setAside)
   }, quietly("a message could not be set aside", undefined))
 
   const read = Effect.fnUntraced(function*(name: string): Effect.fn.Return<Entry | undefined> {

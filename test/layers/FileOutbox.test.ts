@@ -287,6 +287,23 @@ describe("FileOutbox", () => {
         yield* TestClock.setTime(50 * day)
         assert.deepStrictEqual(yield* add(5), [5, 2, 3, 4].map((n) => event(n).uuid))
       }))
+
+    it.effect("hold for what was set aside too", () =>
+      Effect.gen(function*() {
+        const { names, open } = yield* device
+        const { outbox } = yield* open()
+        const refuse = Effect.fnUntraced(function*(n: number) {
+          yield* outbox.add(event(n))
+          yield* Effect.forEach(yield* outbox.entries, (entry) => outbox.setAside(entry))
+          return names("set-aside").length
+        })
+        assert.strictEqual(yield* refuse(1), 1)
+        yield* TestClock.adjust(7 * day)
+        assert.strictEqual(yield* refuse(2), 2)
+        yield* TestClock.adjust(1)
+        assert.strictEqual(yield* refuse(3), 2)
+        assert.deepStrictEqual(names("events"), [])
+      }))
   })
 
   describe("its status", () => {
