@@ -176,11 +176,11 @@ const assemble = (
           break
         case "Intent": {
           const { method, path, text } = entry
-          // What a killed process was about to do, it did if it can be seen.
+          // What a killed process was about to do, it did if it can be seen; when, nobody knows.
           const outcome = journal[index + 1]
           if (outcome?._tag === "Unchanged") trace.races += 1
           const isDone = outcome?._tag === "Changed" || (outcome === undefined && disk.text(path) === text)
-          if (isDone) trace.changes.push({ t: outcome?.t ?? t, actor, method, path, text })
+          if (isDone) trace.changes.push({ since: t, t: outcome?.t ?? Infinity, actor, method, path, text })
           break
         }
         default:

@@ -26,6 +26,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 
 /** A message as it was recorded: an event in the outbox, or an alias in a claim. */
 export interface Recorded {
+  readonly since: number
   readonly t: number
   readonly actor: number
   readonly path: string
@@ -43,7 +44,7 @@ export interface Recorded {
 
 const message = (
   value: unknown,
-  at: { readonly t: number; readonly actor: number; readonly path: string }
+  at: { readonly since: number; readonly t: number; readonly actor: number; readonly path: string }
 ): Recorded | undefined => {
   if (!isObject(value) || !isObject(value["properties"])) return undefined
   const { properties } = value
@@ -62,6 +63,7 @@ const message = (
 }
 
 export interface ClaimMade {
+  readonly since: number
   readonly t: number
   readonly actor: number
   readonly anonId: string
@@ -98,6 +100,7 @@ export const factsOf = (trace: Machine.Trace): Facts => {
     }
     if (isIn(Machine.paths.claims, change.path) && change.path.endsWith(".json") && value !== undefined) {
       claims.push({
+        since: change.since,
         t: change.t,
         actor: change.actor,
         anonId: textIn(value["anon_id"]),
@@ -112,7 +115,7 @@ export const factsOf = (trace: Machine.Trace): Facts => {
     events,
     claims,
     messages: [...events, ...aliases].toSorted((a, b) => a.t - b.t),
-    wire: trace.wire.flatMap(({ t, text }) => message(parse(text), { t, actor: -1, path: "" }) ?? [])
+    wire: trace.wire.flatMap(({ t, text }) => message(parse(text), { since: t, t, actor: -1, path: "" }) ?? [])
   }
 }
 
@@ -189,7 +192,7 @@ const aliasFirst: Check = ({ claims, events, trace, wire }) => {
     const sent = wire.findIndex((one) => one.uuid === alias.uuid)
     if (sent < 0) continue
     const later = new Set(
-      events.filter((event) => event.t > t && event.distinctId === principal).map(({ uuid }) => uuid)
+      events.filter((event) => event.since > t && event.distinctId === principal).map(({ uuid }) => uuid)
     )
     const early = wire.findIndex((one) => later.has(one.uuid))
     if (early >= 0 && early < sent) return `an event of ${principal} was sent before the alias of ${alias.alias}`
@@ -380,7 +383,7 @@ const nobodyElse: Check = ({ claims, events, trace }) => {
   for (const event of events) {
     const { actor, distinctId, t } = event
     if (!Program.legal.has(distinctId) || hadCredentialOf(trace, actor, distinctId, t)) continue
-    const isTheirs = claims.some((claim) => claim.principal === distinctId && claim.t <= t) ||
+    const isTheirs = claims.some((claim) => claim.principal === distinctId && claim.since <= t) ||
       (trace.program.initial === "linked" && distinctId === Machine.before.linked)
     if (!isTheirs || !hadNone(trace, actor, t)) return `#${actor} recorded under somebody else: ${event.text}`
   }

@@ -15,8 +15,9 @@ import * as Random from "./Random.ts"
 
 // == what is written down
 
-/** A change of the disk by an actor. */
+/** A change of the disk by an actor: others may have seen it from `since` on, and see it from `t` on. */
 export interface Change extends Disk.Change {
+  readonly since: number
   readonly t: number
   readonly actor: number
 }
@@ -198,7 +199,7 @@ class Machine {
     const disk = new Disk.Disk({
       hasLinks: program.hasLinks,
       now: () => this.now,
-      onChange: (change) => void this.trace.changes.push({ ...change, t: this.t, actor: this.running }),
+      onChange: (change) => void this.trace.changes.push({ ...change, since: this.t, t: this.t, actor: this.running }),
       onLost: () => {
         this.trace.races += 1
       }
