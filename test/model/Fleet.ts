@@ -138,6 +138,13 @@ const assemble = (
     races: 0,
     problems: []
   }
+  const removed = new Set(
+    journals.flatMap((journal) =>
+      journal.flatMap((entry, index) =>
+        entry._tag === "Intent" && entry.method === "remove" && journal[index + 1]?._tag === "Changed" ? entry.path : []
+      )
+    )
+  )
   for (const [actor, journal] of journals.entries()) {
     for (const [index, entry] of journal.entries()) {
       const { t } = entry
@@ -176,10 +183,11 @@ const assemble = (
           break
         case "Intent": {
           const { method, path, text } = entry
-          // What a killed process was about to do, it did if it can be seen; when, nobody knows.
+          // What a killed process was about to do, it did if that can be seen, or was seen; when, nobody knows.
           const outcome = journal[index + 1]
           if (outcome?._tag === "Unchanged") trace.races += 1
-          const isDone = outcome?._tag === "Changed" || (outcome === undefined && disk.text(path) === text)
+          const isSeen = disk.text(path) === text || removed.has(path)
+          const isDone = outcome === undefined ? isSeen : outcome._tag === "Changed"
           if (isDone) trace.changes.push({ since: t, t: outcome?.t ?? Infinity, actor, method, path, text })
           break
         }
