@@ -59,6 +59,14 @@ export const defaultBounds: Bounds = {
   ageMillis: 7 * 24 * 60 * 60 * 1000
 }
 
+/**
+ * What was set aside: 1,000 messages, 1 MiB, of any age, for an age is counted from when a message was recorded.
+ *
+ * @category bounds
+ * @since 0.1.0
+ */
+export const setAsideBounds: Bounds = { ...defaultBounds, ageMillis: Number.POSITIVE_INFINITY }
+
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d+)\.json$/
 
 const digits = (n: number, length: number): string => String(Math.max(0, Math.trunc(n))).padStart(length, "0")

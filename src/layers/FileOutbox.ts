@@ -44,8 +44,8 @@ export const make = Effect.gen(function*() {
     Effect.map(files.list(path), (all) => all.filter(OutboxFolder.isEventName).toSorted())
   const names = namesIn(folder.events)
 
-  // Oldest out first, by number, size and age.
-  const trim = Effect.fnUntraced(function*(path: string) {
+  // Oldest out first.
+  const trim = Effect.fnUntraced(function*(path: string, bounds: OutboxFolder.Bounds | undefined) {
     const now = yield* Clock.currentTimeMillis
     for (const name of OutboxFolder.beyondBounds(yield* namesIn(path), now, bounds)) {
       yield* files.remove(`${path}/${name}`)
@@ -63,7 +63,7 @@ export const make = Effect.gen(function*() {
       const bytes = (before?.bytes ?? 0) + size
       const looks = before === undefined || messages >= lookEvery.messages || bytes >= lookEvery.bytes
       yield* Ref.set(unseen, looks ? { messages: 0, bytes: 0 } : { messages, bytes })
-      if (looks) yield* trim(folder.events)
+      if (looks) yield* trim(folder.events, bounds)
       return true
     },
     quietly("a message could not be kept", false)
@@ -74,7 +74,7 @@ export const make = Effect.gen(function*() {
     // Another worker was faster, or an opt-out: then no folder is made for it either.
     if ((yield* files.read(file))._tag === "Missing") return
     yield* files.move(file, `${folder.setAside}/${name}`)
-    yield* trim(folder.setAside)
+    yield* trim(folder.setAside, OutboxFolder.setAsideBounds)
   }, quietly("a message could not be set aside", undefined))
 
   const read = Effect.fnUntraced(function*(name: string): Effect.fn.Return<Entry | undefined> {

@@ -48,7 +48,7 @@ export class Outbox extends Context.Service<Outbox, {
   readonly has: (invocationId: string) => Effect.Effect<boolean>
   /** Removes what PostHog has taken. */
   readonly delivered: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
-  /** Takes what PostHog will never take out of the way; as much of it is kept as may wait. */
+  /** Takes what PostHog will never take out of the way; 1,000 messages and 1 MiB of it are kept. */
   readonly setAside: (entry: Entry) => Effect.Effect<void>
   /** Until when, in milliseconds since 1970, PostHog is not to be asked again; 0 where it may be. */
   readonly backedOffUntil: Effect.Effect<number>
