@@ -18,6 +18,7 @@ import * as Variable from "../domain/Variable.ts"
 import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import * as HomeSafety from "./HomeSafety.ts"
 
 const permissive = {
   usageTracking: new Set(["", "1", "true", "yes", "on"]),
@@ -30,8 +31,6 @@ const variable = (name: string): Effect.Effect<string> =>
 
 const Policy = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ enabled: Schema.Boolean })))
 
-const groupOrOthersMayWrite = 0o022
-
 /**
  * @category constructors
  * @since 0.1.0
@@ -42,7 +41,6 @@ export const make = Effect.gen(function*() {
   const settings = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
   const home = StateHome.make(path, settings.home, settings.codec.fileName)
-  const uid = runtime.process.uid
 
   const normalized = (text: string) => text.trim().toLowerCase()
   const usageTracking = `${settings.variables}_USAGE_TRACKING`
@@ -118,24 +116,8 @@ export const make = Effect.gen(function*() {
     byFormerFile ??= yield* byFile(former, (error) => !isNoFolder(error))
   }
 
-  // A folder that others can write to, or that is somebody else's, could be used to make us write where they want; and
-  // under `sudo` a file in the user's home would be root's.
-  const isSafe = (folder: string) =>
-    fs.lstat(folder).pipe(
-      Effect.map((info) =>
-        info.type === "Directory" &&
-        (uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective)) &&
-        (uid === undefined || (info.mode & groupOrOthersMayWrite) === 0)
-      ),
-      Effect.catch((error) => Effect.succeed(missing(error)))
-    )
-
-  const unsafeHome = denied({ _tag: "UnsafeHome" })
-  const byHome = Effect.gen(function*() {
-    if (!path.isAbsolute(home.root)) return unsafeHome
-    if (uid !== undefined && uid.effective !== uid.real) return unsafeHome
-    return (yield* isSafe(home.root)) && (yield* isSafe(home.usage)) ? undefined : unsafeHome
-  })
+  const { isSafe } = yield* HomeSafety.make
+  const byHome = Effect.map(isSafe, (safe) => safe ? undefined : denied({ _tag: "UnsafeHome" }))
 
   const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
     if (environment.variable !== undefined) return environment.variable

@@ -11,7 +11,9 @@ import type { PlatformError } from "effect/PlatformError"
 import { codecs, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
+import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import * as HomeSafety from "./HomeSafety.ts"
 
 /**
  * @category constructors
@@ -23,7 +25,13 @@ export const make = Effect.gen(function*() {
   const { codec, home: root } = yield* UsageSettings
   const home = StateHome.make(path, root, codec.fileName)
 
-  const failure = Effect.mapError((cause: PlatformError) => new OptOutError({ path: home.optOut, cause }))
+  const { isOwn } = yield* HomeSafety.make
+
+  const guarded = (effect: Effect.Effect<void, PlatformError>) =>
+    Effect.flatMap(isOwn, (own): Effect.Effect<void, OptOutError> =>
+      own
+        ? Effect.mapError(effect, (cause) => new OptOutError({ path: home.optOut, reason: "Unwritable", cause }))
+        : Effect.fail(new OptOutError({ path: home.optOut, reason: "NotOwn" })))
 
   // The file of a format that the host had before holds an identity, and perhaps a decision, too.
   const formers = codecs.filter((former) => former.fileName !== codec.fileName)
@@ -54,9 +62,13 @@ export const make = Effect.gen(function*() {
   })
 
   const publish = Effect.gen(function*() {
-    if (!path.isAbsolute(root)) return
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
-    yield* fs.writeFileString(home.optOut, "", { mode: 0o600 })
+    // One that is there denies, whatever it is.
+    yield* Effect.catchIf(
+      fs.writeFileString(home.optOut, "", { flag: "wx", mode: 0o600 }),
+      (error) => error.reason._tag === "AlreadyExists",
+      () => Effect.void
+    )
     // Everything that a process publishes from here on is taken back by the process itself.
     const names = yield* Effect.orElseSucceed(fs.readDirectory(home.usage), () => [])
     for (const name of names) {
@@ -68,19 +80,19 @@ export const make = Effect.gen(function*() {
   })
 
   const withdraw = Effect.gen(function*() {
-    if (!path.isAbsolute(root)) return
     yield* fs.remove(home.optOut, { force: true })
     for (const each of [codec, ...formers]) if (yield* exists(each)) yield* writeConsent(each, true)
   })
 
-  return OptOut.of({ publish: failure(publish), withdraw: failure(withdraw) })
+  return OptOut.of({ publish: guarded(publish), withdraw: guarded(withdraw) })
 })
 
 /**
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<OptOut, never, FileSystem.FileSystem | Path.Path | UsageSettings> = Layer.effect(
+export const layer: Layer.Layer<
   OptOut,
-  make
-)
+  never,
+  FileSystem.FileSystem | Path.Path | UsageSettings | RuntimeEnvironment
+> = Layer.effect(OptOut, make)

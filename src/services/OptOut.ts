@@ -8,17 +8,20 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 
 /**
- * The opt-out could not be written, so telemetry is as it was.
+ * The opt-out could not be published or withdrawn, so telemetry is as it was.
  *
  * @category errors
  * @since 0.1.0
  */
 export class OptOutError extends Data.TaggedError("OptOutError")<{
   readonly path: string
-  readonly cause: unknown
+  /** A home that is a link or somebody else's is not touched; telemetry is off there. */
+  readonly reason: "NotOwn" | "Unwritable"
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    return `The opt-out could not be written to ${this.path}`
+    const problem = `The opt-out could not be written to ${this.path}`
+    return this.reason === "Unwritable" ? problem : `${problem}: its folder is a link or not this user's`
   }
 }
 

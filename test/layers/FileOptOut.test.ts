@@ -127,6 +127,47 @@ describe("disabling", () => {
       assert.deepStrictEqual(device.snapshot(), before)
     }))
 
+  for (const folder of ["home", "usage"]) {
+    it.effect.skipIf(isWindows)(
+      `touches nothing where a link stands in the place of ${folder}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          yield* device.write("elsewhere/usage/events/kept", "x")
+          yield* device.write("elsewhere/kept", "x")
+          const link = device.at(folder)
+          NFS.symlinkSync(device.at("elsewhere"), link)
+          const before = device.snapshot()
+          const { optOut } = yield* device.start(folder === "home" ? { home: link } : {})
+          for (const change of [optOut.publish, optOut.withdraw]) {
+            const error = yield* Effect.flip(change)
+            assert.strictEqual(error.reason, "NotOwn")
+            assert.include(error.message, "is a link or not this user's")
+          }
+          assert.deepStrictEqual(device.snapshot(), before)
+        })
+    )
+  }
+
+  it.effect.skipIf(isWindows)("empties no file that its name links to", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      yield* device.write("mine", "mine")
+      NFS.symlinkSync(device.at("mine"), device.at("usage/opt-out"))
+      yield* (yield* device.start()).optOut.publish
+      assert.strictEqual(device.text("mine"), "mine")
+      assert.isFalse(NFS.existsSync(device.at("usage/outbox")))
+    }))
+
+  it.effect.skipIf(isWindows)("works in a home that others can write to", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      NFS.chmodSync(device.home, 0o775)
+      yield* (yield* device.start()).optOut.publish
+      NFS.chmodSync(device.home, 0o700)
+      assert.deepStrictEqual(files(device).toSorted(), ["credentials.yaml", "usage/opt-out"])
+    }))
+
   it.effect("denies in the identity file too where its format holds consent, and takes the ids out of it", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

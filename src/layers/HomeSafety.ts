@@ -1,0 +1,51 @@
+/**
+ * Whether the state home is this user's alone to write to.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as StateHome from "../domain/StateHome.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+
+const groupOrOthersMayWrite = 0o022
+
+/**
+ * Looks at the home and at this module's folder in it; what is not there yet will be right.
+ *
+ * **Details**
+ *
+ * `isOwn`: both are folders of this user, and no links, so that nothing is written or deleted elsewhere; under `sudo` a
+ * file in the user's home would be root's. `isSafe`: nobody else can write to them either, and so change that.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const settings = yield* UsageSettings
+  const { process: { uid } } = yield* RuntimeEnvironment
+  const home = StateHome.make(path, settings.home, settings.codec.fileName)
+
+  const look = (folder: string, forbidden: number) =>
+    fs.lstat(folder).pipe(
+      Effect.map((info) =>
+        info.type === "Directory" &&
+        (uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective)) &&
+        (uid === undefined || (info.mode & forbidden) === 0)
+      ),
+      Effect.catch((error) => Effect.succeed(error.reason._tag === "NotFound"))
+    )
+
+  const both = Effect.fnUntraced(function*(forbidden: number) {
+    if (!path.isAbsolute(home.root)) return false
+    if (uid !== undefined && uid.effective !== uid.real) return false
+    return (yield* look(home.root, forbidden)) && (yield* look(home.usage, forbidden))
+  })
+
+  return { isOwn: both(0), isSafe: both(groupOrOthersMayWrite) }
+})
