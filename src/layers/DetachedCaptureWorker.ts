@@ -24,9 +24,8 @@ import * as WorkerProcess from "./WorkerProcess.ts"
 
 const pollMillis = 10
 
-/** A worker's life, and how long it may take to start. */
+/** A worker's life of 10 s, and what it takes to start one. */
 const lifeMillis = 11_000
-const bootMillis = 5_000
 
 /**
  * @category models
@@ -67,14 +66,14 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       lingers
     })
 
-  const taken: Effect.Effect<void> = Effect.flatMap(
-    outbox.has(invocation.id),
-    (waits) => waits ? Effect.andThen(Effect.sleep(pollMillis), taken) : Effect.void
-  )
+  const taken = Effect.repeat(outbox.has(invocation.id), {
+    until: (waits) => !waits,
+    schedule: Schedule.spaced(pollMillis)
+  })
 
-  const until = (holds: boolean, limit: number) =>
+  const untilFree = (limit: number) =>
     Effect.timeoutOption(
-      Effect.repeat(lease.isHeld, { until: (held) => held === holds, schedule: Schedule.spaced(pollMillis) }),
+      Effect.repeat(lease.isHeld, { until: (held) => !held, schedule: Schedule.spaced(pollMillis) }),
       limit
     )
 
@@ -83,10 +82,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const before = yield* outbox.status
     let waiting = before.pending
     while (waiting > 0 && (yield* consent.decision).enabled) {
-      yield* until(false, lifeMillis)
-      yield* spawn(false)
-      yield* until(true, bootMillis)
-      yield* until(false, lifeMillis)
+      yield* untilFree(lifeMillis)
+      // Who starts a worker has taken its lease, or another worker has it.
+      if (!(yield* spawn(false)) && !(yield* lease.isHeld)) break
+      yield* untilFree(lifeMillis)
       const { pending } = yield* outbox.status
       if (pending >= waiting) break
       waiting = pending
@@ -106,7 +105,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       const starts = yield* spawn(!isShort)
       if (!isShort) return
       // A worker that dies with this process before it gives up its lease would keep the next command's from starting.
-      const done = starts ? Effect.andThen(taken, until(false, wait)) : taken
+      const done: Effect.Effect<unknown> = starts ? Effect.andThen(taken, untilFree(wait)) : taken
       // Neither a scope that closes nor a finalizer beside others is interrupted by a signal; the wait ends all the same.
       yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(done, wait), runtime.process.interrupted))
     }).pipe(quietly("no worker could be started", undefined)),

@@ -11,6 +11,7 @@ import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -38,6 +39,8 @@ import { WorkerLease } from "../../src/services/WorkerLease.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import { anon, denied, errno, persistent } from "../fixtures/Device.ts"
 import { event } from "./RealWorker.ts"
+
+const invocationId = "11111111-1111-4111-8111-111111111111"
 
 const taken: Worker.Send = () => Effect.succeed({ _tag: "Taken", quotaLimited: false })
 
@@ -125,10 +128,15 @@ const spawner = (jobs: Array<WorkerJob.WorkerJob>) =>
     )
   )
 
-const machine = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes = spawner(jobs)) =>
+const machine = (
+  services: Services,
+  jobs: Array<WorkerJob.WorkerJob>,
+  processes = spawner(jobs),
+  runtime = persistent
+) =>
   Layer.mergeAll(
     Layer.succeedContext(services),
-    Layer.succeed(RuntimeEnvironment, persistent),
+    Layer.succeed(RuntimeEnvironment, runtime),
     processes,
     NodePath.layer
   )
@@ -152,13 +160,22 @@ const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes
     })
   }).pipe(Effect.provide(machine(services, jobs, processes)), Effect.orDie)
 
-/** The end of a command. */
-const host = (services: Services, jobs: Array<WorkerJob.WorkerJob>) =>
-  Effect.flatMap(CaptureWorker, ({ ensure }) => ensure).pipe(
+interface HostOptions extends DetachedCaptureWorker.Options {
+  readonly runtime?: RuntimeEnvironment["Service"]
+}
+
+/** What a command does with its worker; at its end if nothing else. */
+const host = <A = void>(
+  services: Services,
+  jobs: Array<WorkerJob.WorkerJob>,
+  options: HostOptions = {},
+  use: (worker: CaptureWorker["Service"]) => Effect.Effect<A | void> = ({ ensure }) => ensure
+) =>
+  Effect.flatMap(CaptureWorker, use).pipe(
     Effect.provide(
-      DetachedCaptureWorker.layer().pipe(
+      DetachedCaptureWorker.layer(options).pipe(
         Layer.provide([
-          machine(services, jobs),
+          machine(services, jobs, spawner(jobs), options.runtime),
           Layer.mock(IdentityStore, {
             get: Effect.succeed({
               anonId: anon.a,
@@ -171,7 +188,7 @@ const host = (services: Services, jobs: Array<WorkerJob.WorkerJob>) =>
           Layer.effect(
             Invocation,
             Effect.map(Ref.make<Schema.JsonObject | undefined>(undefined), (flagValues) => ({
-              id: "11111111-1111-4111-8111-111111111111",
+              id: invocationId,
               flagValues,
               setCommandName: () => Effect.void,
               hasRecorded: Effect.succeed(true),
@@ -297,6 +314,64 @@ describe("a burst of commands", () => {
       assert.isFalse(yield* Context.get(services, WorkerLease).isHeld)
       yield* host(services, jobs)
       assert.lengthOf(jobs, 1)
+    }))
+})
+
+describe("the end of a command", () => {
+  it.effect("starts no worker while PostHog is not to be asked", () =>
+    Effect.gen(function*() {
+      const { context } = yield* device
+      const services = yield* context
+      const outbox = Context.get(services, Outbox)
+      yield* outbox.add(event(1))
+      yield* outbox.backOff
+      const jobs: Array<WorkerJob.WorkerJob> = []
+      yield* host(services, jobs)
+      assert.lengthOf(jobs, 0)
+      yield* TestClock.adjust("1 second")
+      yield* host(services, jobs)
+      assert.lengthOf(jobs, 1)
+    }))
+
+  it.effect("in CI waits for a second at most, whatever its author wants", () =>
+    Effect.gen(function*() {
+      const { context } = yield* device
+      const services = yield* context
+      yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
+      const ending = yield* Effect.forkChild(
+        host(services, [], { runtime: { ...persistent, ci: "GitHub Actions" }, deliveryWait: "10 seconds" }),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(ending.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(ending.pollUnsafe())
+    }))
+
+  it.effect("makes the worker give way to the user's own processes, unless it waits for it", () =>
+    Effect.gen(function*() {
+      const lowered: Array<number> = []
+      const runtime = (ci: string | undefined) => ({
+        ...persistent,
+        ci,
+        process: { ...persistent.process, lowerPriority: (pid: number) => Effect.sync(() => void lowered.push(pid)) }
+      })
+      for (const ci of [undefined, "GitHub Actions"]) {
+        const services = yield* (yield* device).context
+        const jobs: Array<WorkerJob.WorkerJob> = []
+        yield* host(services, jobs, { runtime: runtime(ci), deliveryWait: 0 })
+        assert.deepStrictEqual(jobs.map(({ lingers }) => lingers), [ci === undefined])
+      }
+      assert.deepStrictEqual(lowered, [1])
+    }))
+
+  it.effect("does not wait for a worker that the host was bundled without, nor does a flush", () =>
+    Effect.gen(function*() {
+      const services = yield* (yield* device).context
+      yield* Context.get(services, Outbox).add(event(1))
+      const runtime = { ...persistent, process: { ...persistent.process, worker: undefined } }
+      yield* host(services, [], { runtime })
+      assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
     }))
 })
 
