@@ -83,8 +83,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     let waiting = before.pending
     while (waiting > 0 && (yield* consent.decision).enabled) {
       yield* untilFree(lifeMillis)
-      // Who starts a worker has taken its lease, or another worker has it.
-      if (!(yield* spawn(false)) && !(yield* lease.isHeld)) break
+      // Whoever starts a worker has taken the lease for it.
+      yield* spawn(false)
       yield* untilFree(lifeMillis)
       const { pending } = yield* outbox.status
       if (pending >= waiting) break
