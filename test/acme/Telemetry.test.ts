@@ -179,6 +179,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         const acme = yield* device
         const { stderr } = yield* acme.run("deploy a", { runtime: "pipe" })
         assert.strictEqual(stderr, "")
+        assert.isFalse(yield* isShown(acme, "deploy a", { CI: "true" }))
         assert.isFalse(Fs.existsSync(Path.join(acme.home, "usage/notice")))
       }))
   })

@@ -149,6 +149,14 @@ describe("disabling", () => {
     )
   }
 
+  it.effect("writes nothing where the home is not absolute", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const { optOut } = yield* device.start({ home: "relative-home" })
+      assert.strictEqual((yield* Effect.flip(optOut.publish)).reason, "NotOwn")
+      assert.isFalse(NFS.existsSync("relative-home"))
+    }))
+
   it.effect.skipIf(isWindows)("empties no file that its name links to", () =>
     Effect.gen(function*() {
       const device = yield* used

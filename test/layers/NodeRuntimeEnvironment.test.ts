@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
+import * as ChildProcess from "node:child_process"
+import * as NFS from "node:fs"
 import * as NodeRuntimeEnvironment from "../../src/layers/NodeRuntimeEnvironment.ts"
 
 const agentOf = (env: Readonly<Record<string, string>>) =>
@@ -9,6 +11,28 @@ const agentOf = (env: Readonly<Record<string, string>>) =>
     Effect.provide(Stdio.layerTest({})),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
   )
+
+const program = `
+  import * as Effect from "effect/Effect"
+  import * as Stdio from "effect/Stdio"
+  import { make } from "./src/layers/NodeRuntimeEnvironment.ts"
+  console.log(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).container)
+`
+
+/** Whether a process takes itself for one in a container that has the marks of one, on a disk of its own. */
+const isContainer = (namespaces: ReadonlyArray<string>): string => {
+  const own = process.getuid?.() === 0 ? [] : ["-U", "-r"]
+  const marked = "mount -t tmpfs none /run && touch /run/.containerenv && exec \"$@\""
+  const node = [process.execPath, "--input-type=module", "--eval", program]
+  const { status, stderr, stdout } = ChildProcess.spawnSync(
+    "unshare",
+    [...own, "-m", ...namespaces, "sh", "-c", marked, "sh", ...node],
+    { encoding: "utf8" }
+  )
+  return status === 0 ? stdout.trim() : stderr
+}
+
+const isOutside = process.platform === "linux" && NFS.readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]"
 
 describe("the runtime", () => {
   it.effect("names the coding agent of the host's own configuration", () =>
@@ -18,4 +42,8 @@ describe("the runtime", () => {
       assert.strictEqual(yield* agentOf({ AI_AGENT: "a canary" }), "other")
       assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
     }))
+
+  it.skipIf(!isOutside)("is a container where there are the marks of one and processes end with it", () => {
+    assert.deepStrictEqual([isContainer(["-p", "-f"]), isContainer([])], ["true", "false"])
+  })
 })
