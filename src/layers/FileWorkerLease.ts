@@ -57,16 +57,17 @@ export const make = Effect.gen(function*() {
       if (!won) return undefined
       // The one before it, dead or taken over, has served: its number has been counted on.
       if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
+      // Numbers restart, so a file of this name may be another's.
+      const stands = Effect.map(
+        files.read(own),
+        (file) => file._tag === "Text" && Option.exists(Held.decode(file.text), (held) => held.until === until)
+      )
       return {
         number: last + 1,
-        // Numbers restart, so a file of this name may be another's.
-        stands: Effect.map(
-          files.read(own),
-          (file) => file._tag === "Text" && Option.exists(Held.decode(file.text), (held) => held.until === until)
-        ),
+        stands,
         release: Effect.gen(function*() {
-          // After its end, its number may be another's.
-          if ((yield* Clock.currentTimeMillis) < until) yield* files.remove(own)
+          // After its end another may take it over, and remove it.
+          if ((yield* Clock.currentTimeMillis) < until && (yield* stands)) yield* files.remove(own)
         }).pipe(quietly("the lease stays", undefined))
       }
     })

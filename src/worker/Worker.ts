@@ -37,7 +37,7 @@ const maxBatch = 250
 export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
 
 /**
- * How a drain ended: nothing waits any more; something is kept for later; or time ran out.
+ * How a drain ended: nothing waits any more; something is kept for later; time ran out; or the user has opted out.
  *
  * @category models
  * @since 0.1.0
@@ -56,12 +56,18 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
  * Sends everything that waits, until nothing does, PostHog cannot take it, or `until` is near.
  *
  * `done` holds the uuids that this worker is done with: a file that cannot be removed is found again and again, and is
- * not sent again for that.
+ * not sent again for that. `stands` says whether the lease does: an opt-out deletes it, and what was read before it must
+ * not be sent after it, even where the user has enabled telemetry again.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const drain = Effect.fnUntraced(function*(send: Send, until: number, done: Set<string>) {
+export const drain = Effect.fnUntraced(function*(
+  send: Send,
+  until: number,
+  done: Set<string>,
+  stands: Effect.Effect<boolean>
+) {
   const outbox = yield* Outbox
   const consent = yield* Consent
   let delivered = 0
@@ -76,7 +82,7 @@ export const drain = Effect.fnUntraced(function*(send: Send, until: number, done
       const [first] = batch
       if (first === undefined) return undefined
       if ((yield* Clock.currentTimeMillis) + requestMillis > until) return "OutOfTime"
-      if (!(yield* consent.decision).enabled) return "Denied"
+      if (!(yield* consent.decision).enabled || !(yield* stands)) return "Denied"
       const answer = yield* send(batch.map((entry) => entry.message))
       switch (answer._tag) {
         case "Taken": {
@@ -114,7 +120,7 @@ export const drain = Effect.fnUntraced(function*(send: Send, until: number, done
     if (delivered > 0) yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
     else outcome = "Kept"
   }
-  if (outcome === "Kept") yield* outbox.backOff
+  if (outcome === "Kept" && (yield* stands)) yield* outbox.backOff
   return { delivered, outcome }
 })
 
@@ -156,7 +162,7 @@ export const run = Effect.fnUntraced(function*(options: {
   let isOver = !(yield* consent.decision).enabled
   let lingerUntil: number | undefined
   while (!isOver) {
-    const { delivered, outcome } = yield* drain(options.send, until, done)
+    const { delivered, outcome } = yield* drain(options.send, until, done, held.stands)
     const now = yield* Clock.currentTimeMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
     isOver = outcome !== "Empty" || !options.lingers || !(yield* waitForMore(lingerUntil))

@@ -123,6 +123,22 @@ describe("FileWorkerLease", () => {
       assert.isDefined(yield* next.acquire(life))
     }))
 
+  it.effect("is never taken away from another: not by who outlived an opt-out", () =>
+    Effect.gen(function*() {
+      const { leases, open, root } = yield* device
+      const acquire = Effect.flatMap(open(), (lease) => lease.acquire(life))
+      yield* TestClock.setTime(1_000_000)
+      const early = yield* acquire
+      Fs.rmSync(root, { recursive: true })
+      yield* TestClock.adjust(1)
+      const next = yield* acquire
+      if (early === undefined || next === undefined) return assert.fail("the lease was not taken")
+      assert.isFalse(yield* early.stands)
+      yield* early.release
+      assert.deepStrictEqual(leases(), ["lease-1"])
+      assert.isTrue(yield* next.stands)
+    }))
+
   it.effect("is never taken away from another: not by who was held up until its own had ended", () =>
     Effect.gen(function*() {
       const { leases, open } = yield* device

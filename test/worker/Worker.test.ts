@@ -427,6 +427,23 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         assert.deepStrictEqual(yield* worker.files, ["usage/opt-out"])
       }))
 
+    it.effect("and its withdrawal in the middle of a drain let go nothing that was read before", () =>
+      Effect.gen(function*() {
+        for (const answer of [Status({ status: 413 }), Status({ status: 503 })]) {
+          const worker = yield* device
+          yield* worker.record(...events(4))
+          let requests = 0
+          yield* worker.sink.answer(() => {
+            requests++
+            Fs.rmSync(Path.join(worker.home, "usage"), { recursive: true })
+            return answer
+          })
+          yield* run(worker)
+          assert.strictEqual(requests, 1)
+          assert.deepStrictEqual(yield* worker.files, [])
+        }
+      }))
+
     it.effect("before the worker began lets none go", () =>
       Effect.gen(function*() {
         const worker = yield* device
