@@ -31,20 +31,34 @@ export const make = Effect.gen(function*() {
   const { process: { uid } } = yield* RuntimeEnvironment
   const home = StateHome.make(path, settings.home, settings.codec.fileName)
 
-  const look = (folder: string, forbidden: number) =>
-    fs.lstat(folder).pipe(
-      Effect.map((info) =>
+  const look = (folder: string, forbidden: number): Effect.Effect<"Missing" | "Right" | "Wrong"> =>
+    Effect.match(fs.lstat(folder), {
+      onSuccess: (info) =>
         info.type === "Directory" &&
-        (uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective)) &&
-        (uid === undefined || (info.mode & forbidden) === 0)
-      ),
-      Effect.catch((error) => Effect.succeed(error.reason._tag === "NotFound"))
-    )
+          (uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective)) &&
+          (uid === undefined || (info.mode & forbidden) === 0)
+          ? "Right"
+          : "Wrong",
+      onFailure: (error) => error.reason._tag === "NotFound" ? "Missing" : "Wrong"
+    })
+
+  // Who makes a folder owns it: below a user's own, root must not.
+  const mayMake = (folder: string): Effect.Effect<boolean> =>
+    Effect.matchEffect(fs.stat(folder), {
+      onSuccess: (info) =>
+        Effect.succeed(uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective || owner === 0)),
+      onFailure: (error) => {
+        const above = path.dirname(folder)
+        return error.reason._tag === "NotFound" && above !== folder ? mayMake(above) : Effect.succeed(false)
+      }
+    })
 
   const both = Effect.fnUntraced(function*(forbidden: number) {
     if (!path.isAbsolute(home.root)) return false
     if (uid !== undefined && uid.effective !== uid.real) return false
-    return (yield* look(home.root, forbidden)) && (yield* look(home.usage, forbidden))
+    const root = yield* look(home.root, forbidden)
+    if (root === "Missing") return yield* mayMake(path.dirname(home.root))
+    return root === "Right" && (yield* look(home.usage, forbidden)) !== "Wrong"
   })
 
   return { isOwn: both(0), isSafe: both(groupOrOthersMayWrite) }

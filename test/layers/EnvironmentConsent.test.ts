@@ -274,6 +274,24 @@ describe("an unsafe home", () => {
       }))
   }
 
+  it.effect.skipIf(isWindows)("is one that would be made below another user's folder", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const home = device.at("not", "yet", "there")
+      const decided = (by: number, owner: number) =>
+        decidedBy(device, {
+          home,
+          runtime: runtimeOf(by, by),
+          fileSystem: Device.withFileSystem((real) => ({
+            stat: (path) => Effect.map(real.stat(path), (info) => Device.ownedBy(info, owner))
+          }))
+        })
+      assert.strictEqual(yield* decided(0, 1000), "unsafe home")
+      assert.strictEqual(yield* decided(1001, 1000), "unsafe home")
+      assert.strictEqual(yield* decided(1000, 1000), "default")
+      assert.strictEqual(yield* decided(1000, 0), "default")
+    }))
+
   it.effect("has a file in the place of the module's folder", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
