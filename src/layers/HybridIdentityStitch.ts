@@ -114,6 +114,11 @@ export const make = Effect.gen(function*() {
     if (found === undefined) return
     yield* cache.remember(found, principal)
     yield* Ref.update(credentialFacts, (facts) => ({ ...facts, knownAs: principal }))
+    // The claim was made before the credential was stored, by the validating response of its login, by another tool or
+    // under a variable: from now on it lasts only as long as the credential.
+    if (found.source !== "stored") return
+    const { claim } = yield* store.get
+    if (claim !== undefined && Claim.principalOf(claim) === principal) yield* store.confirmStored
   })
 
   // A response may be about another credential than the one at hand: that of a login which is not over yet. So what it
@@ -211,17 +216,20 @@ export const make = Effect.gen(function*() {
     return before !== undefined && (now === undefined || !isSame(before, now))
   })
 
+  // This command was the account's, but neither the device nor the credential at hand need be.
+  const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
+    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
+    yield* open
+    if ((yield* slot.get) === undefined) yield* slot.set(principal)
+  }, Effect.uninterruptible)
+
   const see = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId, seenBy: "observe" | "resolver") {
     // Set before anything is waited for, so that of many responses at once one stitches.
     if (yield* Ref.getAndSet(stitchAttempted, true)) return
     if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
     yield* open
-    // A response to a request that was under way is about the former credential: this command was that account's, but
-    // neither the device nor the credential at hand need be.
-    if (seenBy === "observe" && (yield* isAnotherNow)) {
-      if ((yield* slot.get) === undefined) yield* slot.set(principal)
-      return
-    }
+    // A response to a request that was under way is about the former credential.
+    if (seenBy === "observe" && (yield* isAnotherNow)) return yield* stampOnly(principal)
     yield* apply(principal, seenBy, yield* store.get)
     if (seenBy === "resolver") yield* remember(principal)
     else if ((yield* slot.get) === principal) yield* Ref.set(observed, principal)
@@ -291,17 +299,24 @@ export const make = Effect.gen(function*() {
       const asked = yield* Ref.get(asking)
       if (asked === undefined) return
       const left = asked.since + Duration.toMillis(resolverLimit) - (yield* Clock.currentTimeMillis)
-      const done = yield* Effect.timeoutOption(Fiber.await(asked.fiber), Math.max(0, left))
-      if (Option.isSome(done)) return
+      // In a finalizer nothing is interrupted, but a user who wants to leave must not wait.
+      const awaited = yield* Effect.exit(
+        Effect.interruptible(Effect.timeoutOption(Fiber.await(asked.fiber), Math.max(0, left)))
+      )
+      if (Exit.isSuccess(awaited) && Option.isSome(awaited.value)) return
       yield* Fiber.interrupt(asked.fiber)
+      if (Exit.isFailure(awaited)) return
       // This limit may be over before the question's own: or every command would wait for an API that hangs.
       if ((yield* Ref.get(answered))?.principal === undefined) yield* cache.remember(asked.credential, undefined)
     }),
-    observe: (principalId) =>
-      Effect.flatMap(
-        legal(principalId),
-        (principal) => principal === undefined ? Effect.void : see(principal, "observe")
-      ),
+    observe: (principalId, authorization) =>
+      Effect.gen(function*() {
+        const principal = yield* legal(principalId)
+        if (principal === undefined) return
+        const found = (yield* Ref.get(credential)) ?? (yield* Ref.get(atStart))?.found
+        const isAbout = (one: Credential) => authorization?.includes(Redacted.value(one.secret)) ?? true
+        return yield* found === undefined || isAbout(found) ? see(principal, "observe") : stampOnly(principal)
+      }),
     login: (principalId) =>
       Effect.gen(function*() {
         yield* Ref.set(observed, undefined)
@@ -315,10 +330,7 @@ export const make = Effect.gen(function*() {
         const { found, known } = yield* readCredential
         yield* Ref.set(atStart, { found, known })
         yield* apply(principal, "login", identity)
-        if (found?.source !== "stored") return
-        yield* remember(principal)
-        // The validating response may have claimed the device before the credential was stored.
-        yield* store.confirmStored
+        if (found?.source === "stored") yield* remember(principal)
       }).pipe(Effect.uninterruptible),
     logout: Effect.gen(function*() {
       if (!(yield* isAllowed)) {

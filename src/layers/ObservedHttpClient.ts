@@ -56,7 +56,9 @@ export const observe = Effect.fnUntraced(function*(
     const principal = principalIn(response)
     return principal === undefined
       ? Effect.void
-      : quietly("a principal could not be observed", undefined)(stitch.observe(principal))
+      : quietly("a principal could not be observed", undefined)(
+        stitch.observe(principal, response.request.headers["authorization"])
+      )
   })
 })
 

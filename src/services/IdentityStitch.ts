@@ -22,8 +22,11 @@ export class IdentityStitch extends Context.Service<IdentityStitch, {
   readonly begin: Effect.Effect<void>
   /** Waits for the resolver, for what is left of its 2 s since it was asked. */
   readonly settle: Effect.Effect<void>
-  /** An authenticated response of the host's own API named a principal; an illegal id is no answer. */
-  readonly observe: (principalId: string) => Effect.Effect<void>
+  /**
+   * An authenticated response of the host's own API named a principal; an illegal id is no answer. Where the request's
+   * `Authorization` is given and does not hold the credential at hand, the command is the principal's, and no more.
+   */
+  readonly observe: (principalId: string, authorization?: string) => Effect.Effect<void>
   /** The user has just logged in, and the host has stored the credential. */
   readonly login: (principalId: string) => Effect.Effect<void>
   /** The user has just logged out, and the host has removed the credential. */

@@ -1003,6 +1003,71 @@ describe("a stored credential", () => {
       assert.deepStrictEqual(yield* to(yield* device.start({ resolver: api.layer })), nobody(fresh))
     }))
 
+  for (
+    const [what, credential] of [["another tool linked", "none"], [
+      "a variable's credential claimed",
+      "environment"
+    ]] as const
+  ) {
+    it.effect(`that is gone signs out a device that ${what}, once it was known to be that account's`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.seed(anon.a, claimOf(anon.a, P, { credential }))
+        const api = yield* Device.makeApi({ credential: Device.stored("key"), accounts: { key: P } })
+        yield* known(device, Device.stored("key"), P)
+        const process = yield* device.start({ resolver: api.layer })
+        assert.deepStrictEqual(yield* to(process), account(P))
+        yield* process.end
+        yield* Ref.set(api.credential, undefined)
+        const next = yield* device.start({ resolver: api.layer })
+        assert.deepStrictEqual(yield* to(next), nobody((yield* next.store.get).anonId))
+        assert.notStrictEqual((yield* next.store.get).anonId, anon.a)
+      }))
+  }
+
+  it.effect("is not taken for the one that a request carried", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const api = yield* Device.makeApi({ credential: Device.stored("key-of-q"), accounts: { "key-of-q": Q } })
+      const process = yield* device.start({ resolver: api.layer })
+      yield* process.stitch.begin
+      yield* process.stitch.observe(P, "Bearer key-of-p")
+      assert.deepStrictEqual(yield* to(process), account(P))
+      yield* process.stitch.settle
+      assert.deepStrictEqual(yield* to(process), account(P))
+      yield* process.end
+      assert.deepStrictEqual(device.claimed(), [])
+      const next = yield* device.start({ resolver: api.layer })
+      assert.deepStrictEqual(yield* to(next), account(Q))
+      assert.strictEqual(device.claim(anon.a)?.principal_id, Q)
+    }))
+
+  it.effect("claims the device where a request carried it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const api = yield* Device.makeApi({ credential: Device.stored("key-of-p") })
+      const process = yield* device.start({ resolver: api.layer })
+      yield* process.stitch.begin
+      yield* process.stitch.observe(P, "Bearer key-of-p")
+      assert.deepStrictEqual(yield* to(process), account(P))
+      assert.strictEqual(device.claim(anon.a)?.principal_id, P)
+    }))
+
+  it.effect("that is asked about does not keep a command that is interrupted", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const api = yield* Device.makeApi({ credential: Device.stored("key") })
+      api.accounts.set("key", Effect.never)
+      const process = yield* device.start({ resolver: api.layer })
+      yield* to(process)
+      const ending = yield* Effect.forkChild(Effect.uninterruptible(process.stitch.settle), { startImmediately: true })
+      assert.isUndefined(ending.pollUnsafe())
+      yield* Fiber.interrupt(ending)
+      assert.isDefined(ending.pollUnsafe())
+    }))
+
   it.effect("that is gone, on a disk that cannot be written: the account's anon id is not used", () =>
     Effect.gen(function*() {
       const { api, anonId, device } = yield* loggedIn(P, "key")

@@ -47,11 +47,16 @@ const ok = serve((_, response) => response.end("hello"))
 /** An `IdentityStitch` that keeps what it is told. */
 const stitch = (observe?: (principalId: string) => Effect.Effect<void>) => {
   const seen: Array<string> = []
+  const authorizations: Array<string | undefined> = []
   return {
     seen,
+    authorizations,
     layer: Layer.mock(IdentityStitch, {
-      observe: (principalId) =>
-        Effect.andThen(Effect.sync(() => void seen.push(principalId)), observe?.(principalId) ?? Effect.void)
+      observe: (principalId, authorization) =>
+        Effect.andThen(
+          Effect.sync(() => void (seen.push(principalId), authorizations.push(authorization))),
+          observe?.(principalId) ?? Effect.void
+        )
     })
   }
 }
@@ -67,7 +72,7 @@ const observing = <A>(
     readonly header?: string
   }
 ) => {
-  const { layer, seen } = stitch(options?.observe)
+  const { authorizations, layer, seen } = stitch(options?.observe)
   return Effect.flatMap(HttpClient.HttpClient, use).pipe(
     Effect.provide(
       ObservedHttpClient.layer({ origin, header: options?.header ?? "x-principal-id" }).pipe(
@@ -75,7 +80,7 @@ const observing = <A>(
         Layer.provide(layer)
       )
     ),
-    Effect.map((result) => ({ result, seen }))
+    Effect.map((result) => ({ authorizations, result, seen }))
   )
 }
 
@@ -86,12 +91,13 @@ describe("ObservedHttpClient", () => {
   it.live("observes the principal that the API names, adds no request, and leaves the response as it is", () =>
     Effect.gen(function*() {
       const api = yield* ok
-      const { result, seen } = yield* observing(
+      const { authorizations, result, seen } = yield* observing(
         api.url,
         (client) => Effect.flatMap(client.execute(authorized(`${api.url}/v1/x?y=1`)), (response) => response.text)
       )
       assert.strictEqual(result, "hello")
       assert.deepStrictEqual(seen, ["p1"])
+      assert.deepStrictEqual(authorizations, ["Bearer key"])
       assert.deepStrictEqual(api.paths, ["/v1/x?y=1"])
     }))
 

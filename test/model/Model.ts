@@ -312,6 +312,7 @@ class Step {
     if (credential === undefined) return
     this.remember(credential.secret, principal)
     this.process.credential = { ...credential, knownAs: principal }
+    if (credential.source === "stored") this.confirmStored(principal)
   }
 
   // -- principals
@@ -509,15 +510,13 @@ class Step {
     this.process.credential = this.lookUp()
     this.process.atStart = this.process.credential
     this.apply(principal, "login")
-    if (this.process.credential?.source !== "stored") return
-    this.rememberAtHand(principal)
-    this.confirmStored()
+    if (this.process.credential?.source === "stored") this.rememberAtHand(principal)
   }
 
-  /** The validating response may have claimed the device before the credential was stored. */
-  private confirmStored(): void {
+  /** A claim may have been made before the credential was stored that is now known to be its principal's. */
+  private confirmStored(principal: string): void {
     const { identity } = this.process
-    if (identity?.claim === undefined || !identity.durable || !this.mayMake || !this.isAllowed) return
+    if (identity?.claim?.principal !== principal || !identity.durable || !this.mayMake || !this.isAllowed) return
     const claim: Claim = { ...identity.claim, source: "stored" }
     this.process.identity = { ...identity, claim }
     this.device.claims = new Map(this.device.claims).set(claim.anonId, claim)
