@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as EffectNodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Console from "effect/Console"
 import * as Digest from "effect/crypto/Digest"
 import * as SecureRandom from "effect/crypto/SecureRandom"
@@ -182,6 +183,10 @@ const noWorker = Layer.succeed(
 // WebCrypto is loaded with its first use, and that would be in every command.
 const random = SecureRandom.make((size) => NodeCrypto.randomFillSync(new Uint8Array(size)))
 
+// A host that reads its configuration from elsewhere, or below a prefix, must not hide what its user says: DO_NOT_TRACK
+// is the machine's.
+const processEnvironment = ConfigProvider.layerAdd(Effect.sync(() => ConfigProvider.fromEnv()))
+
 const machine = Layer.mergeAll(
   SyncNodeFileSystem.layer,
   SyncNodeChildProcessSpawner.layer,
@@ -226,4 +231,4 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       )),
       Layer.provide(machine)
     )
-  }))
+  })).pipe(Layer.provide(processEnvironment))

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as ChildProcess from "effect/process/ChildProcess"
@@ -68,6 +69,8 @@ export const make = Effect.gen(function*() {
   const spawner = yield* ChildProcessSpawner
   const path = yield* Path.Path
   const leases = yield* WorkerLease
+  // That of the layer, which knows the process's own environment; the command's may know the host's configuration only.
+  const provider = yield* ConfigProvider.ConfigProvider
 
   const delimiter = path.sep === "\\" ? ";" : ":"
   // A relative path would be looked up from the worker's own directory.
@@ -92,7 +95,7 @@ export const make = Effect.gen(function*() {
     if (job.lingers) env["NODE_COMPILE_CACHE"] = StateHome.make(path, job.home, "").compileCache
     env[variable] = WorkerJob.encode(job)
     return env
-  })
+  }, Effect.provideService(ConfigProvider.ConfigProvider, provider))
 
   return Effect.fnUntraced(
     function*(job: WorkerJob.WorkerJob) {

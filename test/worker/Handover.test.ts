@@ -1,5 +1,6 @@
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -104,13 +105,14 @@ const work = (
   )
 
 /** In the place of processes: the jobs that they would have. */
-const spawner = (jobs: Array<WorkerJob.WorkerJob>) =>
+const spawner = (jobs: Array<WorkerJob.WorkerJob>, environments: Array<Readonly<Record<string, unknown>>> = []) =>
   Layer.succeed(
     ChildProcessSpawner.ChildProcessSpawner,
     ChildProcessSpawner.make((command) =>
       Effect.sync(() => {
-        const job = command._tag === "StandardCommand" ? command.options.env?.[variable] : undefined
-        jobs.push(Option.getOrThrow(WorkerJob.decode(String(job))))
+        const env = command._tag === "StandardCommand" ? command.options.env ?? {} : {}
+        environments.push(env)
+        jobs.push(Option.getOrThrow(WorkerJob.decode(String(env[variable]))))
         return ChildProcessSpawner.makeHandle({
           pid: ChildProcessSpawner.ProcessId(1),
           exitCode: Effect.never,
@@ -372,6 +374,26 @@ describe("the end of a command", () => {
       const runtime = { ...persistent, process: { ...persistent.process, worker: undefined } }
       yield* host(services, [], { runtime })
       assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+    }))
+})
+
+describe("a worker", () => {
+  it.effect("has the variables that its starter's layer knows, whatever its command does", () =>
+    Effect.gen(function*() {
+      const services = yield* (yield* device).context
+      const environments: Array<Readonly<Record<string, unknown>>> = []
+      const known = ConfigProvider.layer(ConfigProvider.fromEnv({ env: { PATH: "/bin", SECRET: "x" } }))
+      yield* Effect.gen(function*() {
+        const start = yield* WorkerProcess.make.pipe(Effect.provide(known))
+        const { codec, destinationId, home, name, variables } = yield* UsageSettings
+        const destination = { host: "http://127.0.0.1:1", key: "phc_test" }
+        const job = { name, variables, home, codec: codec.name, destination, destinationId, lingers: false }
+        yield* start({ ...job, version: 1 })
+      }).pipe(
+        Effect.provide(machine(services, [], spawner([], environments))),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
+      )
+      assert.deepStrictEqual(environments.map((env) => [env["PATH"], env["SECRET"]]), [["/bin", undefined]])
     }))
 })
 

@@ -1,0 +1,48 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as NFS from "node:fs"
+import * as OS from "node:os"
+import * as Path from "node:path"
+import * as NodeUsage from "../../src/layers/NodeUsage.ts"
+import { Consent } from "../../src/services/Consent.ts"
+
+const home = Path.join(NFS.realpathSync(OS.tmpdir()), "usage-that-is-never-made")
+
+const layer = NodeUsage.layer({
+  name: "acme",
+  version: "1.2.3",
+  home,
+  posthog: { host: "http://127.0.0.1:9", key: "phc_test" }
+})
+
+const providers = {
+  "knows nothing": ConfigProvider.fromUnknown({}),
+  "looks below a prefix": ConfigProvider.nested(ConfigProvider.fromEnv(), "ACME")
+}
+
+describe("a host whose ConfigProvider", () => {
+  for (const [what, provider] of Object.entries(providers)) {
+    it.effect(`${what} does not hide the variables of its process`, () =>
+      Effect.gen(function*() {
+        const { decidedBy } = yield* (yield* Consent).decision
+        // This is one, and its author's users must not be sent to production.
+        assert.strictEqual(decidedBy._tag, "TestRun")
+      }).pipe(
+        Effect.provide(layer),
+        Effect.provide(NodeServices.layer),
+        Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      ))
+  }
+
+  it.effect("has its say where it knows a variable", () =>
+    Effect.gen(function*() {
+      const { decidedBy } = yield* (yield* Consent).decision
+      assert.deepStrictEqual(decidedBy, { _tag: "Variable", name: "DO_NOT_TRACK" })
+    }).pipe(
+      Effect.provide(layer),
+      Effect.provide(NodeServices.layer),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ DO_NOT_TRACK: "1" }))
+    ))
+})
