@@ -125,6 +125,20 @@ export const supabase: IdentityCodec = {
 }
 
 /**
+ * Whether a text is certainly not of this format: the host, or another tool, may have a JSON file of the same name.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const isForeign = (codec: IdentityCodec, text: string): boolean => {
+  const ofDenial = Option.exists(
+    document(text),
+    ({ consent, enabled }) => Predicate.isString(consent) || Predicate.isBoolean(enabled)
+  )
+  return Option.isSome(parse(text)) && Option.isNone(codec.decode(text)) && !ofDenial
+}
+
+/**
  * Every codec of this module.
  *
  * @category codecs

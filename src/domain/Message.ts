@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as JsonDocument from "./JsonDocument.ts"
 
@@ -52,3 +53,13 @@ export const encode = (message: Message): string => Spooled.encode({ version: 1,
  * @since 0.1.0
  */
 export const decode = Spooled.decode
+
+const Versioned = JsonDocument.make(() => Schema.Struct({ version: Schema.Int }))
+
+/**
+ * Whether a message's file is of a newer version, whose worker will send it.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const isNewer = (text: string): boolean => Option.exists(Versioned.decode(text), ({ version }) => version > 1)

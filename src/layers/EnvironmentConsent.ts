@@ -12,7 +12,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
-import { codecs, type IdentityCodec } from "../domain/IdentityCodec.ts"
+import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import * as Variable from "../domain/Variable.ts"
 import { Consent } from "../services/Consent.ts"
@@ -28,6 +28,9 @@ const permissive = {
 // A variable that cannot be read is one that somebody set: it denies.
 const variable = (name: string): Effect.Effect<string> =>
   Effect.match(Variable.read(name), { onFailure: () => "unreadable", onSuccess: (value) => value ?? "" })
+
+// An identity file is some hundred bytes; a host's own file of that name may be anything.
+const maxBytes = 1024 * 1024
 
 const Policy = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ enabled: Schema.Boolean })))
 
@@ -97,23 +100,34 @@ export const make = Effect.gen(function*() {
     )
   )
 
-  const byFile = ({ denies, fileName, withConsent }: IdentityCodec, unreadable: (error: PlatformError) => boolean) =>
+  const readSmall = (file: string) =>
+    Effect.flatMap(
+      fs.stat(file),
+      (info) => info.type === "File" && info.size <= maxBytes ? fs.readFileString(file) : Effect.succeed("")
+    )
+
+  const byFile = (
+    { fileName, withConsent }: IdentityCodec,
+    denies: (text: string) => boolean,
+    unreadable: (error: PlatformError) => boolean
+  ) =>
     withConsent === undefined
       ? Effect.succeed(undefined)
-      : fs.readFileString(home.formerIdentity(fileName)).pipe(
+      : readSmall(home.formerIdentity(fileName)).pipe(
         Effect.map(denies),
         Effect.catch((error) => Effect.succeed(!missing(error) && unreadable(error))),
         Effect.map((isDenied) => isDenied ? denied({ _tag: "OptOutFile" }) : undefined)
       )
 
-  const byIdentityFile = byFile(settings.codec, () => true)
+  const byIdentityFile = byFile(settings.codec, settings.codec.denies, () => true)
 
   // Who denied in the file of a format that the host had before, has denied. Nobody changes that file any more but
   // `telemetry enable`, so it is read once.
   let byFormerFile: ConsentDecision | undefined
   for (const former of codecs) {
     if (former.fileName === settings.codec.fileName) continue
-    byFormerFile ??= yield* byFile(former, (error) => !isNoFolder(error))
+    const denies = (text: string) => former.denies(text) && !isForeign(former, text)
+    byFormerFile ??= yield* byFile(former, denies, (error) => !isNoFolder(error))
   }
 
   const { isSafe } = yield* HomeSafety.make

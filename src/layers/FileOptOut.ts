@@ -8,7 +8,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
-import { codecs, type IdentityCodec } from "../domain/IdentityCodec.ts"
+import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -49,6 +49,12 @@ export const make = Effect.gen(function*() {
   const exists = ({ fileName }: IdentityCodec) =>
     Effect.orElseSucceed(fs.exists(home.formerIdentity(fileName)), () => false)
 
+  const isFormer = (former: IdentityCodec) =>
+    Effect.match(fs.readFileString(home.formerIdentity(former.fileName)), {
+      onFailure: () => false,
+      onSuccess: (text) => !isForeign(former, text)
+    })
+
   const deny = (codec: IdentityCodec) =>
     codec.withConsent === undefined
       ? fs.remove(home.formerIdentity(codec.fileName), { force: true })
@@ -76,12 +82,13 @@ export const make = Effect.gen(function*() {
       if (file !== home.optOut) yield* remove(file, `${home.optOut}.${name}`)
     }
     yield* deny(codec)
-    for (const former of formers) if (yield* exists(former)) yield* deny(former)
+    for (const former of formers) if (yield* isFormer(former)) yield* deny(former)
   })
 
   const withdraw = Effect.gen(function*() {
     yield* fs.remove(home.optOut, { force: true })
-    for (const each of [codec, ...formers]) if (yield* exists(each)) yield* writeConsent(each, true)
+    if (yield* exists(codec)) yield* writeConsent(codec, true)
+    for (const former of formers) if (yield* isFormer(former)) yield* writeConsent(former, true)
   })
 
   return OptOut.of({ publish: guarded(publish), withdraw: guarded(withdraw) })

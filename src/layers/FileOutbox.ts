@@ -83,7 +83,7 @@ export const make = Effect.gen(function*() {
     if (file._tag === "Missing") return undefined
     const message = file._tag === "Text" ? Message.decode(file.text) : Option.none()
     if (Option.isSome(message)) return { _tag: "Event", name, message: message.value.message }
-    yield* setAsideFile(name)
+    if (file._tag === "Unreadable" || !Message.isNewer(file.text)) yield* setAsideFile(name)
     return undefined
   })
 

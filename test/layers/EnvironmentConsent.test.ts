@@ -416,6 +416,27 @@ describe("an identity file that holds consent", () => {
       assert.strictEqual(yield* decidedBy(device), "default")
     }))
 
+  for (const text of ["[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {
+    it.effect(`is another file of that name: ${text}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write("telemetry.json", text)
+        assert.strictEqual(yield* decidedBy(device), "default")
+      }))
+  }
+
+  it.effect("is not read where it is larger than any of its kind", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", "{ \"enabled\": true }" + " ".repeat(1024 * 1024))
+      const read: Array<string> = []
+      const fileSystem = Device.withFileSystem((real) => ({
+        readFileString: (path) => Effect.andThen(Effect.sync(() => void read.push(path)), real.readFileString(path))
+      }))
+      assert.strictEqual(yield* decidedBy(device, { codec: supabase, fileSystem }), "opt-out file")
+      assert.notInclude(read, device.at("telemetry.json"))
+    }))
+
   it.effect("in a format without consent says nothing about it", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

@@ -149,6 +149,18 @@ describe("disabling", () => {
     )
   }
 
+  it.effect("leaves alone a file of the host's own that has the name of a format's", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const theirs = "[{ \"endpoint\": \"x\" }]"
+      yield* device.write("telemetry.json", theirs)
+      const { optOut } = yield* device.start()
+      yield* optOut.publish
+      assert.strictEqual(device.text("telemetry.json"), theirs)
+      yield* optOut.withdraw
+      assert.strictEqual(device.text("telemetry.json"), theirs)
+    }))
+
   it.effect("writes nothing where the home is not absolute", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
