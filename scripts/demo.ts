@@ -13,6 +13,7 @@ import * as ChildProcess from "effect/process/ChildProcess"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { fileURLToPath } from "node:url"
 import * as AcmeApi from "../examples/acme/Server.ts"
 
 const key = "key-of-the-demo"
@@ -20,7 +21,7 @@ const account = "account_1"
 const ciKey = "key-of-the-pipeline"
 const ciAccount = "account_2"
 
-const acme = new URL("../examples/acme/main.ts", import.meta.url).pathname
+const acme = fileURLToPath(new URL("../examples/acme/main.ts", import.meta.url))
 
 class DemoError extends Schema.TaggedError<DemoError>()("DemoError", { message: Schema.String }) {}
 

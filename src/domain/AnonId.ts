@@ -38,4 +38,4 @@ const isAnonId = (input: unknown): input is AnonId => Predicate.isString(input) 
  * @category constructors
  * @since 0.1.0
  */
-export const decode = (input: unknown): Option.Option<AnonId> => isAnonId(input) ? Option.some(input) : Option.none()
+export const decode: (input: unknown) => Option.Option<AnonId> = Option.liftPredicate(isAnonId)

@@ -226,7 +226,7 @@ export const make = Effect.gen(function*() {
     (known) => Effect.map(load(known), (identity) => [identity, identity] as const)
   )
 
-  const prune = Effect.fnUntraced(function*(current: AnonId.AnonId) {
+  const prune = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     const isOld = (file: string) =>
       Effect.map(fs.stat(file), (info) => Option.exists(info.mtime, (time) => now - time.getTime() > pruneAfterMillis))
@@ -236,13 +236,13 @@ export const make = Effect.gen(function*() {
     const names = new Set(yield* files.list(files.home.claims))
     for (const name of names) {
       const anonId = Option.getOrUndefined(AnonId.decode(name.slice(0, -".json".length)))
-      if (anonId === undefined || anonId === current || !(yield* isOld(`${files.home.claims}/${name}`))) continue
+      if (anonId === undefined || !(yield* isOld(`${files.home.claims}/${name}`))) continue
       const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => names.has(name))
       const claim = yield* claims.find(anonId)
       if (settled.length === 0 && claim !== undefined && Claim.isReadable(claim) && claim.alias !== null) continue
       for (const file of [name, `${anonId}.stored`, ...settled]) yield* files.remove(`${files.home.claims}/${file}`)
     }
-  }, (effect) => Effect.ignoreCause(effect))
+  }).pipe(Effect.ignoreCause)
 
   // Whether the disk leads neither to an anon id nor on from it: an opt-out, or the user, has deleted it meanwhile. It may
   // have been claimed and aliased before, and nothing says so any more.
@@ -269,7 +269,7 @@ export const make = Effect.gen(function*() {
       if (next === undefined) return outcome({ _tag: "Unwritable" }, from)
       if (next.won) {
         const identity: Identity = { ...from, anonId: next.anonId, claim: undefined }
-        if (yield* updatePointer(identity)) yield* prune(identity.anonId)
+        if (yield* updatePointer(identity)) yield* prune
         return outcome({ _tag: "Rotated", identity }, identity)
       }
       const anonId = yield* follow(next.anonId, mayMake)

@@ -140,7 +140,7 @@ export const make = Effect.gen(function*() {
       const file = yield* files.read(folder.backOff)
       const before = file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
       const attempts = (before?.attempts ?? 0) + 1
-      const wait = Math.min(firstBackOffMillis * 2 ** Math.min(attempts - 1, 20), lastBackOffMillis)
+      const wait = Math.min(firstBackOffMillis * 2 ** (attempts - 1), lastBackOffMillis)
       const until = (yield* Clock.currentTimeMillis) + wait
       yield* files.replace(folder.backOff, BackOff.encode({ attempts, until }))
     }).pipe(quietly("the back-off could not be written", undefined)),

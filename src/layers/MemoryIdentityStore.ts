@@ -32,7 +32,8 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
   return IdentityStore.of({
     get: Ref.get(state),
     refresh: Ref.get(state),
-    peek: Ref.get(state),
+    // It makes nothing, and what is in memory only is not there for the next command.
+    peek: Effect.map(Ref.get(state), (identity) => identity.durable ? identity : undefined),
     claim: (claim) =>
       Effect.tap(claims.publish(claim), (result) =>
         result._tag === "Unwritable"
@@ -50,7 +51,10 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
       fresh,
       (identity) => Effect.as(Ref.set(state, identity), { _tag: "Rotated", identity } as const)
     ),
-    forget: Effect.tap(fresh, (identity) => Ref.set(state, identity))
+    forget: Effect.tap(
+      Effect.map(fresh, (identity): Identity => ({ ...identity, durable: false })),
+      (identity) => Ref.set(state, identity)
+    )
   })
 })
 

@@ -24,7 +24,7 @@ export const layer: Layer.Layer<PrincipalCache> = Layer.sync(PrincipalCache, () 
         const entry = known.get(Redacted.value(credential.secret))
         if (entry === undefined) return undefined
         if (entry.principal !== undefined) return { _tag: "Principal", principal: entry.principal }
-        return now - entry.at < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
+        return Math.abs(now - entry.at) < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
       }),
     remember: (credential, principal) =>
       Effect.map(Clock.currentTimeMillis, (at) => {

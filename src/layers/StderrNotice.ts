@@ -13,7 +13,9 @@ import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 /**
- * Nobody reads a notice in CI, and where nothing is kept it would be shown every time.
+ * Shows the notice on stderr, once on a device, where stderr is a terminal.
+ *
+ * Nobody reads one in CI, and where nothing is kept it would be shown every time.
  *
  * @category layers
  * @since 0.1.0

@@ -9,6 +9,8 @@
  *
  * What this spawner cannot do it refuses, with a `BadArgument`: pipes and other descriptors, a shell, a child that is
  * not detached, an extended environment, pipelines. It must not replace a host's own `ChildProcessSpawner`.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -147,6 +149,7 @@ const spawn: ChildProcessSpawner.ChildProcessSpawner["Service"]["spawn"] = (comm
  * The handle knows the `pid` and nothing else: `exitCode`, `isRunning` and `kill` fail with a `BadArgument`.
  *
  * @category constructors
+ * @since 0.1.0
  */
 export const make: ChildProcessSpawner.ChildProcessSpawner["Service"] = ChildProcessSpawner.make(spawn)
 
@@ -154,6 +157,7 @@ export const make: ChildProcessSpawner.ChildProcessSpawner["Service"] = ChildPro
  * Provides the spawner of detached, unobserved children.
  *
  * @category layers
+ * @since 0.1.0
  */
 export const layer: Layer.Layer<ChildProcessSpawner.ChildProcessSpawner> = Layer.succeed(
   ChildProcessSpawner.ChildProcessSpawner,

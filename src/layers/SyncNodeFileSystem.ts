@@ -11,6 +11,8 @@
  * `readDirectory`, `readFile`, `readFileString`, `remove`, `rename`, `stat`, `writeFile` and `writeFileString`. Every
  * other member is that of `FileSystem.makeNoop`. It is meant for small files, and must not replace a host's own
  * `FileSystem`.
+ *
+ * @since 0.1.0
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
@@ -308,6 +310,7 @@ const { exists, readFileString, writeFileString } = FileSystem.make(core)
  * cause. No open waits for the other end of a FIFO. On Windows `noFollow` is ignored instead of refused.
  *
  * @category constructors
+ * @since 0.1.0
  */
 export const make: FileSystem.FileSystem = { ...core, exists, readFileString, writeFileString }
 
@@ -315,5 +318,6 @@ export const make: FileSystem.FileSystem = { ...core, exists, readFileString, wr
  * Provides the synchronous file system.
  *
  * @category layers
+ * @since 0.1.0
  */
 export const layer: Layer.Layer<FileSystem.FileSystem> = Layer.succeed(FileSystem.FileSystem, make)

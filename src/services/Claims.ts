@@ -34,6 +34,6 @@ export class Claims extends Context.Service<Claims, {
   readonly confirmStored: (anonId: AnonId) => Effect.Effect<void>
   /** The claims whose alias a destination has not been given yet. */
   readonly undelivered: (destination: string) => Effect.Effect<ReadonlyArray<Claim>>
-  /** Notes that PostHog has the alias of this claim, or, with `setAside`, that it never will. */
+  /** Notes that PostHog has the alias of this claim, or, with `"set-aside"`, that it never will. */
   readonly settle: (anonId: AnonId, outcome: "delivered" | "set-aside") => Effect.Effect<void>
 }>()("effect-cli-usage/services/Claims") {}

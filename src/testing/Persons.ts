@@ -1,15 +1,32 @@
 /**
  * A model of what PostHog makes of messages: which persons there are, and whose each event is.
  *
- * It follows the rules R1 to R9 of `$create_alias`, in the order in which the messages are given. PostHog itself keeps
+ * It follows the rules of `$create_alias`, in the order in which the messages are given. PostHog itself keeps
  * that order only among messages of one distinct id, so a test that wants to be sure folds other orders too. It knows
  * nothing of the library under test, so that the two can be held against each other.
+ *
+ * **Details**
+ *
+ * An id was seen when it has a person, which takes an event that was not personless. Of an alias to a distinct id:
+ *
+ * - R1: the two are the same id: nothing happens, and nobody is identified.
+ * - R2: one of them is illegal: nothing is merged, and the event is the distinct id's.
+ * - R3: neither was seen: both become one new person, identified.
+ * - R4: one was seen: the other joins its person, *identified or not*; the person is identified.
+ * - R5: both are one person's already: it is identified.
+ * - R6: the alias has a person of its own that is identified: refused; the distinct id's person is identified.
+ * - R7: the alias has a person of its own that is not: its ids move to the distinct id's person, which is identified.
+ * - R8: a personless alias is dropped.
+ * - R9: without an alias it is an event like any other.
+ *
+ * @since 0.1.0
  */
 
 /**
  * What the model reads of a message.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Message {
   readonly event: string
@@ -22,6 +39,7 @@ export interface Message {
  * A person as it stands after the last message.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Person<M> {
   readonly id: number
@@ -36,6 +54,7 @@ export interface Person<M> {
  * What PostHog would have reported about a message.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Warning<M> {
   readonly type:
@@ -49,6 +68,7 @@ export interface Warning<M> {
  * The outcome of {@link fold}: every message is an event of one person, personless, or dropped.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Folded<M> {
   readonly persons: ReadonlyArray<Person<M>>
@@ -83,6 +103,7 @@ const thisCase = withQuoted(illegalInThisCase)
  * Tells whether PostHog refuses to merge this distinct id into a person, or a person into it.
  *
  * @category predicates
+ * @since 0.1.0
  */
 export const isIllegalDistinctId = (id: string): boolean =>
   id.trim() === "" || anyCase.has(id.toLowerCase()) || thisCase.has(id) || id.includes("\0") || [...id].length > 400
@@ -126,6 +147,7 @@ const older = (a: string, b: string): string => Date.parse(b) < Date.parse(a) ? 
  * Messages that were sent twice are processed twice: PostHog de-duplicates them, but not before it looks at persons.
  *
  * @category folding
+ * @since 0.1.0
  */
 export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> => {
   const holders = new Map<string, Draft>()

@@ -4,6 +4,8 @@
  * It answers as PostHog's ingestion does, or in any of the ways in which a network and its servers fail: the tests of a
  * client get real sockets, and a developer sees events arrive without an account. It runs on Node only, and in real
  * time even under a test clock, because its sockets do.
+ *
+ * @since 0.1.0
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -24,6 +26,7 @@ import * as Zlib from "node:zlib"
  * the order in which they came: a resend is the same message exactly when its `raw` is the same.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ReceivedMessage {
   readonly event: string
@@ -43,6 +46,7 @@ export interface ReceivedMessage {
  * `"drip"` becomes 200 with the last byte. A rule sees `"pending"`.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Answered = number | "pending" | "hang" | "reset" | "drip"
 
@@ -52,6 +56,7 @@ export type Answered = number | "pending" | "hang" | "reset" | "drip"
  * `GET /api/messages` is not counted among the requests: that is how they are looked at.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ReceivedRequest {
   readonly index: number
@@ -82,6 +87,7 @@ export interface ReceivedRequest {
  * - `RejectPoison` answers 400 to a batch with a bad message in it, else 200.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Answer = Data.TaggedEnum<{
   Validate: {}
@@ -99,6 +105,7 @@ export type Answer = Data.TaggedEnum<{
  * Constructors of {@link Answer}.
  *
  * @category constructors
+ * @since 0.1.0
  */
 export const Answer = Data.taggedEnum<Answer>()
 
@@ -106,6 +113,7 @@ export const Answer = Data.taggedEnum<Answer>()
  * How requests are answered from now on; a function also gets how many requests the rule answered before.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Rule = Answer | ((request: ReceivedRequest, index: number) => Answer)
 
@@ -113,6 +121,7 @@ export type Rule = Answer | ((request: ReceivedRequest, index: number) => Answer
  * A running sink.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface PostHogSink {
   readonly url: string
@@ -136,6 +145,7 @@ export interface PostHogSink {
  * The sink could not be started.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class SinkError extends Schema.TaggedError<SinkError>()("SinkError", {
   message: Schema.String,
@@ -146,6 +156,7 @@ export class SinkError extends Schema.TaggedError<SinkError>()("SinkError", {
  * What was waited for did not arrive; the message lists what did.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class SinkTimeout extends Schema.TaggedError<SinkTimeout>()("SinkTimeout", {
   message: Schema.String
@@ -288,6 +299,7 @@ const listen = (server: Net.Server, port: number): Effect.Effect<number, SinkErr
  * ```
  *
  * @category constructors
+ * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(options?: {
   /** 0, the default, takes any free port. */

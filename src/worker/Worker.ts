@@ -59,7 +59,7 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
  * not sent again for that. `stands` says whether the lease does: an opt-out deletes it, and what was read before it must
  * not be sent after it, even where the user has enabled telemetry again.
  *
- * @category constructors
+ * @category worker
  * @since 0.1.0
  */
 export const drain = Effect.fnUntraced(function*(
@@ -132,7 +132,7 @@ export const drain = Effect.fnUntraced(function*(
  * A host writes its message, then asks for the lease; a worker gives the lease up, then looks at the outbox. So either
  * the host gets the lease and starts a worker, or this last look finds the message and starts a successor.
  *
- * @category constructors
+ * @category worker
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(options: {
