@@ -122,7 +122,13 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a response to a request that was under way claims the device",
     why: "a logout in another terminal is undone",
     file: stitch,
-    edits: [{ search: "if (seenBy === \"observe\" && (yield* isAnotherNow)) {", replace: "if (false) {" }]
+    edits: [{ search: "if (seenBy === \"observe\" && (yield* isAnotherNow)) return", replace: "if (false) return" }]
+  },
+  {
+    name: "a response to a request with another credential claims the device",
+    why: "the stored credential is taken for the other account's for good",
+    file: stitch,
+    edits: [{ search: "yield* found === undefined || isAbout(found) ? see(", replace: "yield* true ? see(" }]
   },
   {
     name: "a resolver's late answer is about any credential",
