@@ -1,0 +1,87 @@
+/**
+ * The package as it is published, in a project that has it and what its manifest asks for.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Esbuild from "esbuild"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll } from "vitest"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+// What the README says of a bundled host.
+const entry = `import { isWorker } from "effect-cli-usage/worker"
+void (isWorker() ? import("effect-cli-usage/worker/main") : import("./Installed.ts"))
+`
+
+let project = ""
+const inProject = (...path: ReadonlyArray<string>): string => Path.join(project, ...path)
+
+beforeAll(() => {
+  project = Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-installed-")))
+  const installed = inProject("node_modules/effect-cli-usage")
+  ChildProcess.execFileSync(process.execPath, [Path.join(root, "scripts/package.ts"), installed])
+  const manifest = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
+  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+    const link = inProject("node_modules", name)
+    Fs.mkdirSync(Path.dirname(link), { recursive: true })
+    Fs.symlinkSync(Path.join(root, "node_modules", name), link, "junction")
+  }
+  Fs.writeFileSync(inProject("package.json"), JSON.stringify({ type: "module" }))
+  Fs.copyFileSync(Path.join(root, "test/acme/hosts/Installed.ts"), inProject("Installed.ts"))
+  Fs.writeFileSync(inProject("entry.ts"), entry)
+})
+
+afterAll(() => Fs.rmSync(project, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
+
+const bundle = (format: "esm" | "cjs"): string => {
+  const outfile = inProject(format, format === "esm" ? "installed.mjs" : "installed.cjs")
+  Esbuild.buildSync({
+    entryPoints: [inProject("entry.ts")],
+    outfile,
+    format,
+    bundle: true,
+    platform: "node",
+    target: "node22",
+    logLevel: "silent"
+  })
+  return outfile
+}
+
+const delivers = Effect.fnUntraced(function*(file: string) {
+  const sink = yield* PostHogSink.make()
+  const home = Fs.mkdtempSync(inProject("home-"))
+  const run = ChildProcess.spawnSync(process.execPath, [file], {
+    encoding: "utf8",
+    env: {
+      PATH: process.env["PATH"],
+      HOME: home,
+      INSTALLED_HOME: Path.join(home, ".installed"),
+      INSTALLED_POSTHOG_HOST: sink.url
+    }
+  })
+  assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
+  const messages = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
+  assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
+})
+
+describe("a host that has the published package", () => {
+  for (const format of ["esm", "cjs"] as const) {
+    it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(bundle(format))))
+  }
+
+  it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
+
+  it("can require the worker as well", () => {
+    const worker = ChildProcess.spawnSync(process.execPath, ["-e", `require("effect-cli-usage/worker/main")`], {
+      cwd: project,
+      encoding: "utf8"
+    })
+    assert.deepStrictEqual([worker.stderr, worker.status], ["", 0])
+  })
+})
