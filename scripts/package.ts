@@ -23,8 +23,9 @@ for (const name of ["main", "Process", "Worker", "PostHogClient", "Transport"]) 
   for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
 }
 
-const bundleWorker = async (format: "cjs" | "esm"): Promise<void> => {
-  await build({
+/** Bundles the worker, and answers with the files that are in it. */
+const bundleWorker = async (format: "cjs" | "esm"): Promise<ReadonlyArray<string>> => {
+  const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: ["src/worker/main.ts"],
     outfile: Path.join(dist, format === "cjs" ? "worker/main.cjs" : "worker/main.mjs"),
@@ -35,18 +36,43 @@ const bundleWorker = async (format: "cjs" | "esm"): Promise<void> => {
     minify: true,
     // A worker never looks for another one's file: it is its own successor.
     define: { "import.meta.url": "undefined" },
-    legalComments: "none"
+    legalComments: "none",
+    metafile: true
   })
   Fs.writeFileSync(Path.join(dist, format === "cjs" ? "worker/main.d.cts" : "worker/main.d.mts"), "export {}\n")
+  return Object.values(metafile.outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file)
+  )
 }
 
 // `main.cjs` is what an installed package starts. A host that is bundled as a module takes in `main.mjs`: there, the
 // `require` of Node's own modules that a CommonJS bundle has would throw.
-await bundleWorker("cjs")
-await bundleWorker("esm")
+const bundled = [...await bundleWorker("cjs"), ...await bundleWorker("esm")]
+
+/** The licence of a package, and of what that package holds of others. */
+const licences = (name: string, files: ReadonlyArray<string>): string => {
+  const folder = Path.join(root, "node_modules", name)
+  const { version } = JSON.parse(Fs.readFileSync(Path.join(folder, "package.json"), "utf8"))
+  const own = Fs.readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file)).map((file) => Path.join(folder, file))
+  if (own.length === 0) throw new Error(`${name} is in the worker's bundle and has no licence`)
+  const vendored = files.map((file) => Path.join(root, `${file}.LICENSE.txt`)).filter((file) => Fs.existsSync(file))
+  const texts = [...own, ...vendored].map((file) => Fs.readFileSync(file, "utf8").trim())
+  return `${name} ${version}\n\n${[...new Set(texts)].join("\n\n")}\n`
+}
+
+const packageOf = (file: string): string | undefined => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]
+const packages = Map.groupBy(new Set(bundled), packageOf)
+Fs.writeFileSync(
+  Path.join(dist, "THIRD-PARTY-NOTICES.txt"),
+  [
+    "worker/main.cjs and worker/main.mjs contain these packages.\n",
+    ...[...packages].flatMap(([name, files]) => name === undefined ? [] : [licences(name, files)]).toSorted()
+  ].join(`\n${"-".repeat(80)}\n\n`)
+)
 
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
-const { allowScripts: _, devDependencies: __, scripts: ___, ...published } = manifest
+// Private, so that nobody publishes the sources.
+const { allowScripts: _, devDependencies: __, private: ___, scripts: ____, ...published } = manifest
 const built = (source: string): unknown =>
   source === "./src/worker/main.ts"
     ? { import: "./worker/main.mjs", require: "./worker/main.cjs" }
