@@ -27,13 +27,16 @@ beforeAll(() => {
   const installed = inProject("node_modules/effect-cli-usage")
   ChildProcess.execFileSync(process.execPath, [Path.join(root, "scripts/package.ts"), installed])
   const manifest = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
-  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+  const packages = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+  for (const name of [...packages, "@types/node"]) {
     const link = inProject("node_modules", name)
     Fs.mkdirSync(Path.dirname(link), { recursive: true })
     Fs.symlinkSync(Path.join(root, "node_modules", name), link, "junction")
   }
   Fs.writeFileSync(inProject("package.json"), JSON.stringify({ type: "module" }))
-  Fs.copyFileSync(Path.join(root, "test/acme/hosts/Installed.ts"), inProject("Installed.ts"))
+  for (const host of ["Installed.ts", "Strict.ts"]) {
+    Fs.copyFileSync(Path.join(root, "test/acme/hosts", host), inProject(host))
+  }
   Fs.writeFileSync(inProject("entry.ts"), entry)
 })
 
@@ -76,6 +79,27 @@ describe("a host that has the published package", () => {
   }
 
   it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
+
+  it("has every type that its declarations name", () => {
+    const compilerOptions = {
+      target: "ES2024",
+      module: "NodeNext",
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      declaration: true,
+      rewriteRelativeImportExtensions: true,
+      types: ["node"],
+      outDir: "types"
+    }
+    Fs.writeFileSync(inProject("tsconfig.json"), JSON.stringify({ compilerOptions, files: ["Strict.ts"] }))
+    const compiler = ChildProcess.spawnSync(
+      process.execPath,
+      [Path.join(root, "node_modules/typescript/lib/tsc.js"), "-p", project],
+      { encoding: "utf8" }
+    )
+    assert.strictEqual(compiler.stdout, "")
+    assert.isTrue(Fs.existsSync(inProject("types/Strict.d.ts")))
+  })
 
   it("can require the worker as well", () => {
     const worker = ChildProcess.spawnSync(process.execPath, ["-e", `require("effect-cli-usage/worker/main")`], {
