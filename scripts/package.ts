@@ -91,6 +91,7 @@ Fs.writeFileSync(
     2
   ) + "\n"
 )
-for (const name of ["README.md", "LICENSE"]) {
-  if (Fs.existsSync(Path.join(root, name))) Fs.copyFileSync(Path.join(root, name), Path.join(dist, name))
+// With what the README links to.
+for (const name of ["README.md", "LICENSE", "docs", "examples/acme"]) {
+  Fs.cpSync(Path.join(root, name), Path.join(dist, name), { recursive: true })
 }
