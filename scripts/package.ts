@@ -1,5 +1,6 @@
 /**
- * `npm run build`: what is published, in `dist`: JavaScript and types, and the worker as one bundled file.
+ * `npm run build [-- <folder>]`: what is published, in `dist` or in that folder: JavaScript and types, and the worker
+ * bundled, once for each way to load it.
  */
 import { build } from "esbuild"
 import { execFileSync } from "node:child_process"
@@ -7,42 +8,81 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 
 const root = Path.resolve(import.meta.dirname, "..")
-const dist = Path.join(root, "dist")
+const dist = Path.resolve(process.argv[2] ?? Path.join(root, "dist"))
 
 Fs.rmSync(dist, { recursive: true, force: true })
 execFileSync(process.execPath, [
   Path.join(root, "node_modules/typescript/lib/tsc.js"),
   "-p",
-  Path.join(root, "tsconfig.build.json")
+  Path.join(root, "tsconfig.build.json"),
+  "--outDir",
+  dist
 ], { stdio: "inherit" })
-
-await build({
-  entryPoints: [Path.join(root, "src/worker/main.ts")],
-  outfile: Path.join(dist, "worker/main.cjs"),
-  bundle: true,
-  platform: "node",
-  target: "node22",
-  format: "cjs",
-  minify: true,
-  // A worker never looks for another one's file: it is its own successor.
-  define: { "import.meta.url": "undefined" },
-  legalComments: "none"
-})
-// The worker's own modules are in the bundle.
+// The worker's own modules are in its bundle.
 for (const name of ["main", "Process", "Worker", "PostHogClient", "Transport"]) {
   for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
 }
 
+/** Bundles the worker, and answers with the files that are in it. */
+const bundleWorker = async (format: "cjs" | "esm"): Promise<ReadonlyArray<string>> => {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: ["src/worker/main.ts"],
+    outfile: Path.join(dist, format === "cjs" ? "worker/main.cjs" : "worker/main.mjs"),
+    bundle: true,
+    platform: "node",
+    target: "node22",
+    format,
+    minify: true,
+    // A worker never looks for another one's file: it is its own successor.
+    define: { "import.meta.url": "undefined" },
+    legalComments: "none",
+    metafile: true
+  })
+  Fs.writeFileSync(Path.join(dist, format === "cjs" ? "worker/main.d.cts" : "worker/main.d.mts"), "export {}\n")
+  return Object.values(metafile.outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file)
+  )
+}
+
+// `main.cjs` is what an installed package starts. A host that is bundled as a module takes in `main.mjs`: there, the
+// `require` of Node's own modules that a CommonJS bundle has would throw.
+const bundled = [...await bundleWorker("cjs"), ...await bundleWorker("esm")]
+
+/** The licence of a package, and of what that package holds of others. */
+const licences = (name: string, files: ReadonlyArray<string>): string => {
+  const folder = Path.join(root, "node_modules", name)
+  const { version } = JSON.parse(Fs.readFileSync(Path.join(folder, "package.json"), "utf8"))
+  const own = Fs.readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file)).map((file) => Path.join(folder, file))
+  if (own.length === 0) throw new Error(`${name} is in the worker's bundle and has no licence`)
+  const vendored = files.map((file) => Path.join(root, `${file}.LICENSE.txt`)).filter((file) => Fs.existsSync(file))
+  const texts = [...own, ...vendored].map((file) => Fs.readFileSync(file, "utf8").trim())
+  return `${name} ${version}\n\n${[...new Set(texts)].join("\n\n")}\n`
+}
+
+const packageOf = (file: string): string | undefined => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]
+const packages = Map.groupBy(new Set(bundled), packageOf)
+Fs.writeFileSync(
+  Path.join(dist, "THIRD-PARTY-NOTICES.txt"),
+  [
+    "worker/main.cjs and worker/main.mjs contain these packages.\n",
+    ...[...packages].flatMap(([name, files]) => name === undefined ? [] : [licences(name, files)]).toSorted()
+  ].join(`\n${"-".repeat(80)}\n\n`)
+)
+
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
-const { allowScripts: _, devDependencies: __, scripts: ___, ...published } = manifest
-const built = (source: string): string =>
-  source.replace("./src/worker/main.ts", "./worker/main.cjs").replace("./src/", "./").replace(/\.ts$/, ".js")
+// Private, so that nobody publishes the sources.
+const { allowScripts: _, devDependencies: __, private: ___, scripts: ____, ...published } = manifest
+const built = (source: string): unknown =>
+  source === "./src/worker/main.ts"
+    ? { import: "./worker/main.mjs", require: "./worker/main.cjs" }
+    : source.replace("./src/", "./").replace(/\.ts$/, ".js")
 Fs.writeFileSync(
   Path.join(dist, "package.json"),
   JSON.stringify(
     {
       ...published,
-      sideEffects: false,
+      sideEffects: ["./worker/main.mjs", "./worker/main.cjs"],
       exports: Object.fromEntries(
         Object.entries<string>(published.exports).map(([name, source]) => [name, built(source)])
       )
@@ -51,6 +91,7 @@ Fs.writeFileSync(
     2
   ) + "\n"
 )
-for (const name of ["README.md", "LICENSE"]) {
-  if (Fs.existsSync(Path.join(root, name))) Fs.copyFileSync(Path.join(root, name), Path.join(dist, name))
+// With what the README links to.
+for (const name of ["README.md", "LICENSE", "docs", "examples/acme"]) {
+  Fs.cpSync(Path.join(root, name), Path.join(dist, name), { recursive: true })
 }

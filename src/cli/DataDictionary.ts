@@ -65,14 +65,26 @@ const propertiesOf = (schema: Schema.Constraint): ReadonlyArray<Property> => {
     .toSorted((a, b) => a.name.localeCompare(b.name, "en"))
 }
 
+// The message of a claim: it is made where the claim is, not from an event.
+const alias: Declared = {
+  name: "$create_alias",
+  description:
+    "Joins a device's id, the `alias`, to an account, the `distinct_id`; once at most in the life of that id",
+  properties: Schema.Struct({ distinct_id: Schema.String, alias: Schema.String })
+}
+
 /**
- * Makes the dictionary of a CLI's events; the command events are always in it.
+ * Makes the dictionary of a CLI's events; the command events, and what joins a device to an account, are always in it.
+ *
+ * **Gotchas**
+ *
+ * The properties of a `UsageContext` are not declared anywhere, so they are not in it.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (events: ReadonlyArray<Declared>): DataDictionary => ({
-  events: [UsageEvent.CommandSucceeded, UsageEvent.CommandFailed, ...events].map((event) => ({
+  events: [UsageEvent.CommandSucceeded, UsageEvent.CommandFailed, alias, ...events].map((event) => ({
     name: event.name,
     description: event.description,
     properties: propertiesOf(event.properties)
@@ -107,6 +119,8 @@ const table = (properties: ReadonlyArray<Property>): string =>
     )
   ].join("\n")
 
+const sentence = (text: string): string => /[.!?]$/.test(text) ? text : `${text}.`
+
 /**
  * The dictionary as Markdown.
  *
@@ -117,7 +131,11 @@ export const toMarkdown = (dictionary: DataDictionary): string =>
   [
     "# What is sent",
     ...dictionary.events.map(({ description, name, properties }) =>
-      `## ${name}\n\n${description}.\n\n${properties.length === 0 ? "No properties of its own." : table(properties)}`
+      [
+        `## ${name}`,
+        sentence(description),
+        properties.length === 0 ? "No properties of its own." : table(properties)
+      ].join("\n\n")
     ),
     `## Every event\n\n${table(dictionary.common)}`
   ].join("\n\n") + "\n"

@@ -25,9 +25,7 @@ const bundle = (outfile: string, format: "esm" | "cjs"): void => {
     minify: true,
     logLevel: "error",
     // What a CommonJS bundle makes of it by itself, with a warning.
-    ...(format === "cjs" ? { define: { "import.meta.url": "undefined" } } : {
-      banner: { js: `import{createRequire as __r}from"node:module";const require=__r(import.meta.url);` }
-    })
+    ...(format === "cjs" ? { define: { "import.meta.url": "undefined" } } : {})
   })
 }
 

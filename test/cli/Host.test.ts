@@ -9,7 +9,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { DataDictionary, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
+import { DataDictionary, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 
@@ -78,6 +78,28 @@ describe("the data dictionary", () => {
       const known = [...common, ...events.flatMap(({ properties }) => properties)].map(({ name }) => name)
       assert.deepStrictEqual(Object.keys(message?.properties ?? {}).filter((name) => !known.includes(name)), [])
     }).pipe(Effect.provide(layer)))
+
+  it.effect("names what joins a device to an account", () =>
+    Effect.gen(function*() {
+      const stitch = yield* IdentityStitch
+      yield* stitch.login("account_1")
+      const [alias] = yield* TestUsage.messages
+      const { common, events } = DataDictionary.make([])
+      const own = events.find(({ name }) => name === alias?.event)?.properties ?? []
+      assert.deepStrictEqual(own.map(({ name }) => name), ["alias", "distinct_id"])
+      const known = [...common, ...own].map(({ name }) => name)
+      assert.deepStrictEqual(Object.keys(alias?.properties ?? {}).filter((name) => !known.includes(name)), [])
+    }).pipe(Effect.provide(layer)))
+
+  it("ends each description with one full stop", () => {
+    const properties = Schema.Struct({})
+    const text = DataDictionary.toMarkdown(DataDictionary.make([
+      UsageEvent.make("With", { description: "It happened.", properties }),
+      UsageEvent.make("Without", { description: "It happened", properties })
+    ]))
+    assert.include(text, "## With\n\nIt happened.\n")
+    assert.include(text, "## Without\n\nIt happened.\n")
+  })
 
   it("of acme is committed as it is, and a stale one is told", () => {
     const check = (cwd: string) =>

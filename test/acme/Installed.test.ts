@@ -1,0 +1,122 @@
+/**
+ * The package as it is published, in a project that has it and what its manifest asks for.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Esbuild from "esbuild"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll } from "vitest"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+// What the README says of a bundled host.
+const entry = `import { isWorker } from "effect-cli-usage/worker"
+void (isWorker() ? import("effect-cli-usage/worker/main") : import("./Installed.ts"))
+`
+
+let project = ""
+const inProject = (...path: ReadonlyArray<string>): string => Path.join(project, ...path)
+
+beforeAll(() => {
+  project = Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-installed-")))
+  const installed = inProject("node_modules/effect-cli-usage")
+  ChildProcess.execFileSync(process.execPath, [Path.join(root, "scripts/package.ts"), installed])
+  const manifest = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
+  const packages = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+  for (const name of [...packages, "@types/node"]) {
+    const link = inProject("node_modules", name)
+    Fs.mkdirSync(Path.dirname(link), { recursive: true })
+    Fs.symlinkSync(Path.join(root, "node_modules", name), link, "junction")
+  }
+  Fs.writeFileSync(inProject("package.json"), JSON.stringify({ type: "module" }))
+  for (const host of ["Installed.ts", "Strict.ts"]) {
+    Fs.copyFileSync(Path.join(root, "test/acme/hosts", host), inProject(host))
+  }
+  Fs.writeFileSync(inProject("entry.ts"), entry)
+})
+
+afterAll(() => Fs.rmSync(project, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
+
+const bundle = (format: "esm" | "cjs"): string => {
+  const outfile = inProject(format, format === "esm" ? "installed.mjs" : "installed.cjs")
+  Esbuild.buildSync({
+    entryPoints: [inProject("entry.ts")],
+    outfile,
+    format,
+    bundle: true,
+    platform: "node",
+    target: "node22",
+    logLevel: "silent"
+  })
+  return outfile
+}
+
+const delivers = Effect.fnUntraced(function*(file: string) {
+  const sink = yield* PostHogSink.make()
+  const home = Fs.mkdtempSync(inProject("home-"))
+  const run = ChildProcess.spawnSync(process.execPath, [file], {
+    encoding: "utf8",
+    env: {
+      PATH: process.env["PATH"],
+      HOME: home,
+      INSTALLED_HOME: Path.join(home, ".installed"),
+      INSTALLED_POSTHOG_HOST: sink.url
+    }
+  })
+  assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
+  const messages = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
+  assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
+})
+
+describe("a host that has the published package", () => {
+  for (const format of ["esm", "cjs"] as const) {
+    it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(bundle(format))))
+  }
+
+  it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
+
+  it("has every type that its declarations name", () => {
+    const compilerOptions = {
+      target: "ES2024",
+      module: "NodeNext",
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      declaration: true,
+      rewriteRelativeImportExtensions: true,
+      types: ["node"],
+      outDir: "types"
+    }
+    Fs.writeFileSync(inProject("tsconfig.json"), JSON.stringify({ compilerOptions, files: ["Strict.ts"] }))
+    const compiler = ChildProcess.spawnSync(
+      process.execPath,
+      [Path.join(root, "node_modules/typescript/lib/tsc.js"), "-p", project],
+      { encoding: "utf8" }
+    )
+    assert.strictEqual(compiler.stdout, "")
+    assert.isTrue(Fs.existsSync(inProject("types/Strict.d.ts")))
+  })
+
+  it("has what its README links to, and the licences of what it contains", () => {
+    const installed = inProject("node_modules/effect-cli-usage")
+    const text = (name: string) => Fs.readFileSync(Path.join(installed, name), "utf8")
+    const links = [...text("README.md").matchAll(/\]\((?!https:)([^)#]+)/g)].map(([, link = ""]) => link)
+    assert.include(links, "docs/privacy.md")
+    assert.deepStrictEqual(links.filter((link) => !Fs.existsSync(Path.join(installed, link))), [])
+    for (const name of ["effect 4", "posthog-node 5", "@posthog/core 1"]) {
+      assert.include(text("THIRD-PARTY-NOTICES.txt"), `\n${name}.`)
+    }
+  })
+
+  it("can require the worker as well", () => {
+    const worker = ChildProcess.spawnSync(process.execPath, ["-e", `require("effect-cli-usage/worker/main")`], {
+      cwd: project,
+      encoding: "utf8"
+    })
+    assert.deepStrictEqual([worker.stderr, worker.status], ["", 0])
+  })
+})
