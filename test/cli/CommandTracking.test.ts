@@ -213,6 +213,19 @@ describe("track", () => {
       assert.strictEqual(last?.properties["duration_ms"], 2000)
     }).pipe(Effect.provide([layer, NodeServices.layer])))
 
+  it.effect("measures the command alone, not what telemetry then waits for", () =>
+    Effect.gen(function*() {
+      const patient = Layer.effect(
+        IdentityStitch,
+        Effect.map(IdentityStitch, (stitch) => ({ ...stitch, settle: Effect.sleep("2 seconds") }))
+      )
+      const fiber = yield* Effect.forkChild(Effect.provide(run("slow"), patient))
+      yield* TestClock.adjust("7 seconds")
+      yield* Fiber.join(fiber)
+      const [last] = yield* TestUsage.messages
+      assert.strictEqual(last?.properties["duration_ms"], 5000)
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
   it.effect("leaves the host's exit and output as they are", () =>
     Effect.gen(function*() {
       for (const line of ["remote push x", "failing", "dying", "quitting", "remote", "--version"]) {
