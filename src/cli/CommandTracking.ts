@@ -177,7 +177,9 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       return Effect.gen(function*() {
         // What is waited for from here on is telemetry's time, not the command's.
         const endedAt = yield* now
-        const outcome = outcomeOf(exit, options)
+        const decided = outcomeOf(exit, options)
+        // A handler that returns may have set the process's own code, which then stands.
+        const outcome = decided.code === 0 ? { ...decided, code: yield* runtime.process.exitCode } : decided
         if (!outcome.isCancelled) yield* stitch.settle
         yield* record(outcome, endedAt)
       }).pipe(quietly("a command was not recorded", undefined))

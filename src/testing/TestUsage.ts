@@ -45,6 +45,7 @@ export const runtime: RuntimeEnvironment["Service"] = {
     uid: undefined,
     executable: "/nowhere",
     worker: undefined,
+    exitCode: Effect.succeed(0),
     setVariable: () => Effect.void,
     lowerPriority: () => Effect.void,
     interrupted: Effect.never,

@@ -473,6 +473,7 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
     > = [
       ["exit 0", "by process.exit(0)", "CLI execution succeeded", 0, undefined],
       ["exit 7", "by process.exit(7)", "CLI execution failed", 7, undefined],
+      ["set 3", "by process.exitCode = 3 and a return", "CLI execution failed", 3, undefined],
       ["uncaught", "by an uncaught exception", "CLI execution failed", 1, "Broken"],
       ["unhandled", "by an unhandled rejection", "CLI execution failed", 1, "Broken"],
       ["defect", "by a defect", "CLI execution failed", 1, "Broken"]
