@@ -140,6 +140,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
     const startedAt = yield* Clock.currentTimeNanos
     const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
 
+    const context = yield* Effect.context<never>()
     const now = Clock.currentTimeNanos
     const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
       const kind = outcome.code === 0 ? "succeeded" : "failed"
@@ -167,7 +168,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
     yield* runtime.process.onExit((code, error) => {
       const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
       // Nothing may wait any more, so what would is given up.
-      Effect.runSyncExit(Effect.gen(function*() {
+      Effect.runSyncExitWith(context)(Effect.gen(function*() {
         yield* record({ ...succeeded, code, errorClass }, yield* now)
         yield* capture.deliver
       }))

@@ -36,7 +36,10 @@ export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effe
   Effect.gen(function*() {
     const text = `usage: ${message}`
     if (yield* IsShown) {
-      return yield* Console.error(text, ...details.map((detail) => Cause.isCause(detail) ? Cause.pretty(detail) : detail))
+      return yield* Console.error(
+        text,
+        ...details.map((detail) => Cause.isCause(detail) ? Cause.pretty(detail) : detail)
+      )
     }
     yield* Effect.logDebug(text, ...details).pipe(
       Effect.provideService(References.LogToStderr, true),

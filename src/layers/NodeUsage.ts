@@ -17,7 +17,7 @@ import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
-import { debug } from "../domain/Debug.ts"
+import { debug, IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
@@ -34,7 +34,7 @@ import type { OptOut } from "../services/OptOut.ts"
 import type { Outbox } from "../services/Outbox.ts"
 import type { PrincipalCache } from "../services/PrincipalCache.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
-import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import type { SessionStore } from "../services/SessionStore.ts"
 import type { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -64,6 +64,7 @@ import * as StderrNotice from "./StderrNotice.ts"
 import * as StderrOutbox from "./StderrOutbox.ts"
 import * as SyncNodeChildProcessSpawner from "./SyncNodeChildProcessSpawner.ts"
 import * as SyncNodeFileSystem from "./SyncNodeFileSystem.ts"
+import * as WorkerProcess from "./WorkerProcess.ts"
 
 /**
  * What a host's author says.
@@ -174,10 +175,17 @@ const inMemory = Layer.mergeAll(
   noLease
 ).pipe(Layer.provideMerge(MemoryClaims.layer))
 
-const noWorker = Layer.succeed(
+// Nothing is sent; but a host that never could is to know.
+const noWorker = Layer.effect(
   CaptureWorker,
-  CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+  Effect.map(RuntimeEnvironment, (runtime) =>
+    CaptureWorker.of({
+      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
+      flush: Effect.succeed({ delivered: 0, kept: 0 })
+    }))
 )
+
+const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
 
 // WebCrypto is loaded with its first use, and that would be in every command.
 const random = SecureRandom.make((size) => NodeCrypto.randomFillSync(new Uint8Array(size)))
@@ -196,7 +204,8 @@ const machine = Layer.mergeAll(
  * **Details**
  *
  * Building it does nothing but read the environment: identity, notice and outbox are touched by the first command that
- * records. `<NAME>_USAGE_DEBUG=1` prints each message to stderr as it is recorded, and keeps nothing.
+ * records. `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and why one is
+ * not, and keeps nothing.
  *
  * **Example** (A host's layer)
  *
@@ -210,7 +219,7 @@ const machine = Layer.mergeAll(
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.unwrap(Effect.gen(function*() {
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
-    const debugs = (yield* Effect.orElseSucceed(Variable.read(name), () => undefined)) === "1"
+    const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
     const principals = options.principals ?? FixedPrincipalResolver.layerNone
     const store = debugs ? inMemory : onDisk(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
@@ -222,6 +231,7 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       Layer.provideMerge(Layer.mergeAll(EnvironmentConsent.layer, FileOptOut.layer)),
       Layer.provideMerge(Layer.mergeAll(
         NodeRuntimeEnvironment.layer,
+        Layer.succeed(IsShown, debugs),
         Layer.effect(UsageSettings, settings(options, debugs))
       )),
       Layer.provide(machine)

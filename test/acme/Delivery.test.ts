@@ -499,6 +499,23 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
     }
   })
 
+  it.effect("a command that ends its process itself says in debug mode why it is not recorded", () =>
+    Effect.gen(function*() {
+      const hosts = yield* Hosts
+      const acme = yield* (yield* Harness).device("ended")
+      const home = Path.join(Path.dirname(acme.home), "ends")
+      const { stderr } = yield* run([process.execPath, hosts.ends, "exit", "7"], {
+        env: {
+          ...environment(acme),
+          ENDS_HOME: home,
+          ENDS_POSTHOG_HOST: acme.sink.url,
+          ENDS_USAGE_DEBUG: "1",
+          DO_NOT_TRACK: "1"
+        }
+      })
+      assert.strictEqual(stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+    }))
+
   it.effect("five commands with PostHog down, and a sixth after the back-off: all in order, each once", () =>
     Effect.gen(function*() {
       const acme = yield* device

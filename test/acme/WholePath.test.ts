@@ -621,6 +621,40 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.include(stdout, "DO_NOT_TRACK")
       }))
 
+    it.effect("in debug mode with DO_NOT_TRACK=1: a command that would be recorded says why it is not, once", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const env = { ACME_USAGE_DEBUG: "1", DO_NOT_TRACK: "1" }
+        const { stderr, stdout } = yield* acme.run("deploy site", { env })
+        assert.strictEqual(stdout, "Deployed site to eu\n")
+        assert.strictEqual(stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+        assert.strictEqual((yield* acme.run("--help", { env })).stderr, "")
+        const flow = yield* acme.run("login --no-browser --api-key key-of-a", { env })
+        assert.strictEqual(flow.stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+        assert.strictEqual((yield* acme.run("deploy site", { env: { DO_NOT_TRACK: "1" } })).stderr, "")
+      }))
+
+    it.effect("in debug mode: what fails in the background is told too", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.api.mode({ _tag: "Answer", status: 500, body: "" })
+        const env = { ACME_API_KEY: "key-of-a" }
+        const { stderr } = yield* acme.run("deploy site", { env: { ...env, ACME_USAGE_DEBUG: "1" } })
+        assert.include(stderr, "usage: nobody is known to own the credential")
+        assert.notInclude(stderr, "key-of-a")
+        assert.strictEqual((yield* acme.run("deploy site", { env })).stderr, "")
+      }))
+
+    for (const value of [" TRUE ", "yes", "On"]) {
+      it.effect(`with ACME_USAGE_DEBUG=${JSON.stringify(value)}: nothing is sent, as with 1`, () =>
+        Effect.gen(function*() {
+          const acme = yield* device
+          const { stderr } = yield* acme.run("deploy site", { env: { ACME_USAGE_DEBUG: value } })
+          assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
+          yield* assertUntouched(acme, "debug mode")
+        }))
+    }
+
     it.effect("on disk with ACME_USAGE_DEBUG=1: each event is printed to stderr, and that is all", () =>
       Effect.gen(function*() {
         const acme = yield* device
