@@ -23,8 +23,7 @@ const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
-const readStatus = Effect.gen(function*() {
-  const { decidedBy, enabled } = yield* (yield* Consent).decision
+const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
   const identity = yield* (yield* IdentityStore).peek
   const outbox = yield* (yield* Outbox).status
   return {
@@ -42,9 +41,10 @@ const status = Command.make(
   "status",
   { json },
   Effect.fnUntraced(function*({ json }) {
-    const found = yield* readStatus
+    const decision = yield* (yield* Consent).decision
+    const found = yield* readStatus(decision)
     if (json) return yield* Console.log(JSON.stringify(found))
-    yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${found.decided_by})`)
+    yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
     yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
     yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
     yield* Console.log(`Waiting:       ${found.pending}`)
@@ -101,7 +101,7 @@ const enable = Command.make(
     yield* Console.log(
       decision.enabled
         ? "Telemetry is on."
-        : `Telemetry is still off: ${ConsentDecision.format(decision.decidedBy)}`
+        : `Telemetry is still off: ${ConsentDecision.explain(decision.decidedBy)}`
     )
   })
 ).pipe(Command.withDescription("Record usage again"))

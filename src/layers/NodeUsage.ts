@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as EffectNodeCrypto from "@effect/platform-node/NodeCrypto"
-import * as Console from "effect/Console"
 import * as Digest from "effect/crypto/Digest"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type * as Duration from "effect/Duration"
@@ -17,7 +16,7 @@ import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
-import { debug, IsShown } from "../domain/Debug.ts"
+import { IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
@@ -124,15 +123,11 @@ const defaultHost = "https://us.i.posthog.com"
 
 const variablesOf = (name: string): string => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")
 
-const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) {
+const settings = Effect.fnUntraced(function*(options: Options) {
+  // A host without a key has no telemetry yet; one with a wrong key or host has a mistake that its author is to hear of.
   const destination = options.posthog.key === undefined || options.posthog.key === ""
-    ? Result.fail("there is no PostHog key")
+    ? Result.fail(undefined)
     : Destination.make({ key: options.posthog.key, host: options.posthog.host ?? defaultHost })
-  // The author's mistake, never the user's: it is told in debug mode, and telemetry is off.
-  if (Result.isFailure(destination)) {
-    const text = `${options.name}: telemetry is off: ${destination.failure}`
-    yield* debugs ? Console.error(text) : debug(text)
-  }
   const digest = yield* Digest.Digest
   const home = options.home ?? (yield* Effect.orElseSucceed(UserDirectories.make().state(options.name), () => ""))
   const id = Result.match(destination, { onFailure: () => "", onSuccess: ({ host, key }) => `${host}\n${key}` })
@@ -142,6 +137,7 @@ const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) 
     variables: variablesOf(options.name),
     home,
     destination: Result.getOrUndefined(destination),
+    destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
     codec: options.codec ?? arcade,
     bounds: options.outbox
@@ -232,7 +228,7 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       Layer.provideMerge(Layer.mergeAll(
         NodeRuntimeEnvironment.layer,
         Layer.succeed(IsShown, debugs),
-        Layer.effect(UsageSettings, settings(options, debugs))
+        Layer.effect(UsageSettings, settings(options))
       )),
       Layer.provide(machine)
     )

@@ -44,7 +44,7 @@ export const make = Effect.gen(function*() {
   const hasToldOff = yield* Ref.make(false)
   const tellOff = Effect.fnUntraced(function*(decidedBy: ConsentDecision.DecidedBy) {
     if (yield* Ref.getAndSet(hasToldOff, true)) return
-    yield* debug(`telemetry is off: ${ConsentDecision.format(decidedBy)}`)
+    yield* debug(`telemetry is off: ${ConsentDecision.explain(decidedBy)}`)
   })
 
   // A command that runs for hours (`dev`, `watch`) does not keep its events until it ends.

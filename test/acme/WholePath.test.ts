@@ -566,6 +566,27 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* assertUntouched(acme, "status")
       }))
 
+    it.effect("to a destination that the author got wrong; the status, `enable` and debug mode say what is wrong", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const mistakes: ReadonlyArray<readonly [env: Record<string, string>, problem: string]> = [
+          [{ ACME_POSTHOG_HOST: "us.i.posthog.com" }, "the PostHog host must be a URL such as"],
+          [{ ACME_POSTHOG_KEY: "phx_secret" }, "the PostHog key is a personal API key"]
+        ]
+        for (const [env, problem] of mistakes) {
+          const status = yield* acme.run("telemetry status", { env })
+          assert.include(status.stdout, `Telemetry is off (${problem}`)
+          const enable = yield* acme.run("telemetry enable", { env })
+          assert.include(enable.stdout, `Telemetry is still off: ${problem}`)
+          assert.strictEqual((yield* acme.status({ env })).decided_by, "no key")
+          const { stderr } = yield* acme.run("deploy site", { env: { ...env, ACME_USAGE_DEBUG: "1" } })
+          assert.include(stderr, `usage: telemetry is off: ${problem}`)
+          assert.notInclude(status.stdout + enable.stdout + stderr, "phx_secret")
+        }
+        const none = yield* acme.run("telemetry status", { env: { ACME_POSTHOG_KEY: "" } })
+        assert.include(none.stdout, "Telemetry is off (no key)")
+      }))
+
     it.effect("of a login under a variable that denies, and only the credential is kept", () =>
       Effect.gen(function*() {
         const acme = yield* device
