@@ -33,7 +33,8 @@ const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDe
     principal_id: (identity?.claim && Claim.principalOf(identity.claim)) ?? null,
     pending: outbox.pending,
     set_aside: outbox.setAside,
-    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString()
+    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString(),
+    ...(outbox.lastFailure === undefined ? {} : { last_failure: outbox.lastFailure })
   }
 })
 
@@ -50,6 +51,7 @@ const status = Command.make(
     yield* Console.log(`Waiting:       ${found.pending}`)
     yield* Console.log(`Set aside:     ${found.set_aside}`)
     yield* Console.log(`Last delivery: ${found.last_delivery ?? "never"}`)
+    if (found.last_failure !== undefined) yield* Console.log(`Last failure:  ${found.last_failure}`)
   })
 ).pipe(Command.withDescription("Show whether usage is recorded, and what waits to be sent"))
 
@@ -62,9 +64,13 @@ const log = Command.make(
   })
 ).pipe(Command.withDescription("Print what waits to be sent, byte for byte"))
 
-class NotDelivered extends Data.TaggedError("NotDelivered")<{ readonly kept: number }> {
+class NotDelivered extends Data.TaggedError("NotDelivered")<{
+  readonly kept: number
+  readonly reason: string | undefined
+}> {
   override get message(): string {
-    return `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
+    const waiting = `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
+    return this.reason === undefined ? waiting : `${waiting}: ${this.reason}`
   }
 }
 
@@ -75,7 +81,8 @@ const flush = Command.make(
     const { delivered, kept } = yield* (yield* CaptureWorker).flush
     yield* Console.log(json ? JSON.stringify({ delivered, kept }) : `Delivered ${delivered}, kept ${kept}`)
     if (kept > 0) {
-      const cause = new NotDelivered({ kept })
+      const { lastFailure } = yield* (yield* Outbox).status
+      const cause = new NotDelivered({ kept, reason: lastFailure })
       return yield* new CliError.UserError({ cause, userMessage: cause.message })
     }
   })
