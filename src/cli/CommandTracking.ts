@@ -140,7 +140,9 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
     const startedAt = yield* Clock.currentTimeNanos
     const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
 
-    const record = Effect.fnUntraced(function*(outcome: Outcome) {
+    const context = yield* Effect.context<never>()
+    const now = Clock.currentTimeNanos
+    const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
       const kind = outcome.code === 0 ? "succeeded" : "failed"
       // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
       const before = yield* Ref.getAndSet(recorded, kind)
@@ -148,7 +150,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       const flagValues = yield* Ref.get(invocation.flagValues)
       const common = {
         ...(flagValues === undefined ? {} : { flag_values: flagValues }),
-        duration_ms: Math.round(Number((yield* Clock.currentTimeNanos) - startedAt) / 1e6),
+        duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
         exit_code: outcome.code,
         flags_used: given.flags
       }
@@ -162,18 +164,26 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
     })
 
     yield* invocation.setCommandName(given.name)
-    yield* stitch.beforeLogout(record(succeeded))
+    yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt)))
     yield* runtime.process.onExit((code, error) => {
       const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
       // Nothing may wait any more, so what would is given up.
-      Effect.runSyncExit(Effect.andThen(record({ ...succeeded, code, errorClass }), capture.deliver))
+      Effect.runSyncExitWith(context)(Effect.gen(function*() {
+        yield* record({ ...succeeded, code, errorClass }, yield* now)
+        yield* capture.deliver
+      }))
     })
     yield* Effect.addFinalizer((exit) => {
       if (isUsageError(exit)) return Effect.void
-      const outcome = outcomeOf(exit, options)
-      return Effect.andThen(outcome.isCancelled ? Effect.void : stitch.settle, record(outcome)).pipe(
-        quietly("a command was not recorded", undefined)
-      )
+      return Effect.gen(function*() {
+        // What is waited for from here on is telemetry's time, not the command's.
+        const endedAt = yield* now
+        const decided = outcomeOf(exit, options)
+        // A handler that returns may have set the process's own code, which then stands.
+        const outcome = decided.code === 0 ? { ...decided, code: yield* runtime.process.exitCode } : decided
+        if (!outcome.isCancelled) yield* stitch.settle
+        yield* record(outcome, endedAt)
+      }).pipe(quietly("a command was not recorded", undefined))
     })
     yield* stitch.begin
   }))

@@ -23,8 +23,7 @@ const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
-const readStatus = Effect.gen(function*() {
-  const { decidedBy, enabled } = yield* (yield* Consent).decision
+const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
   const identity = yield* (yield* IdentityStore).peek
   const outbox = yield* (yield* Outbox).status
   return {
@@ -34,7 +33,8 @@ const readStatus = Effect.gen(function*() {
     principal_id: (identity?.claim && Claim.principalOf(identity.claim)) ?? null,
     pending: outbox.pending,
     set_aside: outbox.setAside,
-    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString()
+    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString(),
+    ...(outbox.lastFailure === undefined ? {} : { last_failure: outbox.lastFailure })
   }
 })
 
@@ -42,14 +42,16 @@ const status = Command.make(
   "status",
   { json },
   Effect.fnUntraced(function*({ json }) {
-    const found = yield* readStatus
+    const decision = yield* (yield* Consent).decision
+    const found = yield* readStatus(decision)
     if (json) return yield* Console.log(JSON.stringify(found))
-    yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${found.decided_by})`)
+    yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
     yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
     yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
     yield* Console.log(`Waiting:       ${found.pending}`)
     yield* Console.log(`Set aside:     ${found.set_aside}`)
     yield* Console.log(`Last delivery: ${found.last_delivery ?? "never"}`)
+    if (found.last_failure !== undefined) yield* Console.log(`Last failure:  ${found.last_failure}`)
   })
 ).pipe(Command.withDescription("Show whether usage is recorded, and what waits to be sent"))
 
@@ -62,9 +64,13 @@ const log = Command.make(
   })
 ).pipe(Command.withDescription("Print what waits to be sent, byte for byte"))
 
-class NotDelivered extends Data.TaggedError("NotDelivered")<{ readonly kept: number }> {
+class NotDelivered extends Data.TaggedError("NotDelivered")<{
+  readonly kept: number
+  readonly reason: string | undefined
+}> {
   override get message(): string {
-    return `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
+    const waiting = `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
+    return this.reason === undefined ? waiting : `${waiting}: ${this.reason}`
   }
 }
 
@@ -75,7 +81,8 @@ const flush = Command.make(
     const { delivered, kept } = yield* (yield* CaptureWorker).flush
     yield* Console.log(json ? JSON.stringify({ delivered, kept }) : `Delivered ${delivered}, kept ${kept}`)
     if (kept > 0) {
-      const cause = new NotDelivered({ kept })
+      const { lastFailure } = yield* (yield* Outbox).status
+      const cause = new NotDelivered({ kept, reason: lastFailure })
       return yield* new CliError.UserError({ cause, userMessage: cause.message })
     }
   })
@@ -101,7 +108,7 @@ const enable = Command.make(
     yield* Console.log(
       decision.enabled
         ? "Telemetry is on."
-        : `Telemetry is still off: ${ConsentDecision.format(decision.decidedBy)}`
+        : `Telemetry is still off: ${ConsentDecision.explain(decision.decidedBy)}`
     )
   })
 ).pipe(Command.withDescription("Record usage again"))

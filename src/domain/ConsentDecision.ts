@@ -16,7 +16,7 @@ export type DecidedBy =
   | { readonly _tag: "PolicyFile" }
   | { readonly _tag: "OptOutFile" }
   | { readonly _tag: "TestRun" }
-  | { readonly _tag: "NoKey" }
+  | { readonly _tag: "NoKey"; readonly problem?: string | undefined }
   | { readonly _tag: "UnsafeHome" }
 
 /**
@@ -41,7 +41,7 @@ export const given: ConsentDecision = { enabled: true, decidedBy: { _tag: "Defau
 export const denied = (decidedBy: DecidedBy): ConsentDecision => ({ enabled: false, decidedBy })
 
 /**
- * The words that `telemetry status` uses.
+ * The words that `telemetry status --json` uses.
  *
  * @category formatting
  * @since 0.1.0
@@ -64,3 +64,12 @@ export const format = (decidedBy: DecidedBy): string => {
       return "unsafe home"
   }
 }
+
+/**
+ * The same for people: where the author's key or host is wrong, what is wrong with it.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const explain = (decidedBy: DecidedBy): string =>
+  (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)

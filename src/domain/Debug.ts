@@ -4,17 +4,48 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 
 /**
- * A debug line on stderr: Effect's default logger writes to stdout, which is the host's.
+ * Whether the host's author reads along: then every debug line is printed, whatever the host's log level and loggers.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const IsShown: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/domain/Debug/IsShown", {
+  defaultValue: () => false
+})
+
+// `LogToStderr` is heard by Effect's default loggers only: JSON, logfmt and structured ones write to `console.log`.
+const onStderr = (console: Console.Console): Console.Console => {
+  const error = (...args: ReadonlyArray<unknown>) => console.error(...args)
+  return Object.assign(Object.create(console), { debug: error, error, info: error, log: error })
+}
+
+/**
+ * A debug line on stderr, never on stdout, which is the host's: through the host's own loggers at level Debug, and
+ * printed as it is where `IsShown`.
  *
  * @category logging
  * @since 0.1.0
  */
 export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effect.Effect<void> =>
-  Effect.provideService(Effect.logDebug(`usage: ${message}`, ...details), References.LogToStderr, true)
+  Effect.gen(function*() {
+    const text = `usage: ${message}`
+    if (yield* IsShown) {
+      return yield* Console.error(
+        text,
+        ...details.map((detail) => Cause.isCause(detail) ? Cause.pretty(detail) : detail)
+      )
+    }
+    yield* Effect.logDebug(text, ...details).pipe(
+      Effect.provideService(References.LogToStderr, true),
+      Effect.updateService(Console.Console, onStderr)
+    )
+  })
 
 /**
  * Ends every failure, defects included, in a debug line and the given value; an interruption goes on.

@@ -38,6 +38,13 @@ export const make = (options: { readonly host: string; readonly key: string }): 
       "the PostHog key must be a project's API key (\"phc_…\"), in printable characters without spaces"
     )
   }
+  // PostHog takes no event with one, and it would be readable in every copy of the host.
+  if (/^phx_/i.test(key)) {
+    return Result.fail(
+      "the PostHog key is a personal API key (\"phx_…\"), which is a secret: take the project's API key (\"phc_…\") from " +
+        "PostHog's project settings instead, and revoke this one if it was published"
+    )
+  }
   if (!URL.canParse(options.host)) {
     return Result.fail("the PostHog host must be a URL such as \"https://us.i.posthog.com\"")
   }

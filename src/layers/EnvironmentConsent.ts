@@ -136,7 +136,10 @@ export const make = Effect.gen(function*() {
   const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
     if (environment.variable !== undefined) return environment.variable
     return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ?? byFormerFile ?? environment.testRun ??
-      (settings.destination === undefined ? denied({ _tag: "NoKey" }) : undefined) ?? (yield* byHome) ?? given
+      (settings.destination === undefined
+        ? denied({ _tag: "NoKey", problem: settings.destinationProblem })
+        : undefined) ??
+      (yield* byHome) ?? given
   })
 
   return Consent.of({ decision })

@@ -18,7 +18,9 @@ import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { StateFiles } from "./StateFiles.ts"
 
-const BackOff = JsonDocument.make(() => Schema.Struct({ attempts: Schema.Int, until: Schema.Finite }))
+const BackOff = JsonDocument.make(() =>
+  Schema.Struct({ attempts: Schema.Int, until: Schema.Finite, reason: Schema.optionalKey(Schema.String) })
+)
 
 const Delivery = JsonDocument.make(() => Schema.Struct({ at: Schema.Finite }))
 
@@ -95,6 +97,11 @@ export const make = Effect.gen(function*() {
       )
   )
 
+  const readBackOff = Effect.map(
+    files.read(folder.backOff),
+    (file) => file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
+  )
+
   return Outbox.of({
     add,
     // Events are listed before claims: an event whose principal was claimed before it was recorded is then never seen
@@ -130,20 +137,18 @@ export const make = Effect.gen(function*() {
     }),
     setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
     backedOffUntil: Effect.gen(function*() {
-      const file = yield* files.read(folder.backOff)
-      const backOff = file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
+      const backOff = yield* readBackOff
       if (backOff === undefined) return 0
       // Longer than the longest: the clock was set back.
       return backOff.until - (yield* Clock.currentTimeMillis) > lastBackOffMillis ? 0 : backOff.until
     }),
-    backOff: Effect.gen(function*() {
-      const file = yield* files.read(folder.backOff)
-      const before = file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
+    backOff: Effect.fnUntraced(function*(reason: string) {
+      const before = yield* readBackOff
       const attempts = (before?.attempts ?? 0) + 1
       const wait = Math.min(firstBackOffMillis * 2 ** (attempts - 1), lastBackOffMillis)
       const until = (yield* Clock.currentTimeMillis) + wait
-      yield* files.replace(folder.backOff, BackOff.encode({ attempts, until }))
-    }).pipe(quietly("the back-off could not be written", undefined)),
+      yield* files.replace(folder.backOff, BackOff.encode({ attempts, until, reason }))
+    }, quietly("the back-off could not be written", undefined)),
     status: Effect.gen(function*() {
       const waiting = yield* names
       const owed = yield* aliases
@@ -151,10 +156,12 @@ export const make = Effect.gen(function*() {
       const refused = (yield* files.list(files.home.claims)).filter((name) => name.endsWith(".set-aside"))
       const file = yield* files.read(folder.lastDelivery)
       const delivery = file._tag === "Text" ? Option.getOrUndefined(Delivery.decode(file.text)) : undefined
+      const reason = (yield* readBackOff)?.reason
       return {
         pending: waiting.length + owed.length,
         setAside: aside.length + refused.length,
-        lastDelivery: delivery?.at
+        lastDelivery: delivery?.at,
+        ...(reason === undefined ? {} : { lastFailure: reason })
       }
     })
   })

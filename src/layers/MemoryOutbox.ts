@@ -53,7 +53,7 @@ export const make = Effect.gen(function*() {
       ),
     setAside: (entry) => Effect.andThen(settle(entry, "set-aside"), Effect.sync(() => void aside.push(entry))),
     backedOffUntil: Effect.succeed(0),
-    backOff: Effect.void,
+    backOff: () => Effect.void,
     status: Effect.map(entries, (entries) => ({ pending: entries.length, setAside: aside.length, lastDelivery }))
   })
 })

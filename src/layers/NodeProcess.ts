@@ -46,6 +46,7 @@ export const current: RuntimeEnvironment["Service"]["process"] = {
   get worker() {
     return workerArguments()
   },
+  exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
   setVariable: (name, value) =>
     Effect.sync(() => {
       process.env[name] = value

@@ -5,7 +5,6 @@
  */
 import * as EffectNodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Console from "effect/Console"
 import * as Digest from "effect/crypto/Digest"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type * as Duration from "effect/Duration"
@@ -18,7 +17,7 @@ import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
-import { debug } from "../domain/Debug.ts"
+import { IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
@@ -35,7 +34,7 @@ import type { OptOut } from "../services/OptOut.ts"
 import type { Outbox } from "../services/Outbox.ts"
 import type { PrincipalCache } from "../services/PrincipalCache.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
-import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import type { SessionStore } from "../services/SessionStore.ts"
 import type { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -65,6 +64,7 @@ import * as StderrNotice from "./StderrNotice.ts"
 import * as StderrOutbox from "./StderrOutbox.ts"
 import * as SyncNodeChildProcessSpawner from "./SyncNodeChildProcessSpawner.ts"
 import * as SyncNodeFileSystem from "./SyncNodeFileSystem.ts"
+import * as WorkerProcess from "./WorkerProcess.ts"
 
 /**
  * What a host's author says.
@@ -124,15 +124,11 @@ const defaultHost = "https://us.i.posthog.com"
 
 const variablesOf = (name: string): string => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")
 
-const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) {
+const settings = Effect.fnUntraced(function*(options: Options) {
+  // A host without a key has no telemetry yet; one with a wrong key or host has a mistake that its author is to hear of.
   const destination = options.posthog.key === undefined || options.posthog.key === ""
-    ? Result.fail("there is no PostHog key")
+    ? Result.fail(undefined)
     : Destination.make({ key: options.posthog.key, host: options.posthog.host ?? defaultHost })
-  // The author's mistake, never the user's: it is told in debug mode, and telemetry is off.
-  if (Result.isFailure(destination)) {
-    const text = `${options.name}: telemetry is off: ${destination.failure}`
-    yield* debugs ? Console.error(text) : debug(text)
-  }
   const digest = yield* Digest.Digest
   const home = options.home ?? (yield* Effect.orElseSucceed(UserDirectories.make().state(options.name), () => ""))
   const id = Result.match(destination, { onFailure: () => "", onSuccess: ({ host, key }) => `${host}\n${key}` })
@@ -142,6 +138,7 @@ const settings = Effect.fnUntraced(function*(options: Options, debugs: boolean) 
     variables: variablesOf(options.name),
     home,
     destination: Result.getOrUndefined(destination),
+    destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
     codec: options.codec ?? arcade,
     bounds: options.outbox
@@ -175,10 +172,17 @@ const inMemory = Layer.mergeAll(
   noLease
 ).pipe(Layer.provideMerge(MemoryClaims.layer))
 
-const noWorker = Layer.succeed(
+// Nothing is sent; but a host that never could is to know.
+const noWorker = Layer.effect(
   CaptureWorker,
-  CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+  Effect.map(RuntimeEnvironment, (runtime) =>
+    CaptureWorker.of({
+      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
+      flush: Effect.succeed({ delivered: 0, kept: 0 })
+    }))
 )
+
+const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
 
 // WebCrypto is loaded with its first use, and that would be in every command.
 const random = SecureRandom.make((size) => NodeCrypto.randomFillSync(new Uint8Array(size)))
@@ -201,7 +205,8 @@ const machine = Layer.mergeAll(
  * **Details**
  *
  * Building it does nothing but read the environment: identity, notice and outbox are touched by the first command that
- * records. `<NAME>_USAGE_DEBUG=1` prints each message to stderr as it is recorded, and keeps nothing.
+ * records. `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and why one is
+ * not, and keeps nothing.
  *
  * **Example** (A host's layer)
  *
@@ -215,7 +220,7 @@ const machine = Layer.mergeAll(
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.unwrap(Effect.gen(function*() {
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
-    const debugs = (yield* Effect.orElseSucceed(Variable.read(name), () => undefined)) === "1"
+    const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
     const principals = options.principals ?? FixedPrincipalResolver.layerNone
     const store = debugs ? inMemory : onDisk(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
@@ -227,7 +232,8 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       Layer.provideMerge(Layer.mergeAll(EnvironmentConsent.layer, FileOptOut.layer)),
       Layer.provideMerge(Layer.mergeAll(
         NodeRuntimeEnvironment.layer,
-        Layer.effect(UsageSettings, settings(options, debugs))
+        Layer.succeed(IsShown, debugs),
+        Layer.effect(UsageSettings, settings(options))
       )),
       Layer.provide(machine)
     )

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
+import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { debug, quietly } from "../domain/Debug.ts"
 import * as Message from "../domain/Message.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
@@ -40,6 +41,12 @@ export const make = Effect.gen(function*() {
       : Effect.as(debug(`"${message.event}" is dropped: ${bytes} bytes are more than ${Message.maxBytes}`), false)
   }
 
+  const hasToldOff = yield* Ref.make(false)
+  const tellOff = Effect.fnUntraced(function*(decidedBy: ConsentDecision.DecidedBy) {
+    if (yield* Ref.getAndSet(hasToldOff, true)) return
+    yield* debug(`telemetry is off: ${ConsentDecision.explain(decidedBy)}`)
+  })
+
   // A command that runs for hours (`dev`, `watch`) does not keep its events until it ends.
   const lastDelivery = yield* Ref.make(yield* Clock.currentTimeMillis)
   const deliverAlong = Effect.gen(function*() {
@@ -54,7 +61,8 @@ export const make = Effect.gen(function*() {
     properties: NoInfer<Properties>
   ): Effect.Effect<void> =>
     Effect.gen(function*() {
-      if (!(yield* consent.decision).enabled) return
+      const { decidedBy, enabled } = yield* consent.decision
+      if (!enabled) return yield* tellOff(decidedBy)
       const encoded = UsageEvent.encode(event, properties)
       if (Result.isFailure(encoded)) return yield* debug(`"${event.name}" is dropped: ${encoded.failure}`)
       const { stripped } = encoded.success

@@ -24,7 +24,7 @@ export const layer: Layer.Layer<Outbox> = Layer.succeed(
     delivered: () => Effect.void,
     setAside: () => Effect.void,
     backedOffUntil: Effect.succeed(0),
-    backOff: Effect.void,
+    backOff: () => Effect.void,
     status: Effect.succeed({ pending: 0, setAside: 0, lastDelivery: undefined })
   })
 )

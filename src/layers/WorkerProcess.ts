@@ -49,6 +49,16 @@ const proxyUrl = (value: string): string | undefined => {
 const variableOf = (name: string): Effect.Effect<string | undefined> =>
   Effect.orElseSucceed(Variable.read(name), () => undefined)
 
+/**
+ * Says that the host has no worker, and what its author is to do.
+ *
+ * @category logging
+ * @since 0.1.0
+ */
+export const tellMissing: Effect.Effect<void> = debug(
+  "nothing is delivered: this host is bundled without a worker. Begin its entry with isWorker() of effect-cli-usage/worker"
+)
+
 /** How long a worker may take from its start to a lease of its own. */
 const bootMillis = 3_000
 
@@ -101,9 +111,7 @@ export const make = Effect.gen(function*() {
     function*(job: WorkerJob.WorkerJob) {
       const { worker } = runtime.process
       if (worker === undefined) {
-        yield* debug(
-          "this host is bundled without a worker: begin its entry with isWorker() of effect-cli-usage/worker"
-        )
+        yield* tellMissing
         return false
       }
       const lease = yield* leases.acquire(bootMillis)

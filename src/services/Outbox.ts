@@ -29,6 +29,8 @@ export interface OutboxStatus {
   readonly setAside: number
   /** When PostHog last took something, in milliseconds since 1970. */
   readonly lastDelivery: number | undefined
+  /** Why PostHog took nothing when it was last asked; absent where it did. */
+  readonly lastFailure?: string | undefined
 }
 
 /**
@@ -52,8 +54,8 @@ export class Outbox extends Context.Service<Outbox, {
   readonly setAside: (entry: Entry) => Effect.Effect<void>
   /** Until when, in milliseconds since 1970, PostHog is not to be asked again; 0 where it may be. */
   readonly backedOffUntil: Effect.Effect<number>
-  /** Doubles the back-off, from 1 s to 10 min. */
-  readonly backOff: Effect.Effect<void>
+  /** Doubles the back-off, from 1 s to 10 min, and remembers why. */
+  readonly backOff: (reason: string) => Effect.Effect<void>
   /** Counts for `telemetry status`; makes nothing. */
   readonly status: Effect.Effect<OutboxStatus>
 }>()("effect-cli-usage/services/Outbox") {}

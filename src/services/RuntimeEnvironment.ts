@@ -34,6 +34,8 @@ export class RuntimeEnvironment extends Context.Service<RuntimeEnvironment, {
     readonly executable: string
     /** The arguments with which the executable runs a worker; undefined for a bundled host that cannot. */
     readonly worker: ReadonlyArray<string> | undefined
+    /** The code that the process will end with where its command does not say one, which a host may have set. */
+    readonly exitCode: Effect.Effect<number>
     /** Sets a variable for the processes that this one starts. */
     readonly setVariable: (name: string, value: string) => Effect.Effect<void>
     /** Makes another process give way to the user's own; best effort. */

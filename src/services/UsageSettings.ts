@@ -25,6 +25,8 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   readonly home: string
   /** Where events go; undefined where there is no usable key or host: telemetry is off. */
   readonly destination: Destination | undefined
+  /** What is wrong with the key or the host that the author named. */
+  readonly destinationProblem?: string | undefined
   /** The name of the destination's outbox: a hash of host and key, so that a staging shell does not drain production. */
   readonly destinationId: string
   /** How much the outbox may hold; 1,000 messages, 1 MiB and 7 days where it is not set. */

@@ -21,8 +21,10 @@ import * as MemorySessionStore from "../layers/MemorySessionStore.ts"
 import * as OutboxUsageCapture from "../layers/OutboxUsageCapture.ts"
 import * as StderrNotice from "../layers/StderrNotice.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
+import type { Consent } from "../services/Consent.ts"
 import { OptOut } from "../services/OptOut.ts"
 import { Outbox } from "../services/Outbox.ts"
+import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 
@@ -45,6 +47,7 @@ export const runtime: RuntimeEnvironment["Service"] = {
     uid: undefined,
     executable: "/nowhere",
     worker: undefined,
+    exitCode: Effect.succeed(0),
     setVariable: () => Effect.void,
     lowerPriority: () => Effect.void,
     interrupted: Effect.never,
@@ -63,6 +66,64 @@ const settings: UsageSettings["Service"] = {
 }
 
 /**
+ * What a test may vary.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The user's decision, by `FixedConsent`; given where none is named. */
+  readonly consent?: Layer.Layer<Consent> | undefined
+  /** Who is logged in: `FixedPrincipalResolver.layer("account_1")`; nobody where none is named. */
+  readonly principals?: Layer.Layer<PrincipalResolver> | undefined
+  /** What differs from the developer's terminal of `runtime`: `{ ci: "GitHub Actions" }`. */
+  readonly runtime?: Partial<RuntimeEnvironment["Service"]> | undefined
+}
+
+/**
+ * `layer`, for another user on another machine.
+ *
+ * **Example** (A host's own test, of a user who opted out)
+ *
+ * ```ts
+ * const optedOut = TestUsage.layerWith({
+ *   consent: FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerWith = (options: Options) =>
+  OutboxUsageCapture.layer.pipe(
+    Layer.provideMerge(HybridIdentityStitch.layer),
+    Layer.provideMerge(Layer.mergeAll(
+      CommandInvocation.layer,
+      MemoryIdentitySlot.layer,
+      options.principals ?? FixedPrincipalResolver.layerNone,
+      StderrNotice.layerNone
+    )),
+    Layer.provideMerge(Layer.mergeAll(
+      MemoryIdentityStore.layer(),
+      MemoryPrincipalCache.layer,
+      MemorySessionStore.layer,
+      MemoryOutbox.layer
+    )),
+    Layer.provideMerge(Layer.mergeAll(
+      MemoryClaims.layer,
+      options.consent ?? FixedConsent.layer(),
+      Layer.succeed(
+        CaptureWorker,
+        CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+      ),
+      Layer.succeed(OptOut, OptOut.of({ publish: Effect.void, withdraw: Effect.void })),
+      Layer.succeed(RuntimeEnvironment, { ...runtime, ...options.runtime }),
+      Layer.succeed(UsageSettings, settings)
+    )),
+    Layer.provide(SecureRandom.layerWebCrypto)
+  )
+
+/**
  * Every service that `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in.
  *
  * **Example** (A host's own test)
@@ -79,33 +140,7 @@ const settings: UsageSettings["Service"] = {
  * @category layers
  * @since 0.1.0
  */
-export const layer = OutboxUsageCapture.layer.pipe(
-  Layer.provideMerge(HybridIdentityStitch.layer),
-  Layer.provideMerge(Layer.mergeAll(
-    CommandInvocation.layer,
-    MemoryIdentitySlot.layer,
-    FixedPrincipalResolver.layerNone,
-    StderrNotice.layerNone
-  )),
-  Layer.provideMerge(Layer.mergeAll(
-    MemoryIdentityStore.layer(),
-    MemoryPrincipalCache.layer,
-    MemorySessionStore.layer,
-    MemoryOutbox.layer
-  )),
-  Layer.provideMerge(Layer.mergeAll(
-    MemoryClaims.layer,
-    FixedConsent.layer(),
-    Layer.succeed(
-      CaptureWorker,
-      CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
-    ),
-    Layer.succeed(OptOut, OptOut.of({ publish: Effect.void, withdraw: Effect.void })),
-    Layer.succeed(RuntimeEnvironment, runtime),
-    Layer.succeed(UsageSettings, settings)
-  )),
-  Layer.provide(SecureRandom.layerWebCrypto)
-)
+export const layer = layerWith({})
 
 /**
  * What was recorded and would be sent: aliases first, then events in their order.

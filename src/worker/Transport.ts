@@ -23,17 +23,17 @@ const maxBody = 64 * 1024
 const read = (status: number, body: string): Answer => {
   if (status === 413) return { _tag: "TooLarge" }
   if (status === 400) return { _tag: "Malformed" }
-  if (status < 200 || status > 299) return { _tag: "Kept", reason: `status ${status}` }
+  if (status < 200 || status > 299) return { _tag: "Kept", reason: `the answer was status ${status}` }
   try {
     const json: unknown = JSON.parse(body)
     // A captive portal answers 200 to everything, but not in JSON.
-    if (typeof json !== "object" || json === null) return { _tag: "Kept", reason: "no JSON object" }
+    if (typeof json !== "object" || json === null) return { _tag: "Kept", reason: "the answer was no JSON object" }
     return {
       _tag: "Taken",
       quotaLimited: "quota_limited" in json && Array.isArray(json.quota_limited) && json.quota_limited.length > 0
     }
   } catch {
-    return { _tag: "Kept", reason: "no JSON" }
+    return { _tag: "Kept", reason: "the answer was no JSON" }
   }
 }
 
@@ -82,7 +82,8 @@ export const post = (
         })
       }
     )
-    const timer = setTimeout(() => kept("time-out"), limit)
-    request.on("error", () => kept("no connection"))
+    const timer = setTimeout(() => kept("no answer in time"), limit)
+    // The code says what is wrong (ECONNREFUSED, CERT_HAS_EXPIRED), and nothing of what was sent.
+    request.on("error", (error: NodeJS.ErrnoException) => kept(`no connection (${error.code ?? error.name})`))
     request.end(bytes)
   })

@@ -71,6 +71,7 @@ export const drain = Effect.fnUntraced(function*(
   const outbox = yield* Outbox
   const consent = yield* Consent
   let delivered = 0
+  let failure = "PostHog refuses every message (status 400)"
   const suspects: Array<Entry> = []
   const isDone = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => done.add(message.uuid))
 
@@ -91,9 +92,12 @@ export const drain = Effect.fnUntraced(function*(
           // What was refused for its quota is no success: it must not end the back-off.
           if (taken.length > 0) yield* outbox.delivered(taken)
           delivered += taken.length
-          return taken.length < batch.length ? "Kept" : undefined
+          if (taken.length === batch.length) return undefined
+          failure = "the project is over its PostHog quota"
+          return "Kept"
         }
         case "Kept":
+          failure = answer.reason
           return "Kept"
         case "TooLarge":
         case "Malformed": {
@@ -120,7 +124,7 @@ export const drain = Effect.fnUntraced(function*(
     if (delivered > 0) yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
     else outcome = "Kept"
   }
-  if (outcome === "Kept" && (yield* stands)) yield* outbox.backOff
+  if (outcome === "Kept" && (yield* stands)) yield* outbox.backOff(failure)
   return { delivered, outcome }
 })
 

@@ -14,9 +14,9 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 
 const entry = fileURLToPath(new URL("../../examples/acme/entry.ts", import.meta.url))
 
-const bundle = (outfile: string, format: "esm" | "cjs"): void => {
+const bundle = (outfile: string, format: "esm" | "cjs", from = entry): void => {
   Esbuild.buildSync({
-    entryPoints: [entry],
+    entryPoints: [from],
     outfile,
     format,
     bundle: true,
@@ -89,6 +89,24 @@ describe("a bundled host", () => {
       const executable = yield* Effect.promise(() => makeExecutable(home, main))
       yield* isDelivered([executable], home)
     }), 60_000)
+
+  it.live("says in debug mode what to do where it has no worker", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      const file = Path.join(home, "acme.mjs")
+      bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
+      const run = (main: string) =>
+        ChildProcess.spawnSync(process.execPath, [main, "deploy", "x"], {
+          encoding: "utf8",
+          env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ACME_USAGE_DEBUG: "yes" }
+        })
+      const without = run(file)
+      assert.strictEqual(without.stdout, "Deployed x to eu\n")
+      assert.include(without.stderr, "usage: nothing is delivered: this host is bundled without a worker")
+      assert.include(without.stderr, "isWorker()")
+      bundle(file, "esm")
+      assert.notInclude(run(file).stderr, "without a worker")
+    }))
 
   it.live("is no worker with one mark alone", () =>
     Effect.gen(function*() {

@@ -473,6 +473,7 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
     > = [
       ["exit 0", "by process.exit(0)", "CLI execution succeeded", 0, undefined],
       ["exit 7", "by process.exit(7)", "CLI execution failed", 7, undefined],
+      ["set 3", "by process.exitCode = 3 and a return", "CLI execution failed", 3, undefined],
       ["uncaught", "by an uncaught exception", "CLI execution failed", 1, "Broken"],
       ["unhandled", "by an unhandled rejection", "CLI execution failed", 1, "Broken"],
       ["defect", "by a defect", "CLI execution failed", 1, "Broken"]
@@ -497,6 +498,23 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
         }))
     }
   })
+
+  it.effect("a command that ends its process itself says in debug mode why it is not recorded", () =>
+    Effect.gen(function*() {
+      const hosts = yield* Hosts
+      const acme = yield* (yield* Harness).device("ended")
+      const home = Path.join(Path.dirname(acme.home), "ends")
+      const { stderr } = yield* run([process.execPath, hosts.ends, "exit", "7"], {
+        env: {
+          ...environment(acme),
+          ENDS_HOME: home,
+          ENDS_POSTHOG_HOST: acme.sink.url,
+          ENDS_USAGE_DEBUG: "1",
+          DO_NOT_TRACK: "1"
+        }
+      })
+      assert.strictEqual(stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+    }))
 
   it.effect("five commands with PostHog down, and a sixth after the back-off: all in order, each once", () =>
     Effect.gen(function*() {

@@ -3,7 +3,9 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
@@ -45,6 +47,34 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         const times = messages.map(({ timestamp }) => timestamp)
         assert.deepStrictEqual(times, times.toSorted())
         assert.strictEqual(pending(acme), 0)
+      }))
+
+    it.effect("says why nothing is delivered, and so does the status, until something is", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const scope = yield* Scope.make()
+        const down = yield* Scope.provide(PostHogSink.make(), scope)
+        yield* Scope.close(scope, Exit.void)
+        yield* acme.sink.answer(Status({ status: 401 }))
+        yield* acme.run("deploy a")
+        const failures: ReadonlyArray<readonly [env: Record<string, string>, reason: string]> = [
+          [{}, "the answer was status 401"],
+          [{ ACME_POSTHOG_HOST: down.url }, "no connection (ECONNREFUSED)"]
+        ]
+        for (const [env, reason] of failures) {
+          yield* acme.run("deploy b", { env })
+          const { code, stderr } = yield* acme.run("telemetry flush", { runtime: "pipe", env })
+          assert.strictEqual(code, 1)
+          assert.include(stderr, `still waiting: ${reason}`)
+          const { stdout } = yield* acme.run("telemetry status", { runtime: "pipe", env })
+          assert.include(stdout, `Last failure:  ${reason}\n`)
+          const json = yield* acme.run("telemetry status --json", { runtime: "pipe", env })
+          assert.strictEqual(JSON.parse(json.stdout).last_failure, reason)
+        }
+        yield* acme.sink.answer(Validate())
+        yield* acme.run("telemetry flush", { runtime: "pipe" })
+        const { stdout } = yield* acme.run("telemetry status", { runtime: "pipe" })
+        assert.notInclude(stdout, "Last failure")
       }))
 
     it.effect("waits for a worker that is at it", () =>

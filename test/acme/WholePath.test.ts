@@ -566,6 +566,27 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* assertUntouched(acme, "status")
       }))
 
+    it.effect("to a destination that the author got wrong; the status, `enable` and debug mode say what is wrong", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const mistakes: ReadonlyArray<readonly [env: Record<string, string>, problem: string]> = [
+          [{ ACME_POSTHOG_HOST: "us.i.posthog.com" }, "the PostHog host must be a URL such as"],
+          [{ ACME_POSTHOG_KEY: "phx_secret" }, "the PostHog key is a personal API key"]
+        ]
+        for (const [env, problem] of mistakes) {
+          const status = yield* acme.run("telemetry status", { env })
+          assert.include(status.stdout, `Telemetry is off (${problem}`)
+          const enable = yield* acme.run("telemetry enable", { env })
+          assert.include(enable.stdout, `Telemetry is still off: ${problem}`)
+          assert.strictEqual((yield* acme.status({ env })).decided_by, "no key")
+          const { stderr } = yield* acme.run("deploy site", { env: { ...env, ACME_USAGE_DEBUG: "1" } })
+          assert.include(stderr, `usage: telemetry is off: ${problem}`)
+          assert.notInclude(status.stdout + enable.stdout + stderr, "phx_secret")
+        }
+        const none = yield* acme.run("telemetry status", { env: { ACME_POSTHOG_KEY: "" } })
+        assert.include(none.stdout, "Telemetry is off (no key)")
+      }))
+
     it.effect("of a login under a variable that denies, and only the credential is kept", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -620,6 +641,40 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.include(stdout, "still off")
         assert.include(stdout, "DO_NOT_TRACK")
       }))
+
+    it.effect("in debug mode with DO_NOT_TRACK=1: a command that would be recorded says why it is not, once", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const env = { ACME_USAGE_DEBUG: "1", DO_NOT_TRACK: "1" }
+        const { stderr, stdout } = yield* acme.run("deploy site", { env })
+        assert.strictEqual(stdout, "Deployed site to eu\n")
+        assert.strictEqual(stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+        assert.strictEqual((yield* acme.run("--help", { env })).stderr, "")
+        const flow = yield* acme.run("login --no-browser --api-key key-of-a", { env })
+        assert.strictEqual(flow.stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+        assert.strictEqual((yield* acme.run("deploy site", { env: { DO_NOT_TRACK: "1" } })).stderr, "")
+      }))
+
+    it.effect("in debug mode: what fails in the background is told too", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.api.mode({ _tag: "Answer", status: 500, body: "" })
+        const env = { ACME_API_KEY: "key-of-a" }
+        const { stderr } = yield* acme.run("deploy site", { env: { ...env, ACME_USAGE_DEBUG: "1" } })
+        assert.include(stderr, "usage: nobody is known to own the credential")
+        assert.notInclude(stderr, "key-of-a")
+        assert.strictEqual((yield* acme.run("deploy site", { env })).stderr, "")
+      }))
+
+    for (const value of [" TRUE ", "yes", "On"]) {
+      it.effect(`with ACME_USAGE_DEBUG=${JSON.stringify(value)}: nothing is sent, as with 1`, () =>
+        Effect.gen(function*() {
+          const acme = yield* device
+          const { stderr } = yield* acme.run("deploy site", { env: { ACME_USAGE_DEBUG: value } })
+          assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
+          yield* assertUntouched(acme, "debug mode")
+        }))
+    }
 
     it.effect("on disk with ACME_USAGE_DEBUG=1: each event is printed to stderr, and that is all", () =>
       Effect.gen(function*() {

@@ -15,7 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
-import { IdentityStitch, Usage } from "../../src/index.ts"
+import { IdentityStitch, RuntimeEnvironment, Usage } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 
@@ -212,6 +212,38 @@ describe("track", () => {
       assert.strictEqual(last?.properties["exit_code"], 130)
       assert.strictEqual(last?.properties["duration_ms"], 2000)
     }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("measures the command alone, not what telemetry then waits for", () =>
+    Effect.gen(function*() {
+      const patient = Layer.effect(
+        IdentityStitch,
+        Effect.map(IdentityStitch, (stitch) => ({ ...stitch, settle: Effect.sleep("2 seconds") }))
+      )
+      const fiber = yield* Effect.forkChild(Effect.provide(run("slow"), patient))
+      yield* TestClock.adjust("7 seconds")
+      yield* Fiber.join(fiber)
+      const [last] = yield* TestUsage.messages
+      assert.strictEqual(last?.properties["duration_ms"], 5000)
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("counts a code that the host set on its process, where the command says none", () =>
+    Effect.gen(function*() {
+      const process = { ...TestUsage.runtime.process, exitCode: Effect.succeed(3) }
+      const layers = Layer.provideMerge(
+        Layer.succeed(RuntimeEnvironment, { ...TestUsage.runtime, process }),
+        layer
+      )
+      yield* Effect.gen(function*() {
+        yield* run("remote push x")
+        yield* run("failing")
+        const [set, failed] = yield* TestUsage.messages
+        assert.strictEqual(set?.event, "CLI execution failed")
+        assert.strictEqual(set?.properties["exit_code"], 3)
+        assert.strictEqual(set?.properties["user_cancelled"], false)
+        assert.notProperty(set?.properties, "error_class")
+        assert.strictEqual(failed?.properties["exit_code"], 1)
+      }).pipe(Effect.provide([layers, NodeServices.layer]))
+    }))
 
   it.effect("leaves the host's exit and output as they are", () =>
     Effect.gen(function*() {

@@ -40,6 +40,14 @@ describe("a destination", () => {
     })
   }
 
+  for (const secret of ["phx_0123456789", " PHX_0123456789"]) {
+    it(`needs no secret, and says what to do about one: ${secret}`, () => {
+      const text = problem({ host, key: secret })
+      assert.match(text, /the PostHog key is a personal API key .*take the project's API key \("phc_…"\) .*revoke/)
+      assert.notInclude(text, "0123456789")
+    })
+  }
+
   for (const bad of ["", "us.i.posthog.com", "//us.i.posthog.com", "https://", "not a URL"]) {
     it(`needs a URL, and shows one: ${JSON.stringify(bad)}`, () => {
       assert.match(problem({ host: bad, key }), /must be a URL such as "https:\/\/us\.i\.posthog\.com"/)

@@ -151,7 +151,7 @@ describe("FileOutbox", () => {
         const { home, open } = yield* device
         const { outbox } = yield* open({ consent: FixedConsent.layer(denied) })
         assert.isFalse(yield* outbox.add(event(1)))
-        yield* outbox.backOff
+        yield* outbox.backOff("status 503")
         yield* outbox.delivered([{ _tag: "Event", name: "x.json", message: event(1) }])
         yield* outbox.setAside({ _tag: "Event", name: "x.json", message: event(1) })
         assert.deepStrictEqual(Fs.readdirSync(home), [])
@@ -341,15 +341,30 @@ describe("FileOutbox", () => {
         const waits: Array<number> = []
         for (let n = 0; n < 12; n++) {
           const process = yield* open()
-          yield* process.outbox.backOff
+          yield* process.outbox.backOff("status 503")
           const until = yield* outbox.backedOffUntil
           waits.push(until / second - 1_000)
         }
         assert.deepStrictEqual(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600])
         yield* outbox.delivered(yield* outbox.entries)
         assert.strictEqual(yield* outbox.backedOffUntil, 0)
-        yield* outbox.backOff
+        yield* outbox.backOff("status 503")
         assert.strictEqual(yield* outbox.backedOffUntil, 1_001 * second)
+      }))
+
+    it.effect("is told with its reason until a success, and without one where an older version wrote it", () =>
+      Effect.gen(function*() {
+        const { open, root } = yield* device
+        const { outbox } = yield* open()
+        yield* outbox.add(event(1))
+        yield* outbox.backOff("status 401")
+        yield* outbox.backOff("no connection (ECONNREFUSED)")
+        assert.strictEqual((yield* (yield* open()).outbox.status).lastFailure, "no connection (ECONNREFUSED)")
+        yield* outbox.delivered(yield* outbox.entries)
+        assert.notProperty(yield* outbox.status, "lastFailure")
+        Fs.writeFileSync(Path.join(root, "back-off.json"), "{\"attempts\":1,\"until\":5}")
+        assert.strictEqual(yield* outbox.backedOffUntil, 5)
+        assert.notProperty(yield* outbox.status, "lastFailure")
       }))
 
     it.effect("does not outlast a clock that was set back, nor a file that cannot be read", () =>
@@ -357,7 +372,7 @@ describe("FileOutbox", () => {
         const { open, root } = yield* device
         const { outbox } = yield* open()
         yield* TestClock.setTime(10 * day)
-        for (let n = 0; n < 11; n++) yield* outbox.backOff
+        for (let n = 0; n < 11; n++) yield* outbox.backOff("status 503")
         assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + 600 * second)
         yield* TestClock.setTime(10 * day - 1)
         assert.strictEqual(yield* outbox.backedOffUntil, 0)
@@ -366,7 +381,7 @@ describe("FileOutbox", () => {
           Fs.writeFileSync(Path.join(root, "back-off.json"), text)
           assert.strictEqual(yield* outbox.backedOffUntil, 0, text)
         }
-        yield* outbox.backOff
+        yield* outbox.backOff("status 503")
         assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + second)
       }))
   })

@@ -77,6 +77,7 @@ const runtimeOf = (runtime: Program.Runtime) =>
       uid: undefined,
       executable: "/usr/bin/node",
       worker: undefined,
+      exitCode: Effect.succeed(0),
       setVariable: () => Effect.void,
       lowerPriority: () => Effect.void,
       interrupted: Effect.never,

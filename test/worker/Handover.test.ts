@@ -326,7 +326,7 @@ describe("the end of a command", () => {
       const services = yield* context
       const outbox = Context.get(services, Outbox)
       yield* outbox.add(event(1))
-      yield* outbox.backOff
+      yield* outbox.backOff("status 503")
       const jobs: Array<WorkerJob.WorkerJob> = []
       yield* host(services, jobs)
       assert.lengthOf(jobs, 0)

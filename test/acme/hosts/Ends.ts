@@ -17,6 +17,11 @@ class Broken extends Error {
 
 const exit = Command.make("exit", { code: Argument.Int("code") }, ({ code }) => Effect.sync(() => process.exit(code)))
 
+const set = Command.make("set", { code: Argument.Int("code") }, ({ code }) =>
+  Effect.sync(() => {
+    process.exitCode = code
+  }))
+
 const uncaught = Command.make("uncaught", {}, () =>
   Effect.andThen(
     Effect.sync(() =>
@@ -47,7 +52,7 @@ const services = Layer.unwrap(Effect.gen(function*() {
 })).pipe(Layer.provideMerge(NodeServices.layer))
 
 Command.make("ends").pipe(
-  Command.withSubcommands([exit, uncaught, unhandled, wait, defect]),
+  Command.withSubcommands([exit, set, uncaught, unhandled, wait, defect]),
   Usage.track,
   Command.run({ version: "1.0.0" }),
   Effect.provide(services),
