@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import * as Schedule from "effect/Schedule"
 import { debug, quietly } from "../domain/Debug.ts"
 import { isShortLived } from "../domain/Runtime.ts"
 import { CaptureWorker, type Flushed } from "../services/CaptureWorker.ts"
@@ -66,26 +65,22 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       lingers
     })
 
-  const taken = Effect.repeat(outbox.has(invocation.id), {
-    until: (waits) => !waits,
-    schedule: Schedule.spaced(pollMillis)
-  })
+  // A `Schedule` would be all that a command loads of that module, for this.
+  const until = (holds: Effect.Effect<boolean>): Effect.Effect<void> =>
+    Effect.flatMap(holds, (done) => done ? Effect.void : Effect.andThen(Effect.sleep(pollMillis), until(holds)))
 
-  const untilFree = (limit: number) =>
-    Effect.timeoutOption(
-      Effect.repeat(lease.isHeld, { until: (held) => !held, schedule: Schedule.spaced(pollMillis) }),
-      limit
-    )
+  const taken = until(Effect.map(outbox.has(invocation.id), (waits) => !waits))
+  const free = until(Effect.map(lease.isHeld, (held) => !held))
 
   // A round is a worker's life; another follows as long as something was taken.
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status
     let waiting = before.pending
     while (waiting > 0 && (yield* consent.decision).enabled) {
-      yield* untilFree(lifeMillis)
+      yield* Effect.timeoutOption(free, lifeMillis)
       // Whoever starts a worker has taken the lease for it.
       yield* spawn(false)
-      yield* untilFree(lifeMillis)
+      yield* Effect.timeoutOption(free, lifeMillis)
       const { pending } = yield* outbox.status
       if (pending >= waiting) break
       waiting = pending
@@ -105,7 +100,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       const starts = yield* spawn(!isShort)
       if (!isShort) return
       // A worker that dies with this process before it gives up its lease would keep the next command's from starting.
-      const done: Effect.Effect<unknown> = starts ? Effect.andThen(taken, untilFree(wait)) : taken
+      const done = starts ? Effect.andThen(taken, free) : taken
       // Neither a scope that closes nor a finalizer beside others is interrupted by a signal; the wait ends all the same.
       yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(done, wait), runtime.process.interrupted))
     }).pipe(quietly("no worker could be started", undefined)),
