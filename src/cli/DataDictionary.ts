@@ -41,6 +41,7 @@ export interface Property {
 export interface Entry {
   readonly name: string
   readonly description: string
+  /** Those of its own; what it declares under a name that every event has is not sent. */
   readonly properties: ReadonlyArray<Property>
 }
 
@@ -87,7 +88,7 @@ export const make = (events: ReadonlyArray<Declared>): DataDictionary => ({
   events: [UsageEvent.CommandSucceeded, UsageEvent.CommandFailed, alias, ...events].map((event) => ({
     name: event.name,
     description: event.description,
-    properties: propertiesOf(event.properties)
+    properties: propertiesOf(event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))
   })),
   common: propertiesOf(UsageEvent.Common)
 })

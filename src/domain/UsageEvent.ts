@@ -151,6 +151,16 @@ export const Common = Schema.Struct({
   $lib_version: Schema.String
 })
 
+/**
+ * The names that an event of one's own cannot have a property of: what it says under them is not sent.
+ *
+ * Its value would pass for the machine's where this command has none: its agent, its CI. Groups come with the event.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const reserved: ReadonlySet<string> = new Set(Object.keys(Common.fields).filter((name) => name !== "$groups"))
+
 // The command events are recorded by every command: compiling their schemas would cost it 0.8 ms.
 const ofCommand = <Properties extends object>(
   name: string,

@@ -11,17 +11,13 @@ import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { Message } from "../domain/Message.ts"
-import { Common } from "../domain/UsageEvent.ts"
+import { reserved } from "../domain/UsageEvent.ts"
 import * as Variable from "../domain/Variable.ts"
 import { version } from "../domain/Version.ts"
 import { type Draft, Invocation } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-
-// An event's own value would pass for the machine's, where this command has none of its own: its agent, its CI. Groups
-// come with the event.
-const reserved = new Set(Object.keys(Common.fields).filter((name) => name !== "$groups"))
 
 // A person property of an anon id would make PostHog refuse its later alias without a word.
 const ofPersons = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])

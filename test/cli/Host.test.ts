@@ -91,6 +91,22 @@ describe("the data dictionary", () => {
       assert.deepStrictEqual(Object.keys(alias?.properties ?? {}).filter((name) => !known.includes(name)), [])
     }).pipe(Effect.provide(layer)))
 
+  it.effect("leaves out what an event declares under a name that is this module's, as does what is sent", () =>
+    Effect.gen(function*() {
+      const event = UsageEvent.make("Named", {
+        description: "Something was named",
+        properties: Schema.Struct({ command_name: Schema.String, agent: Schema.String, name: Schema.String })
+      })
+      const own = DataDictionary.make([event]).events.find(({ name }) => name === "Named")?.properties ?? []
+      assert.deepStrictEqual(own.map(({ name }) => name), ["name"])
+      const usage = yield* UsageCapture
+      yield* usage.capture(event, { command_name: "theirs", agent: "theirs", name: "theirs" })
+      const [message] = yield* TestUsage.messages
+      assert.deepStrictEqual(Object.entries(message?.properties ?? {}).filter(([, value]) => value === "theirs"), [
+        ["name", "theirs"]
+      ])
+    }).pipe(Effect.provide(layer)))
+
   it("ends each description with one full stop", () => {
     const properties = Schema.Struct({})
     const text = DataDictionary.toMarkdown(DataDictionary.make([
