@@ -156,7 +156,7 @@ export const Common = Schema.Struct({
  *
  * Its value would pass for the machine's where this command has none: its agent, its CI. Groups come with the event.
  *
- * @category guards
+ * @category constants
  * @since 0.1.0
  */
 export const reserved: ReadonlySet<string> = new Set(Object.keys(Common.fields).filter((name) => name !== "$groups"))

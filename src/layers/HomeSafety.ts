@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import { keepsNothing } from "../domain/Runtime.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -28,7 +29,8 @@ export const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const settings = yield* UsageSettings
-  const { process: { uid } } = yield* RuntimeEnvironment
+  const runtime = yield* RuntimeEnvironment
+  const { uid } = runtime.process
   const home = StateHome.make(path, settings.home, settings.codec.fileName)
 
   const look = (folder: string, forbidden: number): Effect.Effect<"Missing" | "Right" | "Wrong"> =>
@@ -42,7 +44,8 @@ export const make = Effect.gen(function*() {
       onFailure: (error) => error.reason._tag === "NotFound" ? "Missing" : "Wrong"
     })
 
-  // Who makes a folder owns it: below a user's own, root must not.
+  // Who makes a folder owns it: below a user's own, root must not. Where nothing is kept no user comes after, and a job's
+  // container often runs as root in a home that is the machine's.
   const mayMake = (folder: string): Effect.Effect<boolean> =>
     Effect.matchEffect(fs.stat(folder), {
       onSuccess: (info) =>
@@ -57,7 +60,7 @@ export const make = Effect.gen(function*() {
     if (!path.isAbsolute(home.root)) return false
     if (uid !== undefined && uid.effective !== uid.real) return false
     const root = yield* look(home.root, forbidden)
-    if (root === "Missing") return yield* mayMake(path.dirname(home.root))
+    if (root === "Missing") return keepsNothing(runtime) || (yield* mayMake(path.dirname(home.root)))
     return root === "Right" && (yield* look(home.usage, forbidden)) !== "Wrong"
   })
 

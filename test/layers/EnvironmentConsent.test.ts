@@ -278,10 +278,10 @@ describe("an unsafe home", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       const home = device.at("not", "yet", "there")
-      const decided = (by: number, owner: number) =>
+      const decided = (by: number, owner: number, ci?: string) =>
         decidedBy(device, {
           home,
-          runtime: runtimeOf(by, by),
+          runtime: { ...runtimeOf(by, by), ci },
           fileSystem: Device.withFileSystem((real) => ({
             stat: (path) => Effect.map(real.stat(path), (info) => Device.ownedBy(info, owner))
           }))
@@ -290,6 +290,8 @@ describe("an unsafe home", () => {
       assert.strictEqual(yield* decided(1001, 1000), "unsafe home")
       assert.strictEqual(yield* decided(1000, 1000), "default")
       assert.strictEqual(yield* decided(1000, 0), "default")
+      // The container of a job, in a home that is the machine's user's.
+      assert.strictEqual(yield* decided(0, 1001, "GitHub Actions"), "default")
     }))
 
   it.effect("has a file in the place of the module's folder", () =>
