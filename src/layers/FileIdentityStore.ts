@@ -249,11 +249,12 @@ export const make = Effect.gen(function*() {
   const isForgotten = Effect.fnUntraced(function*(anonId: AnonId.AnonId) {
     const file = yield* files.read(pointerFile)
     if (file._tag !== "Text") return file._tag === "Missing"
-    if ((yield* successorOf(anonId))._tag !== "None") return false
     const pointer = Option.getOrUndefined(codec.decode(file.text))
-    if (pointer !== undefined) return (yield* follow(pointer.anonId, false)) !== anonId
-    const next = yield* successorOf(yield* hash(file.text))
-    return next._tag !== "AnonId" || (yield* follow(next.anonId, false)) !== anonId
+    const next = pointer === undefined ? yield* successorOf(yield* hash(file.text)) : undefined
+    const start = next?._tag === "AnonId" ? next.anonId : pointer?.anonId
+    if (start !== undefined && (yield* follow(start, false)) === anonId) return false
+    // Asked last: another process may have rotated it since the file was read.
+    return (yield* successorOf(anonId))._tag === "None"
   })
 
   const outcome = (rotation: Rotation, identity: Identity): readonly [Rotation, Identity] => [rotation, identity]
@@ -287,6 +288,13 @@ export const make = Effect.gen(function*() {
   return IdentityStore.of({
     get,
     refresh,
+    stands: Effect.flatMap(
+      SynchronizedRef.get(state),
+      (known) =>
+        known?.durable === true
+          ? Effect.map(isForgotten(known.anonId), (forgotten) => !forgotten)
+          : Effect.succeed(true)
+    ),
     peek: read(false, false),
     claim: (claim) =>
       SynchronizedRef.modifyEffect(state, (known) =>

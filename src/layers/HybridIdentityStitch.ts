@@ -218,16 +218,14 @@ export const make = Effect.gen(function*() {
 
   // This command was the account's, but neither the device nor the credential at hand need be.
   const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
-    yield* open
+    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed) || !(yield* open)) return
     if ((yield* slot.get) === undefined) yield* slot.set(principal)
   }, Effect.uninterruptible)
 
   const see = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId, seenBy: "observe" | "resolver") {
     // Set before anything is waited for, so that of many responses at once one stitches.
     if (yield* Ref.getAndSet(stitchAttempted, true)) return
-    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed)) return
-    yield* open
+    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed) || !(yield* open)) return
     // A response to a request that was under way is about the former credential.
     if (seenBy === "observe" && (yield* isAnotherNow)) return yield* stampOnly(principal)
     yield* apply(principal, seenBy, yield* store.get)
@@ -243,7 +241,7 @@ export const make = Effect.gen(function*() {
     yield* Ref.set(answered, { credential: found, principal })
     if (!(yield* Ref.get(isOpen))) return
     if (principal === undefined) return yield* cache.remember(found, undefined)
-    yield* open
+    if (!(yield* open)) return
     const atHand = yield* Ref.get(credential)
     // It may have been replaced or removed since.
     if (atHand !== undefined && isSame(atHand, found)) yield* see(principal, "resolver")
@@ -256,10 +254,12 @@ export const make = Effect.gen(function*() {
     yield* Ref.set(asking, { fiber, credential: found, since })
   })
 
-  const open: Effect.Effect<void> = yield* Effect.cached(
+  // Reads whose device this is, once; says whether it was allowed to. Where consent was denied, or unreadable, at just
+  // that moment nothing is known, and nobody must pass for the one whom the claim names.
+  const open: Effect.Effect<boolean> = yield* Effect.cached(
     Effect.gen(function*() {
       yield* Ref.set(isOpen, true)
-      if (!(yield* isAllowed)) return
+      if (!(yield* isAllowed)) return false
       yield* notice.show
       // The identity first: a credential that is newer than the identity means a switch, never the other way round.
       const identity = yield* store.get
@@ -270,7 +270,7 @@ export const make = Effect.gen(function*() {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
       }
-      if (found === undefined) return
+      if (found === undefined) return true
       const early = yield* Ref.get(answered)
       const fresh = early !== undefined && isSame(early.credential, found) ? early : undefined
       const principal = known?._tag === "Principal" ? known.principal : fresh?.principal
@@ -278,11 +278,11 @@ export const make = Effect.gen(function*() {
         // Also where a response waits for this: whose the credential at hand is was known before it.
         yield* Ref.set(stitchAttempted, true)
         yield* apply(principal, "resolver", yield* store.get)
-        return yield* remember(principal)
-      }
-      if (fresh !== undefined) return yield* cache.remember(found, undefined)
+        yield* remember(principal)
+      } else if (fresh !== undefined) yield* cache.remember(found, undefined)
       // Who logs in this moment, or has just been seen, is not asked for.
-      if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* askInBackground(found)
+      else if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* askInBackground(found)
+      return true
     }).pipe(Effect.uninterruptible)
   )
 
@@ -342,14 +342,15 @@ export const make = Effect.gen(function*() {
         return
       }
       yield* Ref.set(isLeaving, true)
-      yield* open
+      const isKnown = yield* open
       const before = yield* store.get
       const identity = yield* store.refresh
-      const wasSignedIn = (yield* Ref.get(credential)) !== undefined || (yield* slot.get) !== undefined ||
+      const wasSignedIn = !isKnown || (yield* Ref.get(credential)) !== undefined || (yield* slot.get) !== undefined ||
         before.claim !== undefined || identity.claim !== undefined
       if (!wasSignedIn) return
-      yield* Effect.flatten(Ref.getAndSet(beforeLogout, Effect.void))
-      yield* Ref.set(hasLoggedOut, true)
+      const success = yield* Ref.getAndSet(beforeLogout, Effect.void)
+      // Whoever has logged out before is nobody now, whatever the device's claim says.
+      if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* success
       yield* Ref.set(stitchAttempted, true)
       const asked = yield* Ref.get(asking)
       if (asked !== undefined) yield* Fiber.interrupt(asked.fiber)
@@ -363,7 +364,8 @@ export const make = Effect.gen(function*() {
     }).pipe(Effect.uninterruptible),
     beforeLogout: (effect) => Ref.set(beforeLogout, effect),
     attribution: Effect.gen(function*() {
-      yield* open
+      const wasOpen = yield* Ref.get(isOpen)
+      if (!(yield* open) || (wasOpen && !(yield* store.stands))) return undefined
       const identity = yield* store.get
       const to = attribute({
         slot: yield* slot.get,

@@ -32,6 +32,7 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
   return IdentityStore.of({
     get: Ref.get(state),
     refresh: Ref.get(state),
+    stands: Effect.succeed(true),
     // It makes nothing, and what is in memory only is not there for the next command.
     peek: Effect.map(Ref.get(state), (identity) => identity.durable ? identity : undefined),
     claim: (claim) =>

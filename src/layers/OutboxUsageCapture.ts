@@ -67,7 +67,11 @@ export const make = Effect.gen(function*() {
       if (Result.isFailure(encoded)) return yield* debug(`"${event.name}" is dropped: ${encoded.failure}`)
       const { stripped } = encoded.success
       if (stripped.length > 0) yield* debug(`"${event.name}" goes without ${stripped.join(", ")}: no JSON`)
-      const { identity, to } = yield* stitch.attribution
+      const attributed = yield* stitch.attribution
+      if (attributed === undefined) {
+        return yield* debug(`"${event.name}" is dropped: the device's id was deleted while this command ran`)
+      }
+      const { identity, to } = attributed
       const shared = yield* UsageContext
       yield* invocation.record(
         {

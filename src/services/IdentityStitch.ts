@@ -33,6 +33,9 @@ export class IdentityStitch extends Context.Service<IdentityStitch, {
   readonly logout: Effect.Effect<void>
   /** Runs `effect` before the next logout gives the device its new id, while events still go to the account. */
   readonly beforeLogout: (effect: Effect.Effect<void>) => Effect.Effect<void>
-  /** Who an event belongs to that is recorded now. */
-  readonly attribution: Effect.Effect<{ readonly identity: Identity; readonly to: Attribution }>
+  /**
+   * Who an event belongs to that is recorded now; nobody where the device's identity was deleted while this command ran,
+   * so that what `telemetry enable` starts does not lead back to what `telemetry disable` has deleted.
+   */
+  readonly attribution: Effect.Effect<{ readonly identity: Identity; readonly to: Attribution } | undefined>
 }>()("effect-cli-usage/services/IdentityStitch") {}

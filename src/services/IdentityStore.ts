@@ -43,6 +43,8 @@ export class IdentityStore extends Context.Service<IdentityStore, {
   readonly get: Effect.Effect<Identity>
   /** The identity read again, because the host has just logged in or out. */
   readonly refresh: Effect.Effect<Identity>
+  /** Whether the device still has the identity at hand: not where an opt-out, or the user, has deleted it since. */
+  readonly stands: Effect.Effect<boolean>
   /** The identity on disk, if there is one; makes nothing and changes nothing. */
   readonly peek: Effect.Effect<Identity | undefined>
   /** Claims the anon id at hand; `Published` and `Held` are known to `get` from then on. */

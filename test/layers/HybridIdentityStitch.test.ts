@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
@@ -12,6 +13,7 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import type { Credential } from "../../src/domain/Credential.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import { Consent } from "../../src/services/Consent.ts"
 import * as Device from "../fixtures/Device.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -20,7 +22,10 @@ const Used = UsageEvent.make("Used", { description: "Something was used", proper
 
 /** Who an event belongs to that is recorded now. */
 const to = (process: Device.Process): Effect.Effect<Attribution.Attribution> =>
-  Effect.map(process.stitch.attribution, ({ to }) => to)
+  Effect.map(process.stitch.attribution, (attribution) => {
+    assert(attribution)
+    return attribution.to
+  })
 
 const account = (principal: PrincipalId): Attribution.Attribution => ({ distinctId: principal, personless: false })
 const nobody = (id: string): Attribution.Attribution => ({ distinctId: id, personless: true })
@@ -776,6 +781,29 @@ describe("consent that is withdrawn while a command runs", () => {
 })
 
 // == logout
+
+describe("consent that cannot be read at the moment when a command opens", () => {
+  it.effect("leaves nobody under the claim's name, and a logout still rotates", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const api = yield* Device.makeApi({ credential: Device.stored("key") })
+      // A capture asks, then the opening does.
+      const answers = yield* Ref.make([Device.given, Device.denied])
+      const decision = Ref.modify(answers, ([next = Device.given, ...rest]) => [next, rest])
+      const process = yield* device.start({
+        consent: Layer.succeed(Consent, Consent.of({ decision })),
+        resolver: api.layer
+      })
+      yield* process.capture.capture(Used, {})
+      yield* process.capture.capture(Used, {})
+      assert.deepStrictEqual(device.events(), [])
+      yield* Ref.set(api.credential, undefined)
+      yield* process.stitch.logout
+      assert.notStrictEqual((yield* process.store.get).anonId, anon.a)
+      assert.notStrictEqual((yield* found(device)).anonId, anon.a)
+    }))
+})
 
 describe("logout", () => {
   it.effect("gives its own success to the account, and what comes after it to a new anon id and session", () =>

@@ -77,6 +77,10 @@ const publishes = (change: Machine.Change) =>
 
 const isIn = (folder: string, path: string) => path.startsWith(`${folder}/`)
 
+/** What a successor came after: an anon id, or the hash of something unusable; empty for any other change. */
+const succeeds = ({ path }: Machine.Change): string =>
+  isIn(Machine.paths.successors, path) ? path.slice(Machine.paths.successors.length + 1, -".json".length) : ""
+
 /** What a trace says, read once. */
 export interface Facts {
   readonly trace: Machine.Trace
@@ -237,7 +241,7 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
     // The last one: the account that the command began with may have to take the device over first.
     const rotated = trace.changes.findLast((change) =>
       change.actor === actor && change.t > start && change.t <= end && publishes(change) &&
-      isIn(Machine.paths.successors, change.path)
+      uuid.test(succeeds(change))
     )
     // Where nothing was rotated and the logout did not return, nothing is promised yet.
     const since = rotated?.t ?? end
@@ -265,6 +269,31 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
         return `${who} recorded under the former anon id: ${one.text}`
       }
       if (onDisk && formerSessions.has(one.session)) return `${who} recorded in the former session: ${one.text}`
+    }
+  }
+  return undefined
+}
+
+/** What is recorded after `telemetry disable` does not lead back to what it deleted. */
+const startsEmpty: Check = ({ messages, trace }) => {
+  for (const disable of trace.ops) {
+    const { actor, end } = disable
+    if (disable.op?._tag !== "Disable" || end === undefined || trace.failed.has(actor)) continue
+    const earlier = messages.filter((one) => one.t <= disable.start)
+    const anonIds = new Set(
+      [...earlier.map(({ distinctId }) => distinctId), disable.anonId].filter((id) => uuid.test(id ?? ""))
+    )
+    const sessions = new Set(earlier.map(({ session }) => session))
+    for (const one of messages) {
+      const op = trace.ops.findLast((op) => op.actor === one.actor && op.start <= one.t)
+      if (op === undefined || op.start <= end) continue
+      const who = `#${one.actor}, after #${actor} disabled telemetry,`
+      // A command that belongs to nobody has an id of its own.
+      const isOwn = one.distinctId === one.invocation
+      if (!isOwn && (anonIds.has(one.distinctId) || anonIds.has(one.alias))) {
+        return `${who} recorded under the deleted anon id: ${one.text}`
+      }
+      if (sessions.has(one.session)) return `${who} recorded in the deleted session: ${one.text}`
     }
   }
   return undefined
@@ -329,8 +358,12 @@ const wholeAndKept: Check = ({ events, trace }) => {
     } else if (path.endsWith(".json") && parse(text) === undefined) return `${path} is not whole: ${text}`
   }
   if (program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
+  // A command whose device's id is gone records nothing more: the user deleted it, a broken disk or a half-written file
+  // made it unusable, or it was rotated and what came after it is pruned.
+  const mayBeGone = !program.hasLinks || program.faults.some(({ kind }) => kind === "EIO") ||
+    program.actors.some((actor) => actor._tag === "Delete" || (actor._tag === "Wait" && actor.minutes >= 90 * 24 * 60))
   for (const [actor, count] of trace.captured) {
-    if (trace.failed.has(actor)) continue
+    if (trace.failed.has(actor) || mayBeGone) continue
     const invocation = trace.invocations.get(actor)
     const kept = new Set(events.filter((one) => one.invocation === invocation).map((one) => one.uuid)).size
     if (kept < count) return `#${actor} captured ${count} events, of which ${kept} were kept`
@@ -422,9 +455,10 @@ const staysTheDevice: Check = ({ trace }) => {
   if (program.initial === "unusable" || !program.hasLinks || program.faults.some(({ kind }) => kind === "EIO")) {
     return undefined
   }
-  const made = trace.changes.find(({ path }) =>
-    isIn(Machine.paths.successors, path) && !uuid.test(path.slice(Machine.paths.successors.length + 1, -".json".length))
-  )
+  const made = trace.changes.find((change) => {
+    const key = succeeds(change)
+    return key !== "" && !uuid.test(key)
+  })
   return made === undefined ? undefined : `#${made.actor} found something unusable, and made a new device of it`
 }
 
@@ -433,6 +467,7 @@ const checks: ReadonlyArray<readonly [name: string, check: Check]> = [
   ["2 one principal", onePrincipal],
   ["3 alias first", aliasFirst],
   ["4 after logout", nothingAfterLogout],
+  ["starts empty", startsEmpty],
   ["6 whole and kept", wholeAndKept],
   ["7 ephemeral", ephemeralKeepsNothing],
   ["9 well-formed", wellFormed],

@@ -212,6 +212,32 @@ describe("telemetry that was disabled and enabled again", () => {
       { _tag: "Enable" }
     ], { turns: [0, 0, 1, 1, 1, 2, 3, 4, 0, 0] }))
   })
+
+  it("starts empty: a command that lived through it records nothing of the deleted device", () => {
+    for (const initial of ["identity", "unusable", "empty"] as const) {
+      for (const next of [[], [event], [login("A1")]]) {
+        holds(program([
+          command([event, event]),
+          { _tag: "Disable" },
+          { _tag: "Enable" },
+          command(next)
+        ], { initial, turns: [0, 0, 1, 2, 3, 3, 0, 0] }))
+      }
+    }
+  })
+})
+
+describe("consent that cannot be read", () => {
+  it("at any step leaves nobody under the name of whoever the device belongs to", () => {
+    for (const ops of [[], [request], [logout, logout], [event, logout], [login("A1")]]) {
+      atEveryStep((step) =>
+        program([
+          command([], { env: "B1" }),
+          command(ops, { env: ops.length === 0 ? "X1" : undefined }),
+          command([event])
+        ], { faults: [{ actor: 1, step, kind: "EIO", lasts: 1 }] }), 60)
+    }
+  })
 })
 
 describe("a credential", () => {

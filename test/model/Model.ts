@@ -31,8 +31,8 @@ interface Session {
 /** What the device's disk holds. */
 export interface Device {
   readonly pointer: "missing" | "unusable" | Pointer
-  /** What came after an anon id, or after the unusable file. */
-  readonly successors: ReadonlyMap<string, string>
+  /** What came after an anon id, or after the unusable file, and since when. */
+  readonly successors: ReadonlyMap<string, { readonly anonId: string; readonly at: number }>
   readonly claims: ReadonlyMap<string, Claim>
   /** Whose a credential is; null: nobody answered, at that time. */
   readonly known: ReadonlyMap<Program.Secret, { readonly principal: string | null; readonly at: number }>
@@ -206,14 +206,14 @@ class Step {
   }
 
   private succeedTo(key: string): string {
-    const next = this.device.successors.get(key) ?? this.token("anon")
+    const next = this.device.successors.get(key) ?? { anonId: this.token("anon"), at: this.device.now }
     this.device.successors = new Map(this.device.successors).set(key, next)
-    return next
+    return next.anonId
   }
 
   private end(anonId: string): string {
     const next = this.device.successors.get(anonId)
-    return next === undefined ? anonId : this.end(next)
+    return next === undefined ? anonId : this.end(next.anonId)
   }
 
   private inMemory(firstRun: boolean): Identity {
@@ -274,14 +274,21 @@ class Step {
     const identity = { ...from, anonId, claim: this.device.claims.get(anonId) }
     this.process.identity = identity
     this.repoint(identity)
+    if (isFirst) this.prune()
     return isFirst
+  }
+
+  /** Forgets what only a process of 90 days ago could still ask for. */
+  private prune(): void {
+    const isOld = ({ at }: { readonly at: number }) => this.device.now - at > 90 * 24 * 60 * minute
+    this.device.successors = new Map([...this.device.successors].filter(([, next]) => !isOld(next)))
   }
 
   /** Whether the disk leads neither to an anon id nor on from it: nobody knows any more whether it was claimed. */
   private isForgotten(anonId: string): boolean {
     const { pointer, successors } = this.device
     if (pointer === "missing") return true
-    const start = pointer === "unusable" ? successors.get(unusableFile) : pointer.anonId
+    const start = pointer === "unusable" ? successors.get(unusableFile)?.anonId : pointer.anonId
     return !successors.has(anonId) && (start === undefined || this.end(start) !== anonId)
   }
 
@@ -441,8 +448,10 @@ class Step {
 
   private record(): void {
     if (!this.isAllowed) return
+    const wasOpen = this.process.opened
     this.open()
-    const identity = this.identity
+    const { identity } = this
+    if (wasOpen && identity.durable && this.isForgotten(identity.anonId)) return
     const { isPersonless, to } = attribute(this.process, identity)
     this.send({ to, isPersonless, alias: undefined, session: this.touch(identity.anonId) })
   }
