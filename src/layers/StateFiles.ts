@@ -113,9 +113,8 @@ export const make = Effect.gen(function*() {
       const handle = yield* fs.open(file, { flag: "r", noFollow: true })
       // Of the file that was opened: another process may have put a longer one in its place since the look above, and half
       // an identity file would pass for an unusable one.
-      const info = yield* handle.stat
-      const size = Number(info.size)
-      if (info.type !== "File" || size > maxBytes) return unreadable
+      const size = Number((yield* handle.stat).size)
+      if (size > maxBytes) return unreadable
       const bytes = yield* handle.readAlloc(size + 1)
       const text = Option.match(bytes, {
         onNone: () => "",

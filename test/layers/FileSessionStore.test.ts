@@ -74,6 +74,9 @@ describe("a session", () => {
       const first = yield* session(home)
       yield* TestClock.setTime(now - 10 * 60 * 1000)
       assert.strictEqual(yield* session(home), first)
+      // Of its silence, the clock as it is now counts.
+      yield* TestClock.adjust("30 minutes")
+      assert.notStrictEqual(yield* session(home), first)
     }))
 
   it.effect("does not last until a clock that was far ahead is reached again", () =>

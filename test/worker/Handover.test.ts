@@ -1,5 +1,6 @@
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -472,6 +473,41 @@ describe("a worker's end", () => {
         assert.lengthOf(requests, 1, answer._tag)
         assert.strictEqual(yield* Ref.get(successors), 0, answer._tag)
       }
+    }))
+
+  for (
+    const [what, ms, expected] of [
+      ["a second longer, where a request was quick", 0, 1_000],
+      ["no longer than it could still send, where one took all but all of its time", 5_000, 5_000]
+    ] as const
+  ) {
+    it.effect(`waits for more, ${what}`, () =>
+      Effect.gen(function*() {
+        const { outbox, services, successor } = yield* setUp
+        yield* outbox.add(event(1))
+        const send: Worker.Send = () => Effect.delay(Effect.succeed({ _tag: "Taken", quotaLimited: false }), ms)
+        const worker = yield* Effect.forkChild(work(services, successor, { send, lingers: true }))
+        const began = yield* Clock.currentTimeMillis
+        while (worker.pollUnsafe() === undefined && (yield* Clock.currentTimeMillis) - began < 20_000) {
+          yield* TestClock.adjust(100)
+        }
+        assert.strictEqual((yield* Clock.currentTimeMillis) - began, expected)
+      }))
+  }
+
+  it.effect("ends its wait when its lease was deleted, and looks no more", () =>
+    Effect.gen(function*() {
+      const { outbox, services, successor } = yield* setUp
+      yield* outbox.add(event(1))
+      const deleted = around(services, {
+        lease: ({ acquire }) => ({
+          acquire: (life) =>
+            Effect.map(acquire(life), (held) => held && { ...held, stands: Effect.map(outbox.isEmpty, (is) => !is) })
+        })
+      })
+      const worker = yield* Effect.forkChild(work(deleted, successor, { lingers: true }))
+      yield* TestClock.adjust(500)
+      assert.isDefined(worker.pollUnsafe())
     }))
 
   it.live("comes at once where another holds the lease, and leaves everything to that one", () =>

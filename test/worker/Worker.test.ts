@@ -185,6 +185,15 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
           }), { concurrency: 2, discard: true })
       }))
 
+    it.effect("waits when the answer is more than 64 KiB", () =>
+      Effect.gen(function*() {
+        const worker = yield* device
+        yield* worker.record(...events(3))
+        yield* worker.sink.answer(Status({ status: 200, body: `{"status":1}${" ".repeat(64 * 1024)}` }))
+        yield* run(worker)
+        yield* assertKept(worker, { waiting: uuids(events(3)) }, "a long answer")
+      }))
+
     it.effect("goes with the next, when the host was told an alias is over quota: only the alias waits", () =>
       Effect.gen(function*() {
         const worker = yield* device
@@ -346,6 +355,7 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         yield* run(worker)
         yield* assertDelivered(worker, uuids([event(999), ...events(600)]))
         assert.lengthOf(yield* worker.sink.attempts, 601)
+        assert.deepStrictEqual((yield* worker.sink.requests).map(({ batch }) => batch?.length), [250, 250, 101])
       }))
   })
 
