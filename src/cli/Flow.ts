@@ -93,7 +93,11 @@ const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): bool
  */
 export const make = <const F extends Fields, const Step extends string>(
   name: string,
-  options: { readonly description: string; readonly properties: F; readonly steps: ReadonlyArray<Step> }
+  options: {
+    readonly description: string
+    readonly properties: F & UsageEvent.OwnNames<F>
+    readonly steps: ReadonlyArray<Step>
+  }
 ): Flow<F, Step> => {
   const declare = (what: string, more: Fields) =>
     UsageEvent.make<Encodable>(`${name} ${what}`, {

@@ -23,7 +23,18 @@ export interface UsageEvent<Properties> {
 }
 
 /**
+ * Lets properties be that have a name of their own; for others, the compiler's message says which one every event has.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OwnNames<Properties> = [Extract<keyof Properties, Reserved>] extends [never] ? unknown
+  : `every event has its own ${Extract<keyof Properties, Reserved>}`
+
+/**
  * Declares an event.
+ *
+ * A property under a name that every event has (`agent`, `ci`, `sequence`, …) is a type error; it would not be sent.
  *
  * **Example** (Declaring an event)
  *
@@ -41,7 +52,7 @@ export const make = <Properties extends object>(
   name: string,
   options: {
     readonly description: string
-    readonly properties: Schema.Codec<Properties, unknown>
+    readonly properties: Schema.Codec<Properties, unknown> & OwnNames<Properties>
   }
 ): UsageEvent<Properties> => ({ name, ...options })
 
@@ -150,6 +161,8 @@ export const Common = Schema.Struct({
   $lib: Schema.String,
   $lib_version: Schema.String
 })
+
+type Reserved = Exclude<keyof typeof Common.Type, "$groups">
 
 /**
  * The names that an event of one's own cannot have a property of: what it says under them is not sent.

@@ -47,6 +47,9 @@ export const make = Effect.gen(function*() {
     yield* debug(`telemetry is off: ${ConsentDecision.explain(decidedBy)}`)
   })
 
+  const tellLeftOut = (event: string, names: ReadonlyArray<string>, why: string) =>
+    names.length === 0 ? Effect.void : debug(`"${event}" goes without ${names.join(", ")}: ${why}`)
+
   // A command that runs for hours (`dev`, `watch`) does not keep its events until it ends.
   const lastDelivery = yield* Ref.make(yield* Clock.currentTimeMillis)
   const deliverAlong = Effect.gen(function*() {
@@ -58,31 +61,31 @@ export const make = Effect.gen(function*() {
 
   const capture = <Properties>(
     event: UsageEvent.UsageEvent<Properties>,
-    properties: NoInfer<Properties>
+    input: NoInfer<Properties>
   ): Effect.Effect<void> =>
     Effect.gen(function*() {
       const { decidedBy, enabled } = yield* consent.decision
       if (!enabled) return yield* tellOff(decidedBy)
-      const encoded = UsageEvent.encode(event, properties)
+      const encoded = UsageEvent.encode(event, input)
       if (Result.isFailure(encoded)) return yield* debug(`"${event.name}" is dropped: ${encoded.failure}`)
-      const { stripped } = encoded.success
-      if (stripped.length > 0) yield* debug(`"${event.name}" goes without ${stripped.join(", ")}: no JSON`)
+      const shared = yield* UsageContext
+      const common = UsageEvent.clean(shared.properties ?? {})
+      const groups = Object.keys(shared.groups ?? {}).length === 0 ? {} : { $groups: shared.groups }
+      const properties = {
+        ...common.properties,
+        ...encoded.success.properties,
+        ...UsageEvent.clean(groups).properties
+      }
+      yield* tellLeftOut(event.name, [...common.stripped, ...encoded.success.stripped], "no JSON")
+      const taken = Object.keys(properties).filter((name) => UsageEvent.reserved.has(name))
+      yield* tellLeftOut(event.name, taken, "every event has its own")
       const attributed = yield* stitch.attribution
       if (attributed === undefined) {
         return yield* debug(`"${event.name}" is dropped: the device's id was deleted while this command ran`)
       }
       const { identity, to } = attributed
-      const shared = yield* UsageContext
       yield* invocation.record(
-        {
-          event: event.name,
-          ...to,
-          properties: {
-            ...UsageEvent.clean(shared.properties).properties,
-            ...encoded.success.properties,
-            ...(Object.keys(shared.groups).length === 0 ? {} : UsageEvent.clean({ $groups: shared.groups }).properties)
-          }
-        },
+        { event: event.name, ...to, properties },
         identity,
         (message) => Effect.map(keep(message), (kept) => [kept, undefined] as const)
       )

@@ -14,9 +14,9 @@ import type * as Schema from "effect/Schema"
  */
 export interface Shared {
   /** Properties under an event's own: an event that declares the same name has its own value. */
-  readonly properties: Schema.JsonObject
+  readonly properties?: Schema.JsonObject | undefined
   /** PostHog's groups, by type: `{ organization: "org_1", project: "prj_2" }`. */
-  readonly groups: Readonly<Record<string, string>>
+  readonly groups?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -25,7 +25,7 @@ export interface Shared {
  * **Example** (Everything that a project's command records)
  *
  * ```ts
- * command.pipe(Effect.provideService(UsageContext, { properties: {}, groups: { project: project.id } }))
+ * command.pipe(Effect.provideService(UsageContext, { groups: { project: project.id } }))
  * ```
  *
  * @category references
@@ -33,5 +33,5 @@ export interface Shared {
  */
 export const UsageContext: Context.Reference<Shared> = Context.Reference<Shared>(
   "effect-cli-usage/services/UsageContext",
-  { defaultValue: () => ({ properties: {}, groups: {} }) }
+  { defaultValue: () => ({}) }
 )

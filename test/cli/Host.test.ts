@@ -9,7 +9,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { DataDictionary, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
+import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 
@@ -28,6 +28,7 @@ describe("a declared event", () => {
       const capture = yield* UsageCapture
       const Sly = UsageEvent.make("Sly", {
         description: "It claims to be somebody else",
+        // @ts-expect-error: every event has its own arch and sequence
         properties: Schema.Struct({ sequence: Schema.Int, arch: Schema.String, plan: Schema.String })
       })
       yield* capture.capture(Sly, { sequence: 99, arch: "none of yours", plan: "own" }).pipe(
@@ -52,6 +53,12 @@ describe("a declared event", () => {
       yield* capture.capture(Chosen, { template: "shop" })
       // @ts-expect-error: an event that was not declared
       yield* capture.capture({ name: "Anything" }, {})
+      yield* Flow.make("Sly", {
+        description: "It claims to be an agent",
+        // @ts-expect-error: every event has its own agent
+        properties: { agent: Schema.String },
+        steps: ["one"]
+      }).step("one")
     })
     assert.isTrue(Effect.isEffect(bad))
   })
@@ -95,6 +102,7 @@ describe("the data dictionary", () => {
     Effect.gen(function*() {
       const event = UsageEvent.make("Named", {
         description: "Something was named",
+        // @ts-expect-error: every event has its own command_name and agent
         properties: Schema.Struct({ command_name: Schema.String, agent: Schema.String, name: Schema.String })
       })
       const own = DataDictionary.make([event]).events.find(({ name }) => name === "Named")?.properties ?? []

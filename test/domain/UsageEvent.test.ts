@@ -7,7 +7,7 @@ import { jsonObject } from "../fixtures/Json.ts"
 
 const description = "For a test"
 
-const event = <A extends object>(properties: Schema.Codec<A, unknown>) =>
+const event = <A extends object>(properties: Schema.Codec<A, unknown> & UsageEvent.OwnNames<A>) =>
   UsageEvent.make("Template chosen", { description, properties })
 
 const anything = event(Schema.Record(Schema.String, Schema.Unknown))

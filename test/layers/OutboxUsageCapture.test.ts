@@ -5,8 +5,10 @@ import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as Claim from "../../src/domain/Claim.ts"
 import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
+import * as Debug from "../../src/domain/Debug.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
@@ -429,6 +431,24 @@ describe("what the events of a scope share", () => {
         $groups: { organization: "org_1" }
       })
     }))
+})
+
+describe("an author who reads along", () => {
+  it.effect("is told what an event goes without, and what is dropped", () =>
+    Effect.gen(function*() {
+      const home = yield* device
+      const { capture } = yield* home.start()
+      yield* capture.capture(Anything, { sequence: 9, big: 1n }).pipe(
+        Effect.provideService(UsageContext, { properties: { agent: "theirs", fine: 1 } })
+      )
+      yield* capture.capture(Anything, { text: Array.from({ length: 100 }, () => "x".repeat(8000)) })
+      const { fine, sequence } = home.events()[0]?.properties ?? {}
+      assert.deepStrictEqual([home.events().length, fine, sequence], [1, 1, 0])
+      const [json, reserved, dropped] = (yield* TestConsole.errorLines).map(String)
+      assert.strictEqual(json, `usage: "${Anything.name}" goes without big: no JSON`)
+      assert.strictEqual(reserved, `usage: "${Anything.name}" goes without agent, sequence: every event has its own`)
+      assert.match(dropped ?? "", /^usage: "[^"]+" is dropped: \d+ bytes are more than 65536$/)
+    }).pipe(Effect.provideService(Debug.IsShown, true)))
 })
 
 describe("a worker", () => {

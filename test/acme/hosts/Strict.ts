@@ -55,7 +55,7 @@ export const Deployed = UsageEvent.make("Deployed", {
 export const deployed = Effect.gen(function*() {
   const usage = yield* UsageCapture
   yield* usage.capture(Deployed, { files: 1 })
-}).pipe(Effect.provideService(UsageContext, { properties: {}, groups: { project: "project_1" } }))
+}).pipe(Effect.provideService(UsageContext, { groups: { project: "project_1" } }))
 
 export const disable = Effect.gen(function*() {
   const optOut = yield* OptOut
