@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
-import { quietly } from "../domain/Debug.ts"
+import { debug, quietly } from "../domain/Debug.ts"
 import { CommandFailed, CommandSucceeded } from "../domain/UsageEvent.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { Invocation } from "../services/Invocation.ts"
@@ -39,7 +39,7 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
  * @category models
  * @since 0.1.0
  */
-export type Requirements = UsageCapture | IdentityStitch | Invocation | RuntimeEnvironment
+type Requirements = UsageCapture | IdentityStitch | Invocation | RuntimeEnvironment
 
 interface Given {
   readonly name: string
@@ -147,9 +147,9 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
       const before = yield* Ref.getAndSet(recorded, kind)
       if (before === kind || before === "failed") return
-      const flagValues = yield* Ref.get(invocation.flagValues)
+      const { flagValues } = yield* invocation.said
       const common = {
-        ...(flagValues === undefined ? {} : { flag_values: flagValues }),
+        ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
         duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
         exit_code: outcome.code,
         flags_used: given.flags
@@ -163,7 +163,10 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       })
     })
 
-    yield* invocation.setCommandName(given.name)
+    if (!(yield* invocation.begin(given.name))) {
+      return yield* debug(`"${given.name}" is not recorded again: \`Usage.track\` stands once, on the root`)
+    }
+    yield* Effect.addFinalizer(() => invocation.end)
     yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt)))
     yield* runtime.process.onExit((code, error) => {
       const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)

@@ -7,24 +7,26 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import { Invocation } from "../services/Invocation.ts"
 
-// A value that is a text, a number or a yes: anything else has no place in a property.
-const scalar = (value: unknown): Schema.Json | undefined => {
-  const given = Option.isOption(value) ? Option.getOrUndefined(value) : value
-  return Predicate.isString(given) || Predicate.isNumber(given) || Predicate.isBoolean(given) ? given : undefined
-}
+/**
+ * A value that has a place in a property: a text, a number, a yes or no, or an `Option` of one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
+
+const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
 
 /**
  * Sends the values of some keys of a command's input with its event, as `flag_values`.
  *
  * **Details**
  *
- * It stands on the leaf command, whose input the compiler knows: a key that the input does not have is a type error.
- * Texts, numbers and booleans are sent, and what an `Option` of them holds.
+ * It stands on the leaf command, whose input the compiler knows: a key that the input does not have is a type error, and
+ * so is one whose value is no text, number or boolean, nor an `Option` of one.
  *
  * **Example** (The region of a deployment)
  *
@@ -37,15 +39,14 @@ const scalar = (value: unknown): Schema.Json | undefined => {
  */
 export const withFlagValues =
   <const Key extends string>(...keys: ReadonlyArray<Key>) =>
-  <const Name extends string, Input extends { readonly [K in Key]: unknown }, ContextInput, E, R>(
+  <const Name extends string, Input extends { readonly [K in Key]: Scalar }, ContextInput, E, R>(
     command: Command.Command<Name, Input, ContextInput, E, R>
   ): Command.Command<Name, Input, ContextInput, E, R | Invocation> =>
     Command.provide(command, (input: Input) =>
-      Layer.effectDiscard(Effect.flatMap(Invocation, ({ flagValues }) => {
-        const allowed: Array<readonly [string, Schema.Json]> = []
-        for (const key of keys) {
-          const value = scalar(input[key])
-          if (value !== undefined) allowed.push([key, value])
-        }
-        return Ref.set(flagValues, Object.fromEntries(allowed))
+      Layer.effectDiscard(Effect.flatMap(Invocation, ({ say }) => {
+        const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
+          const value = sent(input[key])
+          return value === undefined ? [] : [[key, value]]
+        })
+        return say({ flagValues: Object.fromEntries(allowed) })
       })))

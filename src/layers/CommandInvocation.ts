@@ -10,11 +10,13 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { debug } from "../domain/Debug.ts"
 import type { Message } from "../domain/Message.ts"
+import { combine } from "../domain/Shared.ts"
 import { reserved } from "../domain/UsageEvent.ts"
 import * as Variable from "../domain/Variable.ts"
 import { version } from "../domain/Version.ts"
-import { type Draft, Invocation } from "../services/Invocation.ts"
+import { type Draft, Invocation, type Said } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -26,6 +28,8 @@ const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject =>
   Object.fromEntries(
     Object.entries(properties).filter(([name]) => !reserved.has(name) && !(personless && ofPersons.has(name)))
   )
+
+const nothing: Said = { flagValues: {}, shared: {} }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
@@ -39,8 +43,8 @@ export const make = Effect.gen(function*() {
   const settings = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
   const id = yield* random.uuidV4()
-  const command = yield* Ref.make<string | undefined>(undefined)
-  const flagValues = yield* Ref.make<Schema.JsonObject | undefined>(undefined)
+  const command = yield* Ref.make<{ readonly name: string; readonly runs: boolean } | undefined>(undefined)
+  const said = yield* Ref.make(nothing)
   const sequence = yield* Ref.make(0)
   const oneAtATime = yield* Semaphore.make(1)
 
@@ -71,15 +75,36 @@ export const make = Effect.gen(function*() {
     $geoip_disable: true
   }
 
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function*() {
+      if ((yield* Ref.get(command)) !== undefined || (yield* Ref.get(sequence)) > 0) return
+      yield* debug(
+        "nothing was tracked: help, a usage error, an untracked command; or `Usage.track` is not the last step"
+      )
+    })
+  )
+
   return Invocation.of({
     id,
-    flagValues,
-    setCommandName: (name) => Ref.set(command, name),
+    begin: Effect.fnUntraced(function*(name: string) {
+      const before = yield* Ref.get(command)
+      if (before?.runs === true) return false
+      yield* Ref.set(command, { name, runs: true })
+      yield* Ref.set(said, nothing)
+      return true
+    }),
+    end: Ref.update(command, (current) => current && { ...current, runs: false }),
+    say: ({ flagValues, shared }) =>
+      Ref.update(said, (before) => ({
+        flagValues: { ...before.flagValues, ...flagValues },
+        shared: combine(before.shared, shared ?? {})
+      })),
+    said: Ref.get(said),
     hasRecorded: Effect.map(Ref.get(sequence), (number) => number > 0),
     record: (draft, identity, write) =>
       Effect.gen(function*() {
         const number = yield* Ref.get(sequence)
-        const name = yield* Ref.get(command)
+        const name = (yield* Ref.get(command))?.name
         const now = yield* Clock.currentTimeMillis
         const message: Message = {
           event: draft.event,

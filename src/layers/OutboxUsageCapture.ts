@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { debug, quietly } from "../domain/Debug.ts"
 import * as Message from "../domain/Message.ts"
+import { combine } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -68,7 +69,7 @@ export const make = Effect.gen(function*() {
       if (!enabled) return yield* tellOff(decidedBy)
       const encoded = UsageEvent.encode(event, input)
       if (Result.isFailure(encoded)) return yield* debug(`"${event.name}" is dropped: ${encoded.failure}`)
-      const shared = yield* UsageContext
+      const shared = combine((yield* invocation.said).shared, yield* UsageContext)
       const common = UsageEvent.clean(shared.properties ?? {})
       const groups = Object.keys(shared.groups ?? {}).length === 0 ? {} : { $groups: shared.groups }
       const properties = {

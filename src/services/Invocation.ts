@@ -5,9 +5,9 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type { Message } from "../domain/Message.ts"
+import type { Shared } from "../domain/Shared.ts"
 import type { Identity } from "./IdentityStore.ts"
 
 /**
@@ -24,6 +24,19 @@ export interface Draft {
 }
 
 /**
+ * What was said of a command while it runs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Said {
+  /** Values of flags that the author allowed to be sent, for the command's own event. */
+  readonly flagValues: Schema.JsonObject
+  /** For every event that follows. */
+  readonly shared: Shared
+}
+
+/**
  * The command that is being run.
  *
  * @category services
@@ -32,10 +45,13 @@ export interface Draft {
 export class Invocation extends Context.Service<Invocation, {
   /** A UUID that every message of this command carries. */
   readonly id: string
-  /** Names the command for the messages that follow. */
-  readonly setCommandName: (name: string) => Effect.Effect<void>
-  /** Values of flags that the author allowed to be sent, for this command's own event. */
-  readonly flagValues: Ref.Ref<Schema.JsonObject | undefined>
+  /** Names the command for the messages that follow, and forgets what was said of another; `false` where one runs. */
+  readonly begin: (name: string) => Effect.Effect<boolean>
+  /** Ends it: another may begin. */
+  readonly end: Effect.Effect<void>
+  /** Adds to what was said of the command. */
+  readonly say: (said: Partial<Said>) => Effect.Effect<void>
+  readonly said: Effect.Effect<Said>
   /** Whether a message of this command was kept. */
   readonly hasRecorded: Effect.Effect<boolean>
   /**

@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
+import * as Debug from "../../src/domain/Debug.ts"
 import { IdentityStitch, RuntimeEnvironment, Usage } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
@@ -112,6 +113,66 @@ describe("track", () => {
       assert.notInclude(JSON.stringify(last), "hush")
       assert.notInclude(JSON.stringify(last), "thing")
     }))
+
+  it.effect("sends the values that several combinators allow, and none of an earlier command", () =>
+    Effect.gen(function*() {
+      const both = Command.make("both", { a: Flag.String("a"), b: Flag.optional(Flag.Int("b")) }, () => Effect.void)
+        .pipe(
+          Usage.withFlagValues("a"),
+          Usage.withFlagValues("b")
+        )
+      const app = Usage.track(Command.make("app").pipe(Command.withSubcommands([both, failing])))
+      yield* Command.runWith(app, { version: "1.0.0" })(["both", "--a", "x", "--b", "2"])
+      yield* Effect.exit(Command.runWith(app, { version: "1.0.0" })(["failing"]))
+      const [first, second] = yield* TestUsage.messages
+      assert.deepStrictEqual(first?.properties["flag_values"], { a: "x", b: 2 })
+      assert.strictEqual(second?.properties["command_name"], "failing")
+      assert.notProperty(second?.properties, "flag_values")
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it("takes only flags whose value has a place in a property", () => {
+    const several = Command.make("several", { tags: Flag.String("tag").pipe(Flag.atLeast(1)) })
+    // @ts-expect-error: several texts are not one
+    assert.isDefined(several.pipe(Usage.withFlagValues("tags")))
+  })
+
+  it.effect("records a command once where it is tracked twice, and says so to an author who reads along", () =>
+    Effect.gen(function*() {
+      const leaf = Command.make("leaf", {}, () => Effect.void).pipe(Usage.track)
+      const app = Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track, Usage.track)
+      yield* Command.runWith(app, { version: "1.0.0" })(["leaf"])
+      const messages = yield* TestUsage.messages
+      assert.deepStrictEqual(messages.map(({ properties }) => properties["command_name"]), ["leaf"])
+      assert.include(
+        yield* TestConsole.errorLines,
+        "usage: \"leaf\" is not recorded again: `Usage.track` stands once, on the root"
+      )
+    }).pipe(Effect.provideService(Debug.IsShown, true), Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("says where nothing was tracked", () =>
+    Effect.gen(function*() {
+      const early = Command.make("app").pipe(Usage.track, Command.withSubcommands([failing]))
+      yield* Effect.exit(Command.runWith(early, { version: "1.0.0" })(["failing"])).pipe(
+        Effect.provide([layer, NodeServices.layer])
+      )
+      assert.match(String((yield* TestConsole.errorLines).at(-1)), /^usage: nothing was tracked: .*`Usage\.track`/)
+    }).pipe(Effect.provideService(Debug.IsShown, true)))
+
+  it.effect("sends what a command says of itself with its own event, and not with the next one's", () =>
+    Effect.gen(function*() {
+      const build = Command.make("build", {}, () =>
+        Effect.gen(function*() {
+          yield* Usage.annotateCommand({ properties: { kind: "web" }, groups: { project: "prj_1" } })
+          yield* Usage.annotateCommand({ groups: { organization: "org_1" } })
+        }))
+      const app = Usage.track(Command.make("app").pipe(Command.withSubcommands([build, failing])))
+      yield* Command.runWith(app, { version: "1.0.0" })(["build"])
+      yield* Effect.exit(Command.runWith(app, { version: "1.0.0" })(["failing"]))
+      const [first, second] = yield* TestUsage.messages
+      assert.deepInclude(first?.properties, { kind: "web", $groups: { project: "prj_1", organization: "org_1" } })
+      assert.notProperty(second?.properties, "kind")
+      assert.notProperty(second?.properties, "$groups")
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
 
   for (
     const [line, flags] of [

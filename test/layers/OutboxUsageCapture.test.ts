@@ -37,7 +37,7 @@ describe("an event", () => {
     Effect.gen(function*() {
       const home = yield* device
       const process = yield* home.start()
-      yield* process.invocation.setCommandName("project.create")
+      yield* process.invocation.begin("project.create")
       yield* process.capture.capture(Used, { text: "x" })
       const { anonId } = yield* process.store.get
       const [message, ...others] = home.events()

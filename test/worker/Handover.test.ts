@@ -10,7 +10,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Ref from "effect/Ref"
-import type * as Schema from "effect/Schema"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -188,16 +187,7 @@ const host = <A = void>(
               published: false
             })
           }),
-          Layer.effect(
-            Invocation,
-            Effect.map(Ref.make<Schema.JsonObject | undefined>(undefined), (flagValues) => ({
-              id: invocationId,
-              flagValues,
-              setCommandName: () => Effect.void,
-              hasRecorded: Effect.succeed(true),
-              record: () => Effect.die("nothing is recorded here")
-            }))
-          )
+          Layer.mock(Invocation, { id: invocationId, hasRecorded: Effect.succeed(true) })
         ])
       )
     )

@@ -26,6 +26,7 @@ import {
 import { FileIdentityStore, FileOutbox, HybridIdentityStitch, StderrNotice } from "effect-cli-usage/layers"
 import { PostHogSink, TestUsage } from "effect-cli-usage/testing"
 import { isWorker } from "effect-cli-usage/worker"
+import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -44,6 +45,8 @@ export const principals = Layer.succeed(
     resolve: () => Effect.succeed(Result.getOrUndefined(PrincipalId.decode("account_1")))
   })
 )
+
+export const cli = Command.make("strict").pipe(Usage.track)
 
 export const layer = Usage.layer({ name: "strict", version: "1.0.0", posthog: { key: "phc_strict" }, principals })
 

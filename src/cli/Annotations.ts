@@ -1,0 +1,31 @@
+/**
+ * What a host says of the command that runs.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Shared } from "../domain/Shared.ts"
+import { Invocation } from "../services/Invocation.ts"
+
+/**
+ * Adds properties and groups to every event that this command records from here on, its own at the end included.
+ *
+ * **Details**
+ *
+ * For what a command learns while it runs. Properties go as they are: no schema checks them, and no dictionary lists
+ * them. `UsageContext` does the same for the events of a scope, and wins.
+ *
+ * **Example** (A command that works on a project)
+ *
+ * ```ts
+ * const deploy = Command.make("deploy", {}, Effect.fnUntraced(function*() {
+ *   const project = yield* Project
+ *   yield* Usage.annotateCommand({ groups: { project: project.id } })
+ * }))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const annotateCommand = (shared: Shared): Effect.Effect<void, never, Invocation> =>
+  Effect.flatMap(Invocation, ({ say }) => say({ shared }))
