@@ -10,7 +10,8 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 
 /**
- * Whether the host's author reads along: then every debug line is printed, whatever the host's log level and loggers.
+ * Whether the host's author reads along: then every debug line is printed, whatever the host's log level and loggers,
+ * and every message as it is recorded.
  *
  * @category references
  * @since 0.1.0

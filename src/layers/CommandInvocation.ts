@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { debug } from "../domain/Debug.ts"
+import { debug, IsShown } from "../domain/Debug.ts"
 import type { Message } from "../domain/Message.ts"
 import { combine } from "../domain/Shared.ts"
 import { reserved } from "../domain/UsageEvent.ts"
@@ -123,7 +124,10 @@ export const make = Effect.gen(function*() {
           distinct_id: draft.distinctId
         }
         const [kept, result] = yield* write(message)
-        if (kept) yield* Ref.set(sequence, number + 1)
+        if (kept) {
+          yield* Ref.set(sequence, number + 1)
+          if (yield* IsShown) yield* Console.error(JSON.stringify(message))
+        }
         return result
       }).pipe(oneAtATime.withPermits(1))
   })

@@ -31,16 +31,17 @@ import type { IdentityStore } from "../services/IdentityStore.ts"
 import type { Invocation } from "../services/Invocation.ts"
 import type { Notice } from "../services/Notice.ts"
 import type { OptOut } from "../services/OptOut.ts"
-import type { Outbox } from "../services/Outbox.ts"
+import { Outbox } from "../services/Outbox.ts"
 import type { PrincipalCache } from "../services/PrincipalCache.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import type { SessionStore } from "../services/SessionStore.ts"
 import type { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import { WorkerLease } from "../services/WorkerLease.ts"
+import type { WorkerLease } from "../services/WorkerLease.ts"
 import * as CommandInvocation from "./CommandInvocation.ts"
 import * as DetachedCaptureWorker from "./DetachedCaptureWorker.ts"
+import * as DryStateFiles from "./DryStateFiles.ts"
 import * as EnvironmentConsent from "./EnvironmentConsent.ts"
 import * as FileClaims from "./FileClaims.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
@@ -51,17 +52,12 @@ import * as FileSessionStore from "./FileSessionStore.ts"
 import * as FileWorkerLease from "./FileWorkerLease.ts"
 import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
 import * as HybridIdentityStitch from "./HybridIdentityStitch.ts"
-import * as MemoryClaims from "./MemoryClaims.ts"
 import * as MemoryIdentitySlot from "./MemoryIdentitySlot.ts"
-import * as MemoryIdentityStore from "./MemoryIdentityStore.ts"
-import * as MemoryPrincipalCache from "./MemoryPrincipalCache.ts"
-import * as MemorySessionStore from "./MemorySessionStore.ts"
 import * as NodeHttpClient from "./NodeHttpClient.ts"
 import * as NodeRuntimeEnvironment from "./NodeRuntimeEnvironment.ts"
 import * as OutboxUsageCapture from "./OutboxUsageCapture.ts"
 import * as StateFiles from "./StateFiles.ts"
 import * as StderrNotice from "./StderrNotice.ts"
-import * as StderrOutbox from "./StderrOutbox.ts"
 import * as SyncNodeChildProcessSpawner from "./SyncNodeChildProcessSpawner.ts"
 import * as SyncNodeFileSystem from "./SyncNodeFileSystem.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
@@ -145,41 +141,25 @@ const settings = Effect.fnUntraced(function*(options: Options) {
   })
 })
 
-const onDisk = (notice: string | undefined) =>
-  Layer.mergeAll(
-    FileIdentityStore.layer,
-    FilePrincipalCache.layer,
-    FileSessionStore.layer,
-    FileOutbox.layer,
-    FileWorkerLease.layer
-  ).pipe(
-    Layer.merge(notice === undefined ? StderrNotice.layerNone : StderrNotice.layer(notice)),
-    Layer.provideMerge(FileClaims.layer),
-    Layer.provide(StateFiles.layer)
-  )
-
-const noLease = Layer.succeed(
-  WorkerLease,
-  WorkerLease.of({ isHeld: Effect.succeed(false), acquire: () => Effect.succeed(undefined) })
-)
-
-const inMemory = Layer.mergeAll(
-  MemoryIdentityStore.layer({ durable: false, firstRun: false }),
-  MemoryPrincipalCache.layer,
-  MemorySessionStore.layer,
-  StderrOutbox.layer,
-  StderrNotice.layerNone,
-  noLease
-).pipe(Layer.provideMerge(MemoryClaims.layer))
+const onDisk = Layer.mergeAll(
+  FileIdentityStore.layer,
+  FilePrincipalCache.layer,
+  FileSessionStore.layer,
+  FileOutbox.layer,
+  FileWorkerLease.layer
+).pipe(Layer.provideMerge(FileClaims.layer))
 
 // Nothing is sent; but a host that never could is to know.
 const noWorker = Layer.effect(
   CaptureWorker,
-  Effect.map(RuntimeEnvironment, (runtime) =>
-    CaptureWorker.of({
+  Effect.gen(function*() {
+    const runtime = yield* RuntimeEnvironment
+    const outbox = yield* Outbox
+    return CaptureWorker.of({
       ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
-      flush: Effect.succeed({ delivered: 0, kept: 0 })
-    }))
+      flush: Effect.map(outbox.entries, ({ length }) => ({ delivered: 0, kept: length }))
+    })
+  })
 )
 
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
@@ -222,13 +202,14 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
     const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
     const principals = options.principals ?? FixedPrincipalResolver.layerNone
-    const store = debugs ? inMemory : onDisk(options.notice)
+    const notice = debugs || options.notice === undefined ? StderrNotice.layerNone : StderrNotice.layer(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
     return OutboxUsageCapture.layer.pipe(
       Layer.provideMerge(worker),
       Layer.provideMerge(HybridIdentityStitch.layer),
       Layer.provideMerge(Layer.mergeAll(CommandInvocation.layer, MemoryIdentitySlot.layer, principals)),
-      Layer.provideMerge(store),
+      Layer.provideMerge(Layer.merge(onDisk, notice)),
+      Layer.provide(debugs ? DryStateFiles.layer : StateFiles.layer),
       Layer.provideMerge(Layer.mergeAll(EnvironmentConsent.layer, FileOptOut.layer)),
       Layer.provideMerge(Layer.mergeAll(
         NodeRuntimeEnvironment.layer,

@@ -684,6 +684,32 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
         yield* assertUntouched(acme, "debug mode")
       }))
+
+    it.effect("on disk in debug mode, on a used device: what is printed is what would be kept, and what waits is told", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const env = { ACME_USAGE_DEBUG: "1" }
+        yield* acme.run(login())
+        yield* acme.delivered(1)
+        yield* eventually(acme.status(), ({ pending }) => pending === 0)
+        yield* eventually(acme.workers, ({ length }) => length === 0)
+        yield* acme.run("deploy one", { env: { ACME_POSTHOG_HOST: "http://127.0.0.1:9" } })
+        const elsewhere = { env: { ...env, ACME_POSTHOG_HOST: "http://127.0.0.1:9" } }
+        yield* eventually(acme.workers, ({ length }) => length === 0)
+        const before = yield* acme.files
+        const asked = acme.api.requests.length
+
+        const { stderr } = yield* acme.run("deploy two", elsewhere)
+        const [message] = stderr.trimEnd().split("\n").map((line) => JSON.parse(line))
+        assert.deepStrictEqual([message.distinct_id, message.properties.is_first_run], [accountA, false])
+        assert.strictEqual(acme.api.requests.length, asked)
+        const status = yield* acme.status(elsewhere)
+        assert.deepStrictEqual([status.pending, status.principal_id], [1, accountA])
+        assert.include((yield* acme.run("telemetry log", elsewhere)).stdout, "\"distinct_id\"")
+        const flush = yield* acme.run("telemetry flush", elsewhere)
+        assert.deepStrictEqual([flush.code, flush.stdout.includes("kept 1")], [1, true])
+        assert.deepStrictEqual(yield* acme.files, before)
+      }))
   })
 
   describe("when PostHog does not take messages", () => {

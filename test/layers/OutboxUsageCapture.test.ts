@@ -444,9 +444,14 @@ describe("an author who reads along", () => {
       yield* capture.capture(Anything, { text: Array.from({ length: 100 }, () => "x".repeat(8000)) })
       const { fine, sequence } = home.events()[0]?.properties ?? {}
       assert.deepStrictEqual([home.events().length, fine, sequence], [1, 1, 0])
-      const [json, reserved, dropped] = (yield* TestConsole.errorLines).map(String)
+      const lines = (yield* TestConsole.errorLines).map(String)
+      const [json, reserved, dropped] = lines.filter((line) => line.startsWith("usage: "))
       assert.strictEqual(json, `usage: "${Anything.name}" goes without big: no JSON`)
       assert.strictEqual(reserved, `usage: "${Anything.name}" goes without agent, sequence: every event has its own`)
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("{")),
+        home.events().map((event) => JSON.stringify(event))
+      )
       assert.match(dropped ?? "", /^usage: "[^"]+" is dropped: \d+ bytes are more than 65536$/)
     }).pipe(Effect.provideService(Debug.IsShown, true)))
 })
