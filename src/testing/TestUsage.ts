@@ -6,6 +6,8 @@
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import { given } from "../domain/ConsentDecision.ts"
 import { arcade } from "../domain/IdentityCodec.ts"
 import type { Message } from "../domain/Message.ts"
 import * as CommandInvocation from "../layers/CommandInvocation.ts"
@@ -15,6 +17,7 @@ import * as HybridIdentityStitch from "../layers/HybridIdentityStitch.ts"
 import * as MemoryClaims from "../layers/MemoryClaims.ts"
 import * as MemoryIdentitySlot from "../layers/MemoryIdentitySlot.ts"
 import * as MemoryIdentityStore from "../layers/MemoryIdentityStore.ts"
+import * as MemoryOptOut from "../layers/MemoryOptOut.ts"
 import * as MemoryOutbox from "../layers/MemoryOutbox.ts"
 import * as MemoryPrincipalCache from "../layers/MemoryPrincipalCache.ts"
 import * as MemorySessionStore from "../layers/MemorySessionStore.ts"
@@ -22,7 +25,6 @@ import * as OutboxUsageCapture from "../layers/OutboxUsageCapture.ts"
 import * as StderrNotice from "../layers/StderrNotice.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Consent } from "../services/Consent.ts"
-import { OptOut } from "../services/OptOut.ts"
 import { Outbox } from "../services/Outbox.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -72,7 +74,7 @@ const settings: UsageSettings["Service"] = {
  * @since 0.1.0
  */
 export interface Options {
-  /** The user's decision, by `FixedConsent`; given where none is named. */
+  /** The user's decision, by `FixedConsent`; where none is named it is given, and `OptOut` changes it. */
   readonly consent?: Layer.Layer<Consent> | undefined
   /** Who is logged in: `FixedPrincipalResolver.layer("account_1")`; nobody where none is named. */
   readonly principals?: Layer.Layer<PrincipalResolver> | undefined
@@ -95,33 +97,34 @@ export interface Options {
  * @since 0.1.0
  */
 export const layerWith = (options: Options) =>
-  OutboxUsageCapture.layer.pipe(
-    Layer.provideMerge(HybridIdentityStitch.layer),
-    Layer.provideMerge(Layer.mergeAll(
-      CommandInvocation.layer,
-      MemoryIdentitySlot.layer,
-      options.principals ?? FixedPrincipalResolver.layerNone,
-      StderrNotice.layerNone
-    )),
-    Layer.provideMerge(Layer.mergeAll(
-      MemoryIdentityStore.layer(),
-      MemoryPrincipalCache.layer,
-      MemorySessionStore.layer,
-      MemoryOutbox.layer
-    )),
-    Layer.provideMerge(Layer.mergeAll(
-      MemoryClaims.layer,
-      options.consent ?? FixedConsent.layer(),
-      Layer.succeed(
-        CaptureWorker,
-        CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
-      ),
-      Layer.succeed(OptOut, OptOut.of({ publish: Effect.void, withdraw: Effect.void })),
-      Layer.succeed(RuntimeEnvironment, { ...runtime, ...options.runtime }),
-      Layer.succeed(UsageSettings, settings)
-    )),
-    Layer.provide(SecureRandom.layerWebCrypto)
-  )
+  Layer.unwrap(Effect.map(Ref.make(given), (decision) =>
+    OutboxUsageCapture.layer.pipe(
+      Layer.provideMerge(HybridIdentityStitch.layer),
+      Layer.provideMerge(Layer.mergeAll(
+        CommandInvocation.layer,
+        MemoryIdentitySlot.layer,
+        MemoryOptOut.layer(decision),
+        options.consent ?? FixedConsent.layerRef(decision),
+        options.principals ?? FixedPrincipalResolver.layerNone,
+        StderrNotice.layerNone
+      )),
+      Layer.provideMerge(Layer.mergeAll(
+        MemoryIdentityStore.layer(),
+        MemoryPrincipalCache.layer,
+        MemorySessionStore.layer,
+        MemoryOutbox.layer
+      )),
+      Layer.provideMerge(Layer.mergeAll(
+        MemoryClaims.layer,
+        Layer.succeed(
+          CaptureWorker,
+          CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+        ),
+        Layer.succeed(RuntimeEnvironment, { ...runtime, ...options.runtime }),
+        Layer.succeed(UsageSettings, settings)
+      )),
+      Layer.provide(SecureRandom.layerWebCrypto)
+    )))
 
 /**
  * Every service that `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in.

@@ -1,8 +1,17 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
+import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Usage } from "../../src/index.ts"
-import { FixedConsent, FixedPrincipalResolver, TestUsage } from "../../src/testing/index.ts"
+import * as Schema from "effect/Schema"
+import { Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
+import {
+  FixedConsent,
+  FixedPrincipalResolver,
+  NoopUsageCapture,
+  RecordingUsageCapture,
+  TestUsage
+} from "../../src/testing/index.ts"
 
 /** What a command of the described user records. */
 const recorded = (options: TestUsage.Options) =>
@@ -10,6 +19,41 @@ const recorded = (options: TestUsage.Options) =>
     yield* Effect.void.pipe(Usage.trackEffect("sync"))
     return yield* TestUsage.messages
   }).pipe(Effect.provide(Layer.fresh(TestUsage.layerWith(options))))
+
+const sync = Command.make("sync", {}, () => Effect.void)
+const app = Command.make("app").pipe(Command.withSubcommands([sync, Usage.telemetryCommand]), Usage.track)
+
+const Chosen = UsageEvent.make("Template chosen", {
+  description: "A template was chosen",
+  properties: Schema.Struct({ template: Schema.String.check(Schema.isMaxLength(4)) })
+})
+
+const choosing = (template: string) =>
+  Effect.flatMap(UsageCapture, (usage) => {
+    const properties = { template, undeclared: "secret" }
+    return usage.capture(Chosen, properties)
+  })
+
+describe("RecordingUsageCapture", () => {
+  it.effect("tells what would be sent of each event, and what is refused", () =>
+    Effect.gen(function*() {
+      yield* choosing("blog")
+      yield* choosing("shopping")
+      const { all } = yield* RecordingUsageCapture.RecordedEvents
+      assert.deepStrictEqual(yield* all, [
+        { _tag: "Captured", event: "Template chosen", properties: { template: "blog" } },
+        { _tag: "Refused", event: "Template chosen", reason: "the event does not declare this value of template" }
+      ])
+    }).pipe(Effect.provide(Layer.fresh(RecordingUsageCapture.layer))))
+})
+
+describe("NoopUsageCapture", () => {
+  it.effect("takes every event and does nothing", () =>
+    Effect.gen(function*() {
+      yield* choosing("shopping")
+      yield* Effect.flatMap(UsageCapture, (usage) => usage.deliver)
+    }).pipe(Effect.provide(NoopUsageCapture.layer)))
+})
 
 describe("TestUsage", () => {
   it.effect("is a device with nobody logged in where nothing is varied", () =>
@@ -25,6 +69,23 @@ describe("TestUsage", () => {
       const consent = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
       assert.deepStrictEqual(yield* recorded({ consent }), [])
     }))
+
+  it.effect("deletes what a user who opts out has recorded, and starts anew when they come back", () =>
+    Effect.gen(function*() {
+      const run = (...words: ReadonlyArray<string>) => Command.runWith(app, { version: "0" })(words)
+      yield* run("sync")
+      const [before] = yield* TestUsage.messages
+      yield* run("telemetry", "disable")
+      yield* run("sync")
+      assert.deepStrictEqual(yield* TestUsage.messages, [])
+      yield* run("telemetry", "enable")
+      yield* run("sync")
+      const [after, ...more] = yield* TestUsage.messages
+      assert.lengthOf(more, 0)
+      assert.strictEqual(after?.properties["command_name"], "sync")
+      assert.notStrictEqual(after?.distinct_id, before?.distinct_id)
+      assert.notStrictEqual(after?.properties["$session_id"], before?.properties["$session_id"])
+    }).pipe(Effect.provide([Layer.fresh(TestUsage.layer), NodeServices.layer])))
 
   it.effect("joins the device to the account that is logged in", () =>
     Effect.gen(function*() {
