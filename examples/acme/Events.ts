@@ -7,6 +7,6 @@ import * as Schema from "effect/Schema"
 /** A user logs in. */
 export const Auth = Flow.make("CLI Auth", {
   description: "A user logs in",
-  properties: { flow: Schema.Literal("login"), no_browser: Schema.Boolean },
+  properties: Schema.Struct({ flow: Schema.Literal("login"), no_browser: Schema.Boolean }),
   steps: ["browser_wait", "code_exchange"]
 })

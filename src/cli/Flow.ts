@@ -38,6 +38,10 @@ export interface Fields {
  */
 export type Properties<F extends Fields> = { readonly [Name in keyof F]: F[Name]["Type"] }
 
+// What a flow says itself of how far it came.
+type OwnNames<F> = [Extract<keyof F, "step" | "duration_ms" | "error_class">] extends [never] ? unknown
+  : `a flow has its own ${Extract<keyof F, "step" | "duration_ms" | "error_class">}`
+
 interface Encodable {
   readonly [name: string]: unknown
 }
@@ -81,7 +85,7 @@ const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): bool
  * ```ts
  * const Auth = Flow.make("CLI Auth", {
  *   description: "A user logs in",
- *   properties: { flow: Schema.Literal("login") },
+ *   properties: Schema.Struct({ flow: Schema.Literal("login") }),
  *   steps: ["browser_wait", "code_exchange"]
  * })
  *
@@ -95,15 +99,15 @@ export const make = <const F extends Fields, const Step extends string>(
   name: string,
   options: {
     readonly description: string
-    readonly properties: F & UsageEvent.OwnNames<F>
+    readonly properties: Schema.Struct<F> & UsageEvent.OwnNames<F> & OwnNames<F>
     readonly steps: ReadonlyArray<Step>
   }
 ): Flow<F, Step> => {
-  const declare = (what: string, more: Fields) =>
-    UsageEvent.make<Encodable>(`${name} ${what}`, {
-      description: `${options.description}: ${what.toLowerCase()}`,
-      properties: Schema.Struct({ ...options.properties, ...more })
-    })
+  const declare = (what: string, more: Fields): UsageEvent.UsageEvent<Encodable> => ({
+    name: `${name} ${what}`,
+    description: `${options.description}: ${what.toLowerCase()}`,
+    properties: Schema.Struct({ ...options.properties.fields, ...more })
+  })
   const step = Schema.optionalKey(Schema.Literals(options.steps))
   const started = declare("Started", {})
   const completed = declare("Completed", { step, duration_ms: Schema.Finite })

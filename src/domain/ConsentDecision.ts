@@ -17,7 +17,7 @@ export type DecidedBy =
   | { readonly _tag: "OptOutFile" }
   | { readonly _tag: "TestRun" }
   | { readonly _tag: "NoKey"; readonly problem?: string | undefined }
-  | { readonly _tag: "UnsafeHome" }
+  | { readonly _tag: "UnsafeHome"; readonly problem: string }
 
 /**
  * @category models
@@ -66,10 +66,12 @@ export const format = (decidedBy: DecidedBy): string => {
 }
 
 /**
- * The same for people: where the author's key or host is wrong, what is wrong with it.
+ * The same for people: what is wrong with the author's key or host, or with the home.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const explain = (decidedBy: DecidedBy): string =>
-  (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
+export const explain = (decidedBy: DecidedBy): string => {
+  if (decidedBy._tag === "UnsafeHome") return `${format(decidedBy)}: ${decidedBy.problem}`
+  return (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
+}

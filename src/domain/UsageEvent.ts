@@ -32,9 +32,28 @@ export type OwnNames<Properties> = [Extract<keyof Properties, Reserved>] extends
   : `every event has its own ${Extract<keyof Properties, Reserved>}`
 
 /**
+ * Lets an event have a name of its own: `$create_alias` of a host's would merge people.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OwnName<Name extends string> = Name extends "" ? "an event has a name"
+  : Name extends `$${string}` ? "names that begin with $ are PostHog's own"
+  : unknown
+
+// The same for a name that the compiler does not know.
+const nameProblem = (name: string): string | undefined => {
+  if (name.trim() === "") return "an event has a name"
+  return name.startsWith("$") ? "names that begin with $ are PostHog's own" : undefined
+}
+
+/**
  * Declares an event.
  *
- * A property under a name that every event has (`agent`, `ci`, `sequence`, …) is a type error; it would not be sent.
+ * **Details**
+ *
+ * A name that begins with `$`, and a property under a name that every event has (`agent`, `ci`, `sequence`, …), are type
+ * errors; neither would be sent.
  *
  * **Example** (Declaring an event)
  *
@@ -48,8 +67,8 @@ export type OwnNames<Properties> = [Extract<keyof Properties, Reserved>] extends
  * @category constructors
  * @since 0.1.0
  */
-export const make = <Properties extends object>(
-  name: string,
+export const make = <const Name extends string, Properties extends object>(
+  name: Name & OwnName<Name>,
   options: {
     readonly description: string
     readonly properties: Schema.Codec<Properties, unknown> & OwnNames<Properties>
@@ -67,6 +86,7 @@ const isName = (name: string): boolean => name !== "__proto__" && name.isWellFor
 // What a schema lets through may still be no JSON, where an author declared `Schema.Unknown`.
 const toJson = (value: unknown): Schema.Json | undefined => {
   if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
+  if (Predicate.isNumber(value) && !Number.isFinite(value)) return undefined
   try {
     return JSON.parse(
       JSON.stringify(value),
@@ -121,6 +141,8 @@ export const encode = <Properties>(
   event: UsageEvent<Properties>,
   input: Properties
 ): Result.Result<Encoded, string> => {
+  const problem = nameProblem(event.name)
+  if (problem !== undefined) return Result.fail(problem)
   if (event.encodeOwn !== undefined) return Result.succeed(clean(event.encodeOwn(input)))
   const encoded = Schema.encodeUnknownResult(event.properties)(input)
   if (Result.isFailure(encoded)) {

@@ -130,8 +130,11 @@ export const make = Effect.gen(function*() {
     byFormerFile ??= yield* byFile(former, denies, (error) => !isNoFolder(error))
   }
 
-  const { isSafe } = yield* HomeSafety.make
-  const byHome = Effect.map(isSafe, (safe) => safe ? undefined : denied({ _tag: "UnsafeHome" }))
+  const { unsafe } = yield* HomeSafety.make
+  const byHome = Effect.map(
+    unsafe,
+    (problem) => problem === undefined ? undefined : denied({ _tag: "UnsafeHome", problem })
+  )
 
   const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
     if (environment.variable !== undefined) return environment.variable

@@ -25,11 +25,11 @@ export const make = Effect.gen(function*() {
   const { codec, home: root } = yield* UsageSettings
   const home = StateHome.make(path, root, codec.fileName)
 
-  const { isOwn } = yield* HomeSafety.make
+  const { notOwn } = yield* HomeSafety.make
 
   const guarded = (effect: Effect.Effect<void, PlatformError>) =>
-    Effect.flatMap(isOwn, (own): Effect.Effect<void, OptOutError> =>
-      own
+    Effect.flatMap(notOwn, (problem): Effect.Effect<void, OptOutError> =>
+      problem === undefined
         ? Effect.mapError(effect, (cause) => new OptOutError({ path: home.optOut, reason: "Unwritable", cause }))
         : Effect.fail(new OptOutError({ path: home.optOut, reason: "NotOwn" })))
 

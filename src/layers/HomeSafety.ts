@@ -15,12 +15,12 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 const groupOrOthersMayWrite = 0o022
 
 /**
- * Looks at the home and at this module's folder in it; what is not there yet will be right.
+ * Looks at the home and at this module's folder in it; what is not there yet will be right. Each gives what is wrong.
  *
  * **Details**
  *
- * `isOwn`: both are folders of this user, and no links, so that nothing is written or deleted elsewhere; under `sudo` a
- * file in the user's home would be root's. `isSafe`: nobody else can write to them either, and so change that.
+ * `notOwn`: both are folders of this user, and no links, so that nothing is written or deleted elsewhere; under `sudo` a
+ * file in the user's home would be root's. `unsafe`: nobody else can write to them either, and so change that.
  *
  * @category constructors
  * @since 0.1.0
@@ -33,36 +33,44 @@ export const make = Effect.gen(function*() {
   const { uid } = runtime.process
   const home = StateHome.make(path, settings.home, settings.codec.fileName)
 
-  const look = (folder: string, forbidden: number): Effect.Effect<"Missing" | "Right" | "Wrong"> =>
-    Effect.match(fs.lstat(folder), {
-      onSuccess: (info) =>
-        info.type === "Directory" &&
-          (uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective)) &&
-          (uid === undefined || (info.mode & forbidden) === 0)
-          ? "Right"
-          : "Wrong",
-      onFailure: (error) => error.reason._tag === "NotFound" ? "Missing" : "Wrong"
-    })
+  const isOf = (info: FileSystem.File.Info, owner: number): boolean => Option.exists(info.uid, (id) => id === owner)
+
+  const problemOf = (folder: string, info: FileSystem.File.Info, forbidden: number): string | undefined => {
+    if (info.type !== "Directory") return `${folder} is no folder, or a link`
+    if (uid === undefined) return undefined
+    if (!isOf(info, uid.effective)) return `${folder} is another user's`
+    return (info.mode & forbidden) === 0 ? undefined : `others may write to ${folder}, which \`chmod go-w\` ends`
+  }
 
   // Who makes a folder owns it: below a user's own, root must not. Where nothing is kept no user comes after, and a job's
   // container often runs as root in a home that is the machine's.
   const mayMake = (folder: string): Effect.Effect<boolean> =>
     Effect.matchEffect(fs.stat(folder), {
-      onSuccess: (info) =>
-        Effect.succeed(uid === undefined || Option.exists(info.uid, (owner) => owner === uid.effective || owner === 0)),
+      onSuccess: (info) => Effect.succeed(uid === undefined || isOf(info, uid.effective) || isOf(info, 0)),
       onFailure: (error) => {
         const above = path.dirname(folder)
         return error.reason._tag === "NotFound" && above !== folder ? mayMake(above) : Effect.succeed(false)
       }
     })
 
-  const both = Effect.fnUntraced(function*(forbidden: number) {
-    if (!path.isAbsolute(home.root)) return false
-    if (uid !== undefined && uid.effective !== uid.real) return false
-    const root = yield* look(home.root, forbidden)
-    if (root === "Missing") return keepsNothing(runtime) || (yield* mayMake(path.dirname(home.root)))
-    return root === "Right" && (yield* look(home.usage, forbidden)) !== "Wrong"
+  const look = (folder: string, forbidden: number, ifMissing: Effect.Effect<string | undefined>) =>
+    Effect.matchEffect(fs.lstat(folder), {
+      onSuccess: (info) => Effect.succeed(problemOf(folder, info, forbidden)),
+      onFailure: (error) =>
+        error.reason._tag === "NotFound" ? ifMissing : Effect.succeed(`${folder} cannot be looked at`)
+    })
+
+  const ifHomeIsMissing = Effect.gen(function*() {
+    const may = keepsNothing(runtime) || (yield* mayMake(path.dirname(home.root)))
+    return may ? undefined : `${home.root} would be made below another user's folder`
   })
 
-  return { isOwn: both(0), isSafe: both(groupOrOthersMayWrite) }
+  const both = Effect.fnUntraced(function*(forbidden: number) {
+    if (!path.isAbsolute(home.root)) return `${home.root === "" ? "an empty path" : home.root} is not absolute`
+    if (uid !== undefined && uid.effective !== uid.real) return "the command runs with another user's rights"
+    return (yield* look(home.root, forbidden, ifHomeIsMissing)) ??
+      (yield* look(home.usage, forbidden, Effect.succeed(undefined)))
+  })
+
+  return { notOwn: both(0), unsafe: both(groupOrOthersMayWrite) }
 })

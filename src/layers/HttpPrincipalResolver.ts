@@ -14,7 +14,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import type * as Result from "effect/Result"
+import * as Result from "effect/Result"
 import type { Credential } from "../domain/Credential.ts"
 import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
@@ -85,8 +85,11 @@ const urlOf = ({ base, path }: Form, file: unknown): string | undefined => {
 }
 
 // The first path that is there decides, even where its value is illegal: another path's id would be another person.
-const principalOf = (answer: unknown, paths: ReadonlyArray<string>): Result.Result<PrincipalId.PrincipalId, string> =>
-  PrincipalId.decode(paths.map((path) => at(answer, path)).find(Predicate.isNotNullish))
+const principalOf = (answer: unknown, paths: ReadonlyArray<string>): Result.Result<PrincipalId.PrincipalId, string> => {
+  const path = paths.find((path) => Predicate.isNotNullish(at(answer, path)))
+  if (path === undefined) return Result.fail(`its answer has nothing at ${paths.join(" or ")}`)
+  return Result.mapError(PrincipalId.decode(at(answer, path)), (reason) => `${path} of its answer: ${reason}`)
+}
 
 // What the client says of an error may quote the request or the answer, so only its kind is told.
 const kindOf = ({ cause, reason }: HttpClientError.HttpClientError): string => {
@@ -145,8 +148,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   })
 
   const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalId, string> =>
-    url === undefined
-      ? Effect.fail("its API is not known")
+    url === undefined || !URL.canParse(url)
+      ? Effect.fail(url === undefined ? "its API is not known" : `\`base\` and "${form.path}" make no URL`)
       : HttpClientRequest.get(url).pipe(
         HttpClientRequest.acceptJson,
         HttpClientRequest.bearerToken(key),
@@ -165,7 +168,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     credential,
     resolve: (credential) => {
       const question = questions.get(credential)
-      return (question === undefined ? Effect.fail("it is another resolver's") : ask(question)).pipe(
+      const unasked = credential === unknown ? "its file cannot be read" : "it is another resolver's"
+      return (question === undefined ? Effect.fail(unasked) : ask(question)).pipe(
         Effect.catch((reason) => Effect.as(debug(`nobody is known to own the credential: ${reason}`), undefined))
       )
     }

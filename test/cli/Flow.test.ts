@@ -11,7 +11,7 @@ import * as TestUsage from "../../src/testing/TestUsage.ts"
 
 const Auth = Flow.make("CLI Auth", {
   description: "A user logs in",
-  properties: { flow: Schema.Literals(["login", "refresh"]) },
+  properties: Schema.Struct({ flow: Schema.Literals(["login", "refresh"]) }),
   steps: ["browser_wait", "code_exchange"]
 })
 

@@ -46,6 +46,21 @@ describe("a declared event", () => {
       assert.deepStrictEqual(message?.properties["$groups"], { organization: "org_1", project: "prj_2" })
     }).pipe(Effect.provide(layer)))
 
+  it.effect("is not PostHog's own, nor without a name, whatever the compiler was told", () =>
+    Effect.gen(function*() {
+      const capture = yield* UsageCapture
+      const properties = Schema.Struct({ alias: Schema.String })
+      const description = "It would merge people"
+      // @ts-expect-error: names that begin with $ are PostHog's own
+      yield* capture.capture(UsageEvent.make("$create_alias", { description, properties }), { alias: "somebody" })
+      // @ts-expect-error: an event has a name
+      yield* capture.capture(UsageEvent.make("", { description, properties }), { alias: "somebody" })
+      for (const name of ["$identify", " "] as ReadonlyArray<string>) {
+        yield* capture.capture(UsageEvent.make(name, { description, properties }), { alias: "somebody" })
+      }
+      assert.deepStrictEqual(yield* TestUsage.messages, [])
+    }).pipe(Effect.provide(layer)))
+
   it("is checked by the compiler", () => {
     const bad = Effect.gen(function*() {
       const capture = yield* UsageCapture
@@ -56,7 +71,13 @@ describe("a declared event", () => {
       yield* Flow.make("Sly", {
         description: "It claims to be an agent",
         // @ts-expect-error: every event has its own agent
-        properties: { agent: Schema.String },
+        properties: Schema.Struct({ agent: Schema.String }),
+        steps: ["one"]
+      }).step("one")
+      yield* Flow.make("Sly", {
+        description: "It claims to know how far it came",
+        // @ts-expect-error: a flow has its own step
+        properties: Schema.Struct({ step: Schema.String }),
         steps: ["one"]
       }).step("one")
     })

@@ -6,7 +6,7 @@ import type * as Layer from "effect/Layer"
 import type * as PlatformError from "effect/PlatformError"
 import * as NFS from "node:fs"
 import * as Path from "node:path"
-import { format } from "../../src/domain/ConsentDecision.ts"
+import { explain, format } from "../../src/domain/ConsentDecision.ts"
 import { arcade, type IdentityCodec, supabase } from "../../src/domain/IdentityCodec.ts"
 import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
 import { Consent } from "../../src/services/Consent.ts"
@@ -31,14 +31,25 @@ const layer = (device: Device.Device, options: Options = {}): Layer.Layer<Consen
   return Device.environmentConsent(device, { ...rest, settings })
 }
 
-/** What decided, in the words of `telemetry status`; whether it is enabled must agree with that. */
-const decidedBy = (device: Device.Device, options?: Options): Effect.Effect<string> =>
+/** What decided; whether it is enabled must agree with that. */
+const decision = (device: Device.Device, options?: Options) =>
   Effect.gen(function*() {
     const { decision } = yield* Consent
     const { decidedBy, enabled } = yield* decision
     assert.strictEqual(enabled, decidedBy._tag === "Default")
-    return format(decidedBy)
+    return decidedBy
   }).pipe(Effect.provide(layer(device, options), { local: true }))
+
+/** The same in the words of `telemetry status --json`. */
+const decidedBy = (device: Device.Device, options?: Options): Effect.Effect<string> =>
+  Effect.map(decision(device, options), format)
+
+/** The home is unsafe, and people are told why. */
+const assertUnsafe = (device: Device.Device, why: string, options?: Options): Effect.Effect<void> =>
+  Effect.map(decision(device, options), (decidedBy) => {
+    assert.strictEqual(format(decidedBy), "unsafe home")
+    assert.strictEqual(explain(decidedBy), `unsafe home: ${why}`)
+  })
 
 /** The real disk, where the machine's policy file has a text of the test's. */
 const withPolicy = (
@@ -270,7 +281,7 @@ describe("an unsafe home", () => {
     it.effect(`is one that is not absolute: ${JSON.stringify(home)}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
-        assert.strictEqual(yield* decidedBy(device, { home }), "unsafe home")
+        yield* assertUnsafe(device, `${home || "an empty path"} is not absolute`, { home })
       }))
   }
 
@@ -278,16 +289,17 @@ describe("an unsafe home", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       const home = device.at("not", "yet", "there")
-      const decided = (by: number, owner: number, ci?: string) =>
-        decidedBy(device, {
-          home,
-          runtime: { ...runtimeOf(by, by), ci },
-          fileSystem: Device.withFileSystem((real) => ({
-            stat: (path) => Effect.map(real.stat(path), (info) => Device.ownedBy(info, owner))
-          }))
-        })
-      assert.strictEqual(yield* decided(0, 1000), "unsafe home")
-      assert.strictEqual(yield* decided(1001, 1000), "unsafe home")
+      const options = (by: number, owner: number, ci?: string) => ({
+        home,
+        runtime: { ...runtimeOf(by, by), ci },
+        fileSystem: Device.withFileSystem((real) => ({
+          stat: (path) => Effect.map(real.stat(path), (info) => Device.ownedBy(info, owner))
+        }))
+      })
+      const decided = (by: number, owner: number, ci?: string) => decidedBy(device, options(by, owner, ci))
+      const why = `${home} would be made below another user's folder`
+      yield* assertUnsafe(device, why, options(0, 1000))
+      yield* assertUnsafe(device, why, options(1001, 1000))
       assert.strictEqual(yield* decided(1000, 1000), "default")
       assert.strictEqual(yield* decided(1000, 0), "default")
       // The container of a job, in a home that is the machine's user's.
@@ -298,14 +310,14 @@ describe("an unsafe home", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write("usage", "")
-      assert.strictEqual(yield* decidedBy(device), "unsafe home")
+      yield* assertUnsafe(device, `${device.at("usage")} is no folder, or a link`)
     }))
 
   it.effect("is a file", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write("file", "")
-      assert.strictEqual(yield* decidedBy(device, { home: device.at("file") }), "unsafe home")
+      yield* assertUnsafe(device, `${device.at("file")} is no folder, or a link`, { home: device.at("file") })
     }))
 
   for (const folder of ["", "usage"]) {
@@ -317,7 +329,7 @@ describe("an unsafe home", () => {
         yield* device.write("usage/notice", "")
         for (const mode of [0o720, 0o702, 0o777]) {
           NFS.chmodSync(device.at(folder), mode)
-          assert.strictEqual(yield* decidedBy(device), "unsafe home", mode.toString(8))
+          yield* assertUnsafe(device, `others may write to ${device.at(folder)}, which \`chmod go-w\` ends`)
         }
         NFS.chmodSync(device.at(folder), 0o755)
         assert.strictEqual(yield* decidedBy(device), "default")
@@ -329,7 +341,7 @@ describe("an unsafe home", () => {
         NFS.mkdirSync(device.at("elsewhere"), { mode: 0o700 })
         const home = folder === "" ? device.at("link") : device.home
         NFS.symlinkSync(device.at("elsewhere"), folder === "" ? home : device.at("usage"))
-        assert.strictEqual(yield* decidedBy(device, { home }), "unsafe home")
+        yield* assertUnsafe(device, `${folder === "" ? home : device.at("usage")} is no folder, or a link`, { home })
       }))
 
     it.effect.skipIf(isWindows)(`is another user's: ${what}`, () =>
@@ -340,7 +352,7 @@ describe("an unsafe home", () => {
           lstat: (path) =>
             Effect.map(real.lstat(path), (info) => path === device.at(folder) ? Device.ownedBy(info, user + 1) : info)
         }))
-        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "unsafe home")
+        yield* assertUnsafe(device, `${device.at(folder)} is another user's`, { fileSystem })
         assert.strictEqual(yield* decidedBy(device), "default")
       }))
 
@@ -350,16 +362,17 @@ describe("an unsafe home", () => {
         const fileSystem = Device.failing(({ method, path }) =>
           method === "lstat" && path === device.at(folder) ? "EACCES" : undefined
         )
-        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "unsafe home")
+        yield* assertUnsafe(device, `${device.at(folder)} cannot be looked at`, { fileSystem })
       }))
   }
 
   it.effect.skipIf(isWindows)("is one in which root acts for a user, or a user for root", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user, user + 1) }), "unsafe home")
-      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user + 1, user) }), "unsafe home")
-      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user + 1, user + 1) }), "unsafe home")
+      const rights = "the command runs with another user's rights"
+      yield* assertUnsafe(device, rights, { runtime: runtimeOf(user, user + 1) })
+      yield* assertUnsafe(device, rights, { runtime: runtimeOf(user + 1, user) })
+      yield* assertUnsafe(device, `${device.home} is another user's`, { runtime: runtimeOf(user + 1, user + 1) })
       assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user, user) }), "default")
     }))
 

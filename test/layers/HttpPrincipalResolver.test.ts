@@ -317,11 +317,11 @@ describe("HttpPrincipalResolver", () => {
     nobody("500", json(named, 500), "status 500")
     nobody("302", (_, response) => response.writeHead(302, { location: "/elsewhere" }).end(), "status 302")
     nobody("HTML", (_, response) => response.end(`<!doctype html><p>${answerText}</p>`), "DecodeError")
-    nobody("an empty body", (_, response) => response.end(), "not a string")
-    nobody("JSON of another shape", json({ principal_id: "p1", note: answerText }), "not a string")
-    nobody("JSON that is no object", json([answerText]), "not a string")
-    nobody("a number", json({ data: { principal_id: 1 } }), "not a string")
-    nobody("JSON with null on the way", json({ data: null }), "not a string")
+    nobody("an empty body", (_, response) => response.end(), "nothing at data.principal_id")
+    nobody("JSON of another shape", json({ principal_id: "p1", note: answerText }), "nothing at data.principal_id")
+    nobody("JSON that is no object", json([answerText]), "nothing at data.principal_id")
+    nobody("a number", json({ data: { principal_id: 1 } }), "data.principal_id of its answer: not a string")
+    nobody("JSON with null on the way", json({ data: null }), "nothing at data.principal_id")
     nobody("a body over 64 KiB", json({ ...named, long: "x".repeat(65_536) }), "TransportError")
     nobody("a connection that is cut", (_, response) => void response.destroy(), "TransportError ECONNRESET")
 
@@ -345,7 +345,10 @@ describe("HttpPrincipalResolver", () => {
           yield* ask({ api: "http://127.0.0.1:1", env: { ACME_API_KEY: `${secret}\n${secret}` } }),
           "TransportError ERR_INVALID_CHAR"
         )
-        assertNobody(yield* ask({ api: `${secret} no URL`, file: apiKey(secret) }), "InvalidUrlError")
+        assertNobody(
+          yield* ask({ api: `${secret} no URL`, file: apiKey(secret) }),
+          "`base` and \"/api/v1/auth/validate\""
+        )
       }))
 
     it.live("is none: the host's client dies", () =>
