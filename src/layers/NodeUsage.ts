@@ -81,7 +81,7 @@ export interface Options {
   readonly principals?:
     | Layer.Layer<PrincipalResolver, never, FileSystem.FileSystem | HttpClient.HttpClient>
     | undefined
-  /** What the user is told on stderr before anything is recorded, once. */
+  /** What the user is told, once, on the first command whose stderr is a terminal, before that one is recorded. */
   readonly notice?: string | undefined
   /** How the identity file is written; `IdentityCodec.arcade` where none is named. */
   readonly codec?: IdentityCodec | undefined
