@@ -26,6 +26,7 @@ export type Variant =
   | "BareAppend"
   | "Loaded"
   | "ByHand"
+  | "Layered"
 
 const swap = (variant: Variant): Esbuild.Plugin => ({
   name: "swap",
@@ -141,7 +142,8 @@ export const build = async (): Promise<Programs> => {
       BareSpawn: await host("BareSpawn", at("hosts/BareSpawn.mjs")),
       BareAppend: await host("BareAppend", at("hosts/BareAppend.mjs")),
       Loaded: await host("Loaded", at("hosts/Loaded.mjs")),
-      ByHand: await host("ByHand", at("hosts/ByHand.mjs"))
+      ByHand: await host("ByHand", at("hosts/ByHand.mjs")),
+      Layered: await host("Layered", at("hosts/Layered.mjs"))
     },
     alone: await host("Ours", at("alone/hosts/acme.mjs")),
     reexecuted: at("reexecuted/hosts/acme.mjs"),
