@@ -270,6 +270,13 @@ export const make = Effect.gen(function*() {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
       }
+      // Another process has logged out, or in as somebody else, while this command ran: it stays whose it began.
+      const began = (yield* Ref.get(atStart))?.known
+      if (began?._tag === "Principal" && (yield* isAnotherNow)) {
+        yield* Ref.set(stitchAttempted, true)
+        yield* slot.set(began.principal)
+        return true
+      }
       if (found === undefined) return true
       const early = yield* Ref.get(answered)
       const fresh = early !== undefined && isSame(early.credential, found) ? early : undefined
@@ -321,8 +328,10 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         yield* Ref.set(observed, undefined)
         const principal = yield* legal(principalId)
-        if (principal === undefined || !(yield* isAllowed)) return
+        if (principal === undefined) return
+        // Responses are about another credential from here on, also where consent cannot be read at this moment.
         yield* Ref.set(stitchAttempted, true)
+        if (!(yield* isAllowed)) return
         yield* open
         yield* Ref.set(observed, undefined)
         yield* Ref.set(hasLoggedOut, false)
@@ -337,6 +346,7 @@ export const make = Effect.gen(function*() {
         // Consent may only have been unreadable at this moment, and this process must not be the account's any more.
         yield* Ref.set(hasLoggedOut, true)
         yield* slot.set(undefined)
+        yield* Ref.set(atStart, undefined)
         yield* useCredential({ found: undefined, known: undefined })
         yield* store.forget
         return

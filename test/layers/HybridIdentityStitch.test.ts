@@ -1186,6 +1186,32 @@ describe("a stored credential", () => {
       }))
   }
 
+  for (const next of [undefined, Device.stored("other")]) {
+    const what = next === undefined ? "out" : "out, and in as somebody else"
+    it.effect(`whose account was known stamps a command in which another process logs ${what}`, () =>
+      Effect.gen(function*() {
+        const { api, device } = yield* loggedIn(P, "key")
+        api.accounts.set("other", Effect.succeed(Q))
+        const process = yield* device.start({ resolver: api.layer })
+        yield* process.stitch.begin
+        const another = yield* device.start({ resolver: api.layer })
+        yield* Ref.set(api.credential, undefined)
+        yield* another.stitch.logout
+        if (next !== undefined) {
+          yield* Ref.set(api.credential, next)
+          yield* another.stitch.login(Q)
+        }
+        yield* another.end
+        const before = identityFiles(device)
+        assert.deepStrictEqual(yield* to(process), account(P))
+        yield* process.end
+        assert.deepStrictEqual(identityFiles(device), before)
+        const after = yield* to(yield* device.start({ resolver: api.layer }))
+        assert.deepStrictEqual(after.distinctId === Q, next !== undefined)
+        assert.notStrictEqual(after.distinctId, P)
+      }))
+  }
+
   it.effect("that was removed while the API was asked about it, stamps nobody", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

@@ -228,6 +228,15 @@ describe("telemetry that was disabled and enabled again", () => {
 })
 
 describe("consent that cannot be read", () => {
+  it("at any step of a login leaves its key to whom it belongs", () => {
+    atEveryStep((step) =>
+      program([
+        command([login("A2"), request]),
+        { _tag: "Store", secret: "X1" },
+        command([event])
+      ], { turns: [0, 0, 1, 2, 0], faults: [{ actor: 0, step, kind: "EIO", lasts: 1 }] }), 60)
+  })
+
   it("at any step leaves nobody under the name of whoever the device belongs to", () => {
     for (const ops of [[], [request], [logout, logout], [event, logout], [login("A1")]]) {
       atEveryStep((step) =>

@@ -402,6 +402,12 @@ class Step {
     const credential = (isLeaving ? this.process.atStart : undefined) ?? this.lookUp()
     this.process.credential = credential
     if (claim?.source === "stored" && credential === undefined) this.rotate()
+    const { atStart } = this.process
+    if (atStart?.knownAs !== undefined && atStart.secret !== credential?.secret) {
+      this.process.attempted = true
+      this.process.slot = atStart.knownAs
+      return
+    }
     if (credential === undefined) return
     const answer = this.process.answer?.secret === credential.secret ? this.process.answer : undefined
     const principal = credential.knownAs ?? answer?.principal ?? undefined
@@ -510,8 +516,9 @@ class Step {
 
   private login(principal: string): void {
     this.process.observed = undefined
-    if (!Program.legal.has(principal) || !this.isAllowed) return
+    if (!Program.legal.has(principal)) return
     this.process.attempted = true
+    if (!this.isAllowed) return
     this.open()
     this.process.loggedOut = false
     this.refresh()
@@ -535,6 +542,7 @@ class Step {
     if (!this.isAllowed) {
       this.process.loggedOut = true
       this.process.slot = undefined
+      this.process.atStart = undefined
       this.process.credential = undefined
       this.process.identity = this.inMemory(this.process.identity?.firstRun ?? false)
       return
@@ -545,7 +553,7 @@ class Step {
     const wasSignedIn = this.process.credential !== undefined || this.process.slot !== undefined ||
       before.claim !== undefined || identity.claim !== undefined
     if (!wasSignedIn) return
-    this.succeed()
+    if (!this.process.loggedOut) this.succeed()
     this.process.loggedOut = true
     this.process.attempted = true
     this.process.question = undefined
