@@ -16,11 +16,30 @@ export interface Credential {
   /** `stored` by a login on this device, or from the `environment` of this command. */
   readonly source: "stored" | "environment"
   /**
-   * What tells this credential from every other: the secret, with the API that it is for. Empty where there is a
-   * credential that cannot be read: nothing is remembered of it, because the next such one may be another's.
+   * The secret, as a request's `Authorization` holds it. Empty where there is a credential that cannot be read: nothing
+   * is remembered of it, because the next such one may be another's.
    */
   readonly secret: Redacted.Redacted<string>
+  /** The API that it is for: the same secret may be another account's at another one. */
+  readonly audience?: string | undefined
 }
+
+/**
+ * What tells a credential from every other.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const key = ({ audience, secret }: Credential): string => `${audience ?? ""}\n${Redacted.value(secret)}`
+
+/**
+ * Whether a request with this `Authorization` was made with the credential; one that cannot be read says nothing.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const authorizes = (credential: Credential, authorization: string): boolean =>
+  isKnown(credential) && authorization.split(/[\s,]+/).includes(Redacted.value(credential.secret))
 
 /**
  * Whether a credential can be told from every other.

@@ -9,9 +9,8 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { type Credential, isKnown } from "../domain/Credential.ts"
+import { type Credential, isKnown, key } from "../domain/Credential.ts"
 import { quietly } from "../domain/Debug.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { PrincipalId } from "../domain/PrincipalId.ts"
@@ -60,7 +59,7 @@ export const make = Effect.gen(function*() {
   )
 
   const fingerprint = (salt: string, credential: Credential) =>
-    digest.digestHex(Digest.sha256, new TextEncoder().encode(`${salt}\n${Redacted.value(credential.secret)}`))
+    digest.digestHex(Digest.sha256, new TextEncoder().encode(`${salt}\n${key(credential)}`))
 
   const recall = Effect.fnUntraced(function*(credential: Credential): Effect.fn.Return<Known | undefined> {
     const document = yield* load

@@ -138,7 +138,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const url = urlOf(form, file)
         // The same key may be another account's at another API. Where no API is known there is a credential all the
         // same: without one the user would seem to have signed out.
-        const credential: Credential = { source, secret: Redacted.make(`${url ?? ""}\n${key}`) }
+        const credential: Credential = { source, secret: Redacted.make(key), audience: url }
         questions.set(credential, { form, url, key })
         return credential
       }

@@ -10,7 +10,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import {
@@ -21,6 +20,7 @@ import {
   signedOutElsewhere
 } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
+import * as Credentials from "../domain/Credential.ts"
 import type { Credential } from "../domain/Credential.ts"
 import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
@@ -52,7 +52,7 @@ interface AtHand {
 
 const noCredential: CredentialFacts = { source: "none", knownAs: undefined }
 
-const isSame = (a: Credential, b: Credential): boolean => Redacted.value(a.secret) === Redacted.value(b.secret)
+const isSame = (a: Credential, b: Credential): boolean => Credentials.key(a) === Credentials.key(b)
 
 const claimFacts = (identity: Identity): ClaimFacts | undefined =>
   identity.claim === undefined ? undefined : {
@@ -321,8 +321,9 @@ export const make = Effect.gen(function*() {
         const principal = yield* legal(principalId)
         if (principal === undefined) return
         const found = (yield* Ref.get(credential)) ?? (yield* Ref.get(atStart))?.found
-        const isAbout = (one: Credential) => authorization?.includes(Redacted.value(one.secret)) ?? true
-        return yield* found === undefined || isAbout(found) ? see(principal, "observe") : stampOnly(principal)
+        const isAbout = found === undefined || authorization === undefined ||
+          Credentials.authorizes(found, authorization)
+        return yield* isAbout ? see(principal, "observe") : stampOnly(principal)
       }),
     login: (principalId) =>
       Effect.gen(function*() {

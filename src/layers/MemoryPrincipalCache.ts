@@ -6,7 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import { isKnown, key } from "../domain/Credential.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { PrincipalCache } from "../services/PrincipalCache.ts"
 
@@ -21,16 +21,16 @@ export const layer: Layer.Layer<PrincipalCache> = Layer.sync(PrincipalCache, () 
   return PrincipalCache.of({
     recall: (credential) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        const entry = known.get(Redacted.value(credential.secret))
+        const entry = known.get(key(credential))
         if (entry === undefined) return undefined
         if (entry.principal !== undefined) return { _tag: "Principal", principal: entry.principal }
         return Math.abs(now - entry.at) < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
       }),
     remember: (credential, principal) =>
       Effect.map(Clock.currentTimeMillis, (at) => {
-        const secret = Redacted.value(credential.secret)
+        if (!isKnown(credential)) return
         // That nobody answered this time does not undo an answer.
-        known.set(secret, { principal: principal ?? known.get(secret)?.principal, at })
+        known.set(key(credential), { principal: principal ?? known.get(key(credential))?.principal, at })
       })
   })
 })

@@ -16,6 +16,7 @@ import * as Http from "node:http"
 import * as OS from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Credential from "../../src/domain/Credential.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
 import * as NodeHttpClient from "../../src/layers/NodeHttpClient.ts"
 import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
@@ -91,7 +92,7 @@ const ask = (host: Host) =>
       const principal = credential === undefined ? undefined : yield* resolver.resolve(credential)
       return {
         source: credential?.source,
-        secret: credential === undefined ? undefined : Redacted.value(credential.secret),
+        secret: credential === undefined ? undefined : Credential.key(credential),
         principal,
         lines
       }

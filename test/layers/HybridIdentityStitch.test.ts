@@ -13,6 +13,9 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import type { Credential } from "../../src/domain/Credential.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
+import * as NodeHttpClient from "../../src/layers/NodeHttpClient.ts"
+import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import * as Device from "../fixtures/Device.ts"
 
@@ -1082,6 +1085,31 @@ describe("a stored credential", () => {
       assert.deepStrictEqual(yield* to(process), account(P))
       assert.strictEqual(device.claim(anon.a)?.principal_id, P)
     }))
+
+  for (
+    const [what, file, authorization, claims] of [
+      ["carried", "key: sk-1", "Bearer sk-1", true],
+      ["carried no more than the beginning of", "key: sk-12", "Bearer sk-1", false],
+      ["carried more than", "key: sk-1", "Bearer sk-12", false],
+      ["may have carried, where it cannot be read,", "{", "Bearer sk-1", false]
+    ] as const
+  ) {
+    it.effect(`of a file: a request that ${what} it ${claims ? "claims" : "stamps, and no more"}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.seed(anon.a)
+        yield* device.write("credentials.yaml", file)
+        const resolver = HttpPrincipalResolver.layer({
+          file: device.at("credentials.yaml"),
+          forms: [{ key: "key", base: "http://127.0.0.1:9", path: "/whoami", principal: ["id"] }]
+        }).pipe(Layer.provide([SyncNodeFileSystem.layer, NodeHttpClient.layer]))
+        const process = yield* device.start({ resolver })
+        yield* process.stitch.begin
+        yield* process.stitch.observe(P, authorization)
+        assert.deepStrictEqual(yield* to(process), account(P))
+        assert.deepStrictEqual(device.claimed(), claims ? [anon.a] : [])
+      }))
+  }
 
   it.effect("that is asked about does not keep a command that is interrupted", () =>
     Effect.gen(function*() {
