@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -48,13 +49,23 @@ export const make = Effect.gen(function*() {
   const normalized = (text: string) => text.trim().toLowerCase()
   const usageTracking = `${settings.variables}_USAGE_TRACKING`
 
+  // What users say in their environment holds wherever else a host reads its configuration from: a `.env` of a folder
+  // that was cloned must not give a consent that they denied.
+  const processEnvironment = ConfigProvider.fromEnv()
   const byVariable = Effect.gen(function*() {
-    if (!permissive.usageTracking.has(normalized(yield* variable(usageTracking)))) {
-      return denied({ _tag: "Variable", name: usageTracking })
+    for (
+      const [name, allowed] of [[usageTracking, permissive.usageTracking], [
+        "DO_NOT_TRACK",
+        permissive.doNotTrack
+      ]] as const
+    ) {
+      const values = [
+        yield* variable(name),
+        yield* Effect.provideService(variable(name), ConfigProvider.ConfigProvider, processEnvironment)
+      ]
+      if (values.some((value) => !allowed.has(normalized(value)))) return denied({ _tag: "Variable", name })
     }
-    if (!permissive.doNotTrack.has(normalized(yield* variable("DO_NOT_TRACK")))) {
-      return denied({ _tag: "Variable", name: "DO_NOT_TRACK" })
-    }
+    return undefined
   })
 
   // The author's own tests must not reach production.
@@ -121,14 +132,18 @@ export const make = Effect.gen(function*() {
 
   const byIdentityFile = byFile(settings.codec, settings.codec.denies, () => true)
 
-  // Who denied in the file of a format that the host had before, has denied. Nobody changes that file any more but
-  // `telemetry enable`, so it is read once.
-  let byFormerFile: ConsentDecision | undefined
-  for (const former of codecs) {
-    if (former.fileName === settings.codec.fileName) continue
-    const denies = (text: string) => former.denies(text) && !isForeign(former, text)
-    byFormerFile ??= yield* byFile(former, denies, (error) => !isNoFolder(error))
-  }
+  // Who denied in the file of a format that the host had before, has denied.
+  const formers = codecs.filter((former) => former.fileName !== settings.codec.fileName)
+  const byFormerFile = Effect.gen(function*() {
+    for (const former of formers) {
+      const denies = (text: string) => former.denies(text) && !isForeign(former, text)
+      const decision = yield* byFile(former, denies, (error) => !isNoFolder(error))
+      if (decision !== undefined) return decision
+    }
+    return undefined
+  })
+  // Nobody denies there any more; `telemetry enable` withdraws what was said.
+  const hasFormerDenial = (yield* byFormerFile) !== undefined
 
   const { unsafe } = yield* HomeSafety.make
   const byHome = Effect.map(
@@ -138,7 +153,8 @@ export const make = Effect.gen(function*() {
 
   const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
     if (environment.variable !== undefined) return environment.variable
-    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ?? byFormerFile ?? environment.testRun ??
+    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ??
+      (hasFormerDenial ? yield* byFormerFile : undefined) ?? environment.testRun ??
       (settings.destination === undefined
         ? denied({ _tag: "NoKey", problem: settings.destinationProblem })
         : undefined) ??

@@ -156,6 +156,17 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
       }))
 
+    it.effect("of a former format's file is withdrawn by `telemetry enable`, which says so", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.storeKey("key-of-a")
+        const former = { enabled: false, device_id: "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", schema_version: 1 }
+        Fs.writeFileSync(Path.join(acme.home, "telemetry.json"), JSON.stringify(former), { mode: 0o600 })
+        assert.strictEqual((yield* acme.status()).decided_by, "opt-out file")
+        assert.strictEqual((yield* acme.run("telemetry enable")).stdout, "Telemetry is on.\n")
+        assert.isTrue((yield* acme.status()).enabled)
+      }))
+
     it.effect("has no compiled code to delete where nothing is kept", () =>
       Effect.gen(function*() {
         const acme = yield* device

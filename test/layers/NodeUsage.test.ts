@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
+import { vi } from "vitest"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { Consent } from "../../src/services/Consent.ts"
 
@@ -33,6 +34,24 @@ describe("a host whose ConfigProvider", () => {
         Effect.provide(layer),
         Effect.provide(NodeServices.layer),
         Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      ))
+  }
+
+  for (const [name, value, denial] of [["DO_NOT_TRACK", "0", "1"], ["ACME_USAGE_TRACKING", "1", "0"]] as const) {
+    it.effect(`reads a .env does not give the consent that ${name} denies`, () =>
+      Effect.gen(function*() {
+        yield* Effect.acquireRelease(
+          Effect.sync(() => vi.stubEnv(name, denial)),
+          () => Effect.sync(() => vi.unstubAllEnvs())
+        )
+        const { decidedBy } = yield* Effect.provide(Effect.flatMap(Consent, ({ decision }) => decision), layer)
+        assert.deepStrictEqual(decidedBy, { _tag: "Variable", name })
+      }).pipe(
+        Effect.provide(NodeServices.layer),
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromDotEnvContents(`${name}=${value}`)
+        )
       ))
   }
 
