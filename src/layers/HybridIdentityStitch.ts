@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import {
@@ -22,7 +23,7 @@ import {
 import * as Claim from "../domain/Claim.ts"
 import * as Credentials from "../domain/Credential.ts"
 import type { Credential } from "../domain/Credential.ts"
-import { debug } from "../domain/Debug.ts"
+import { debug, quietly } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import type { Publication } from "../services/Claims.ts"
@@ -49,6 +50,8 @@ interface AtHand {
   readonly found: Credential | undefined
   readonly known: Known | undefined
 }
+
+const unreadable: Credential = { source: "stored", secret: Redacted.make("") }
 
 const noCredential: CredentialFacts = { source: "none", knownAs: undefined }
 
@@ -93,7 +96,8 @@ export const make = Effect.gen(function*() {
   const beforeLogout = yield* Ref.make<Effect.Effect<void>>(Effect.void)
 
   const lookUpCredential: Effect.Effect<AtHand> = Effect.gen(function*() {
-    const found = yield* resolver.credential
+    // A host's own resolver may die. That is no sign-out, which would cost the device its id.
+    const found = yield* quietly("the credential could not be read", unreadable)(resolver.credential)
     return { found, known: found === undefined ? undefined : yield* cache.recall(found) }
   })
 
@@ -236,7 +240,10 @@ export const make = Effect.gen(function*() {
   // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
   // leaves no trace.
   const ask = Effect.fnUntraced(function*(found: Credential) {
-    const answer = yield* Effect.timeoutOption(resolver.resolve(found), resolverLimit)
+    const answer = yield* Effect.suspend(() => resolver.resolve(found)).pipe(
+      quietly("nobody is known to own the credential", undefined),
+      Effect.timeoutOption(resolverLimit)
+    )
     const principal = Option.getOrUndefined(answer)
     yield* Ref.set(answered, { credential: found, principal })
     if (!(yield* Ref.get(isOpen))) return

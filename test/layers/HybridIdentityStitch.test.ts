@@ -17,6 +17,7 @@ import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.t
 import * as NodeHttpClient from "../../src/layers/NodeHttpClient.ts"
 import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
 import { Consent } from "../../src/services/Consent.ts"
+import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -1255,6 +1256,43 @@ describe("a stored credential", () => {
       yield* process.stitch.settle
       assert.deepStrictEqual(device.claimed(), [])
       assert.deepStrictEqual(yield* to(process), nobody(anon.a))
+    }))
+})
+
+describe("a host's own resolver that dies", () => {
+  const died = (): never => {
+    throw new Error("the keychain is locked")
+  }
+
+  it.effect("while it reads the credential: the command goes on, and nobody seems to have signed out", () =>
+    Effect.gen(function*() {
+      const { anonId, device } = yield* loggedIn(P, "key")
+      const dying = Layer.succeed(
+        PrincipalResolver,
+        PrincipalResolver.of({ credential: Effect.sync(died), resolve: died })
+      )
+      const process = yield* device.start({ resolver: dying })
+      yield* process.stitch.begin
+      const { distinctId, personless } = yield* to(process)
+      assert.isTrue(personless)
+      assert.notInclude([P, anonId], distinctId)
+      yield* process.stitch.login(Q)
+      yield* process.stitch.settle
+      yield* process.stitch.logout
+      yield* process.end
+    }))
+
+  it.effect("while it asks: nobody has answered", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const credential = Effect.succeed(Device.stored("key"))
+      const dying = Layer.succeed(PrincipalResolver, PrincipalResolver.of({ credential, resolve: died }))
+      const process = yield* device.start({ resolver: dying })
+      yield* process.stitch.begin
+      assert.deepStrictEqual(yield* to(process), nobody(anon.a))
+      yield* process.stitch.settle
+      assert.deepStrictEqual(yield* process.cache.recall(Device.stored("key")), { _tag: "NoAnswer" })
     }))
 })
 
