@@ -13,7 +13,7 @@ const acme = Path.join(root, "examples/acme/main.ts")
 const hosts = Path.join(root, "bench/hosts")
 
 /** Minified bytes that the module may add to a bundled host; docs/performance.md says what they are. */
-export const sizeBudget = 84_000
+export const sizeBudget = 86_000
 
 /** What stands in the place of `effect-cli-usage`: itself, or a file of `bench/hosts`. */
 export type Variant =

@@ -4,15 +4,16 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { Shared } from "../domain/Shared.ts"
-import { Invocation } from "../services/Invocation.ts"
+import * as Ref from "effect/Ref"
+import { combine, type Shared } from "../domain/Shared.ts"
+import { CurrentCommand } from "../services/Invocation.ts"
 
 /**
  * Adds properties and groups to every event that this command records from here on, its own at the end included.
  *
  * **Details**
  *
- * For what a command learns while it runs. Properties go as they are: no schema checks them, and no dictionary lists
+ * For what a command learns while it runs; outside a tracked command it does nothing. Properties go as they are: no schema checks them, and no dictionary lists
  * them. `UsageContext` does the same for the events of a scope, and wins.
  *
  * **Example** (A command that works on a project)
@@ -27,5 +28,8 @@ import { Invocation } from "../services/Invocation.ts"
  * @category combinators
  * @since 0.1.0
  */
-export const annotateCommand = (shared: Shared): Effect.Effect<void, never, Invocation> =>
-  Effect.flatMap(Invocation, ({ say }) => say({ shared }))
+export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
+  Effect.flatMap(CurrentCommand, (current) =>
+    current === undefined
+      ? Effect.void
+      : Ref.update(current.said, (said) => ({ ...said, shared: combine(said.shared, shared) })))

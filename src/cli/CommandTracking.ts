@@ -18,7 +18,7 @@ import * as Runtime from "effect/Runtime"
 import { debug, quietly } from "../domain/Debug.ts"
 import { CommandFailed, CommandSucceeded } from "../domain/UsageEvent.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
-import { Invocation } from "../services/Invocation.ts"
+import { CurrentCommand, Invocation, type Said, type Tracked } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
@@ -131,65 +131,73 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
  * @since 0.1.0
  */
 const whileRunning = (given: Given, options: Options): Layer.Layer<never, never, Requirements> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    if (given.isUntracked) return
-    const capture = yield* UsageCapture
-    const stitch = yield* IdentityStitch
-    const invocation = yield* Invocation
-    const runtime = yield* RuntimeEnvironment
-    const startedAt = yield* Clock.currentTimeNanos
-    const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
-
-    const context = yield* Effect.context<never>()
-    const now = Clock.currentTimeNanos
-    const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
-      const kind = outcome.code === 0 ? "succeeded" : "failed"
-      // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
-      const before = yield* Ref.getAndSet(recorded, kind)
-      if (before === kind || before === "failed") return
-      const { flagValues } = yield* invocation.said
-      const common = {
-        ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
-        duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
-        exit_code: outcome.code,
-        flags_used: given.flags
+  Layer.effect(
+    CurrentCommand,
+    Effect.gen(function*() {
+      const outer = yield* CurrentCommand
+      if (given.isUntracked) return outer
+      // A leaf that is tracked on its own does not know its path.
+      if (outer !== undefined && `.${outer.name}`.endsWith(`.${given.name}`)) {
+        yield* debug(`"${given.name}" is not recorded again: \`Usage.track\` stands once, on the root`)
+        return outer
       }
-      if (outcome.code === 0) return yield* capture.capture(CommandSucceeded, common)
-      yield* capture.capture(CommandFailed, {
-        ...common,
-        ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
-        ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
-        user_cancelled: outcome.isCancelled
-      })
-    })
+      const capture = yield* UsageCapture
+      const stitch = yield* IdentityStitch
+      const invocation = yield* Invocation
+      const runtime = yield* RuntimeEnvironment
+      const startedAt = yield* Clock.currentTimeNanos
+      const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
+      const own: Tracked = { name: given.name, said: yield* Ref.make<Said>({ flagValues: {}, shared: {} }) }
 
-    if (!(yield* invocation.begin(given.name))) {
-      return yield* debug(`"${given.name}" is not recorded again: \`Usage.track\` stands once, on the root`)
-    }
-    yield* Effect.addFinalizer(() => invocation.end)
-    yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt)))
-    yield* runtime.process.onExit((code, error) => {
-      const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
-      // Nothing may wait any more, so what would is given up.
-      Effect.runSyncExitWith(context)(Effect.gen(function*() {
-        yield* record({ ...succeeded, code, errorClass }, yield* now)
-        yield* capture.deliver
-      }))
+      const context = yield* Effect.context<never>()
+      const now = Clock.currentTimeNanos
+      const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
+        const kind = outcome.code === 0 ? "succeeded" : "failed"
+        // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
+        const before = yield* Ref.getAndSet(recorded, kind)
+        if (before === kind || before === "failed") return
+        const { flagValues } = yield* Ref.get(own.said)
+        const common = {
+          ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
+          duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
+          exit_code: outcome.code,
+          flags_used: given.flags
+        }
+        if (outcome.code === 0) return yield* capture.capture(CommandSucceeded, common)
+        yield* capture.capture(CommandFailed, {
+          ...common,
+          ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
+          ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
+          user_cancelled: outcome.isCancelled
+        })
+      }, Effect.provideService(CurrentCommand, own))
+
+      yield* invocation.begin
+      yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt)))
+      yield* runtime.process.onExit((code, error) => {
+        const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
+        // Nothing may wait any more, so what would is given up.
+        Effect.runSyncExitWith(context)(Effect.gen(function*() {
+          yield* record({ ...succeeded, code, errorClass }, yield* now)
+          yield* capture.deliver
+        }))
+      })
+      yield* Effect.addFinalizer((exit) => {
+        if (isUsageError(exit)) return Effect.void
+        return Effect.gen(function*() {
+          // What is waited for from here on is telemetry's time, not the command's.
+          const endedAt = yield* now
+          const decided = outcomeOf(exit, options)
+          // A handler that returns may have set the process's own code, which then stands.
+          const outcome = decided.code === 0 ? { ...decided, code: yield* runtime.process.exitCode } : decided
+          if (!outcome.isCancelled) yield* stitch.settle
+          yield* record(outcome, endedAt)
+        }).pipe(quietly("a command was not recorded", undefined))
+      })
+      yield* Effect.provideService(stitch.begin, CurrentCommand, own)
+      return own
     })
-    yield* Effect.addFinalizer((exit) => {
-      if (isUsageError(exit)) return Effect.void
-      return Effect.gen(function*() {
-        // What is waited for from here on is telemetry's time, not the command's.
-        const endedAt = yield* now
-        const decided = outcomeOf(exit, options)
-        // A handler that returns may have set the process's own code, which then stands.
-        const outcome = decided.code === 0 ? { ...decided, code: yield* runtime.process.exitCode } : decided
-        if (!outcome.isCancelled) yield* stitch.settle
-        yield* record(outcome, endedAt)
-      }).pipe(quietly("a command was not recorded", undefined))
-    })
-    yield* stitch.begin
-  }))
+  )
 
 /**
  * Records every command of a tree: its dotted path, duration, exit code, the names of the flags that were given, and

@@ -5,10 +5,10 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
-import { Invocation } from "../services/Invocation.ts"
+import { CurrentCommand } from "../services/Invocation.ts"
 
 /**
  * A value that has a place in a property: a text, a number, a yes or no, or an `Option` of one.
@@ -41,12 +41,16 @@ export const withFlagValues =
   <const Key extends string>(...keys: ReadonlyArray<Key>) =>
   <const Name extends string, Input extends { readonly [K in Key]: Scalar }, ContextInput, E, R>(
     command: Command.Command<Name, Input, ContextInput, E, R>
-  ): Command.Command<Name, Input, ContextInput, E, R | Invocation> =>
-    Command.provide(command, (input: Input) =>
-      Layer.effectDiscard(Effect.flatMap(Invocation, ({ say }) => {
+  ): Command.Command<Name, Input, ContextInput, E, R> =>
+    Command.provideEffectDiscard(command, (input: Input) =>
+      Effect.flatMap(CurrentCommand, (current) => {
+        if (current === undefined) return Effect.void
         const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
           const value = sent(input[key])
           return value === undefined ? [] : [[key, value]]
         })
-        return say({ flagValues: Object.fromEntries(allowed) })
-      })))
+        return Ref.update(current.said, (said) => ({
+          ...said,
+          flagValues: { ...said.flagValues, ...Object.fromEntries(allowed) }
+        }))
+      }))

@@ -30,7 +30,8 @@ export interface Credential {
  * @category getters
  * @since 0.1.0
  */
-export const key = ({ audience, secret }: Credential): string => `${audience ?? ""}\n${Redacted.value(secret)}`
+export const key = ({ audience, secret }: Credential): string =>
+  audience === undefined ? Redacted.value(secret) : `${audience}\n${Redacted.value(secret)}`
 
 /**
  * Whether a request with this `Authorization` was made with the credential; one that cannot be read says nothing.

@@ -13,11 +13,10 @@ import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { debug, IsShown } from "../domain/Debug.ts"
 import type { Message } from "../domain/Message.ts"
-import { combine } from "../domain/Shared.ts"
 import { reserved } from "../domain/UsageEvent.ts"
 import * as Variable from "../domain/Variable.ts"
 import { version } from "../domain/Version.ts"
-import { type Draft, Invocation, type Said } from "../services/Invocation.ts"
+import { CurrentCommand, type Draft, Invocation } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -29,8 +28,6 @@ const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject =>
   Object.fromEntries(
     Object.entries(properties).filter(([name]) => !reserved.has(name) && !(personless && ofPersons.has(name)))
   )
-
-const nothing: Said = { flagValues: {}, shared: {} }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
@@ -44,8 +41,7 @@ export const make = Effect.gen(function*() {
   const settings = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
   const id = yield* random.uuidV4()
-  const command = yield* Ref.make<{ readonly name: string; readonly runs: boolean } | undefined>(undefined)
-  const said = yield* Ref.make(nothing)
+  const hasBegun = yield* Ref.make(false)
   const sequence = yield* Ref.make(0)
   const oneAtATime = yield* Semaphore.make(1)
 
@@ -78,7 +74,7 @@ export const make = Effect.gen(function*() {
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
-      if ((yield* Ref.get(command)) !== undefined || (yield* Ref.get(sequence)) > 0) return
+      if ((yield* Ref.get(hasBegun)) || (yield* Ref.get(sequence)) > 0) return
       yield* debug(
         "nothing was tracked: help, a usage error, an untracked command; or `Usage.track` is not the last step"
       )
@@ -87,25 +83,12 @@ export const make = Effect.gen(function*() {
 
   return Invocation.of({
     id,
-    begin: Effect.fnUntraced(function*(name: string) {
-      const before = yield* Ref.get(command)
-      if (before?.runs === true) return false
-      yield* Ref.set(command, { name, runs: true })
-      yield* Ref.set(said, nothing)
-      return true
-    }),
-    end: Ref.update(command, (current) => current && { ...current, runs: false }),
-    say: ({ flagValues, shared }) =>
-      Ref.update(said, (before) => ({
-        flagValues: { ...before.flagValues, ...flagValues },
-        shared: combine(before.shared, shared ?? {})
-      })),
-    said: Ref.get(said),
+    begin: Ref.set(hasBegun, true),
     hasRecorded: Effect.map(Ref.get(sequence), (number) => number > 0),
     record: (draft, identity, write) =>
       Effect.gen(function*() {
         const number = yield* Ref.get(sequence)
-        const name = (yield* Ref.get(command))?.name
+        const name = (yield* CurrentCommand)?.name
         const now = yield* Clock.currentTimeMillis
         const message: Message = {
           event: draft.event,

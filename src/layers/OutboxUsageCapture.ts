@@ -16,7 +16,7 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
-import { Invocation } from "../services/Invocation.ts"
+import { CurrentCommand, Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageContext } from "../services/UsageContext.ts"
@@ -69,7 +69,8 @@ export const make = Effect.gen(function*() {
       if (!enabled) return yield* tellOff(decidedBy)
       const encoded = UsageEvent.encode(event, input)
       if (Result.isFailure(encoded)) return yield* debug(`"${event.name}" is dropped: ${encoded.failure}`)
-      const shared = combine((yield* invocation.said).shared, yield* UsageContext)
+      const command = yield* CurrentCommand
+      const shared = combine(command === undefined ? {} : (yield* Ref.get(command.said)).shared, yield* UsageContext)
       const common = UsageEvent.clean(shared.properties ?? {})
       const groups = Object.keys(shared.groups ?? {}).length === 0 ? {} : { $groups: shared.groups }
       const properties = {

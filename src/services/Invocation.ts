@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type { Message } from "../domain/Message.ts"
 import type { Shared } from "../domain/Shared.ts"
@@ -37,7 +38,30 @@ export interface Said {
 }
 
 /**
- * The command that is being run.
+ * A command of the invocation: one that runs another is itself again when that has ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tracked {
+  /** Its dotted path. */
+  readonly name: string
+  readonly said: Ref.Ref<Said>
+}
+
+/**
+ * The tracked command that the running fiber is in.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const CurrentCommand: Context.Reference<Tracked | undefined> = Context.Reference<Tracked | undefined>(
+  "effect-cli-usage/services/Invocation/CurrentCommand",
+  { defaultValue: () => undefined }
+)
+
+/**
+ * The run of the host.
  *
  * @category services
  * @since 0.1.0
@@ -45,13 +69,8 @@ export interface Said {
 export class Invocation extends Context.Service<Invocation, {
   /** A UUID that every message of this command carries. */
   readonly id: string
-  /** Names the command for the messages that follow, and forgets what was said of another; `false` where one runs. */
-  readonly begin: (name: string) => Effect.Effect<boolean>
-  /** Ends it: another may begin. */
-  readonly end: Effect.Effect<void>
-  /** Adds to what was said of the command. */
-  readonly say: (said: Partial<Said>) => Effect.Effect<void>
-  readonly said: Effect.Effect<Said>
+  /** Notes that a command is tracked: an author whose commands never are is told. */
+  readonly begin: Effect.Effect<void>
   /** Whether a message of this command was kept. */
   readonly hasRecorded: Effect.Effect<boolean>
   /**

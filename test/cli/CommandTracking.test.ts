@@ -149,6 +149,42 @@ describe("track", () => {
       )
     }).pipe(Effect.provideService(Debug.IsShown, true), Effect.provide([layer, NodeServices.layer])))
 
+  it.effect("records a command that another runs, each with its own name and flags", () =>
+    Effect.gen(function*() {
+      const deploy = Command.make("deploy", { region: Flag.String("region") }, () => Effect.void).pipe(
+        Usage.withFlagValues("region")
+      )
+      const init = Command.make("init", {}, () =>
+        Effect.andThen(
+          Command.runWith(other, { version: "1.0.0" })(["deploy", "--region", "eu"]),
+          Usage.annotateCommand({ properties: { kind: "web" } })
+        ))
+      const other = Command.make("app").pipe(Command.withSubcommands([deploy]), Usage.track)
+      const app = Command.make("app").pipe(Command.withSubcommands([init]), Usage.track)
+      yield* Command.runWith(app, { version: "1.0.0" })(["init"])
+      const messages = yield* TestUsage.messages
+      assert.deepStrictEqual(
+        messages.map(({ properties: { command_name, flag_values, flags_used, kind } }) => ({
+          command_name,
+          flag_values,
+          flags_used,
+          kind
+        })),
+        [
+          { command_name: "deploy", flag_values: { region: "eu" }, flags_used: ["region"], kind: undefined },
+          { command_name: "init", flag_values: undefined, flags_used: [], kind: "web" }
+        ]
+      )
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("records commands that run at once, each by its name", () =>
+    Effect.gen(function*() {
+      const steps = ["build", "lint"].map((name) => Effect.yieldNow.pipe(Usage.trackEffect(name)))
+      yield* Effect.all(steps, { concurrency: 2 })
+      const messages = yield* TestUsage.messages
+      assert.sameMembers(messages.map(({ properties }) => properties["command_name"]), ["build", "lint"])
+    }).pipe(Effect.provide(layer)))
+
   it.effect("says where nothing was tracked", () =>
     Effect.gen(function*() {
       const early = Command.make("app").pipe(Usage.track, Command.withSubcommands([failing]))

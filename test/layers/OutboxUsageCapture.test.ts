@@ -11,6 +11,7 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import * as Debug from "../../src/domain/Debug.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import { CurrentCommand, type Said } from "../../src/services/Invocation.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as Device from "../fixtures/Device.ts"
 
@@ -37,8 +38,10 @@ describe("an event", () => {
     Effect.gen(function*() {
       const home = yield* device
       const process = yield* home.start()
-      yield* process.invocation.begin("project.create")
-      yield* process.capture.capture(Used, { text: "x" })
+      const said = yield* Ref.make<Said>({ flagValues: {}, shared: {} })
+      yield* process.capture.capture(Used, { text: "x" }).pipe(
+        Effect.provideService(CurrentCommand, { name: "project.create", said })
+      )
       const { anonId } = yield* process.store.get
       const [message, ...others] = home.events()
       assert.deepStrictEqual(others, [])
