@@ -56,13 +56,30 @@ export interface DataDictionary {
   readonly common: ReadonlyArray<Property>
 }
 
-const propertiesOf = (schema: Schema.Constraint): ReadonlyArray<Property> => {
-  const { schema: json } = Schema.toJsonSchemaDocument(schema)
-  const properties: unknown = json["properties"]
-  const required: unknown = json["required"]
-  if (!Predicate.isObject(properties)) return []
-  return Object.entries(properties)
-    .map(([name, schema]) => ({ name, schema, required: Array.isArray(required) && required.includes(name) }))
+// With what it refers to in its place; what refers to itself is anything.
+const inlined = (schema: unknown, definitions: object, inside: ReadonlyArray<string> = []): unknown => {
+  if (Array.isArray(schema)) return schema.map((one) => inlined(one, definitions, inside))
+  if (!Predicate.isObject(schema)) return schema
+  if ("$ref" in schema && Predicate.isString(schema.$ref)) {
+    const name = schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1)
+    return inside.includes(name) ? {} : inlined(Reflect.get(definitions, name), definitions, [...inside, name])
+  }
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => [key, inlined(value, definitions, inside)])
+  )
+}
+
+const propertiesOf = (event: string, schema: Schema.Constraint): ReadonlyArray<Property> => {
+  const document = Schema.toJsonSchemaDocument(schema)
+  const json = inlined(document.schema, document.definitions)
+  // A struct of nothing.
+  if (Predicate.hasProperty(json, "not")) return []
+  if (!Predicate.hasProperty(json, "properties") || !Predicate.isObject(json.properties) || "allOf" in json) {
+    throw new Error(`"${event}" sends properties that it does not name: declare them by a Schema.Struct`)
+  }
+  const required = "required" in json && Array.isArray(json.required) ? json.required : []
+  return Object.entries(json.properties)
+    .map(([name, schema]) => ({ name, schema, required: required.includes(name) }))
     .toSorted((a, b) => a.name.localeCompare(b.name, "en"))
 }
 
@@ -79,7 +96,8 @@ const alias: Declared = {
  *
  * **Gotchas**
  *
- * The properties of a `UsageContext` are not declared anywhere, so they are not in it.
+ * The properties of a `UsageContext` are not declared anywhere, so they are not in it. It throws where an event's schema
+ * does not name its properties (a `Record`, a `Union`): they would be sent and not be listed.
  *
  * @category constructors
  * @since 0.1.0
@@ -88,9 +106,9 @@ export const make = (events: ReadonlyArray<Declared>): DataDictionary => ({
   events: [UsageEvent.CommandSucceeded, UsageEvent.CommandFailed, alias, ...events].map((event) => ({
     name: event.name,
     description: event.description,
-    properties: propertiesOf(event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))
+    properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))
   })),
-  common: propertiesOf(UsageEvent.Common)
+  common: propertiesOf("every event", UsageEvent.Common)
 })
 
 /**

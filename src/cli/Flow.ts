@@ -36,7 +36,7 @@ export interface Fields {
  * @category models
  * @since 0.1.0
  */
-export type Properties<F extends Fields> = { readonly [Name in keyof F]: F[Name]["Type"] }
+export type Properties<F extends Fields> = Schema.Struct.Type<F>
 
 // What a flow says itself of how far it came.
 type OwnNames<F> = [Extract<keyof F, "step" | "duration_ms" | "error_class">] extends [never] ? unknown

@@ -136,6 +136,42 @@ describe("the data dictionary", () => {
       ])
     }).pipe(Effect.provide(layer)))
 
+  it("lists what a class and a schema with an identifier declare, and what stands in them", () => {
+    class Template extends Schema.Class<Template>("Template")({ name: Schema.String }) {}
+    const Project = Schema.Struct({ kind: Schema.Literals(["web"]), size: Schema.optional(Schema.Finite) }).pipe(
+      Schema.annotate({ identifier: "Project" })
+    )
+    const { events } = DataDictionary.make([
+      UsageEvent.make("Class", { description: "A class", properties: Template }),
+      UsageEvent.make("Identified", { description: "A struct", properties: Project }),
+      UsageEvent.make("Nested", { description: "In another", properties: Schema.Struct({ project: Project }) }),
+      UsageEvent.make("Nothing", { description: "No properties", properties: Schema.Struct({}) })
+    ])
+    const names = events.slice(3).map(({ name, properties }) => [name, properties.map(({ name }) => name)])
+    assert.deepStrictEqual(names, [["Class", ["name"]], ["Identified", ["kind", "size"]], ["Nested", ["project"]], [
+      "Nothing",
+      []
+    ]])
+    assert.notInclude(JSON.stringify(events), "$ref")
+    assert.include(JSON.stringify(events.find(({ name }) => name === "Nested")), "\"web\"")
+  })
+
+  it("refuses an event whose schema does not name what is sent", () => {
+    const named = Schema.Struct({ name: Schema.String })
+    const open = {
+      record: Schema.Record(Schema.String, Schema.String),
+      union: Schema.Union([named, Schema.Struct({ other: Schema.String })]),
+      rest: Schema.StructWithRest(named, [Schema.Record(Schema.String, Schema.String)])
+    }
+    for (const [what, properties] of Object.entries(open)) {
+      assert.throws(
+        () => DataDictionary.make([{ name: "Open", description: "Of anything", properties }]),
+        /^"Open" sends properties that it does not name/,
+        what
+      )
+    }
+  })
+
   it("ends each description with one full stop", () => {
     const properties = Schema.Struct({})
     const text = DataDictionary.toMarkdown(DataDictionary.make([
