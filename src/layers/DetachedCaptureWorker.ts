@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       }
       const isShort = isShortLived(runtime, yield* store.get)
       const starts = yield* spawn(!isShort)
-      if (!isShort) return
+      if (!isShort || runtime.process.worker === undefined) return
       // A worker that dies with this process before it gives up its lease would keep the next command's from starting.
       const done = starts ? Effect.andThen(taken, free) : taken
       // Neither a scope that closes nor a finalizer beside others is interrupted by a signal; the wait ends all the same.

@@ -108,6 +108,25 @@ describe("a bundled host", () => {
       assert.notInclude(run(file).stderr, "without a worker")
     }))
 
+  it.live("does not take a file of its own for the worker, whatever its name", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      const started = Path.join(home, "started")
+      for (const folder of ["bin", "worker"]) Fs.mkdirSync(Path.join(home, folder))
+      Fs.writeFileSync(
+        Path.join(home, "worker/main.cjs"),
+        `require("node:fs").writeFileSync(${JSON.stringify(started)}, "")`
+      )
+      const file = Path.join(home, "bin/acme.mjs")
+      bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
+      const run = ChildProcess.spawnSync(process.execPath, [file, "deploy", "x"], {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", CI: "true" }
+      })
+      assert.strictEqual(run.stdout, "Deployed x to eu\n")
+      assert.isFalse(Fs.existsSync(started))
+    }))
+
   it.live("is no worker with one mark alone", () =>
     Effect.gen(function*() {
       const home = yield* directory

@@ -361,10 +361,12 @@ describe("the end of a command", () => {
   it.effect("does not wait for a worker that the host was bundled without, nor does a flush", () =>
     Effect.gen(function*() {
       const services = yield* (yield* device).context
-      yield* Context.get(services, Outbox).add(event(1))
-      const runtime = { ...persistent, process: { ...persistent.process, worker: undefined } }
-      yield* host(services, [], { runtime })
-      assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+      yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
+      for (const ci of [undefined, "GitHub Actions"]) {
+        const runtime = { ...persistent, ci, process: { ...persistent.process, worker: undefined } }
+        yield* host(services, [], { runtime })
+        assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+      }
     }))
 })
 
