@@ -16,7 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
 import { debug, quietly } from "../domain/Debug.ts"
-import { CommandFailed, CommandSucceeded } from "../domain/UsageEvent.ts"
+import { CommandFailed, CommandSucceeded, type UsageEvent } from "../domain/UsageEvent.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { CurrentCommand, Invocation, type Said, type Tracked } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -95,7 +95,17 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
 export interface Options {
   /** A message for an error, to be sent as `error_message`; `undefined` sends none. */
   readonly errorMessage?: ((error: unknown) => string | undefined) | undefined
+  /** Other names for `CLI execution succeeded` and `CLI execution failed`. */
+  readonly events?: { readonly succeeded?: string; readonly failed?: string } | undefined
 }
+
+/**
+ * An event, under the author's name where there is one.
+ *
+ * @internal
+ */
+export const named = <P>(event: UsageEvent<P>, name: string | undefined): UsageEvent<P> =>
+  name === undefined ? event : { ...event, name }
 
 interface Outcome {
   readonly code: number
@@ -163,8 +173,9 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
           exit_code: outcome.code,
           flags_used: given.flags
         }
-        if (outcome.code === 0) return yield* capture.capture(CommandSucceeded, common)
-        yield* capture.capture(CommandFailed, {
+        const { failed, succeeded } = options.events ?? {}
+        if (outcome.code === 0) return yield* capture.capture(named(CommandSucceeded, succeeded), common)
+        yield* capture.capture(named(CommandFailed, failed), {
           ...common,
           ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
           ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),

@@ -6,6 +6,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as UsageEvent from "../domain/UsageEvent.ts"
+import { named, type Options } from "./CommandTracking.ts"
 
 /**
  * A declared event, whatever its properties.
@@ -92,7 +93,8 @@ const alias: Declared = {
 }
 
 /**
- * Makes the dictionary of a CLI's events; the command events, and what joins a device to an account, are always in it.
+ * Makes the dictionary of a CLI's events; the command events, by the names that `Usage.track` was given, and what joins
+ * a device to an account, are always in it.
  *
  * **Gotchas**
  *
@@ -102,8 +104,13 @@ const alias: Declared = {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (events: ReadonlyArray<Declared>): DataDictionary => ({
-  events: [UsageEvent.CommandSucceeded, UsageEvent.CommandFailed, alias, ...events].map((event) => ({
+export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => ({
+  events: [
+    named(UsageEvent.CommandSucceeded, options.events?.succeeded),
+    named(UsageEvent.CommandFailed, options.events?.failed),
+    alias,
+    ...events
+  ].map((event) => ({
     name: event.name,
     description: event.description,
     properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))

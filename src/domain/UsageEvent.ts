@@ -178,7 +178,7 @@ export const Common = Schema.Struct({
   $session_id: Schema.String,
   $groups: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   $process_person_profile: Schema.optionalKey(Schema.Literal(false)),
-  $geoip_disable: Schema.Literal(true),
+  $geoip_disable: Schema.Boolean,
   $ignore_sent_at: Schema.Literal(true),
   $lib: Schema.String,
   $lib_version: Schema.String

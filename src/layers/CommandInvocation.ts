@@ -49,7 +49,11 @@ export const make = Effect.gen(function*() {
   const variable = `${settings.variables}_USAGE_INVOCATION`
   const outer = yield* Effect.orElseSucceed(Variable.read(variable), () => undefined)
   const parent = outer !== undefined && uuid.test(outer) ? outer : undefined
-  yield* runtime.process.setVariable(variable, id)
+  // What runs later in this process is no child of this command.
+  yield* Effect.acquireRelease(
+    runtime.process.setVariable(variable, id),
+    () => runtime.process.setVariable(variable, outer)
+  )
 
   const machine = {
     ...(parent === undefined ? {} : { parent_invocation_id: parent }),
@@ -69,7 +73,7 @@ export const make = Effect.gen(function*() {
     // A resend keeps its own time, so that it falls on the same day and is de-duplicated.
     $ignore_sent_at: true,
     // The user's address is personal data.
-    $geoip_disable: true
+    $geoip_disable: settings.geoip !== true
   }
 
   yield* Effect.addFinalizer(() =>

@@ -55,10 +55,22 @@ const inHostsFile = (name: string): ReadonlyArray<LookupAddress> => {
   }).filter(({ family }) => family !== 0)
 }
 
+// Some name servers never answer for one kind of address. RFC 8305 gives it 50 ms when the other kind is there.
+const laterMillis = 50
+
+const orNone = (one: Promise<Array<string>>, other: Promise<Array<string>>): Promise<Array<string>> =>
+  new Promise((resolve, reject) => {
+    one.then(resolve, reject)
+    other.then(() => setTimeout(() => resolve([]), laterMillis).unref(), () => {})
+  })
+
 const askNameServer = async (resolver: Resolver, name: string): Promise<ReadonlyArray<LookupAddress>> => {
-  const [four, six] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)])
-  if (four.status === "rejected" && six.status === "rejected") throw four.reason
-  return [four, six].flatMap((answer) => answer.status === "fulfilled" ? answer.value.map(toAddress) : [])
+  const [four, six] = [resolver.resolve4(name), resolver.resolve6(name)]
+  const answers = await Promise.allSettled([orNone(four, six), orNone(six, four)])
+  const addresses = answers.flatMap((answer) => answer.status === "fulfilled" ? answer.value.map(toAddress) : [])
+  const [failure] = answers.flatMap((answer) => answer.status === "rejected" ? [answer.reason] : [])
+  if (addresses.length === 0 && failure !== undefined) throw failure
+  return addresses
 }
 
 const resolve = async (resolver: Resolver, name: string): Promise<ReadonlyArray<LookupAddress>> => {

@@ -49,7 +49,8 @@ export const current: RuntimeEnvironment["Service"]["process"] = {
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
   setVariable: (name, value) =>
     Effect.sync(() => {
-      process.env[name] = value
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
     }),
   lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
   interrupted: Effect.callback((resume) => {

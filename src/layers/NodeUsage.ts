@@ -87,6 +87,8 @@ export interface Options {
   readonly codec?: IdentityCodec | undefined
   /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days where it is not set. */
   readonly outbox?: Bounds | undefined
+  /** Whether PostHog may derive a place from the user's address, which is personal data; it may not where it is not set. */
+  readonly geoip?: boolean | undefined
   /** How long CI and containers wait for delivery: 1 s where it is not set, and at most. */
   readonly deliveryWait?: Duration.Input | undefined
 }
@@ -137,7 +139,8 @@ const settings = Effect.fnUntraced(function*(options: Options) {
     destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
     codec: options.codec ?? arcade,
-    bounds: options.outbox
+    bounds: options.outbox,
+    geoip: options.geoip
   })
 })
 

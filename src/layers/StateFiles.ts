@@ -59,7 +59,7 @@ export class StateFiles extends Context.Service<StateFiles, {
   /** Removes what killed processes left where files are written before they are published, and old compiled code. */
   readonly sweep: Effect.Effect<void>
   /** Moves a file, into a folder that is made where there is none. */
-  readonly move: (from: string, to: string) => Effect.Effect<void, PlatformError>
+  readonly move: (from: string, to: string) => Effect.Effect<void, PlatformError | ConsentDenied>
 }>()("effect-cli-usage/layers/StateFiles") {}
 
 const maxBytes = 1024 * 1024
@@ -209,7 +209,7 @@ export const make = Effect.gen(function*() {
       const versions = yield* Effect.orElseSucceed(fs.readDirectory(home.compileCache), () => [])
       for (const version of versions) yield* sweep(path.join(home.compileCache, version), staleCodeMillis)
     }),
-    move: (from, to) => inFolder(to, fs.rename(from, to))
+    move: (from, to) => Effect.andThen(allowed, inFolder(to, fs.rename(from, to)))
   })
 })
 

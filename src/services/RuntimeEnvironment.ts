@@ -36,8 +36,8 @@ export class RuntimeEnvironment extends Context.Service<RuntimeEnvironment, {
     readonly worker: ReadonlyArray<string> | undefined
     /** The code that the process will end with where its command does not say one, which a host may have set. */
     readonly exitCode: Effect.Effect<number>
-    /** Sets a variable for the processes that this one starts. */
-    readonly setVariable: (name: string, value: string) => Effect.Effect<void>
+    /** Sets a variable for the processes that this one starts, or removes it. */
+    readonly setVariable: (name: string, value: string | undefined) => Effect.Effect<void>
     /** Makes another process give way to the user's own; best effort. */
     readonly lowerPriority: (pid: number) => Effect.Effect<void>
     /** Completes when the user, or the system, asks the process to end: by SIGINT or SIGTERM. */

@@ -31,6 +31,8 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   readonly destinationId: string
   /** How much the outbox may hold; 1,000 messages, 1 MiB and 7 days where it is not set. */
   readonly bounds?: Bounds | undefined
+  /** Whether PostHog may derive a place from the sender's address; it may not where it is not set. */
+  readonly geoip?: boolean | undefined
   /** How the identity file is written. */
   readonly codec: IdentityCodec
 }>()("effect-cli-usage/services/UsageSettings") {}

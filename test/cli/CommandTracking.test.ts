@@ -16,7 +16,7 @@ import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
 import * as Debug from "../../src/domain/Debug.ts"
-import { IdentityStitch, RuntimeEnvironment, Usage } from "../../src/index.ts"
+import { DataDictionary, IdentityStitch, RuntimeEnvironment, Usage } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 
@@ -265,6 +265,16 @@ describe("track", () => {
         assert.notInclude(JSON.stringify(last), "secret")
       }))
   }
+
+  it.effect("records under the author's names, which the dictionary lists", () =>
+    Effect.gen(function*() {
+      const events = { succeeded: "app ran", failed: "app broke" }
+      const command = Usage.track(untracked, { events })
+      assert.strictEqual((yield* recorded("remote push", command)).last?.event, "app ran")
+      assert.strictEqual((yield* recorded("failing", command)).last?.event, "app broke")
+      const dictionary = DataDictionary.make([], { events })
+      assert.deepStrictEqual(dictionary.events.slice(0, 2).map(({ name }) => name), ["app ran", "app broke"])
+    }))
 
   it.effect("tells a message through the author's own function only", () =>
     Effect.gen(function*() {

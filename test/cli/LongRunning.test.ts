@@ -37,22 +37,25 @@ describe("a command that runs for long", () => {
 describe("a command that starts another of the same host", () => {
   it.effect("tells it, by a variable, which invocation it belongs to", () =>
     Effect.gen(function*() {
-      const variables = new Map<string, string>()
+      const variables = new Map<string, string | undefined>()
       const runtime = {
         ...TestUsage.runtime,
         process: {
           ...TestUsage.runtime.process,
-          setVariable: (name: string, value: string) => Effect.sync(() => void variables.set(name, value))
+          setVariable: (name: string, value: string | undefined) => Effect.sync(() => void variables.set(name, value))
         }
       }
-      const invocation = yield* Invocation.pipe(
-        Effect.provide(
-          Layer.fresh(CommandInvocation.layer).pipe(
-            Layer.provide([Layer.succeed(RuntimeEnvironment, runtime), SecureRandom.layerWebCrypto])
-          )
-        ),
-        Effect.provide(Layer.fresh(TestUsage.layer))
-      )
-      assert.strictEqual(variables.get("TEST_USAGE_INVOCATION"), invocation.id)
+      const told = yield* Effect.map(Invocation, ({ id }) => ({ id, variable: variables.get("TEST_USAGE_INVOCATION") }))
+        .pipe(
+          Effect.provide(
+            Layer.fresh(CommandInvocation.layer).pipe(
+              Layer.provide([Layer.succeed(RuntimeEnvironment, runtime), SecureRandom.layerWebCrypto])
+            )
+          ),
+          Effect.provide(Layer.fresh(TestUsage.layer))
+        )
+      assert.strictEqual(told.variable, told.id)
+      // What runs later in this process is no child of it.
+      assert.isUndefined(variables.get("TEST_USAGE_INVOCATION"))
     }))
 })

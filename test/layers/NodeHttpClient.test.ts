@@ -95,7 +95,7 @@ const eventually = (what: string, isSo: () => boolean) =>
     }
   })
 
-/** A name server that knows one name, at 127.0.0.1 and `v6`, and otherwise says that there is none. */
+/** A name server that knows one name, at 127.0.0.1 and `v6`, and otherwise says that there is none, or nothing. */
 const nameServer = (known: string, v6?: string) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly queries: Array<string>; readonly socket: Dgram.Socket; readonly port: number }>(
@@ -111,6 +111,7 @@ const nameServer = (known: string, v6?: string) =>
           const name = labels.join(".")
           const isV6 = query.readUInt16BE(end + 1) === 28
           queries.push(`${isV6 ? "AAAA" : "A"} ${name}`)
+          if (isV6 && v6 === "silent") return
           const address = name !== known ? undefined : isV6
             ? v6 === undefined ? undefined : [...Array.from({ length: 15 }, () => 0), 1]
             : [127, 0, 0, 1]
@@ -358,6 +359,16 @@ describe("NodeHttpClient", () => {
         yield* nameServer("api.acme.test")
         const server = yield* serve((_, response) => response.end("found"))
         const response = yield* NodeHttpClient.make.get(`http://api.acme.test:${server.port}/`)
+        assert.strictEqual(yield* response.text, "found")
+      }))
+
+    it.live("does not wait for the other kind of address, where the name server says nothing of it", () =>
+      Effect.gen(function*() {
+        yield* nameServer("api.acme.test", "silent")
+        const server = yield* serve((_, response) => response.end("found"))
+        const response = yield* NodeHttpClient.make.get(`http://api.acme.test:${server.port}/`).pipe(
+          Effect.timeout("1 second")
+        )
         assert.strictEqual(yield* response.text, "found")
       }))
 

@@ -436,6 +436,18 @@ describe("what the events of a scope share", () => {
     }))
 })
 
+describe("the place of the user's address", () => {
+  for (const geoip of [undefined, false, true]) {
+    it.effect(`is ${geoip === true ? "" : "not "}derived where the author says ${geoip ?? "nothing"}`, () =>
+      Effect.gen(function*() {
+        const home = yield* device
+        const { capture } = yield* home.start(geoip === undefined ? {} : { geoip })
+        yield* capture.capture(Used, {})
+        assert.strictEqual(home.events()[0]?.properties["$geoip_disable"], geoip !== true)
+      }))
+  }
+})
+
 describe("an author who reads along", () => {
   it.effect("is told what an event goes without, and what is dropped", () =>
     Effect.gen(function*() {
