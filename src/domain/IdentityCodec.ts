@@ -25,6 +25,14 @@ export interface Pointer {
 }
 
 /**
+ * The formats that there are. A worker must know a format too: it looks for a denial in the file before each request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Name = "arcade" | "supabase"
+
+/**
  * The format of an identity file.
  *
  * @category models
@@ -32,7 +40,7 @@ export interface Pointer {
  */
 export interface IdentityCodec {
   /** What the format is called. */
-  readonly name: string
+  readonly name: Name
   /** The file's name in the state home. */
   readonly fileName: string
   /** Reads a file's text; nothing where it is not usable. */
@@ -145,3 +153,11 @@ export const isForeign = (codec: IdentityCodec, text: string): boolean => {
  * @since 0.1.0
  */
 export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]
+
+/**
+ * The codec of a name.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const byName = (name: Name): IdentityCodec => name === "arcade" ? arcade : supabase

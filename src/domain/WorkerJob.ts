@@ -18,7 +18,7 @@ export const WorkerJob = Schema.Struct({
   variables: Schema.String,
   home: Schema.String,
   /** The name of the identity file's codec. */
-  codec: Schema.String,
+  codec: Schema.Literals(["arcade", "supabase"]),
   destination: Destination,
   destinationId: Schema.String,
   /** Whether the worker waits a while for more. */

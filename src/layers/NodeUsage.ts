@@ -19,7 +19,7 @@ import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
 import { IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
-import { arcade, type IdentityCodec } from "../domain/IdentityCodec.ts"
+import * as IdentityCodec from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
 import * as Variable from "../domain/Variable.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
@@ -83,8 +83,8 @@ export interface Options {
     | undefined
   /** What the user is told, once, on the first command whose stderr is a terminal, before that one is recorded. */
   readonly notice?: string | undefined
-  /** How the identity file is written; `IdentityCodec.arcade` where none is named. */
-  readonly codec?: IdentityCodec | undefined
+  /** How the identity file is written: as Arcade's where none is named. */
+  readonly codec?: IdentityCodec.Name | undefined
   /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days where it is not set. */
   readonly outbox?: Bounds | undefined
   /** Whether PostHog may derive a place from the user's address, which is personal data; it may not where it is not set. */
@@ -138,7 +138,7 @@ const settings = Effect.fnUntraced(function*(options: Options) {
     destination: Result.getOrUndefined(destination),
     destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
-    codec: options.codec ?? arcade,
+    codec: IdentityCodec.byName(options.codec ?? "arcade"),
     bounds: options.outbox,
     geoip: options.geoip
   })

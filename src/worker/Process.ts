@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { quietly } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
-import { arcade, codecs } from "../domain/IdentityCodec.ts"
+import { byName } from "../domain/IdentityCodec.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
@@ -59,7 +59,7 @@ const settings = (job: WorkerJob.WorkerJob) =>
       home: job.home,
       destination: job.destination,
       destinationId: job.destinationId,
-      codec: codecs.find((codec) => codec.name === job.codec) ?? arcade
+      codec: byName(job.codec)
     })
   )
 
