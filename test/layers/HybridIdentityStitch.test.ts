@@ -810,6 +810,34 @@ describe("consent that cannot be read at the moment when a command opens", () =>
 })
 
 describe("logout", () => {
+  it.effect("that another process overtakes, which then logs in as somebody else, is nobody's from there on", () =>
+    Effect.gen(function*() {
+      const { anonId, api, device } = yield* loggedIn(P, "key")
+      const another = yield* device.start({ resolver: api.layer })
+      const overtakes = yield* Ref.make(true)
+      const process = yield* device.start({
+        resolver: api.layer,
+        fileSystem: Device.interposed(({ method, path }) =>
+          Effect.gen(function*() {
+            if (method !== "link" || !path.includes("/successors/") || !(yield* Ref.getAndSet(overtakes, false))) return
+            yield* another.stitch.logout
+            // Its host keeps the credential elsewhere.
+            yield* another.stitch.login(Q)
+          })
+        )
+      })
+      yield* process.stitch.begin
+      assert.deepStrictEqual(yield* to(process), account(P))
+      yield* Ref.set(api.credential, undefined)
+      yield* process.stitch.logout
+      const { distinctId, personless } = yield* to(process)
+      assert.isFalse(yield* Ref.get(overtakes))
+      assert.isTrue(personless)
+      const { anonId: fresh } = yield* process.store.get
+      assert.strictEqual(device.claim(fresh)?.principal_id, Q)
+      assert.notInclude([P, Q, anonId, fresh], distinctId)
+    }))
+
   it.effect("gives its own success to the account, and what comes after it to a new anon id and session", () =>
     Effect.gen(function*() {
       const { api, anonId, device } = yield* loggedIn(P, "key")

@@ -418,6 +418,22 @@ describe("an event of an account's", () => {
 })
 
 describe("what the events of a scope share", () => {
+  it.effect("goes without what could have the whole batch refused", () =>
+    Effect.gen(function*() {
+      const home = yield* device
+      const { capture } = yield* home.start()
+      yield* capture.capture(Used, {}).pipe(
+        Effect.provideService(UsageContext, {
+          properties: { text: "a\ud800", ["b\ud800"]: 1 },
+          groups: { organization: "o\ud800" }
+        })
+      )
+      const { $groups, text, ...rest } = home.events()[0]?.properties ?? {}
+      assert.deepStrictEqual([text, $groups], ["a\ufffd", { organization: "o\ufffd" }])
+      assert.isTrue(JSON.stringify(Object.keys(rest)).isWellFormed())
+      assert.notInclude(JSON.stringify(rest), "\\ud800")
+    }))
+
   it.effect("goes with each of them, under their own", () =>
     Effect.gen(function*() {
       const home = yield* device
