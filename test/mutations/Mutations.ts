@@ -107,8 +107,9 @@ export const mutations: ReadonlyArray<Mutation> = [
     file: stitch,
     edits: [
       {
-        search: "yield* Ref.set(hasLoggedOut, true)\n      yield* Ref.set(stitchAttempted, true)\n",
-        replace: "yield* Ref.set(stitchAttempted, false)\n"
+        search:
+          "if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* success\n      yield* Ref.set(stitchAttempted, true)\n",
+        replace: "yield* success\n      yield* Ref.set(stitchAttempted, false)\n"
       }
     ]
   },
@@ -128,7 +129,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a response to a request with another credential claims the device",
     why: "the stored credential is taken for the other account's for good",
     file: stitch,
-    edits: [{ search: "yield* found === undefined || isAbout(found) ? see(", replace: "yield* true ? see(" }]
+    edits: [{ search: "return yield* isAbout ? see(", replace: "return yield* true ? see(" }]
   },
   {
     name: "a resolver's late answer is about any credential",
@@ -205,7 +206,25 @@ export const mutations: ReadonlyArray<Mutation> = [
         search: "if ((yield* fs.lstat(file)).type !== \"File\") return unreadable",
         replace: "const info = yield* fs.lstat(file)\n      if (info.type !== \"File\") return unreadable"
       },
-      { search: "const info = yield* handle.stat\n", replace: "" }
+      { search: "Number((yield* handle.stat).size)", replace: "Number(info.size)" }
     ]
+  },
+  {
+    name: "a command goes on under an identity that an opt-out has deleted",
+    why: "what `telemetry enable` starts leads back to what `telemetry disable` deleted",
+    file: stitch,
+    edits: [{ search: " || (wasOpen && !(yield* store.stands))", replace: "" }]
+  },
+  {
+    name: "nothing is known of the device, and a command records all the same",
+    why: "it passes for one without a credential, under whoever the device belongs to",
+    file: stitch,
+    edits: [{ search: "if (!(yield* isAllowed)) return false", replace: "if (!(yield* isAllowed)) return true" }]
+  },
+  {
+    name: "a command is whoever's that is logged in at its end",
+    why: "another process's login takes its events",
+    file: stitch,
+    edits: [{ search: "if (began?._tag === \"Principal\" && (yield* isAnotherNow)) {", replace: "if (false) {" }]
   }
 ]
