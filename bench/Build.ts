@@ -51,6 +51,22 @@ const containerByVariable: Esbuild.Plugin = {
   }
 }
 
+// A host that is one file is its own worker. Here the file stands for a host beside its installed packages, so that the
+// cost of the shipped worker is seen: the module is told that its package is next to the bundle's folder.
+const besidePackage: Esbuild.Plugin = {
+  name: "beside-package",
+  setup: (build) => {
+    build.onLoad({ filter: /\/src\/layers\/NodeProcess\.ts$/ }, ({ path }) => ({
+      contents: Fs.readFileSync(path, "utf8").replace(
+        "= import.meta.url",
+        "= new URL(\"../layers/NodeProcess.js\", import.meta.url).href"
+      ),
+      resolveDir: Path.dirname(path),
+      loader: "ts"
+    }))
+  }
+}
+
 const common = {
   bundle: true,
   minify: true,
@@ -127,7 +143,7 @@ export const build = async (): Promise<Programs> => {
       ...(variant === "Segment" ? withRequire : {}),
       entryPoints: [acme],
       outfile,
-      plugins: [swap(variant), containerByVariable]
+      plugins: [swap(variant), containerByVariable, besidePackage]
     })
     return outfile
   }
