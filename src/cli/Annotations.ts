@@ -13,8 +13,8 @@ import { CurrentCommand } from "../services/Invocation.ts"
  *
  * **Details**
  *
- * For what a command learns while it runs; outside a tracked command it does nothing. Properties go as they are: no schema checks them, and no dictionary lists
- * them. `UsageContext` does the same for the events of a scope, and wins.
+ * For what a command learns while it runs; outside a tracked command it does nothing. Properties go as they are: no
+ * schema checks them, and no dictionary lists them. `UsageContext` does the same for the events of a scope, and wins.
  *
  * **Example** (A command that works on a project)
  *

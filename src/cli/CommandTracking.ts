@@ -33,12 +33,7 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
   defaultValue: () => false
 })
 
-/**
- * What tracking a command needs.
- *
- * @category models
- * @since 0.1.0
- */
+// Not exported: a declaration of a host's own then names the services, which it can import.
 type Requirements = UsageCapture | IdentityStitch | Invocation | RuntimeEnvironment
 
 interface Given {

@@ -52,13 +52,12 @@ export const make = Effect.gen(function*() {
   // What users say in their environment holds wherever else a host reads its configuration from: a `.env` of a folder
   // that was cloned must not give a consent that they denied.
   const processEnvironment = ConfigProvider.fromEnv()
+  const settingsOfUser = [
+    { name: usageTracking, allowed: permissive.usageTracking },
+    { name: "DO_NOT_TRACK", allowed: permissive.doNotTrack }
+  ]
   const byVariable = Effect.gen(function*() {
-    for (
-      const [name, allowed] of [[usageTracking, permissive.usageTracking], [
-        "DO_NOT_TRACK",
-        permissive.doNotTrack
-      ]] as const
-    ) {
+    for (const { allowed, name } of settingsOfUser) {
       const values = [
         yield* variable(name),
         yield* Effect.provideService(variable(name), ConfigProvider.ConfigProvider, processEnvironment)

@@ -156,6 +156,18 @@ describe("the data dictionary", () => {
     assert.include(JSON.stringify(events.find(({ name }) => name === "Nested")), "\"web\"")
   })
 
+  it("lists a property that refers to itself", () => {
+    interface Tree {
+      readonly children: ReadonlyArray<Tree>
+    }
+    const Tree: Schema.Codec<Tree> = Schema.Struct({ children: Schema.Array(Schema.suspend(() => Tree)) }).pipe(
+      Schema.annotate({ identifier: "Tree" })
+    )
+    const properties = Schema.Struct({ tree: Tree })
+    const own = DataDictionary.make([UsageEvent.make("Grown", { description: "A tree", properties })]).events.at(-1)
+    assert.deepStrictEqual(own?.properties.map(({ name }) => name), ["tree"])
+  })
+
   it("refuses an event whose schema does not name what is sent", () => {
     const named = Schema.Struct({ name: Schema.String })
     const open = {

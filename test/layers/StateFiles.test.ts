@@ -41,3 +41,20 @@ describe("what a killed process left behind", () => {
       assert.deepStrictEqual(device.tree(), [])
     }))
 })
+
+describe("a look at what waits", () => {
+  it.effect("moves nothing out of the way where the user denied consent", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const folder = `usage/outbox/${device.settings.destinationId}/events`
+      const name =
+        "000000000000001-000000-11111111-1111-4111-8111-111111111111-22222222-2222-4222-8222-222222222222-9.json"
+      yield* device.write(`${folder}/${name}`, "half a fi")
+      const denied = yield* device.start({ consent: Device.consentOf(Device.denied) })
+      const before = device.snapshot()
+      assert.deepStrictEqual(yield* denied.outbox.entries, [])
+      assert.deepStrictEqual(device.snapshot(), before)
+      assert.deepStrictEqual(yield* (yield* device.start()).outbox.entries, [])
+      assert.notDeepEqual(device.snapshot(), before)
+    }))
+})
