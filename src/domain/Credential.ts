@@ -16,13 +16,23 @@ export interface Credential {
   /** `stored` by a login on this device, or from the `environment` of this command. */
   readonly source: "stored" | "environment"
   /**
-   * The secret, as a request's `Authorization` holds it. Empty where there is a credential that cannot be read: nothing
-   * is remembered of it, because the next such one may be another's.
+   * The secret, as a request's `Authorization` holds it. Empty where there is a credential that cannot be read: nobody is
+   * asked about it and nothing is remembered of it, because the next such one may be another's.
    */
   readonly secret: Redacted.Redacted<string>
   /** The API that it is for: the same secret may be another account's at another one. */
   readonly audience?: string | undefined
 }
+
+/**
+ * The credential of a user who has one that cannot be read now.
+ *
+ * Were it none, they would seem to have signed out elsewhere, and the device would lose its id.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const unreadable: Credential = { source: "stored", secret: Redacted.make("") }
 
 /**
  * What tells a credential from every other.

@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Credentials from "../domain/Credential.ts"
 import type { Credential } from "../domain/Credential.ts"
 import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
@@ -65,10 +66,8 @@ interface Question {
 
 const maxFileBytes = 1024 * 1024
 
-// A file that is there but cannot be read now, or is just being written, is a credential that nobody knows. Were it
-// none, the user would seem to have signed out elsewhere, and the device would lose its id.
-const unreadable = Symbol("unreadable")
-const unknown: Credential = { source: "stored", secret: Redacted.make("") }
+// A file that is there but cannot be read now, or is just being written.
+const broken = Symbol("broken")
 const limit = "2 seconds"
 
 const at = (value: unknown, path: string): unknown =>
@@ -121,12 +120,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const readFile = Effect.gen(function*() {
     const info = yield* fs.stat(options.file)
     // Reading a FIFO would wait for its other end.
-    if (info.type !== "File" || Number(info.size) > maxFileBytes) return unreadable
+    if (info.type !== "File" || Number(info.size) > maxFileBytes) return broken
     const text = yield* fs.readFileString(options.file)
-    return text === "" ? unreadable : yield* Effect.try(() => Yaml.parse(text))
+    return text === "" ? broken : yield* Effect.try(() => Yaml.parse(text))
   }).pipe(
     Effect.catch((error) =>
-      Effect.succeed(error._tag === "PlatformError" && error.reason._tag === "NotFound" ? undefined : unreadable)
+      Effect.succeed(error._tag === "PlatformError" && error.reason._tag === "NotFound" ? undefined : broken)
     )
   )
 
@@ -144,7 +143,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       }
     }
     return find("environment", (form) => environment.get(form)) ??
-      (file === unreadable ? unknown : find("stored", (form) => textAt(file, form.key)))
+      (file === broken ? Credentials.unreadable : find("stored", (form) => textAt(file, form.key)))
   })
 
   const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalId, string> =>
@@ -168,8 +167,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     credential,
     resolve: (credential) => {
       const question = questions.get(credential)
-      const unasked = credential === unknown ? "its file cannot be read" : "it is another resolver's"
-      return (question === undefined ? Effect.fail(unasked) : ask(question)).pipe(
+      return (question === undefined ? Effect.fail("it is not this resolver's") : ask(question)).pipe(
         Effect.catch((reason) => Effect.as(debug(`nobody is known to own the credential: ${reason}`), undefined))
       )
     }

@@ -3,11 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -37,23 +35,33 @@ import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import * as PrincipalQuestion from "./PrincipalQuestion.ts"
 
 type SeenBy = "login" | "observe" | "resolver"
 
-/** The longest that a command's end waits for the resolver, counted from the command's start. */
-const resolverLimit = Duration.seconds(2)
+/** How long a command waits for its user's credential: a keychain may ask its user first. */
+const credentialLimit = Duration.seconds(1)
 
 // Every turn follows another process's claim or rotation in the middle of ours.
 const maxTurns = 8
 
+/** A credential as it was found, and what was known of it then. */
 interface AtHand {
   readonly found: Credential | undefined
   readonly known: Known | undefined
 }
 
-const unreadable: Credential = { source: "stored", secret: Redacted.make("") }
+const noCredential: AtHand = { found: undefined, known: undefined }
 
-const noCredential: CredentialFacts = { source: "none", knownAs: undefined }
+const unreadable: AtHand = { found: Credentials.unreadable, known: undefined }
+
+// After a logout that another process was part of: the claim that stands may be of whoever logged in since.
+const nobodys: AtHand = { found: { source: "environment", secret: Redacted.make("") }, known: undefined }
+
+const credentialFacts = ({ found, known }: AtHand): CredentialFacts => ({
+  source: found?.source ?? "none",
+  knownAs: known?._tag === "Principal" ? known.principal : undefined
+})
 
 const isSame = (a: Credential, b: Credential): boolean => Credentials.key(a) === Credentials.key(b)
 
@@ -77,47 +85,43 @@ export const make = Effect.gen(function*() {
   const notice = yield* Notice
   const runtime = yield* RuntimeEnvironment
   const settings = yield* UsageSettings
-  const scope = yield* Effect.scope
 
+  // Of many sightings at once one stitches; a login is always another.
   const stitchAttempted = yield* Ref.make(false)
   const hasLoggedOut = yield* Ref.make(false)
-  const credential = yield* Ref.make<Credential | undefined>(undefined)
-  const credentialFacts = yield* Ref.make(noCredential)
-  const asking = yield* Ref.make<
-    { readonly fiber: Fiber.Fiber<void>; readonly credential: Credential; readonly since: number } | undefined
-  >(undefined)
-  const answered = yield* Ref.make<
-    { readonly credential: Credential; readonly principal: PrincipalId.PrincipalId | undefined } | undefined
-  >(undefined)
-  const isOpen = yield* Ref.make(false)
+  // Somebody is logging out: the host has removed the credential already.
   const isLeaving = yield* Ref.make(false)
+  // There was something to record, so the device's identity was read.
+  const isOpen = yield* Ref.make(false)
   const atStart = yield* Ref.make<AtHand | undefined>(undefined)
+  const atHand = yield* Ref.make(noCredential)
   const observed = yield* Ref.make<PrincipalId.PrincipalId | undefined>(undefined)
-  const beforeLogout = yield* Ref.make<Effect.Effect<void>>(Effect.void)
+  const beforeLogout = new Set<Effect.Effect<void>>()
 
+  const isSilent = yield* Ref.make(false)
   const lookUpCredential: Effect.Effect<AtHand> = Effect.gen(function*() {
-    // A host's own resolver may die. That is no sign-out, which would cost the device its id.
-    const found = yield* quietly("the credential could not be read", unreadable)(resolver.credential)
-    return { found, known: found === undefined ? undefined : yield* cache.recall(found) }
-  })
-
-  const useCredential = Effect.fnUntraced(function*({ found, known }: AtHand) {
-    yield* Ref.set(credential, found)
-    const facts: CredentialFacts = {
-      source: found?.source ?? "none",
-      knownAs: known?._tag === "Principal" ? known.principal : undefined
+    if (yield* Ref.get(isSilent)) return unreadable
+    // A host's own resolver may die, and it may hang.
+    const answer = yield* resolver.credential.pipe(
+      Effect.timeoutOption(credentialLimit),
+      quietly("the credential could not be read", undefined)
+    )
+    if (answer === undefined) return unreadable
+    if (Option.isNone(answer)) {
+      yield* Ref.set(isSilent, true)
+      return yield* Effect.as(debug("the credential was not there in time"), unreadable)
     }
-    yield* Ref.set(credentialFacts, facts)
-    return { found, known }
+    const found = answer.value
+    return found === undefined ? noCredential : { found, known: yield* cache.recall(found) }
   })
 
-  const readCredential = Effect.flatMap(lookUpCredential, useCredential)
+  const readCredential = Effect.tap(lookUpCredential, (now) => Ref.set(atHand, now))
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    const found = yield* Ref.get(credential)
+    const { found } = yield* Ref.get(atHand)
     if (found === undefined) return
     yield* cache.remember(found, principal)
-    yield* Ref.update(credentialFacts, (facts) => ({ ...facts, knownAs: principal }))
+    yield* Ref.set(atHand, { found, known: { _tag: "Principal", principal } })
     // The claim was made before the credential was stored, by the validating response of its login, by another tool or
     // under a variable: from now on it lasts only as long as the credential.
     if (found.source !== "stored") return
@@ -140,7 +144,7 @@ export const make = Effect.gen(function*() {
     seenBy: SeenBy,
     withAlias: boolean
   ) {
-    const { source } = yield* Ref.get(credentialFacts)
+    const { source } = credentialFacts(yield* Ref.get(atHand))
     const claim: Claim.Claim = {
       version: 1,
       anon_id: identity.anonId,
@@ -184,7 +188,7 @@ export const make = Effect.gen(function*() {
         seenBy,
         slot: turn === 0 ? yield* slot.get : undefined,
         claim: claimFacts(identity),
-        credential: yield* Ref.get(credentialFacts),
+        credential: credentialFacts(yield* Ref.get(atHand)),
         ephemeral: isEphemeral(runtime, identity)
       })
       if (!effects.stamp) return
@@ -216,7 +220,7 @@ export const make = Effect.gen(function*() {
   // Whether another process has replaced or removed the credential that this command began with.
   const isAnotherNow = Effect.gen(function*() {
     const before = (yield* Ref.get(atStart))?.found
-    const now = yield* Ref.get(credential)
+    const now = (yield* Ref.get(atHand)).found
     return before !== undefined && (now === undefined || !isSame(before, now))
   })
 
@@ -239,27 +243,16 @@ export const make = Effect.gen(function*() {
 
   // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
   // leaves no trace.
-  const ask = Effect.fnUntraced(function*(found: Credential) {
-    const answer = yield* Effect.suspend(() => resolver.resolve(found)).pipe(
-      quietly("nobody is known to own the credential", undefined),
-      Effect.timeoutOption(resolverLimit)
-    )
-    const principal = Option.getOrUndefined(answer)
-    yield* Ref.set(answered, { credential: found, principal })
+  const hear = Effect.fnUntraced(function*({ credential, principal }: PrincipalQuestion.Answer) {
     if (!(yield* Ref.get(isOpen))) return
-    if (principal === undefined) return yield* cache.remember(found, undefined)
+    if (principal === undefined) return yield* cache.remember(credential, undefined)
     if (!(yield* open)) return
-    const atHand = yield* Ref.get(credential)
+    const { found } = yield* Ref.get(atHand)
     // It may have been replaced or removed since.
-    if (atHand !== undefined && isSame(atHand, found)) yield* see(principal, "resolver")
+    if (found !== undefined && isSame(found, credential)) yield* see(principal, "resolver")
   })
 
-  const askInBackground = Effect.fnUntraced(function*(found: Credential) {
-    if ((yield* Ref.get(asking)) !== undefined) return
-    const since = yield* Clock.currentTimeMillis
-    const fiber = yield* Effect.forkIn(Effect.interruptible(ask(found)), scope)
-    yield* Ref.set(asking, { fiber, credential: found, since })
-  })
+  const question = yield* PrincipalQuestion.make(hear)
 
   // Reads whose device this is, once; says whether it was allowed to. Where consent was denied, or unreadable, at just
   // that moment nothing is known, and nobody must pass for the one whom the claim names.
@@ -272,8 +265,9 @@ export const make = Effect.gen(function*() {
       const identity = yield* store.get
       // Whoever logs out has removed the credential already: the account is the one that the command began with.
       const former = (yield* Ref.get(isLeaving)) ? yield* Ref.get(atStart) : undefined
-      const { found, known } = yield* (former === undefined ? readCredential : useCredential(former))
-      if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* Ref.get(credentialFacts) })) {
+      if (former !== undefined) yield* Ref.set(atHand, former)
+      const { found, known } = former ?? (yield* readCredential)
+      if (signedOutElsewhere({ claim: claimFacts(identity), credential: credentialFacts(yield* Ref.get(atHand)) })) {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
       }
@@ -285,7 +279,7 @@ export const make = Effect.gen(function*() {
         return true
       }
       if (found === undefined) return true
-      const early = yield* Ref.get(answered)
+      const early = yield* question.answer
       const fresh = early !== undefined && isSame(early.credential, found) ? early : undefined
       const principal = known?._tag === "Principal" ? known.principal : fresh?.principal
       if (principal !== undefined) {
@@ -295,39 +289,29 @@ export const make = Effect.gen(function*() {
         yield* remember(principal)
       } else if (fresh !== undefined) yield* cache.remember(found, undefined)
       // Who logs in this moment, or has just been seen, is not asked for.
-      else if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* askInBackground(found)
+      else if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* question.ask(found)
       return true
     }).pipe(Effect.uninterruptible)
   )
 
   const begin = Effect.gen(function*() {
     if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
-    const { found, known } = yield* lookUpCredential
-    yield* Ref.set(atStart, { found, known })
-    if (found !== undefined && known === undefined) yield* askInBackground(found)
+    const now = yield* lookUpCredential
+    yield* Ref.set(atStart, now)
+    if (now.found !== undefined && now.known === undefined) yield* question.ask(now.found)
   })
 
   return IdentityStitch.of({
     begin,
-    settle: Effect.gen(function*() {
-      const asked = yield* Ref.get(asking)
-      if (asked === undefined) return
-      const left = asked.since + Duration.toMillis(resolverLimit) - (yield* Clock.currentTimeMillis)
-      // In a finalizer nothing is interrupted, but a user who wants to leave must not wait.
-      const awaited = yield* Effect.exit(
-        Effect.interruptible(Effect.timeoutOption(Fiber.await(asked.fiber), Math.max(0, left)))
-      )
-      if (Exit.isSuccess(awaited) && Option.isSome(awaited.value)) return
-      yield* Fiber.interrupt(asked.fiber)
-      if (Exit.isFailure(awaited)) return
-      // This limit may be over before the question's own: or every command would wait for an API that hangs.
-      if ((yield* Ref.get(answered))?.principal === undefined) yield* cache.remember(asked.credential, undefined)
-    }),
+    settle: Effect.flatMap(
+      question.wait,
+      (unanswered) => unanswered === undefined ? Effect.void : cache.remember(unanswered, undefined)
+    ),
     observe: (principalId, authorization) =>
       Effect.gen(function*() {
         const principal = yield* legal(principalId)
         if (principal === undefined) return
-        const found = (yield* Ref.get(credential)) ?? (yield* Ref.get(atStart))?.found
+        const found = (yield* Ref.get(atHand)).found ?? (yield* Ref.get(atStart))?.found
         const isAbout = found === undefined || authorization === undefined ||
           Credentials.authorizes(found, authorization)
         return yield* isAbout ? see(principal, "observe") : stampOnly(principal)
@@ -344,10 +328,10 @@ export const make = Effect.gen(function*() {
         yield* Ref.set(observed, undefined)
         yield* Ref.set(hasLoggedOut, false)
         const identity = yield* store.refresh
-        const { found, known } = yield* readCredential
-        yield* Ref.set(atStart, { found, known })
+        const now = yield* readCredential
+        yield* Ref.set(atStart, now)
         yield* apply(principal, "login", identity)
-        if (found?.source === "stored") yield* remember(principal)
+        if (now.found?.source === "stored") yield* remember(principal)
       }).pipe(Effect.uninterruptible),
     logout: Effect.gen(function*() {
       if (!(yield* isAllowed)) {
@@ -355,7 +339,7 @@ export const make = Effect.gen(function*() {
         yield* Ref.set(hasLoggedOut, true)
         yield* slot.set(undefined)
         yield* Ref.set(atStart, undefined)
-        yield* useCredential({ found: undefined, known: undefined })
+        yield* Ref.set(atHand, noCredential)
         yield* store.forget
         return
       }
@@ -363,24 +347,27 @@ export const make = Effect.gen(function*() {
       const isKnown = yield* open
       const before = yield* store.get
       const identity = yield* store.refresh
-      const wasSignedIn = !isKnown || (yield* Ref.get(credential)) !== undefined || (yield* slot.get) !== undefined ||
+      const now = yield* Ref.get(atHand)
+      const hasCredential = now.found !== undefined && now !== nobodys
+      const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined ||
         before.claim !== undefined || identity.claim !== undefined
       if (!wasSignedIn) return
-      const success = yield* Ref.getAndSet(beforeLogout, Effect.void)
       // Whoever has logged out before is nobody now, whatever the device's claim says.
-      if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* success
+      if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* Effect.all(beforeLogout, { discard: true })
       yield* Ref.set(stitchAttempted, true)
-      const asked = yield* Ref.get(asking)
-      if (asked !== undefined) yield* Fiber.interrupt(asked.fiber)
+      yield* question.withdraw
       yield* slot.set(undefined)
-      yield* Ref.set(credential, undefined)
-      yield* Ref.set(credentialFacts, noCredential)
+      yield* Ref.set(atHand, noCredential)
       const rotation = yield* store.rotate
       if (rotation._tag === "Unwritable") yield* store.forget
       // Whoever was faster may have logged in: then the new anon id is theirs, and this command is nobody's.
-      if (rotation._tag === "Overtaken") yield* Ref.set(credentialFacts, { source: "environment", knownAs: undefined })
+      if (rotation._tag === "Overtaken") yield* Ref.set(atHand, nobodys)
     }).pipe(Effect.uninterruptible),
-    beforeLogout: (effect) => Ref.set(beforeLogout, effect),
+    beforeLogout: (effect) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void beforeLogout.add(effect)),
+        () => Effect.sync(() => void beforeLogout.delete(effect))
+      ),
     attribution: Effect.gen(function*() {
       const wasOpen = yield* Ref.get(isOpen)
       if (!(yield* open) || (wasOpen && !(yield* store.stands))) return undefined
@@ -389,7 +376,7 @@ export const make = Effect.gen(function*() {
         slot: yield* slot.get,
         anonId: identity.anonId,
         claim: claimFacts(identity),
-        credential: yield* Ref.get(credentialFacts),
+        credential: credentialFacts(yield* Ref.get(atHand)),
         invocationId: invocation.id
       })
       return { identity, to }

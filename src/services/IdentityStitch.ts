@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Attribution } from "../domain/Attribution.ts"
 import type { Identity } from "./IdentityStore.ts"
 
@@ -31,8 +32,11 @@ export class IdentityStitch extends Context.Service<IdentityStitch, {
   readonly login: (principalId: string) => Effect.Effect<void>
   /** The user has just logged out, and the host has removed the credential. */
   readonly logout: Effect.Effect<void>
-  /** Runs `effect` before the next logout gives the device its new id, while events still go to the account. */
-  readonly beforeLogout: (effect: Effect.Effect<void>) => Effect.Effect<void>
+  /**
+   * Runs `effect` before a logout gives the device its new id, while events still go to the account; until the scope
+   * closes.
+   */
+  readonly beforeLogout: (effect: Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
   /**
    * Who an event belongs to that is recorded now; nobody where the device's identity was deleted while this command ran,
    * so that what `telemetry enable` starts does not lead back to what `telemetry disable` has deleted.

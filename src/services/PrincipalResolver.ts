@@ -15,7 +15,10 @@ import type { PrincipalId } from "../domain/PrincipalId.ts"
  * @since 0.1.0
  */
 export class PrincipalResolver extends Context.Service<PrincipalResolver, {
-  /** The credential at hand, read from where the host keeps it: no network, no refresh, no write. */
+  /**
+   * The credential at hand, read from where the host keeps it: no network, no refresh, no write. A command waits for it
+   * for 1 s; from then on there is one, and nobody knows whose.
+   */
   readonly credential: Effect.Effect<Credential | undefined>
   /** Asks whose a credential is: at most 2 s, and no answer of any kind is `undefined`. */
   readonly resolve: (credential: Credential) => Effect.Effect<PrincipalId | undefined>

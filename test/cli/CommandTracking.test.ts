@@ -381,6 +381,23 @@ describe("track", () => {
       ])
       assert.notStrictEqual(after.anonId, before.anonId)
     }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("records every command that runs at a logout under the account, also after one inside it has ended", () =>
+    Effect.gen(function*() {
+      const stitch = yield* IdentityStitch
+      yield* stitch.login("account_1")
+      const inner = Usage.track(Command.make("inner", {}, () => Effect.void))
+      const menu = Usage.track(
+        Command.make("menu", {}, () => Effect.andThen(Command.runWith(inner, { version: "1.0.0" })([]), run("leaving")))
+      )
+      yield* Command.runWith(menu, { version: "1.0.0" })([])
+      const events = (yield* TestUsage.messages).filter(({ event }) => event !== "$create_alias")
+      assert.deepStrictEqual(events.map(({ distinct_id, properties }) => [properties["command_name"], distinct_id]), [
+        ["inner", "account_1"],
+        ["menu", "account_1"],
+        ["leaving", "account_1"]
+      ])
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
 })
 
 describe("trackEffect", () => {

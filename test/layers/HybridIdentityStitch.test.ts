@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
@@ -1321,6 +1322,42 @@ describe("a host's own resolver that dies", () => {
       assert.deepStrictEqual(yield* to(process), nobody(anon.a))
       yield* process.stitch.settle
       assert.deepStrictEqual(yield* process.cache.recall(Device.stored("key")), { _tag: "NoAnswer" })
+    }))
+})
+
+describe("a host's own resolver whose credential never comes", () => {
+  const hanging = Layer.succeed(
+    PrincipalResolver,
+    PrincipalResolver.of({ credential: Effect.never, resolve: () => Effect.succeed(P) })
+  )
+
+  it.effect("is waited for once, for a second; nobody seems to have signed out", () =>
+    Effect.gen(function*() {
+      const { anonId, device } = yield* loggedIn(P, "key")
+      const process = yield* device.start({ resolver: hanging })
+      const begun = yield* Effect.forkChild(process.stitch.begin)
+      yield* TestClock.adjust(999)
+      assert.isUndefined(begun.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(begun)))
+      const { distinctId, personless } = yield* to(process)
+      assert.isTrue(personless)
+      assert.notInclude([P, anonId], distinctId)
+      yield* process.stitch.login(Q)
+      yield* process.stitch.settle
+      yield* process.stitch.logout
+      yield* process.end
+    }))
+
+  it.effect("does not hold a command that is recorded when it ends", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const process = yield* device.start({ resolver: hanging })
+      const recorded = yield* Effect.forkChild(process.capture.capture(Used, {}))
+      yield* TestClock.adjust(1000)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(recorded)))
+      assert.deepStrictEqual(device.events().map((event) => event.distinct_id), [anon.a])
     }))
 })
 

@@ -97,8 +97,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "what comes after it goes to the former account",
     file: stitch,
     edits: [{
-      search: "yield* slot.set(undefined)\n      yield* Ref.set(credential, undefined)",
-      replace: "yield* Ref.set(credential, undefined)"
+      search: "yield* slot.set(undefined)\n      yield* Ref.set(atHand, noCredential)",
+      replace: "yield* Ref.set(atHand, noCredential)"
     }]
   },
   {
@@ -108,8 +108,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [
       {
         search:
-          "if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* success\n      yield* Ref.set(stitchAttempted, true)\n",
-        replace: "yield* success\n      yield* Ref.set(stitchAttempted, false)\n"
+          "if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* Effect.all(beforeLogout, { discard: true })\n      yield* Ref.set(stitchAttempted, true)\n",
+        replace: "yield* Effect.all(beforeLogout, { discard: true })\n      yield* Ref.set(stitchAttempted, false)\n"
       }
     ]
   },
@@ -135,7 +135,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a resolver's late answer is about any credential",
     why: "it claims the device of whoever came after",
     file: stitch,
-    edits: [{ search: "if (atHand !== undefined && isSame(atHand, found)) yield*", replace: "yield*" }]
+    edits: [{ search: "if (found !== undefined && isSame(found, credential)) yield*", replace: "yield*" }]
   },
   {
     name: "nobody notices that the user signed out elsewhere",
