@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import * as BackOff from "../domain/BackOff.ts"
 import { quietly } from "../domain/Debug.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Message from "../domain/Message.ts"
@@ -18,14 +19,7 @@ import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { StateFiles } from "./StateFiles.ts"
 
-const BackOff = JsonDocument.make(() =>
-  Schema.Struct({ attempts: Schema.Int, until: Schema.Finite, reason: Schema.optionalKey(Schema.String) })
-)
-
 const Delivery = JsonDocument.make(() => Schema.Struct({ at: Schema.Finite }))
-
-const firstBackOffMillis = 1000
-const lastBackOffMillis = 10 * 60 * 1000
 
 // Looking at the whole folder for every message would make a capture cost more the more waits; another process's
 // messages are seen at the next look.
@@ -137,17 +131,11 @@ export const make = Effect.gen(function*() {
     }),
     setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
     backedOffUntil: Effect.gen(function*() {
-      const backOff = yield* readBackOff
-      if (backOff === undefined) return 0
-      // Longer than the longest: the clock was set back.
-      return backOff.until - (yield* Clock.currentTimeMillis) > lastBackOffMillis ? 0 : backOff.until
+      return BackOff.until(yield* readBackOff, yield* Clock.currentTimeMillis)
     }),
     backOff: Effect.fnUntraced(function*(reason: string) {
-      const before = yield* readBackOff
-      const attempts = (before?.attempts ?? 0) + 1
-      const wait = Math.min(firstBackOffMillis * 2 ** (attempts - 1), lastBackOffMillis)
-      const until = (yield* Clock.currentTimeMillis) + wait
-      yield* files.replace(folder.backOff, BackOff.encode({ attempts, until, reason }))
+      const longer = BackOff.next(yield* readBackOff, yield* Clock.currentTimeMillis, reason)
+      yield* files.replace(folder.backOff, BackOff.encode(longer))
     }, quietly("the back-off could not be written", undefined)),
     status: Effect.gen(function*() {
       const waiting = yield* names

@@ -1,5 +1,5 @@
 /**
- * The identity in memory, for a test or for a process that may write nothing.
+ * The identity in memory, for a test.
  *
  * @since 0.1.0
  */
@@ -22,40 +22,60 @@ const decodeAnonId = Schema.decodeSync(AnonId)
 export const make = Effect.fnUntraced(function*(options: { readonly durable: boolean; readonly firstRun: boolean }) {
   const random = yield* SecureRandom.SecureRandom
   const claims = yield* Claims
-  const fresh = Effect.map(random.uuidV4(), (uuid): Identity => ({
-    anonId: decodeAnonId(uuid),
-    claim: undefined,
-    published: options.firstRun && options.durable,
-    ...options
-  }))
-  const state = yield* Ref.make(yield* fresh)
+  const fresh = Effect.fnUntraced(function*(durable: boolean): Effect.fn.Return<Identity> {
+    const anonId = decodeAnonId(yield* random.uuidV4())
+    return { anonId, claim: undefined, published: options.firstRun && durable, durable, firstRun: options.firstRun }
+  })
+  const first = yield* fresh(options.durable)
+  const state = yield* Ref.make(first)
+  // As if on disk: the identity that stands there, and the anon ids that have.
+  const durable = yield* Ref.make(first.durable ? first : undefined)
+  const known = new Set(first.durable ? [first.anonId] : [])
+
+  // What the next command would find.
+  const peek = Effect.gen(function*() {
+    const identity = yield* Ref.get(durable)
+    return identity === undefined ? undefined : { ...identity, claim: yield* claims.find(identity.anonId) }
+  })
+
+  const set = Effect.fnUntraced(function*(identity: Identity) {
+    yield* Ref.set(state, identity)
+    if (!identity.durable) return
+    yield* Ref.set(durable, identity)
+    known.add(identity.anonId)
+  })
+
   return IdentityStore.of({
     get: Ref.get(state),
-    refresh: Ref.get(state),
+    refresh: Effect.gen(function*() {
+      const identity = (yield* peek) ?? (yield* Ref.get(state))
+      yield* Ref.set(state, identity)
+      return identity
+    }),
     stands: Effect.succeed(true),
-    // It makes nothing, and what is in memory only is not there for the next command.
-    peek: Effect.map(Ref.get(state), (identity) => identity.durable ? identity : undefined),
-    claim: (claim) =>
-      Effect.tap(claims.publish(claim), (result) =>
-        result._tag === "Unwritable"
-          ? Effect.void
-          : Ref.update(state, (identity) => ({ ...identity, claim: result._tag === "Held" ? result.claim : claim }))),
-    confirmStored: Effect.flatMap(
-      Ref.get(state),
-      ({ anonId, claim }) =>
-        claim === undefined || !isReadable(claim) ? Effect.void : Effect.andThen(
-          claims.confirmStored(anonId),
-          Ref.update(state, (identity) => ({ ...identity, claim: { ...claim, credential: "stored" as const } }))
-        )
-    ),
-    rotate: Effect.flatMap(
-      fresh,
-      (identity) => Effect.as(Ref.set(state, identity), { _tag: "Rotated", identity } as const)
-    ),
-    forget: Effect.tap(
-      Effect.map(fresh, (identity): Identity => ({ ...identity, durable: false })),
-      (identity) => Ref.set(state, identity)
-    )
+    peek,
+    claim: Effect.fnUntraced(function*(claim) {
+      if (!known.has(claim.anon_id)) return { _tag: "Unwritable" } as const
+      const result = yield* claims.publish(claim)
+      const identity = yield* Ref.get(state)
+      const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
+      // The claim of an anon id that was rotated meanwhile stands, but it is not the new one's.
+      if (identity.anonId === claim.anon_id && held !== undefined) yield* set({ ...identity, claim: held })
+      return result
+    }),
+    confirmStored: Effect.gen(function*() {
+      const identity = yield* Ref.get(state)
+      const { claim } = identity
+      if (claim === undefined || !isReadable(claim)) return
+      yield* claims.confirmStored(identity.anonId)
+      yield* set({ ...identity, claim: { ...claim, credential: "stored" } })
+    }),
+    rotate: Effect.gen(function*() {
+      const identity = yield* fresh((yield* Ref.get(state)).durable)
+      yield* set(identity)
+      return { _tag: "Rotated", identity } as const
+    }),
+    forget: Effect.tap(fresh(false), (identity) => Ref.set(state, identity))
   })
 })
 

@@ -6,7 +6,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Message } from "../domain/Message.ts"
+import type { AnonId } from "../domain/AnonId.ts"
+import * as BackOff from "../domain/BackOff.ts"
+import * as Message from "../domain/Message.ts"
+import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { Claims } from "../services/Claims.ts"
 import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -17,10 +20,26 @@ import { UsageSettings } from "../services/UsageSettings.ts"
  */
 export const make = Effect.gen(function*() {
   const claims = yield* Claims
-  const { destinationId } = yield* UsageSettings
-  const events = new Map<string, Message>()
-  const aside: Array<Entry> = []
+  const { bounds, destinationId } = yield* UsageSettings
+  // By the names that they would have as files.
+  const events = new Map<string, Message.Message>()
+  const aside = new Map<string, Message.Message>()
+  const refused = new Set<AnonId>()
   let lastDelivery: number | undefined = undefined
+  let backOff: BackOff.BackOff | undefined = undefined
+
+  const names = () => [...events.keys()].toSorted()
+
+  const put = (
+    into: Map<string, Message.Message>,
+    name: string,
+    message: Message.Message,
+    bounds: OutboxFolder.Bounds | undefined
+  ) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      into.set(name, message)
+      for (const beyond of OutboxFolder.beyondBounds([...into.keys()].toSorted(), now, bounds)) into.delete(beyond)
+    })
 
   const aliases = Effect.map(
     claims.undelivered(destinationId),
@@ -32,29 +51,54 @@ export const make = Effect.gen(function*() {
 
   const entries = Effect.map(aliases, (owed): ReadonlyArray<Entry> => [
     ...owed,
-    ...[...events].map(([name, message]) => ({ _tag: "Event" as const, name, message }))
+    ...names().flatMap((name): ReadonlyArray<Entry> => {
+      const message = events.get(name)
+      return message === undefined ? [] : [{ _tag: "Event", name, message }]
+    })
   ])
 
-  const settle = (entry: Entry, outcome: "delivered" | "set-aside") =>
-    entry._tag === "Alias"
-      ? claims.settle(entry.anonId, outcome)
-      : Effect.sync(() => void events.delete(entry.name))
-
   return Outbox.of({
-    add: (message) => Effect.sync(() => events.set(message.uuid, message).has(message.uuid)),
+    add: (message) =>
+      Effect.gen(function*() {
+        const bytes = new TextEncoder().encode(Message.encode(message)).length
+        yield* put(events, OutboxFolder.eventName(message, yield* Clock.currentTimeMillis, bytes), message, bounds)
+        return true
+      }),
     entries,
     isEmpty: Effect.map(entries, (entries) => entries.length === 0),
-    has: (invocationId) =>
-      Effect.sync(() => [...events.values()].some((message) => message.properties["invocation_id"] === invocationId)),
+    has: (invocationId) => Effect.sync(() => names().some((name) => OutboxFolder.isOfInvocation(name, invocationId))),
     delivered: (entries) =>
       Effect.andThen(
-        Effect.forEach(entries, (entry) => settle(entry, "delivered"), { discard: true }),
-        Effect.map(Clock.currentTimeMillis, (now) => void (lastDelivery = now))
+        Effect.forEach(entries, (entry) =>
+          entry._tag === "Alias"
+            ? claims.settle(entry.anonId, "delivered")
+            : Effect.sync(() => void events.delete(entry.name)), { discard: true }),
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          lastDelivery = now
+          backOff = undefined
+        })
       ),
-    setAside: (entry) => Effect.andThen(settle(entry, "set-aside"), Effect.sync(() => void aside.push(entry))),
-    backedOffUntil: Effect.succeed(0),
-    backOff: () => Effect.void,
-    status: Effect.map(entries, (entries) => ({ pending: entries.length, setAside: aside.length, lastDelivery }))
+    setAside: (entry) =>
+      Effect.suspend(() => {
+        if (entry._tag === "Alias") {
+          refused.add(entry.anonId)
+          return claims.settle(entry.anonId, "set-aside")
+        }
+        return events.delete(entry.name)
+          ? put(aside, entry.name, entry.message, OutboxFolder.setAsideBounds)
+          : Effect.void
+      }),
+    backedOffUntil: Effect.map(Clock.currentTimeMillis, (now) => BackOff.until(backOff, now)),
+    backOff: (reason) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        backOff = BackOff.next(backOff, now, reason)
+      }),
+    status: Effect.map(entries, (entries) => ({
+      pending: entries.length,
+      setAside: aside.size + refused.size,
+      lastDelivery,
+      ...(backOff?.reason === undefined ? {} : { lastFailure: backOff.reason })
+    }))
   })
 })
 
