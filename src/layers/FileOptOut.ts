@@ -8,12 +8,16 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as HomeSafety from "./HomeSafety.ts"
+
+// As the system says it: the user is to know what is in the way.
+const told = ({ cause, message }: PlatformError): string => Predicate.isError(cause) ? cause.message : message
 
 /**
  * @category constructors
@@ -30,8 +34,8 @@ export const make = Effect.gen(function*() {
   const guarded = (effect: Effect.Effect<void, PlatformError>) =>
     Effect.flatMap(notOwn, (problem): Effect.Effect<void, OptOutError> =>
       problem === undefined
-        ? Effect.mapError(effect, (cause) => new OptOutError({ path: home.optOut, reason: "Unwritable", cause }))
-        : Effect.fail(new OptOutError({ path: home.optOut, reason: "NotOwn" })))
+        ? Effect.mapError(effect, (cause) => new OptOutError({ path: home.optOut, problem: told(cause), cause }))
+        : Effect.fail(new OptOutError({ path: home.optOut, problem })))
 
   // The file of a format that the host had before holds an identity, and perhaps a decision, too.
   const formers = codecs.filter((former) => former.fileName !== codec.fileName)
@@ -45,6 +49,13 @@ export const make = Effect.gen(function*() {
     yield* fs.writeFileString(temp, withConsent(text, given), { mode: 0o600 })
     yield* fs.rename(temp, file)
   })
+
+  // A file that is there and cannot be read denies.
+  const denies = ({ denies, fileName }: IdentityCodec) =>
+    Effect.match(fs.readFileString(home.formerIdentity(fileName)), {
+      onFailure: (error) => error.reason._tag !== "NotFound",
+      onSuccess: denies
+    })
 
   const exists = ({ fileName }: IdentityCodec) =>
     Effect.orElseSucceed(fs.exists(home.formerIdentity(fileName)), () => false)
@@ -85,10 +96,16 @@ export const make = Effect.gen(function*() {
     for (const former of formers) if (yield* isFormer(former)) yield* deny(former)
   })
 
+  // Consent that is given in a file takes its ids away. So only where it was denied, there or by an opt-out that may not
+  // have come that far; who says yes twice keeps their id.
   const withdraw = Effect.gen(function*() {
+    const isOut = yield* Effect.isSuccess(fs.lstat(home.optOut))
+    if ((yield* exists(codec)) && (isOut || (yield* denies(codec)))) yield* writeConsent(codec, true)
+    for (const former of formers) {
+      if ((yield* isFormer(former)) && (isOut || (yield* denies(former)))) yield* writeConsent(former, true)
+    }
+    // Last: until then telemetry is off, whatever the files say.
     yield* fs.remove(home.optOut, { force: true })
-    if (yield* exists(codec)) yield* writeConsent(codec, true)
-    for (const former of formers) if (yield* isFormer(former)) yield* writeConsent(former, true)
   })
 
   return OptOut.of({ publish: guarded(publish), withdraw: guarded(withdraw) })

@@ -15,13 +15,12 @@ import type * as Effect from "effect/Effect"
  */
 export class OptOutError extends Data.TaggedError("OptOutError")<{
   readonly path: string
-  /** A home that is a link or somebody else's is not touched; telemetry is off there. */
-  readonly reason: "NotOwn" | "Unwritable"
+  /** What is in the way. A home that is a link or somebody else's is not touched; telemetry is off there. */
+  readonly problem: string
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const problem = `The opt-out could not be written to ${this.path}`
-    return this.reason === "Unwritable" ? problem : `${problem}: its folder is a link or not this user's`
+    return `The opt-out at ${this.path} could not be changed: ${this.problem}`
   }
 }
 

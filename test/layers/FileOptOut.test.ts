@@ -123,7 +123,8 @@ describe("disabling", () => {
       const error = yield* Effect.flip(optOut.publish)
       assert.instanceOf(error, OptOutError)
       assert.strictEqual(error.path, device.at("usage/opt-out"))
-      assert.include(error.message, device.at("usage/opt-out"))
+      assert.include(error.message, `The opt-out at ${device.at("usage/opt-out")} could not be changed: `)
+      assert.include(error.message, "ENOSPC")
       assert.deepStrictEqual(device.snapshot(), before)
     }))
 
@@ -141,8 +142,7 @@ describe("disabling", () => {
           const { optOut } = yield* device.start(folder === "home" ? { home: link } : {})
           for (const change of [optOut.publish, optOut.withdraw]) {
             const error = yield* Effect.flip(change)
-            assert.strictEqual(error.reason, "NotOwn")
-            assert.include(error.message, "is a link or not this user's")
+            assert.include(error.message, `could not be changed: ${link} is no folder, or a link`)
           }
           assert.deepStrictEqual(device.snapshot(), before)
         })
@@ -165,7 +165,7 @@ describe("disabling", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       const { optOut } = yield* device.start({ home: "relative-home" })
-      assert.strictEqual((yield* Effect.flip(optOut.publish)).reason, "NotOwn")
+      assert.include((yield* Effect.flip(optOut.publish)).message, "relative-home is not absolute")
       assert.isFalse(NFS.existsSync("relative-home"))
     }))
 
@@ -244,6 +244,47 @@ describe("enabling", () => {
       const before = device.snapshot()
       yield* (yield* device.start()).optOut.withdraw
       assert.deepStrictEqual(device.snapshot(), before)
+    }))
+
+  it.effect("keeps the ids of a file that holds consent where nobody denied in it", () =>
+    Effect.gen(function*() {
+      for (const options of [{ codec: supabase }, {}]) {
+        const device = yield* Device.make
+        const theirs = { enabled: true, consent: "granted", device_id: anon.a, schema_version: 1 }
+        yield* device.write("telemetry.json", JSON.stringify(theirs))
+        const before = device.snapshot()
+        yield* (yield* device.start(options)).optOut.withdraw
+        assert.deepStrictEqual(device.snapshot(), before)
+      }
+    }))
+
+  it.effect("takes the ids of a file where an opt-out ended before it came that far", () =>
+    Effect.gen(function*() {
+      for (const options of [{ codec: supabase }, {}]) {
+        const device = yield* Device.make
+        yield* device.write("telemetry.json", JSON.stringify({ enabled: true, device_id: anon.a, schema_version: 1 }))
+        yield* device.write("usage/opt-out", "")
+        yield* (yield* device.start(options)).optOut.withdraw
+        assert.notInclude(device.text("telemetry.json"), anon.a)
+        assert.isUndefined(device.text("usage/opt-out"))
+      }
+    }))
+
+  it.effect("is denied until the last of it is done", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", JSON.stringify({ enabled: true, device_id: anon.a, schema_version: 1 }))
+      yield* device.write("usage/opt-out", "")
+      const seen: Array<boolean> = []
+      const { optOut } = yield* device.start({
+        codec: supabase,
+        fileSystem: Device.interposed(() =>
+          Effect.sync(() => void seen.push(NFS.existsSync(device.at("usage/opt-out"))))
+        )
+      })
+      yield* optOut.withdraw
+      assert.isAbove(seen.length, 0)
+      assert.notInclude(seen, false)
     }))
 
   it.effect("says so where the opt-out cannot be removed", () =>
