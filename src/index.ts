@@ -3,8 +3,8 @@
  *
  * **Gotchas**
  *
- * TypeScript does not find a type by a namespace that a file does not import: inferred declarations name it by
- * `effect-cli-usage/domain/*` and `effect-cli-usage/layers/*`.
+ * A host that emits declarations has this module's types named in them by their own paths (`effect-cli-usage/domain/*`,
+ * `effect-cli-usage/layers/*`), which is why those are exported.
  *
  * @since 0.1.0
  */

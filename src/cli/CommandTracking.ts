@@ -217,7 +217,12 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
  * **Example** (One line in a host's main)
  *
  * ```ts
- * acme.pipe(Usage.track, Command.run({ version: "1.2.3" }), Effect.provide(UsageLive), NodeRuntime.runMain)
+ * acme.pipe(
+ *   Usage.track,
+ *   Command.run({ version: "1.2.3" }),
+ *   Effect.provide(UsageLive.pipe(Layer.provideMerge(NodeServices.layer))),
+ *   NodeRuntime.runMain
+ * )
  * ```
  *
  * @category tracking

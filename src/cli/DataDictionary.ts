@@ -98,8 +98,8 @@ const alias: Declared = {
  *
  * **Gotchas**
  *
- * The properties of a `UsageContext` and of `annotateCommand` are not declared anywhere, so they are not in it. It throws where an event's schema
- * does not name its properties (a `Record`, a `Union`): they would be sent and not be listed.
+ * The properties of a `UsageContext` and of `annotateCommand` are not declared anywhere, so they are not in it. It throws
+ * where an event's schema does not name its properties (a `Record`, a `Union`): they would be sent and not be listed.
  *
  * @category constructors
  * @since 0.1.0

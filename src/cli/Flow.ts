@@ -56,7 +56,8 @@ export interface Flow<F extends Fields, Step extends string> {
   /** `… Started`, `… Completed`, `… Aborted` and `… Failed`, for the data dictionary. */
   readonly events: ReadonlyArray<UsageEvent.UsageEvent<Encodable>>
   /**
-   * Runs an effect as this flow: `Started`, then exactly one of `Completed`, `Aborted` and `Failed`, as its Exit says.
+   * Runs an effect as this flow: `Started`, then exactly one of `Completed`, `Aborted` and `Failed`, as its Exit says; none
+   * of them where the process ends without one (`process.exit`).
    *
    * **Details**
    *

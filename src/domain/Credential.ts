@@ -6,8 +6,8 @@
 import * as Redacted from "effect/Redacted"
 
 /**
- * A credential as the principal resolver found it; it never leaves the process, and on disk only a salted hash of it
- * is kept.
+ * A credential as the principal resolver found it; it is sent to the host's own API and nowhere else, and on disk only a
+ * salted hash of it is kept.
  *
  * @category models
  * @since 0.1.0

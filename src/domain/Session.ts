@@ -39,7 +39,7 @@ const silenceMillis = 30 * 60 * 1000
 /**
  * Whether a session goes on: the same device's, with less than 30 minutes between its last sign of life and now.
  *
- * A clock that was set back ends no session that it cannot judge.
+ * A clock that was set back by less than that ends none.
  *
  * @category rules
  * @since 0.1.0

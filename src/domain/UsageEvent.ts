@@ -53,7 +53,8 @@ const nameProblem = (name: string): string | undefined => {
  * **Details**
  *
  * A name that begins with `$`, and a property under a name that every event has (`agent`, `ci`, `sequence`, …), are type
- * errors; neither would be sent.
+ * errors; neither would be sent. A property of a person (`$set`, `$set_once`, `$unset`) is left out of an event that is
+ * nobody's.
  *
  * **Example** (Declaring an event)
  *
@@ -195,6 +196,15 @@ type Reserved = Exclude<keyof typeof Common.Type, "$groups">
  * @since 0.1.0
  */
 export const reserved: ReadonlySet<string> = new Set(Object.keys(Common.fields).filter((name) => name !== "$groups"))
+
+/**
+ * The names that an event which is nobody's cannot have a property of: a person property of an anon id would make PostHog
+ * refuse its later alias without a word.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const ofPersons: ReadonlySet<string> = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])
 
 // The command events are recorded by every command: compiling their schemas would cost it 0.8 ms.
 const ofCommand = <Properties extends object>(

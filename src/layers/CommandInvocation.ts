@@ -13,16 +13,13 @@ import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { debug, IsShown } from "../domain/Debug.ts"
 import type { Message } from "../domain/Message.ts"
-import { reserved } from "../domain/UsageEvent.ts"
+import { ofPersons, reserved } from "../domain/UsageEvent.ts"
 import * as Variable from "../domain/Variable.ts"
 import { version } from "../domain/Version.ts"
 import { CurrentCommand, type Draft, Invocation } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-
-// A person property of an anon id would make PostHog refuse its later alias without a word.
-const ofPersons = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])
 
 const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject =>
   Object.fromEntries(

@@ -32,8 +32,9 @@ const lifeMillis = 11_000
  */
 export interface Options {
   /**
-   * How long a short-lived host (CI, a container, PID 1) waits until its own messages are taken; 1 s where it is not
-   * set, and at most. Its worker would die with it.
+   * How long a command waits until its own messages are taken where its worker would die with it: in CI, in a container,
+   * as PID 1, on a first run without a terminal, and where the identity cannot be kept. 1 s where it is not set, and at
+   * most.
    */
   readonly deliveryWait?: Duration.Input | undefined
 }

@@ -19,8 +19,9 @@ const groupOrOthersMayWrite = 0o022
  *
  * **Details**
  *
- * `notOwn`: both are folders of this user, and no links, so that nothing is written or deleted elsewhere; under `sudo` a
- * file in the user's home would be root's. `unsafe`: nobody else can write to them either, and so change that.
+ * `notOwn` finds a problem unless both are real folders of this user: else something would be written or deleted
+ * elsewhere, and under `sudo` a file in the user's home would be root's. `unsafe` finds one also where anybody else may
+ * write to them, and so change that.
  *
  * @category constructors
  * @since 0.1.0

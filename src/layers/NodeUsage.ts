@@ -77,7 +77,7 @@ export interface Options {
   readonly posthog: { readonly key: string | undefined; readonly host?: string | undefined }
   /** The folder that the host keeps its state in; the platform's own for the name where none is named. */
   readonly home?: string | undefined
-  /** Whose the user's credential is; without it every event is the device's, until `IdentityStitch.login`. */
+  /** Whose the user's credential is; without it an account is known from a login and from observed responses only. */
   readonly principals?:
     | Layer.Layer<PrincipalResolver, never, FileSystem.FileSystem | HttpClient.HttpClient>
     | undefined
@@ -89,7 +89,7 @@ export interface Options {
   readonly outbox?: Bounds | undefined
   /** Whether PostHog may derive a place from the user's address, which is personal data; it may not where it is not set. */
   readonly geoip?: boolean | undefined
-  /** How long CI and containers wait for delivery: 1 s where it is not set, and at most. */
+  /** How long a command waits for delivery where a worker would die with it: 1 s where it is not set, and at most. */
   readonly deliveryWait?: Duration.Input | undefined
 }
 
@@ -187,8 +187,8 @@ const machine = Layer.mergeAll(
  *
  * **Details**
  *
- * Building it does nothing but read the environment: identity, notice and outbox are touched by the first command that
- * records. `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and why one is
+ * Building it writes nothing to disk; it sets `<NAME>_USAGE_INVOCATION` for the processes that the host starts. Identity,
+ * notice and outbox are touched by the first command that records. `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and why one is
  * not, and keeps nothing.
  *
  * **Example** (A host's layer)

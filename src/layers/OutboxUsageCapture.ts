@@ -83,9 +83,13 @@ export const make = Effect.gen(function*() {
       yield* tellLeftOut(event.name, taken, "every event has its own")
       const attributed = yield* stitch.attribution
       if (attributed === undefined) {
-        return yield* debug(`"${event.name}" is dropped: the device's id was deleted while this command ran`)
+        return yield* debug(
+          `"${event.name}" is dropped: consent, or the device's id, was withdrawn while this command ran`
+        )
       }
       const { identity, to } = attributed
+      const ofPersons = Object.keys(properties).filter((name) => to.personless && UsageEvent.ofPersons.has(name))
+      yield* tellLeftOut(event.name, ofPersons, "it is nobody's")
       yield* invocation.record(
         { event: event.name, ...to, properties },
         identity,

@@ -1,5 +1,5 @@
 /**
- * What the author tells the user before anything is recorded.
+ * What the author tells the user, once, before the first command that can show it is recorded.
  *
  * @since 0.1.0
  */

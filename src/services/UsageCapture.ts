@@ -20,12 +20,12 @@ export class UsageCapture extends Context.Service<UsageCapture, {
    * **Details**
    *
    * A property that the event's schema refuses drops the event, with a debug line that names the property. It never
-   * fails, and touches no network.
+   * fails, and waits for no network.
    */
   readonly capture: <Properties>(
     event: UsageEvent<Properties>,
     properties: NoInfer<Properties>
   ) => Effect.Effect<void>
-  /** Starts a worker, if something was recorded; done by itself when the command's scope closes. */
+  /** Starts a worker, if something was recorded; done by itself when the command's scope closes, and every 30 s before. */
   readonly deliver: Effect.Effect<void>
 }>()("effect-cli-usage/services/UsageCapture") {}

@@ -1,5 +1,5 @@
 /**
- * Every service in memory: no file, no process, no network.
+ * The services in memory: no file, no process, no network.
  *
  * @since 0.1.0
  */
@@ -127,7 +127,8 @@ export const layerWith = (options: Options) =>
     )))
 
 /**
- * Every service that `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in.
+ * What `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in. There is no
+ * `WorkerLease`, for there is no worker.
  *
  * **Example** (A host's own test)
  *
@@ -137,7 +138,7 @@ export const layerWith = (options: Options) =>
  *     yield* Command.runWith(cli, { version: "0" })(["deploy", "x"])
  *     const [message] = yield* TestUsage.messages
  *     assert.strictEqual(message?.properties.command_name, "deploy")
- *   }).pipe(Effect.provide(TestUsage.layer)))
+ *   }).pipe(Effect.provide([TestUsage.layer, NodeServices.layer])))
  * ```
  *
  * @category layers

@@ -469,16 +469,17 @@ describe("an author who reads along", () => {
     Effect.gen(function*() {
       const home = yield* device
       const { capture } = yield* home.start()
-      yield* capture.capture(Anything, { sequence: 9, big: 1n }).pipe(
+      yield* capture.capture(Anything, { sequence: 9, big: 1n, $set: { plan: "pro" } }).pipe(
         Effect.provideService(UsageContext, { properties: { agent: "theirs", fine: 1 } })
       )
       yield* capture.capture(Anything, { text: Array.from({ length: 100 }, () => "x".repeat(8000)) })
       const { fine, sequence } = home.events()[0]?.properties ?? {}
       assert.deepStrictEqual([home.events().length, fine, sequence], [1, 1, 0])
       const lines = (yield* TestConsole.errorLines).map(String)
-      const [json, reserved, dropped] = lines.filter((line) => line.startsWith("usage: "))
+      const [json, reserved, ofPersons, dropped] = lines.filter((line) => line.startsWith("usage: "))
       assert.strictEqual(json, `usage: "${Anything.name}" goes without big: no JSON`)
       assert.strictEqual(reserved, `usage: "${Anything.name}" goes without agent, sequence: every event has its own`)
+      assert.strictEqual(ofPersons, `usage: "${Anything.name}" goes without $set: it is nobody's`)
       assert.deepStrictEqual(
         lines.filter((line) => line.startsWith("{")),
         home.events().map((event) => JSON.stringify(event))
