@@ -10,6 +10,7 @@ export const root: string = Path.resolve(import.meta.dirname, "..")
 export const out: string = Path.join(root, "bench/out")
 
 const acme = Path.join(root, "examples/acme/main.ts")
+const entry = Path.join(root, "examples/acme/entry.ts")
 const hosts = Path.join(root, "bench/hosts")
 
 /** Minified bytes that the module may add to a bundled host; docs/performance.md says what they are. */
@@ -63,6 +64,16 @@ const besidePackage: Esbuild.Plugin = {
       ),
       resolveDir: Path.dirname(path),
       loader: "ts"
+    }))
+  }
+}
+
+// What an author bundles is the package: its worker is a module with what it needs already in it.
+const publishedWorker: Esbuild.Plugin = {
+  name: "published-worker",
+  setup: (build) => {
+    build.onResolve({ filter: /^effect-cli-usage\/worker\/main$/ }, () => ({
+      path: Path.join(root, "dist/worker/main.mjs")
     }))
   }
 }
@@ -122,8 +133,9 @@ export interface Programs {
   readonly hosts: Readonly<Record<Variant, string>>
   /** Ours, with no worker beside it: it keeps its events and starts nobody. */
   readonly alone: string
-  /** Ours, which is its own worker. */
-  readonly reexecuted: string
+  /** Ours, which is its own worker: in one file, and as an entry that its bundler has split. */
+  readonly oneFile: string
+  readonly split: string
   readonly worker: string
   /** posthog-node sending one event, in one file and in many. */
   readonly capture: string
@@ -162,25 +174,21 @@ export const build = async (): Promise<Programs> => {
       Layered: await host("Layered", at("hosts/Layered.mjs"))
     },
     alone: await host("Ours", at("alone/hosts/acme.mjs")),
-    reexecuted: at("reexecuted/hosts/acme.mjs"),
+    oneFile: at("one-file/acme.mjs"),
+    split: at("split/acme.mjs"),
     worker: at("worker/main.cjs"),
     capture: at("hosts/capture.mjs"),
     captureUnbundled: at("hosts/capture-unbundled.mjs"),
     empty: at("hosts/empty.cjs")
   }
+  const ownWorker = { ...common, entryPoints: [entry], plugins: [containerByVariable, publishedWorker] }
+  await Esbuild.build({ ...ownWorker, outfile: programs.oneFile })
   await Esbuild.build({
-    ...common,
-    stdin: {
-      contents: [
-        `import { isWorker } from "effect-cli-usage/worker"`,
-        `if (isWorker()) await import("effect-cli-usage/worker/main")`,
-        `else await import(${JSON.stringify(acme)})`
-      ].join("\n"),
-      resolveDir: root,
-      loader: "ts"
-    },
-    outfile: programs.reexecuted,
-    plugins: [containerByVariable]
+    ...ownWorker,
+    entryPoints: { acme: entry },
+    outdir: Path.dirname(programs.split),
+    outExtension: { ".js": ".mjs" },
+    splitting: true
   })
   await Esbuild.build({ ...common, entryPoints: [Path.join(hosts, "capture.ts")], outfile: programs.capture })
   await Esbuild.build({

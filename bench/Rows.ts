@@ -88,6 +88,8 @@ const peersOf = <const P extends Peer, A>(
 
 const deploy = (file: string): ReadonlyArray<string> => [process.execPath, file, "deploy", "site"]
 
+const splitName = "split into files by its bundler"
+
 const isSender = (variant: string): boolean =>
   variant === "Ours" || variant === "InProcess" || variant === "Segment" || variant === "DetachedPerEvent"
 
@@ -249,6 +251,33 @@ const alive = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
   ]
 }
 
+/** A host that is bundled with its worker, as its bundler leaves it. */
+const oneFile = async (bench: Bench): Promise<Row> => {
+  const { counts, programs, runner, sink } = bench
+  const device = await usedDevice(bench, sink.url)
+  const file = {
+    Baseline: programs.hosts.Baseline,
+    OneFile: programs.oneFile,
+    Split: programs.split,
+    Beside: programs.hosts.Ours
+  }
+  const names = ["Baseline", "OneFile", "Split", "Beside"] as const
+  const samples = await inTurn({ rounds: counts.alive, warm: true }, names, async (name) => {
+    device.backOff()
+    return (await runner.run({ words: deploy(file[name]), env: device.env })).wall
+  })
+  return paired({
+    id: "one-file",
+    what: "a command of a host that is one file, its worker in it",
+    unit: "ms wall",
+    ours: samples("OneFile"),
+    baseline: samples("Baseline"),
+    peers: { [splitName]: samples("Split"), "beside its installed package": samples("Beside") },
+    note: "no worker is started",
+    million: hours
+  })
+}
+
 // == bursts
 
 /** A PostHog that is not there. */
@@ -395,17 +424,19 @@ const worker = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
   try {
     const samples = await inTurn(
       { rounds: counts.worker, warm: true },
-      ["Ours", "Reexecuted", "Tls", "Bundled", "Unbundled", "Empty"],
+      ["Ours", "Reexecuted", "Split", "Tls", "Bundled", "Unbundled", "Empty"],
       async (name) => {
         switch (name) {
           case "Ours":
             return await send(programs.worker, device, sink)
           case "Reexecuted":
-            return await send(programs.reexecuted, device, sink)
+            return await send(programs.oneFile, device, sink)
           case "Tls":
             return secure === undefined || secureDevice === undefined
               ? Number.NaN
               : await send(programs.worker, secureDevice, secure)
+          case "Split":
+            return await send(programs.split, device, sink)
           case "Bundled":
             return await capture(programs.capture)
           case "Unbundled":
@@ -423,7 +454,12 @@ const worker = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
     const cost = { unit: `${cpuUnit}, if each run started one`, of: (ms: number) => ms * cpuHours }
     return [
       single({ ...one, ours: samples("Ours"), peers, million: cost }),
-      single({ ...reexecuted, ours: samples("Reexecuted"), million: cost }),
+      single({
+        ...reexecuted,
+        ours: samples("Reexecuted"),
+        peers: { [splitName]: median(samples("Split")) },
+        million: cost
+      }),
       typeof certificate === "string"
         ? notMeasured(tls, certificate)
         : single({ ...tls, ours: samples("Tls"), million: cost })
@@ -615,6 +651,7 @@ const size = async (): Promise<Row> => {
 export const all: Readonly<Record<string, (bench: Bench) => Promise<Row | ReadonlyArray<Row>>>> = {
   start,
   alive,
+  "one-file": oneFile,
   "one-cpu": oneCpu,
   "one-cpu-next": oneCpuNext,
   "burst-cpu": (bench) => burst(bench, bench.runner, "cpu"),

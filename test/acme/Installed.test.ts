@@ -42,18 +42,19 @@ beforeAll(() => {
 
 afterAll(() => Fs.rmSync(project, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 
+const options = { bundle: true, platform: "node", target: "node22", logLevel: "silent" } as const
+
 const bundle = (format: "esm" | "cjs"): string => {
   const outfile = inProject(format, format === "esm" ? "installed.mjs" : "installed.cjs")
-  Esbuild.buildSync({
-    entryPoints: [inProject("entry.ts")],
-    outfile,
-    format,
-    bundle: true,
-    platform: "node",
-    target: "node22",
-    logLevel: "silent"
-  })
+  Esbuild.buildSync({ ...options, entryPoints: [inProject("entry.ts")], outfile, format })
   return outfile
+}
+
+/** As most bundlers do by themselves: what is imported dynamically is a file of its own. */
+const split = (): string => {
+  const outdir = inProject("split")
+  Esbuild.buildSync({ ...options, entryPoints: [inProject("entry.ts")], outdir, format: "esm", splitting: true })
+  return Path.join(outdir, "entry.js")
 }
 
 const delivers = Effect.fnUntraced(function*(file: string) {
@@ -77,6 +78,29 @@ describe("a host that has the published package", () => {
   for (const format of ["esm", "cjs"] as const) {
     it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(bundle(format))))
   }
+
+  it.live("delivers as an entry and its chunks, of which a command reads none of the worker's", () =>
+    Effect.gen(function*() {
+      const file = split()
+      yield* delivers(file)
+      const folder = Path.dirname(file)
+      const [worker, ...more] = Fs.readdirSync(folder).filter((name) =>
+        Fs.readFileSync(Path.join(folder, name), "utf8").includes("posthog-node")
+      )
+      assert.lengthOf(more, 0)
+      Fs.rmSync(Path.join(folder, worker ?? ""))
+      const run = ChildProcess.spawnSync(process.execPath, [file], {
+        encoding: "utf8",
+        env: {
+          PATH: process.env["PATH"],
+          HOME: project,
+          INSTALLED_HOME: inProject("home-of-split"),
+          INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9",
+          CI: "true"
+        }
+      })
+      assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
+    }))
 
   it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
 
