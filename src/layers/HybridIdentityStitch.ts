@@ -3,25 +3,15 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
-import {
-  attribute,
-  type ClaimFacts,
-  type CredentialFacts,
-  onSighting,
-  signedOutElsewhere
-} from "../domain/Attribution.ts"
+import { attribute, type ClaimFacts, onSighting, signedOutElsewhere } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
 import * as Credentials from "../domain/Credential.ts"
-import type { Credential } from "../domain/Credential.ts"
-import { debug, quietly } from "../domain/Debug.ts"
+import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import type { Publication } from "../services/Claims.ts"
@@ -31,39 +21,17 @@ import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
 import { Invocation } from "../services/Invocation.ts"
 import { Notice } from "../services/Notice.ts"
-import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
-import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { PrincipalCache } from "../services/PrincipalCache.ts"
+import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import * as CredentialAtHand from "./CredentialAtHand.ts"
 import * as PrincipalQuestion from "./PrincipalQuestion.ts"
 
 type SeenBy = "login" | "observe" | "resolver"
 
-/** How long a command waits for its user's credential: a keychain may ask its user first. */
-const credentialLimit = Duration.seconds(1)
-
 // Every turn follows another process's claim or rotation in the middle of ours.
 const maxTurns = 8
-
-/** A credential as it was found, and what was known of it then. */
-interface AtHand {
-  readonly found: Credential | undefined
-  readonly known: Known | undefined
-}
-
-const noCredential: AtHand = { found: undefined, known: undefined }
-
-const unreadable: AtHand = { found: Credentials.unreadable, known: undefined }
-
-// After a logout that another process was part of: the claim that stands may be of whoever logged in since.
-const nobodys: AtHand = { found: { source: "environment", secret: Redacted.make("") }, known: undefined }
-
-const credentialFacts = ({ found, known }: AtHand): CredentialFacts => ({
-  source: found?.source ?? "none",
-  knownAs: known?._tag === "Principal" ? known.principal : undefined
-})
-
-const isSame = (a: Credential, b: Credential): boolean => Credentials.key(a) === Credentials.key(b)
 
 const claimFacts = (identity: Identity): ClaimFacts | undefined =>
   identity.claim === undefined ? undefined : {
@@ -79,12 +47,13 @@ export const make = Effect.gen(function*() {
   const consent = yield* Consent
   const store = yield* IdentityStore
   const slot = yield* IdentitySlot
-  const resolver = yield* PrincipalResolver
   const cache = yield* PrincipalCache
   const invocation = yield* Invocation
   const notice = yield* Notice
   const runtime = yield* RuntimeEnvironment
   const settings = yield* UsageSettings
+  const credential = yield* CredentialAtHand.make
+  const facts = Effect.map(credential.now, CredentialAtHand.facts)
 
   // Of many sightings at once one stitches; a login is always another.
   const stitchAttempted = yield* Ref.make(false)
@@ -93,35 +62,14 @@ export const make = Effect.gen(function*() {
   const isLeaving = yield* Ref.make(false)
   // There was something to record, so the device's identity was read.
   const isOpen = yield* Ref.make(false)
-  const atStart = yield* Ref.make<AtHand | undefined>(undefined)
-  const atHand = yield* Ref.make(noCredential)
   const observed = yield* Ref.make<PrincipalId.PrincipalId | undefined>(undefined)
   const beforeLogout = new Set<Effect.Effect<void>>()
 
-  const isSilent = yield* Ref.make(false)
-  const lookUpCredential: Effect.Effect<AtHand> = Effect.gen(function*() {
-    if (yield* Ref.get(isSilent)) return unreadable
-    // A host's own resolver may die, and it may hang.
-    const answer = yield* resolver.credential.pipe(
-      Effect.timeoutOption(credentialLimit),
-      quietly("the credential could not be read", undefined)
-    )
-    if (answer === undefined) return unreadable
-    if (Option.isNone(answer)) {
-      yield* Ref.set(isSilent, true)
-      return yield* Effect.as(debug("the credential was not there in time"), unreadable)
-    }
-    const found = answer.value
-    return found === undefined ? noCredential : { found, known: yield* cache.recall(found) }
-  })
-
-  const readCredential = Effect.tap(lookUpCredential, (now) => Ref.set(atHand, now))
-
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    const { found } = yield* Ref.get(atHand)
+    const { found } = yield* credential.now
     if (found === undefined) return
     yield* cache.remember(found, principal)
-    yield* Ref.set(atHand, { found, known: { _tag: "Principal", principal } })
+    yield* credential.set({ found, known: { _tag: "Principal", principal } })
     // The claim was made before the credential was stored, by the validating response of its login, by another tool or
     // under a variable: from now on it lasts only as long as the credential.
     if (found.source !== "stored") return
@@ -144,7 +92,7 @@ export const make = Effect.gen(function*() {
     seenBy: SeenBy,
     withAlias: boolean
   ) {
-    const { source } = credentialFacts(yield* Ref.get(atHand))
+    const { source } = yield* facts
     const claim: Claim.Claim = {
       version: 1,
       anon_id: identity.anonId,
@@ -188,7 +136,7 @@ export const make = Effect.gen(function*() {
         seenBy,
         slot: turn === 0 ? yield* slot.get : undefined,
         claim: claimFacts(identity),
-        credential: credentialFacts(yield* Ref.get(atHand)),
+        credential: yield* facts,
         ephemeral: isEphemeral(runtime, identity)
       })
       if (!effects.stamp) return
@@ -217,13 +165,6 @@ export const make = Effect.gen(function*() {
       onSuccess: Effect.succeed
     })
 
-  // Whether another process has replaced or removed the credential that this command began with.
-  const isAnotherNow = Effect.gen(function*() {
-    const before = (yield* Ref.get(atStart))?.found
-    const now = (yield* Ref.get(atHand)).found
-    return before !== undefined && (now === undefined || !isSame(before, now))
-  })
-
   // This command was the account's, but neither the device nor the credential at hand need be.
   const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed) || !(yield* open)) return
@@ -235,7 +176,7 @@ export const make = Effect.gen(function*() {
     if (yield* Ref.getAndSet(stitchAttempted, true)) return
     if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed) || !(yield* open)) return
     // A response to a request that was under way is about the former credential.
-    if (seenBy === "observe" && (yield* isAnotherNow)) return yield* stampOnly(principal)
+    if (seenBy === "observe" && (yield* credential.isAnotherNow)) return yield* stampOnly(principal)
     yield* apply(principal, seenBy, yield* store.get)
     if (seenBy === "resolver") yield* remember(principal)
     else if ((yield* slot.get) === principal) yield* Ref.set(observed, principal)
@@ -243,13 +184,12 @@ export const make = Effect.gen(function*() {
 
   // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
   // leaves no trace.
-  const hear = Effect.fnUntraced(function*({ credential, principal }: PrincipalQuestion.Answer) {
+  const hear = Effect.fnUntraced(function*({ about, principal }: PrincipalQuestion.Answer) {
     if (!(yield* Ref.get(isOpen))) return
-    if (principal === undefined) return yield* cache.remember(credential, undefined)
+    if (principal === undefined) return yield* cache.remember(about, undefined)
     if (!(yield* open)) return
-    const { found } = yield* Ref.get(atHand)
     // It may have been replaced or removed since.
-    if (found !== undefined && isSame(found, credential)) yield* see(principal, "resolver")
+    if (CredentialAtHand.is(yield* credential.now, about)) yield* see(principal, "resolver")
   })
 
   const question = yield* PrincipalQuestion.make(hear)
@@ -264,23 +204,23 @@ export const make = Effect.gen(function*() {
       // The identity first: a credential that is newer than the identity means a switch, never the other way round.
       const identity = yield* store.get
       // Whoever logs out has removed the credential already: the account is the one that the command began with.
-      const former = (yield* Ref.get(isLeaving)) ? yield* Ref.get(atStart) : undefined
-      if (former !== undefined) yield* Ref.set(atHand, former)
-      const { found, known } = former ?? (yield* readCredential)
-      if (signedOutElsewhere({ claim: claimFacts(identity), credential: credentialFacts(yield* Ref.get(atHand)) })) {
+      const former = (yield* Ref.get(isLeaving)) ? yield* credential.atStart : undefined
+      if (former !== undefined) yield* credential.set(former)
+      const { found, known } = former ?? (yield* credential.read)
+      if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* facts })) {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
       }
       // Another process has logged out, or in as somebody else, while this command ran: it stays whose it began.
-      const began = (yield* Ref.get(atStart))?.known
-      if (began?._tag === "Principal" && (yield* isAnotherNow)) {
+      const began = (yield* credential.atStart)?.known
+      if (began?._tag === "Principal" && (yield* credential.isAnotherNow)) {
         yield* Ref.set(stitchAttempted, true)
         yield* slot.set(began.principal)
         return true
       }
       if (found === undefined) return true
       const early = yield* question.answer
-      const fresh = early !== undefined && isSame(early.credential, found) ? early : undefined
+      const fresh = early !== undefined && CredentialAtHand.is({ found, known }, early.about) ? early : undefined
       const principal = known?._tag === "Principal" ? known.principal : fresh?.principal
       if (principal !== undefined) {
         // Also where a response waits for this: whose the credential at hand is was known before it.
@@ -296,9 +236,8 @@ export const make = Effect.gen(function*() {
 
   const begin = Effect.gen(function*() {
     if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
-    const now = yield* lookUpCredential
-    yield* Ref.set(atStart, now)
-    if (now.found !== undefined && now.known === undefined) yield* question.ask(now.found)
+    const { found, known } = yield* credential.begin
+    if (found !== undefined && known === undefined) yield* question.ask(found)
   })
 
   return IdentityStitch.of({
@@ -311,7 +250,7 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const principal = yield* legal(principalId)
         if (principal === undefined) return
-        const found = (yield* Ref.get(atHand)).found ?? (yield* Ref.get(atStart))?.found
+        const found = (yield* credential.now).found ?? (yield* credential.atStart)?.found
         const isAbout = found === undefined || authorization === undefined ||
           Credentials.authorizes(found, authorization)
         return yield* isAbout ? see(principal, "observe") : stampOnly(principal)
@@ -328,8 +267,8 @@ export const make = Effect.gen(function*() {
         yield* Ref.set(observed, undefined)
         yield* Ref.set(hasLoggedOut, false)
         const identity = yield* store.refresh
-        const now = yield* readCredential
-        yield* Ref.set(atStart, now)
+        const now = yield* credential.read
+        yield* credential.beginWith(now)
         yield* apply(principal, "login", identity)
         if (now.found?.source === "stored") yield* remember(principal)
       }).pipe(Effect.uninterruptible),
@@ -338,8 +277,8 @@ export const make = Effect.gen(function*() {
         // Consent may only have been unreadable at this moment, and this process must not be the account's any more.
         yield* Ref.set(hasLoggedOut, true)
         yield* slot.set(undefined)
-        yield* Ref.set(atStart, undefined)
-        yield* Ref.set(atHand, noCredential)
+        yield* credential.beginWith(undefined)
+        yield* credential.set(CredentialAtHand.none)
         yield* store.forget
         return
       }
@@ -347,8 +286,8 @@ export const make = Effect.gen(function*() {
       const isKnown = yield* open
       const before = yield* store.get
       const identity = yield* store.refresh
-      const now = yield* Ref.get(atHand)
-      const hasCredential = now.found !== undefined && now !== nobodys
+      const now = yield* credential.now
+      const hasCredential = now.found !== undefined && now !== CredentialAtHand.nobodys
       const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined ||
         before.claim !== undefined || identity.claim !== undefined
       if (!wasSignedIn) return
@@ -357,11 +296,11 @@ export const make = Effect.gen(function*() {
       yield* Ref.set(stitchAttempted, true)
       yield* question.withdraw
       yield* slot.set(undefined)
-      yield* Ref.set(atHand, noCredential)
+      yield* credential.set(CredentialAtHand.none)
       const rotation = yield* store.rotate
       if (rotation._tag === "Unwritable") yield* store.forget
       // Whoever was faster may have logged in: then the new anon id is theirs, and this command is nobody's.
-      if (rotation._tag === "Overtaken") yield* Ref.set(atHand, nobodys)
+      if (rotation._tag === "Overtaken") yield* credential.set(CredentialAtHand.nobodys)
     }).pipe(Effect.uninterruptible),
     beforeLogout: (effect) =>
       Effect.acquireRelease(
@@ -376,7 +315,7 @@ export const make = Effect.gen(function*() {
         slot: yield* slot.get,
         anonId: identity.anonId,
         claim: claimFacts(identity),
-        credential: credentialFacts(yield* Ref.get(atHand)),
+        credential: yield* facts,
         invocationId: invocation.id
       })
       return { identity, to }

@@ -27,7 +27,7 @@ const nobodyKnown = "nobody is known to own the credential"
  * @since 0.1.0
  */
 export interface Answer {
-  readonly credential: Credential
+  readonly about: Credential
   readonly principal: PrincipalId | undefined
 }
 
@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function*(hear: (answer: Answer) => Effect
       quietly(nobodyKnown, undefined),
       Effect.timeoutOption(limit)
     )
-    const given = { credential, principal: Option.getOrUndefined(reply) }
+    const given = { about: credential, principal: Option.getOrUndefined(reply) }
     yield* Ref.set(answer, given)
     yield* hear(given)
   })

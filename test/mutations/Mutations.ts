@@ -97,8 +97,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "what comes after it goes to the former account",
     file: stitch,
     edits: [{
-      search: "yield* slot.set(undefined)\n      yield* Ref.set(atHand, noCredential)",
-      replace: "yield* Ref.set(atHand, noCredential)"
+      search: "yield* slot.set(undefined)\n      yield* credential.set(",
+      replace: "yield* credential.set("
     }]
   },
   {
@@ -123,7 +123,10 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a response to a request that was under way claims the device",
     why: "a logout in another terminal is undone",
     file: stitch,
-    edits: [{ search: "if (seenBy === \"observe\" && (yield* isAnotherNow)) return", replace: "if (false) return" }]
+    edits: [{
+      search: "if (seenBy === \"observe\" && (yield* credential.isAnotherNow)) return",
+      replace: "if (false) return"
+    }]
   },
   {
     name: "a response to a request with another credential claims the device",
@@ -135,7 +138,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a resolver's late answer is about any credential",
     why: "it claims the device of whoever came after",
     file: stitch,
-    edits: [{ search: "if (found !== undefined && isSame(found, credential)) yield*", replace: "yield*" }]
+    edits: [{ search: "if (CredentialAtHand.is(yield* credential.now, about)) yield*", replace: "yield*" }]
   },
   {
     name: "nobody notices that the user signed out elsewhere",
@@ -225,6 +228,9 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a command is whoever's that is logged in at its end",
     why: "another process's login takes its events",
     file: stitch,
-    edits: [{ search: "if (began?._tag === \"Principal\" && (yield* isAnotherNow)) {", replace: "if (false) {" }]
+    edits: [{
+      search: "if (began?._tag === \"Principal\" && (yield* credential.isAnotherNow)) {",
+      replace: "if (false) {"
+    }]
   }
 ]
