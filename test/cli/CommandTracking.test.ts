@@ -301,9 +301,10 @@ describe("track", () => {
       assert.notProperty(messages[0]?.properties, "error_message")
     }))
 
-  it.effect("counts a prompt that was left as cancelled", () =>
+  it.effect("counts a prompt that was left as cancelled, of which there is no message", () =>
     Effect.gen(function*() {
-      const { last } = yield* recorded("quitting")
+      const { last } = yield* recorded("quitting", Usage.track(untracked, { errorMessage: () => "it broke" }))
+      assert.notProperty(last?.properties, "error_message")
       assert.strictEqual(last?.properties["user_cancelled"], true)
       assert.strictEqual(last?.properties["exit_code"], 130)
       assert.strictEqual(last?.properties["error_class"], "QuitError")
