@@ -15,6 +15,7 @@ export type DecidedBy =
   | { readonly _tag: "Variable"; readonly name: string }
   | { readonly _tag: "PolicyFile" }
   | { readonly _tag: "OptOutFile" }
+  | { readonly _tag: "Outlived" }
   | { readonly _tag: "TestRun" }
   | { readonly _tag: "NoKey"; readonly problem?: string | undefined }
   | { readonly _tag: "UnsafeHome"; readonly problem: string }
@@ -56,6 +57,8 @@ export const format = (decidedBy: DecidedBy): string => {
       return "policy file"
     case "OptOutFile":
       return "opt-out file"
+    case "Outlived":
+      return "begun before telemetry was enabled again"
     case "TestRun":
       return "test run"
     case "NoKey":

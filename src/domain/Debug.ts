@@ -23,12 +23,14 @@ export const IsShown: Context.Reference<boolean> = Context.Reference<boolean>("e
 // `LogToStderr` is heard by Effect's default loggers only: JSON, logfmt and structured ones write to `console.log`.
 const onStderr = (console: Console.Console): Console.Console => {
   const error = (...args: ReadonlyArray<unknown>) => console.error(...args)
-  return Object.assign(Object.create(console), { debug: error, error, info: error, log: error })
+  const own = { value: error }
+  // Not by assignment, which a frozen console would refuse.
+  return Object.create(console, { debug: own, error: own, info: own, log: own })
 }
 
 /**
  * A debug line on stderr, never on stdout, which is the host's: through the host's own loggers at level Debug, and
- * printed as it is where `IsShown`.
+ * printed as it is where `IsShown`. A logger of the host's that dies is not telemetry's to tell of.
  *
  * @category logging
  * @since 0.1.0
@@ -46,7 +48,7 @@ export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effe
       Effect.provideService(References.LogToStderr, true),
       Effect.updateService(Console.Console, onStderr)
     )
-  })
+  }).pipe(Effect.catchDefect(() => Effect.void))
 
 /**
  * Ends every failure, defects included, in a debug line and the given value; an interruption goes on.

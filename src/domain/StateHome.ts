@@ -27,6 +27,8 @@ export interface StateHome {
   readonly session: string
   readonly outboxes: string
   readonly optOut: string
+  /** Which consent this is: another text after each opt-out that was withdrawn. */
+  readonly enabled: string
   readonly notice: string
   /** Where files are written before they are published. */
   readonly temp: string
@@ -52,6 +54,7 @@ export const make = (path: Path, root: string, identityFile: string): StateHome 
     session: path.join(usage, "session.json"),
     outboxes: path.join(usage, "outbox"),
     optOut: path.join(usage, "opt-out"),
+    enabled: path.join(usage, "enabled"),
     notice: path.join(usage, "notice"),
     temp: path.join(usage, "tmp"),
     compileCache: path.join(usage, "compile-cache")

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
+import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
@@ -142,7 +143,20 @@ export const make = Effect.gen(function*() {
     return undefined
   })
   // Nobody denies there any more; `telemetry enable` withdraws what was said.
-  const hasFormerDenial = (yield* byFormerFile) !== undefined
+  const hasFormerDenial = environment.variable === undefined && (yield* byFormerFile) !== undefined
+
+  // What an opt-out has deleted is nothing that a process can go on with which read it before, wherever it was suspended.
+  const began = yield* Ref.make<string | undefined>(undefined)
+  const consentNow = Effect.catch(
+    readSmall(home.enabled),
+    (error) => missing(error) || isNoFolder(error) ? Effect.succeed("") : Effect.fail(denied({ _tag: "OptOutFile" }))
+  )
+  const byOutlived = Effect.gen(function*() {
+    const now = yield* consentNow
+    const before = yield* Ref.get(began)
+    if (before === undefined) yield* Ref.set(began, now)
+    return before === undefined || before === now ? undefined : denied({ _tag: "Outlived" })
+  }).pipe(Effect.catch((denial) => Effect.succeed(denial)))
 
   const { unsafe } = yield* HomeSafety.make
   const byHome = Effect.map(
@@ -152,7 +166,7 @@ export const make = Effect.gen(function*() {
 
   const decision: Effect.Effect<ConsentDecision> = Effect.gen(function*() {
     if (environment.variable !== undefined) return environment.variable
-    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byIdentityFile) ??
+    return (yield* byPolicy) ?? (yield* byOptOut) ?? (yield* byOutlived) ?? (yield* byIdentityFile) ??
       (hasFormerDenial ? yield* byFormerFile : undefined) ?? environment.testRun ??
       (settings.destination === undefined
         ? denied({ _tag: "NoKey", problem: settings.destinationProblem })

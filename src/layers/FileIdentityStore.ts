@@ -109,7 +109,10 @@ export const make = Effect.gen(function*() {
     document: Schema.JsonObject
   ): Effect.Effect<boolean> => {
     const linkedPrincipal = identity.claim && Claim.principalOf(identity.claim)
-    return files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, document)).pipe(
+    // What other tools keep in the file may be too deep to be written again.
+    return Effect.suspend(() =>
+      files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, document))
+    ).pipe(
       Effect.as(true),
       quietly("the identity file could not be rewritten", false)
     )

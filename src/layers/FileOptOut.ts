@@ -3,18 +3,23 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
+import * as Random from "effect/Random"
 import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as HomeSafety from "./HomeSafety.ts"
+
+const maxBytes = 1024 * 1024
 
 // As the system says it: the user is to know what is in the way.
 const told = ({ cause, message }: PlatformError): string => Predicate.isError(cause) ? cause.message : message
@@ -40,10 +45,17 @@ export const make = Effect.gen(function*() {
   // The file of a format that the host had before holds an identity, and perhaps a decision, too.
   const formers = codecs.filter((former) => former.fileName !== codec.fileName)
 
+  // A device or a FIFO in the place of a file would be read for ever.
+  const readSmall = (file: string): Effect.Effect<string, PlatformError> =>
+    Effect.flatMap(
+      fs.stat(file),
+      (info) => info.type === "File" && Number(info.size) <= maxBytes ? fs.readFileString(file) : Effect.succeed("")
+    )
+
   const writeConsent = Effect.fnUntraced(function*({ fileName, withConsent }: IdentityCodec, given: boolean) {
     if (withConsent === undefined) return
     const file = home.formerIdentity(fileName)
-    const text = yield* Effect.orElseSucceed(fs.readFileString(file), () => undefined)
+    const text = yield* Effect.orElseSucceed(readSmall(file), () => undefined)
     const temp = `${home.optOut}.${fileName}`
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
     yield* fs.writeFileString(temp, withConsent(text, given), { mode: 0o600 })
@@ -52,7 +64,7 @@ export const make = Effect.gen(function*() {
 
   // A file that is there and cannot be read denies.
   const denies = ({ denies, fileName }: IdentityCodec) =>
-    Effect.match(fs.readFileString(home.formerIdentity(fileName)), {
+    Effect.match(readSmall(home.formerIdentity(fileName)), {
       onFailure: (error) => error.reason._tag !== "NotFound",
       onSuccess: denies
     })
@@ -61,7 +73,7 @@ export const make = Effect.gen(function*() {
     Effect.orElseSucceed(fs.exists(home.formerIdentity(fileName)), () => false)
 
   const isFormer = (former: IdentityCodec) =>
-    Effect.match(fs.readFileString(home.formerIdentity(former.fileName)), {
+    Effect.match(readSmall(home.formerIdentity(former.fileName)), {
       onFailure: () => false,
       onSuccess: (text) => !isForeign(former, text)
     })
@@ -78,6 +90,23 @@ export const make = Effect.gen(function*() {
     yield* fs.remove(target, { recursive: true, force: true })
   })
 
+  // Everything that a process publishes from here on is taken back by the process itself. What cannot be deleted keeps
+  // nothing else from being.
+  const clean = Effect.gen(function*() {
+    const names = yield* Effect.orElseSucceed(fs.readDirectory(home.usage), () => [])
+    const isFormat = yield* Effect.filter(formers, isFormer)
+    const done = yield* Effect.forEach(
+      [
+        ...names.filter((name) => path.join(home.usage, name) !== home.optOut).map((name) =>
+          remove(path.join(home.usage, name), `${home.optOut}.${name}`)
+        ),
+        ...[codec, ...isFormat].map(deny)
+      ],
+      Effect.exit
+    )
+    yield* Exit.asVoidAll(done)
+  })
+
   const publish = Effect.gen(function*() {
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
     // One that is there denies, whatever it is.
@@ -86,20 +115,20 @@ export const make = Effect.gen(function*() {
       (error) => error.reason._tag === "AlreadyExists",
       () => Effect.void
     )
-    // Everything that a process publishes from here on is taken back by the process itself.
-    const names = yield* Effect.orElseSucceed(fs.readDirectory(home.usage), () => [])
-    for (const name of names) {
-      const file = path.join(home.usage, name)
-      if (file !== home.optOut) yield* remove(file, `${home.optOut}.${name}`)
-    }
-    yield* deny(codec)
-    for (const former of formers) if (yield* isFormer(former)) yield* deny(former)
+    yield* clean
   })
 
   // Consent that is given in a file takes its ids away. So only where it was denied, there or by an opt-out that may not
   // have come that far; who says yes twice keeps their id.
   const withdraw = Effect.gen(function*() {
     const isOut = yield* Effect.isSuccess(fs.lstat(home.optOut))
+    if (isOut) {
+      // A `disable` that was killed, or a process that was, may have left something.
+      yield* clean
+      yield* fs.writeFileString(home.enabled, `${yield* Clock.currentTimeMillis} ${yield* Random.next}`, {
+        mode: 0o600
+      })
+    }
     if ((yield* exists(codec)) && (isOut || (yield* denies(codec)))) yield* writeConsent(codec, true)
     for (const former of formers) {
       if ((yield* isFormer(former)) && (isOut || (yield* denies(former)))) yield* writeConsent(former, true)

@@ -21,6 +21,9 @@ import { StateFiles } from "./StateFiles.ts"
 
 const Delivery = JsonDocument.make(() => Schema.Struct({ at: Schema.Finite }))
 
+// What a `Date` can say.
+const maxMillis = 8.64e15
+
 // Looking at the whole folder for every message would make a capture cost more the more waits; another process's
 // messages are seen at the next look.
 const lookEvery = { messages: 50, bytes: 64 * 1024 }
@@ -148,7 +151,7 @@ export const make = Effect.gen(function*() {
       return {
         pending: waiting.length + owed.length,
         setAside: aside.length + refused.length,
-        lastDelivery: delivery?.at,
+        lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,
         ...(reason === undefined ? {} : { lastFailure: reason })
       }
     })

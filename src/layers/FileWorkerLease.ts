@@ -46,8 +46,14 @@ export const make = Effect.gen(function*() {
     return left > 0 && left <= longestMillis
   })
 
+  // A worker takes over by the next number, and then removes the one before: a look in between finds neither.
+  const isHeld: Effect.Effect<boolean> = Effect.gen(function*() {
+    const seen = yield* newest
+    return (yield* isLive(seen)) || ((yield* newest) !== seen && (yield* isHeld))
+  })
+
   return WorkerLease.of({
-    isHeld: Effect.flatMap(newest, isLive),
+    isHeld,
     acquire: Effect.fnUntraced(function*(life: number, takesOver?: number) {
       const last = yield* newest
       if (last !== takesOver && (yield* isLive(last))) return undefined

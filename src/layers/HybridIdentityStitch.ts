@@ -11,7 +11,7 @@ import * as Result from "effect/Result"
 import { attribute, type ClaimFacts, onSighting, signedOutElsewhere } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
 import * as Credentials from "../domain/Credential.ts"
-import { debug } from "../domain/Debug.ts"
+import { debug, quietly } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import type { Publication } from "../services/Claims.ts"
@@ -254,7 +254,7 @@ export const make = Effect.gen(function*() {
         const isAbout = found === undefined || authorization === undefined ||
           Credentials.authorizes(found, authorization)
         return yield* isAbout ? see(principal, "observe") : stampOnly(principal)
-      }),
+      }).pipe(quietly("a principal could not be observed", undefined)),
     login: (principalId) =>
       Effect.gen(function*() {
         yield* Ref.set(observed, undefined)
@@ -271,7 +271,7 @@ export const make = Effect.gen(function*() {
         yield* credential.beginWith(now)
         yield* apply(principal, "login", identity)
         if (now.found?.source === "stored") yield* remember(principal)
-      }).pipe(Effect.uninterruptible),
+      }).pipe(Effect.uninterruptible, quietly("a login was not noted", undefined)),
     logout: Effect.gen(function*() {
       if (!(yield* isAllowed)) {
         // Consent may only have been unreadable at this moment, and this process must not be the account's any more.
@@ -301,7 +301,7 @@ export const make = Effect.gen(function*() {
       if (rotation._tag === "Unwritable") yield* store.forget
       // Whoever was faster may have logged in: then the new anon id is theirs, and this command is nobody's.
       if (rotation._tag === "Overtaken") yield* credential.set(CredentialAtHand.nobodys)
-    }).pipe(Effect.uninterruptible),
+    }).pipe(Effect.uninterruptible, quietly("a logout was not noted", undefined)),
     beforeLogout: (effect) =>
       Effect.acquireRelease(
         Effect.sync(() => void beforeLogout.add(effect)),

@@ -12,7 +12,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import type { PlatformError } from "effect/PlatformError"
+import { type PlatformError, systemError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as StateHome from "../domain/StateHome.ts"
@@ -126,6 +126,31 @@ export const make = Effect.gen(function*() {
       Effect.catch((error) => Effect.succeed(isNotFound(error) ? missing : unreadable))
     )
 
+  // The home and this module's folder are looked at with consent. A folder below them that is a link would lead what is
+  // written, moved or swept elsewhere.
+  const real = new Set([home.root, home.usage])
+  const isReal = (folder: string): Effect.Effect<boolean> =>
+    real.has(folder) ? Effect.succeed(true) : Effect.matchEffect(fs.lstat(folder), {
+      onFailure: (error) => isNotFound(error) ? isReal(path.dirname(folder)) : Effect.succeed(false),
+      onSuccess: ({ type }) =>
+        type !== "Directory"
+          ? Effect.succeed(false)
+          : Effect.map(isReal(path.dirname(folder)), (is) => {
+            if (is) real.add(folder)
+            return is
+          })
+    })
+
+  const inRealFolder = (file: string): Effect.Effect<void, PlatformError> =>
+    Effect.flatMap(isReal(path.dirname(file)), (is) =>
+      is ? Effect.void : Effect.fail(systemError({
+        _tag: "BadResource",
+        module: "StateFiles",
+        method: "write",
+        pathOrDescriptor: path.dirname(file),
+        description: "it, or a folder above it, is no folder, or a link"
+      })))
+
   // Folders are made when a write finds none, so that the usual write costs no look-up.
   const inFolder = <A>(file: string, write: Effect.Effect<A, PlatformError>): Effect.Effect<A, PlatformError> =>
     Effect.catchIf(
@@ -134,10 +159,15 @@ export const make = Effect.gen(function*() {
       () => Effect.andThen(fs.makeDirectory(path.dirname(file), { recursive: true, mode: 0o700 }), write)
     )
 
+  // Looked at between the two: whoever disables telemetry after that takes the temp file away, and nothing is published.
   const withTemp = <A>(text: string, isMoved: boolean, use: (temp: string) => Effect.Effect<A, PlatformError>) =>
     Effect.flatMap(tempName, (name) => {
       const temp = path.join(home.temp, name)
-      return inFolder(temp, fs.writeFileString(temp, text, { flag: "wx", mode: 0o600 })).pipe(
+      return Effect.andThen(
+        inRealFolder(temp),
+        inFolder(temp, fs.writeFileString(temp, text, { flag: "wx", mode: 0o600 }))
+      ).pipe(
+        Effect.andThen(allowed),
         Effect.andThen(Effect.suspend(() => use(temp))),
         // A rename that succeeded has taken the temp file along.
         Effect.onExit((exit) =>
@@ -158,8 +188,9 @@ export const make = Effect.gen(function*() {
 
   // What is published while `telemetry disable` is at work is taken back: either its clean-up comes later and removes
   // the file, or the opt-out came earlier and is seen here.
-  const guarded = <A>(file: string, write: Effect.Effect<A, PlatformError>) =>
+  const guarded = <A>(file: string, write: Effect.Effect<A, PlatformError | ConsentDenied>) =>
     allowed.pipe(
+      Effect.andThen(inRealFolder(file)),
       Effect.andThen(write),
       Effect.tap(() =>
         Effect.catch(allowed, (denied) =>
@@ -181,13 +212,17 @@ export const make = Effect.gen(function*() {
       )
     )
 
+  const list = Effect.fnUntraced(function*(folder: string) {
+    return (yield* isReal(folder)) ? yield* Effect.orElseSucceed(fs.readDirectory(folder), () => []) : []
+  })
+
   const sweep = (folder: string, afterMillis: number) =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      for (const name of yield* fs.readDirectory(folder)) {
-        const { mtime } = yield* fs.stat(path.join(folder, name))
+      for (const name of yield* list(folder)) {
+        const { mtime } = yield* fs.lstat(path.join(folder, name))
         const isStale = Option.exists(mtime, (time) => now - time.getTime() > afterMillis)
-        if (isStale) yield* fs.remove(path.join(folder, name), { force: true, recursive: true })
+        if (isStale) yield* Effect.ignore(fs.remove(path.join(folder, name), { force: true }))
       }
     }).pipe(Effect.ignore)
 
@@ -202,14 +237,20 @@ export const make = Effect.gen(function*() {
         )
       ),
     replace: (file, text) => guarded(file, withTemp(text, true, (temp) => inFolder(file, fs.rename(temp, file)))),
-    list: (folder) => Effect.orElseSucceed(fs.readDirectory(folder), () => []),
+    list,
     remove: (target) => fs.remove(target, { force: true, recursive: true }),
     sweep: Effect.gen(function*() {
       yield* sweep(home.temp, staleTempMillis)
-      const versions = yield* Effect.orElseSucceed(fs.readDirectory(home.compileCache), () => [])
-      for (const version of versions) yield* sweep(path.join(home.compileCache, version), staleCodeMillis)
+      for (const version of yield* list(home.compileCache)) {
+        yield* sweep(path.join(home.compileCache, version), staleCodeMillis)
+      }
     }),
-    move: (from, to) => Effect.andThen(allowed, inFolder(to, fs.rename(from, to)))
+    move: (from, to) =>
+      allowed.pipe(
+        Effect.andThen(inRealFolder(from)),
+        Effect.andThen(inRealFolder(to)),
+        Effect.andThen(inFolder(to, fs.rename(from, to)))
+      )
   })
 })
 

@@ -40,10 +40,20 @@ const inherited = [
   "__CF_USER_TEXT_ENCODING"
 ]
 
-// Node does not even start with a proxy that is no http: or https: URL, and people write "proxy.example:3128".
+const isDecodable = ({ password, username }: URL): boolean => {
+  try {
+    decodeURIComponent(username + password)
+    return true
+  } catch {
+    return false
+  }
+}
+
+// Node does not even start with a proxy that is no http: or https: URL, or whose password has a "%" that stands for
+// nothing, and people write "proxy.example:3128".
 const proxyUrl = (value: string): string | undefined => {
   const url = value.includes("://") ? value : `http://${value}`
-  return /^https?:/i.test(url) && URL.canParse(url) ? url : undefined
+  return /^https?:/i.test(url) && URL.canParse(url) && isDecodable(new URL(url)) ? url : undefined
 }
 
 const variableOf = (name: string): Effect.Effect<string | undefined> =>

@@ -379,7 +379,15 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
       Effect.gen(function*() {
         const acme = yield* device
         const command = yield* words("deploy site")
-        for (const [n, HTTP_PROXY] of ["nonsense", "127.0.0.1:9", "socks5://127.0.0.1:9", "http://"].entries()) {
+        for (
+          const [n, HTTP_PROXY] of [
+            "nonsense",
+            "127.0.0.1:9",
+            "socks5://127.0.0.1:9",
+            "http://",
+            "http://bob:50%off@127.0.0.1:9"
+          ].entries()
+        ) {
           yield* run(command, { env: { ...environment(acme), HTTP_PROXY, NO_PROXY: "127.0.0.1" } })
           yield* acme.sink.waitFor(({ length }) => length === n + 2)
           yield* eventually(acme.workers, ({ length }) => length === 0)

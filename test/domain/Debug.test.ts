@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as TestConsole from "effect/testing/TestConsole"
@@ -33,6 +35,33 @@ describe("a debug line", () => {
         assert.include(JSON.stringify(err), "too long")
       }))
   }
+
+  it.effect("needs no console that can be changed", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Debug.debug("it was dropped")).pipe(
+        Effect.updateService(Console.Console, (console) => Object.freeze(Object.assign({}, console)))
+      )
+      assert.isTrue(Exit.isSuccess(exit))
+      const { err } = yield* printed(
+        Effect.updateService(Debug.debug("seen"), Console.Console, (console) => Object.freeze(Object.create(console)))
+      ).pipe(
+        Effect.provide(Logger.layer([Logger.consoleJson])),
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      assert.include(JSON.stringify(err), "seen")
+    }))
+
+  it.effect("does not end in the failure of the host's logger", () =>
+    Effect.gen(function*() {
+      const dying = Logger.make(() => {
+        throw new Error("the host's")
+      })
+      const exit = yield* Effect.exit(Debug.debug("it was dropped")).pipe(
+        Effect.provide(Logger.layer([dying])),
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      assert.isTrue(Exit.isSuccess(exit))
+    }))
 
   it.effect("leaves the host's own lines where they were", () =>
     Effect.gen(function*() {

@@ -112,6 +112,15 @@ describe("a variable", () => {
       }))
   }
 
+  it.effect("that denies is enough: nothing of the home is looked at, which may hang", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const seen: Array<string> = []
+      const fileSystem = Device.interposed(({ path }) => Effect.sync(() => void seen.push(path)))
+      assert.strictEqual(yield* decidedBy(device, { env: { DO_NOT_TRACK: "1" }, fileSystem }), "DO_NOT_TRACK")
+      assert.deepStrictEqual(seen, [])
+    }))
+
   for (const name of ["ACME_USAGE_TRACKING", "DO_NOT_TRACK"]) {
     it.effect(`that cannot be read is one that somebody set: ${name}`, () =>
       Effect.gen(function*() {

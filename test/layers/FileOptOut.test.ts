@@ -128,6 +128,22 @@ describe("disabling", () => {
       assert.deepStrictEqual(device.snapshot(), before)
     }))
 
+  it.effect("deletes everything else where something cannot be deleted, and says what", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const { optOut } = yield* device.start({
+        fileSystem: Device.failing(({ method, path }) =>
+          (method === "remove" || method === "rename") && path.includes("claims") ? "EACCES" : undefined
+        )
+      })
+      const error = yield* Effect.flip(optOut.publish)
+      assert.include(error.message, "EACCES")
+      assert.deepStrictEqual(files(device).filter((name) => !name.startsWith("usage/claims/")), [
+        "credentials.yaml",
+        "usage/opt-out"
+      ])
+    }))
+
   for (const folder of ["home", "usage"]) {
     it.effect.skipIf(isWindows)(
       `touches nothing where a link stands in the place of ${folder}`,
@@ -213,7 +229,7 @@ describe("enabling", () => {
       const { optOut } = yield* device.start()
       yield* optOut.publish
       yield* optOut.withdraw
-      assert.deepStrictEqual(files(device), ["credentials.yaml"])
+      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
       const { outbox, store } = yield* device.start()
       const identity = yield* store.get
       assert.notInclude(JSON.stringify(former), identity.anonId)
@@ -244,6 +260,23 @@ describe("enabling", () => {
       const before = device.snapshot()
       yield* (yield* device.start()).optOut.withdraw
       assert.deepStrictEqual(device.snapshot(), before)
+    }))
+
+  it.effect("starts empty where an opt-out was killed before it deleted anything", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      yield* device.write("usage/opt-out", "")
+      yield* (yield* device.start()).optOut.withdraw
+      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+    }))
+
+  it.effect.skipIf(isWindows)("reads no device that stands in the place of a file", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      NFS.symlinkSync("/dev/zero", device.at("telemetry.json"))
+      const { optOut } = yield* device.start()
+      yield* optOut.publish
+      yield* optOut.withdraw
     }))
 
   it.effect("keeps the ids of a file that holds consent where nobody denied in it", () =>
@@ -366,6 +399,44 @@ describe("a process that runs while telemetry is disabled", () => {
       yield* process.capture.capture(Used, {})
       assert.deepStrictEqual(files(device), ["usage/opt-out"])
       assert.isFalse(yield* process.invocation.hasRecorded)
+    }))
+
+  it.effect("goes on with nothing of what was deleted, wherever it was suspended while somebody disabled and enabled", () =>
+    Effect.gen(function*() {
+      // The first run is not disturbed, and counts.
+      let moments = 1
+      for (let moment = -1; moment < moments; moment++) {
+        const device = yield* Device.make
+        yield* device.seed(anon.a)
+        const { optOut } = yield* device.start()
+        let calls = 0
+        let enabledAt: ReadonlyArray<string> | undefined
+        const seen: Array<string> = []
+        const process = yield* device.start({
+          consent: Device.environmentConsent(device),
+          fileSystem: Device.interposed((call) =>
+            Effect.gen(function*() {
+              // Also not for a moment, before it is taken back: somebody may read it.
+              if (enabledAt !== undefined) {
+                const found = files(device).filter((file) => !file.startsWith("usage/tmp/"))
+                if (found.join() !== enabledAt.join()) seen.push(`call ${moment}, at ${call.method}: ${found.join()}`)
+              }
+              if (calls++ !== moment) return
+              yield* Effect.orDie(Effect.andThen(optOut.publish, optOut.withdraw))
+              enabledAt = files(device)
+            })
+          )
+        })
+        yield* process.capture.capture(Used, {})
+        yield* process.stitch.login(P)
+        yield* process.stitch.logout
+        yield* process.stitch.login(Q)
+        yield* process.capture.capture(Used, {})
+        yield* process.end
+        if (moment === -1) moments = calls
+        else assert.deepStrictEqual([seen, files(device)], [[], enabledAt], `call ${moment}`)
+      }
+      assert.isAbove(moments, 50)
     }))
 
   it.effect("records nothing after it", () =>

@@ -324,6 +324,8 @@ describe("FileOutbox", () => {
         yield* TestClock.setTime(42 * second)
         yield* outbox.delivered([alias, next])
         assert.deepStrictEqual(yield* outbox.status, { pending: 1, setAside: 1, lastDelivery: 42 * second })
+        Fs.writeFileSync(Path.join(root, "last-delivery.json"), "{\"at\":1e300}")
+        assert.isUndefined((yield* outbox.status).lastDelivery)
         // A message that was set aside is kept as it was.
         const [name = ""] = Fs.readdirSync(Path.join(root, "set-aside"))
         assert.strictEqual(Fs.readFileSync(Path.join(root, "set-aside", name), "utf8"), Message.encode(event(1)))

@@ -62,6 +62,27 @@ const device = Effect.gen(function*() {
 })
 
 describe("FileWorkerLease", () => {
+  it.effect("is held while a worker takes it over from its starter", () =>
+    Effect.gen(function*() {
+      const { open } = yield* device
+      const starter = yield* open()
+      const worker = yield* open()
+      const { number } = (yield* starter.acquire(life)) ?? { number: 0 }
+      let once = true
+      // Between the look at the names and the one at the newest of them.
+      const watcher = yield* open({
+        fileSystem: Device.interposed(({ method, path }) =>
+          Effect.gen(function*() {
+            if (!once || method !== "lstat" || !path.endsWith(`lease-${number}`)) return
+            once = false
+            assert.isDefined(yield* worker.acquire(life, number))
+          })
+        )
+      })
+      assert.isTrue(yield* watcher.isHeld)
+      assert.isFalse(once)
+    }))
+
   it.effect("is held by the one who took it, until it is released", () =>
     Effect.gen(function*() {
       const { leases, open } = yield* device

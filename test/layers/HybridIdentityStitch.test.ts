@@ -1325,6 +1325,34 @@ describe("a host's own resolver that dies", () => {
     }))
 })
 
+describe("an identity file in which another tool keeps what cannot be written again", () => {
+  it.effect("ends no login and no logout", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`
+      yield* device.write("usage.json", `{"anon_id":"${anon.a}","linked_principal_id":null,"theirs":${deep}}`)
+      const process = yield* device.start()
+      yield* process.stitch.login(P)
+      yield* process.stitch.observe(Q)
+      yield* process.stitch.logout
+      yield* process.end
+      assert.deepStrictEqual(device.claimed(), [anon.a])
+    }))
+})
+
+describe("a defect of this module", () => {
+  it.effect("ends no command of the host's", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const dying = Effect.die(new Error("a mistake of ours"))
+      for (const what of ["observe", "login", "logout"] as const) {
+        const process = yield* device.start({ claims: (claims) => ({ ...claims, find: () => dying }) })
+        yield* what === "logout" ? process.stitch.logout : process.stitch[what](P)
+      }
+    }))
+})
+
 describe("a host's own resolver whose credential never comes", () => {
   const hanging = Layer.succeed(
     PrincipalResolver,

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Device from "../fixtures/Device.ts"
+import { event } from "../worker/RealWorker.ts"
 
 describe("what a killed process left behind", () => {
   it.effect("is swept after an hour, and not while somebody may still be writing it", () =>
@@ -33,6 +34,26 @@ describe("what a killed process left behind", () => {
       assert.deepStrictEqual(device.tree(), ["usage/compile-cache/v24/new"])
     }))
 
+  for (const name of ["usage/tmp", "usage/compile-cache", "usage/compile-cache/v24"]) {
+    it.effect.skipIf(process.platform === "win32")(
+      `is not swept where a link leads elsewhere: ${name}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          yield* device.write("precious/v24/old", "mine")
+          yield* device.write("precious/old", "mine")
+          for (const file of ["precious/old", "precious/v24/old", "precious/v24"]) Fs.utimesSync(device.at(file), 1, 1)
+          yield* device.write("usage/compile-cache/v22/new", "code")
+          Fs.rmSync(device.at(name), { recursive: true, force: true })
+          Fs.symlinkSync(device.at("precious"), device.at(name))
+          const before = device.snapshot()
+          yield* TestClock.setTime(Date.now())
+          yield* (yield* device.start()).files.sweep
+          assert.deepStrictEqual(device.snapshot(), before)
+        })
+    )
+  }
+
   it.effect("is nothing on a new device, which stays as it is", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
@@ -40,6 +61,26 @@ describe("what a killed process left behind", () => {
       yield* files.sweep
       assert.deepStrictEqual(device.tree(), [])
     }))
+})
+
+describe("a folder that is a link", () => {
+  for (const name of ["usage/outbox", "usage/claims", "usage/tmp"]) {
+    it.effect.skipIf(process.platform === "win32")(`is not written through: ${name}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.seed(Device.anon.a)
+        yield* device.write("precious/mine.json", "mine")
+        Fs.mkdirSync(device.at("usage"), { recursive: true, mode: 0o700 })
+        Fs.symlinkSync(device.at("precious"), device.at(name))
+        const { claims, files, outbox } = yield* device.start()
+        assert.deepStrictEqual(yield* claims.publish(Device.claimOf(Device.anon.a, Device.P)), {
+          _tag: name === "usage/outbox" ? "Published" : "Unwritable"
+        })
+        assert.isFalse(name !== "usage/claims" && (yield* outbox.add(event(1))))
+        yield* Effect.ignore(files.move(device.at(`${name}/mine.json`), device.at("usage/moved")))
+        assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
+      }))
+  }
 })
 
 describe("a look at what waits", () => {

@@ -39,6 +39,8 @@ export interface Device {
   readonly session: Session | undefined
   readonly stored: Program.Secret | undefined
   readonly optOut: boolean
+  /** How often an opt-out was withdrawn. */
+  readonly consent: number
   readonly now: number
   /** How many ids were made. */
   readonly made: number
@@ -81,6 +83,8 @@ export interface Process {
   /** The principal that a response named, and that nobody contradicted since. */
   readonly observed: string | undefined
   readonly succeeded: boolean
+  /** The consent that it found first. */
+  readonly consent: number | undefined
   readonly session: Session | undefined
   readonly sequence: number
 }
@@ -125,6 +129,7 @@ export const initial = (program: Program.Program, now: number): State => ({
     session: undefined,
     stored: undefined,
     optOut: false,
+    consent: 0,
     now,
     made: 0
   },
@@ -195,8 +200,11 @@ class Step {
     return `${kind} ${this.device.made}`
   }
 
+  /** Not where the user has opted out since it first asked, though they have come back. */
   private get isAllowed(): boolean {
-    return !this.device.optOut
+    if (this.device.optOut) return false
+    this.process.consent ??= this.device.consent
+    return this.process.consent === this.device.consent
   }
 
   // -- the identity on the disk
@@ -591,7 +599,7 @@ const outside = (device: Device, op: Program.Outside): Device => {
         session: undefined
       }
     case "Enable":
-      return { ...device, optOut: false }
+      return device.optOut ? { ...device, optOut: false, consent: device.consent + 1 } : device
     case "Delete":
       return { ...device, pointer: "missing" }
     case "Wait":
@@ -617,6 +625,7 @@ const newProcess = (command: Program.Command): Process => ({
   isStranger: false,
   observed: undefined,
   succeeded: false,
+  consent: undefined,
   session: undefined,
   sequence: 0
 })
