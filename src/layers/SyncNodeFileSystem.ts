@@ -20,7 +20,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PlatformError from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import * as NFS from "node:fs"
+import * as NodePath from "node:path"
 
 // == errors
 
@@ -176,6 +178,28 @@ const fileType = (stat: NFS.BigIntStats): FileSystem.File.Type => {
 // Node reports the unsigned 64-bit device and inode numbers at and above 2^63 as negative.
 const toUint64 = (value: bigint): bigint => BigInt.asUintN(64, value)
 
+const codeOf = (error: unknown): unknown => Predicate.hasProperty(error, "code") ? error.code : undefined
+
+const makeFolder = (path: string, mode: number | undefined): void => {
+  try {
+    NFS.mkdirSync(path, { mode })
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST" || !NFS.statSync(path).isDirectory()) throw error
+  }
+}
+
+// Node.js's own recursion never ends where a folder cannot be made in one that is there, as in `/proc`.
+const makeFolders = (path: string, mode: number | undefined): void => {
+  try {
+    makeFolder(path, mode)
+  } catch (error) {
+    const parent = NodePath.dirname(path)
+    if (codeOf(error) !== "ENOENT" || parent === path) throw error
+    makeFolders(parent, mode)
+    makeFolder(path, mode)
+  }
+}
+
 const makeFileInfo = (stat: NFS.BigIntStats): FileSystem.File.Info => ({
   type: fileType(stat),
   mtime: Option.some(stat.mtime),
@@ -261,7 +285,8 @@ const core = FileSystem.makeNoop({
   lstat: (path) => attempt("lstat", path, () => makeFileInfo(NFS.lstatSync(path, { bigint: true }))),
   makeDirectory: (path, options) =>
     attempt("makeDirectory", path, () => {
-      NFS.mkdirSync(path, { recursive: options?.recursive ?? false, mode: options?.mode })
+      if (options?.recursive === true) makeFolders(path, options.mode)
+      else NFS.mkdirSync(path, { mode: options?.mode })
     }),
   open: (path, options) => {
     const flag = options?.flag ?? "r"
