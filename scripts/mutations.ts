@@ -14,6 +14,7 @@ const model = ["test/model/Model.test.ts"]
 const units = [
   "test/layers/HybridIdentityStitch.test.ts",
   "test/layers/FileIdentityStore.test.ts",
+  "test/layers/FileOptOut.test.ts",
   "test/layers/CrashMatrix.test.ts",
   "test/layers/FileOutbox.test.ts",
   "test/layers/FileSessionStore.test.ts",

@@ -36,11 +36,20 @@ export const make = Effect.gen(function*() {
 
   const { notOwn } = yield* HomeSafety.make
 
-  const guarded = (effect: Effect.Effect<void, PlatformError>) =>
-    Effect.flatMap(notOwn, (problem): Effect.Effect<void, OptOutError> =>
-      problem === undefined
-        ? Effect.mapError(effect, (cause) => new OptOutError({ path: home.optOut, problem: told(cause), cause }))
-        : Effect.fail(new OptOutError({ path: home.optOut, problem })))
+  const named = (what: string) =>
+    Effect.mapError((cause: PlatformError) =>
+      new OptOutError({ path: home.optOut, problem: `${what}: ${told(cause)}`, cause })
+    )
+  const unchanged = "could not be changed"
+
+  const guarded = (effect: Effect.Effect<void, OptOutError>) =>
+    Effect.flatMap(
+      notOwn,
+      (problem) =>
+        problem === undefined
+          ? effect
+          : Effect.fail(new OptOutError({ path: home.optOut, problem: `${unchanged}: ${problem}` }))
+    )
 
   // The file of a format that the host had before holds an identity, and perhaps a decision, too.
   const formers = codecs.filter((former) => former.fileName !== codec.fileName)
@@ -105,9 +114,9 @@ export const make = Effect.gen(function*() {
       Effect.exit
     )
     yield* Exit.asVoidAll(done)
-  })
+  }).pipe(named("stands, but not everything could be deleted"))
 
-  const publish = Effect.gen(function*() {
+  const write = Effect.gen(function*() {
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
     // One that is there denies, whatever it is.
     yield* Effect.catchIf(
@@ -115,16 +124,12 @@ export const make = Effect.gen(function*() {
       (error) => error.reason._tag === "AlreadyExists",
       () => Effect.void
     )
-    yield* clean
-  })
+  }).pipe(named(unchanged))
 
   // Consent that is given in a file takes its ids away. So only where it was denied, there or by an opt-out that may not
   // have come that far; who says yes twice keeps their id.
-  const withdraw = Effect.gen(function*() {
-    const isOut = yield* Effect.isSuccess(fs.lstat(home.optOut))
+  const beginAnew = Effect.fnUntraced(function*(isOut: boolean) {
     if (isOut) {
-      // A `disable` that was killed, or a process that was, may have left something.
-      yield* clean
       yield* fs.writeFileString(home.enabled, `${yield* Clock.currentTimeMillis} ${yield* Random.next}`, {
         mode: 0o600
       })
@@ -135,9 +140,17 @@ export const make = Effect.gen(function*() {
     }
     // Last: until then telemetry is off, whatever the files say.
     yield* fs.remove(home.optOut, { force: true })
-  })
+  }, named(unchanged))
 
-  return OptOut.of({ publish: guarded(publish), withdraw: guarded(withdraw) })
+  return OptOut.of({
+    publish: guarded(Effect.andThen(write, clean)),
+    withdraw: guarded(Effect.gen(function*() {
+      const isOut = yield* Effect.isSuccess(fs.lstat(home.optOut))
+      // A `disable` that was killed, or a process that was, may have left something.
+      if (isOut) yield* clean
+      yield* beginAnew(isOut)
+    }))
+  })
 })
 
 /**

@@ -8,19 +8,20 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 
 /**
- * The opt-out could not be published or withdrawn, so telemetry is as it was.
+ * The opt-out could not be published or withdrawn, so telemetry is as it was; or it stands, and something is left that
+ * could not be deleted.
  *
  * @category errors
  * @since 0.1.0
  */
 export class OptOutError extends Data.TaggedError("OptOutError")<{
   readonly path: string
-  /** What is in the way. A home that is a link or somebody else's is not touched; telemetry is off there. */
+  /** What went wrong, and why. A home that is a link or somebody else's is not touched; telemetry is off there. */
   readonly problem: string
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `The opt-out at ${this.path} could not be changed: ${this.problem}`
+    return `The opt-out at ${this.path} ${this.problem}`
   }
 }
 

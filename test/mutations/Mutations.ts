@@ -232,5 +232,17 @@ export const mutations: ReadonlyArray<Mutation> = [
       search: "if (began?._tag === \"Principal\" && (yield* credential.isAnotherNow)) {",
       replace: "if (false) {"
     }]
+  },
+  {
+    name: "whoever lived through an opt-out goes on",
+    why: "what was deleted is claimed once more, for another account",
+    file: "src/layers/EnvironmentConsent.ts",
+    edits: [{ search: " ?? (yield* byOutlived)", replace: "" }]
+  },
+  {
+    name: "consent is not asked for again before a file is published",
+    why: "what was deleted is there for a moment, and somebody sends its alias",
+    file: "src/layers/StateFiles.ts",
+    edits: [{ search: "        Effect.andThen(allowed),\n", replace: "" }]
   }
 ]
