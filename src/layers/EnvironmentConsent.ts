@@ -21,6 +21,7 @@ import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as HomeSafety from "./HomeSafety.ts"
+import * as SmallFile from "./SmallFile.ts"
 
 const permissive = {
   usageTracking: new Set(["", "1", "true", "yes", "on"]),
@@ -30,9 +31,6 @@ const permissive = {
 // A variable that cannot be read is one that somebody set: it denies.
 const variable = (name: string): Effect.Effect<string> =>
   Effect.match(Variable.read(name), { onFailure: () => "unreadable", onSuccess: (value) => value ?? "" })
-
-// An identity file is some hundred bytes; a host's own file of that name may be anything.
-const maxBytes = 1024 * 1024
 
 const Policy = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ enabled: Schema.Boolean })))
 
@@ -111,12 +109,6 @@ export const make = Effect.gen(function*() {
     )
   )
 
-  const readSmall = (file: string) =>
-    Effect.flatMap(
-      fs.stat(file),
-      (info) => info.type === "File" && info.size <= maxBytes ? fs.readFileString(file) : Effect.succeed("")
-    )
-
   const byFile = (
     { fileName, withConsent }: IdentityCodec,
     denies: (text: string) => boolean,
@@ -124,7 +116,7 @@ export const make = Effect.gen(function*() {
   ) =>
     withConsent === undefined
       ? Effect.succeed(undefined)
-      : readSmall(home.formerIdentity(fileName)).pipe(
+      : SmallFile.read(fs, home.formerIdentity(fileName)).pipe(
         Effect.map(denies),
         Effect.catch((error) => Effect.succeed(!missing(error) && unreadable(error))),
         Effect.map((isDenied) => isDenied ? denied({ _tag: "OptOutFile" }) : undefined)
@@ -148,7 +140,7 @@ export const make = Effect.gen(function*() {
   // What an opt-out has deleted is nothing that a process can go on with which read it before, wherever it was suspended.
   const began = yield* Ref.make<string | undefined>(undefined)
   const consentNow = Effect.catch(
-    readSmall(home.enabled),
+    SmallFile.read(fs, home.enabled),
     (error) => missing(error) || isNoFolder(error) ? Effect.succeed("") : Effect.fail(denied({ _tag: "OptOutFile" }))
   )
   const byOutlived = Effect.gen(function*() {

@@ -18,8 +18,7 @@ import { OptOut, OptOutError } from "../services/OptOut.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as HomeSafety from "./HomeSafety.ts"
-
-const maxBytes = 1024 * 1024
+import * as SmallFile from "./SmallFile.ts"
 
 // As the system says it: the user is to know what is in the way.
 const told = ({ cause, message }: PlatformError): string => Predicate.isError(cause) ? cause.message : message
@@ -54,17 +53,10 @@ export const make = Effect.gen(function*() {
   // The file of a format that the host had before holds an identity, and perhaps a decision, too.
   const formers = codecs.filter((former) => former.fileName !== codec.fileName)
 
-  // A device or a FIFO in the place of a file would be read for ever.
-  const readSmall = (file: string): Effect.Effect<string, PlatformError> =>
-    Effect.flatMap(
-      fs.stat(file),
-      (info) => info.type === "File" && Number(info.size) <= maxBytes ? fs.readFileString(file) : Effect.succeed("")
-    )
-
   const writeConsent = Effect.fnUntraced(function*({ fileName, withConsent }: IdentityCodec, given: boolean) {
     if (withConsent === undefined) return
     const file = home.formerIdentity(fileName)
-    const text = yield* Effect.orElseSucceed(readSmall(file), () => undefined)
+    const text = yield* Effect.orElseSucceed(SmallFile.read(fs, file), () => undefined)
     const temp = `${home.optOut}.${fileName}`
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
     yield* fs.writeFileString(temp, withConsent(text, given), { mode: 0o600 })
@@ -73,7 +65,7 @@ export const make = Effect.gen(function*() {
 
   // A file that is there and cannot be read denies.
   const denies = ({ denies, fileName }: IdentityCodec) =>
-    Effect.match(readSmall(home.formerIdentity(fileName)), {
+    Effect.match(SmallFile.read(fs, home.formerIdentity(fileName)), {
       onFailure: (error) => error.reason._tag !== "NotFound",
       onSuccess: denies
     })
@@ -82,7 +74,7 @@ export const make = Effect.gen(function*() {
     Effect.orElseSucceed(fs.exists(home.formerIdentity(fileName)), () => false)
 
   const isFormer = (former: IdentityCodec) =>
-    Effect.match(readSmall(home.formerIdentity(former.fileName)), {
+    Effect.match(SmallFile.read(fs, home.formerIdentity(former.fileName)), {
       onFailure: () => false,
       onSuccess: (text) => !isForeign(former, text)
     })

@@ -19,6 +19,21 @@ describe("what a killed process left behind", () => {
       assert.deepStrictEqual(device.tree(), ["usage/tmp/new"])
     }))
 
+  it.effect.skipIf(process.platform === "win32")(
+    "is swept beside a link that leads nowhere",
+    () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write("usage/tmp/old", "half a fi")
+        Fs.symlinkSync(device.at("missing"), device.at("usage/tmp/a-link"))
+        const now = Date.now()
+        yield* TestClock.setTime(now)
+        Fs.utimesSync(device.at("usage/tmp/old"), now / 1000 - 3700, now / 1000 - 3700)
+        yield* (yield* device.start()).files.sweep
+        assert.deepStrictEqual(device.tree(), ["usage/tmp/a-link"])
+      })
+  )
+
   it.effect("and compiled code that was written 30 days ago", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
@@ -77,7 +92,9 @@ describe("a folder that is a link", () => {
           _tag: name === "usage/outbox" ? "Published" : "Unwritable"
         })
         assert.isFalse(name !== "usage/claims" && (yield* outbox.add(event(1))))
+        yield* device.write("usage/ours.json", "ours")
         yield* Effect.ignore(files.move(device.at(`${name}/mine.json`), device.at("usage/moved")))
+        yield* Effect.ignore(files.move(device.at("usage/ours.json"), device.at(`${name}/ours.json`)))
         assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
       }))
   }
