@@ -119,13 +119,14 @@ const newest = (folder: string): number =>
     .filter((entry) => entry.isFile())
     .reduce((time, entry) => Math.max(time, Fs.statSync(Path.join(entry.parentPath, entry.name)).mtimeMs), 0)
 
-// The file that is shipped, not one that is like it.
+// The files that are shipped, not some that are like them.
 const shippedWorker = (): string => {
-  const file = Path.join(root, "dist/worker/main.cjs")
+  const folder = Path.join(root, "dist/worker")
+  const file = Path.join(folder, "start.cjs")
   if (!Fs.existsSync(file) || Fs.statSync(file).mtimeMs < newest(Path.join(root, "src"))) {
     execFileSync(process.execPath, [Path.join(root, "scripts/package.ts")], { stdio: ["ignore", "ignore", "inherit"] })
   }
-  return file
+  return folder
 }
 
 /** The programs that are measured. */
@@ -176,7 +177,7 @@ export const build = async (): Promise<Programs> => {
     alone: await host("Ours", at("alone/hosts/acme.mjs")),
     oneFile: at("one-file/acme.mjs"),
     split: at("split/acme.mjs"),
-    worker: at("worker/main.cjs"),
+    worker: at("worker/start.cjs"),
     capture: at("hosts/capture.mjs"),
     captureUnbundled: at("hosts/capture-unbundled.mjs"),
     empty: at("hosts/empty.cjs")
@@ -197,8 +198,7 @@ export const build = async (): Promise<Programs> => {
     outfile: programs.captureUnbundled,
     packages: "external"
   })
-  Fs.mkdirSync(at("worker"), { recursive: true })
-  Fs.copyFileSync(worker, programs.worker)
+  Fs.cpSync(worker, Path.dirname(programs.worker), { recursive: true })
   Fs.writeFileSync(programs.empty, "")
   return programs
 }

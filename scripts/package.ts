@@ -19,7 +19,7 @@ execFileSync(process.execPath, [
   dist
 ], { stdio: "inherit" })
 // The worker's own modules are in its bundle.
-for (const name of ["main", "Process", "Worker", "PostHogClient", "Transport"]) {
+for (const name of ["start", "main", "Process", "Worker", "PostHogClient", "Transport"]) {
   for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
 }
 
@@ -45,9 +45,17 @@ const bundleWorker = async (format: "cjs" | "esm"): Promise<ReadonlyArray<string
   )
 }
 
-// `main.cjs` is what an installed package starts. A host that is bundled as a module takes in `main.mjs`: there, the
+// `main.cjs` is what an installed package runs. A host that is bundled as a module takes in `main.mjs`: there, the
 // `require` of Node's own modules that a CommonJS bundle has would throw.
 const bundled = [...await bundleWorker("cjs"), ...await bundleWorker("esm")]
+// What an installed package starts.
+await build({
+  absWorkingDir: root,
+  entryPoints: ["src/worker/start.ts"],
+  outfile: Path.join(dist, "worker/start.cjs"),
+  target: "node22",
+  format: "cjs"
+})
 
 /** The licence of a package, and of what that package holds of others. */
 const licences = (name: string, files: ReadonlyArray<string>): string => {

@@ -32,7 +32,7 @@ export interface StateHome {
   readonly notice: string
   /** Where files are written before they are published. */
   readonly temp: string
-  /** Where Node.js keeps the compiled code of workers. */
+  /** Where the compiled code of workers is kept. */
   readonly compileCache: string
 }
 

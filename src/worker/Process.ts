@@ -119,20 +119,20 @@ const tidy = Effect.gen(function*() {
 })
 
 /**
- * Runs a worker to its end.
+ * Runs a worker to its end, and gives how many messages it delivered; never rejects.
  *
  * The timer ends it whatever hangs: `process.exit` would wait for a name look-up in the thread pool.
  *
  * @category running
  * @since 0.1.0
  */
-export const run = async (): Promise<void> => {
+export const run = async (): Promise<number> => {
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
   const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
-  if (job === undefined || !process.argv.includes(marker)) return
+  if (job === undefined || !process.argv.includes(marker)) return 0
   // As the host checked it: plain http, for example, goes to this machine only.
   const destination = Result.getOrUndefined(Destination.make(job.destination))
-  if (destination === undefined) return
+  if (destination === undefined) return 0
   closeInherited()
   // The file system is synchronous from here on. A home that does not answer, on a network that is gone, must be met
   // where the timer above still runs.
@@ -149,12 +149,17 @@ export const run = async (): Promise<void> => {
   })
   const client = new PostHogClient(destination)
   const { lease, lingers } = job
-  await Worker.run({ send: (messages) => Effect.promise(() => client.send(messages)), lingers, lease }).pipe(
-    Effect.andThen(tidy),
+  const delivered = await Worker.run({
+    send: (messages) => Effect.promise(() => client.send(messages)),
+    lingers,
+    lease
+  }).pipe(
+    Effect.tap(tidy),
     Effect.provide(layer(job)),
-    Effect.ignoreCause,
+    Effect.catchCause(() => Effect.succeed(0)),
     Effect.runPromise
   )
   // What still holds the process, a name look-up that never answers, has nothing to do any more.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), graceMillis).unref()
+  return delivered
 }

@@ -129,7 +129,8 @@ export const drain = Effect.fnUntraced(function*(
 })
 
 /**
- * A worker's whole life: takes the lease, drains, lingers for more, gives the lease up, and looks once more.
+ * A worker's whole life: takes the lease, drains, lingers for more, gives the lease up, and looks once more. Gives how
+ * many messages it delivered.
  *
  * **Details**
  *
@@ -151,7 +152,7 @@ export const run = Effect.fnUntraced(function*(options: {
   const successor = yield* CaptureWorker
   const until = (yield* Clock.currentTimeMillis) + lifeMillis
   const held = yield* lease.acquire(lifeMillis, options.lease)
-  if (held === undefined) return
+  if (held === undefined) return 0
   const done = new Set<string>()
 
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
@@ -165,16 +166,19 @@ export const run = Effect.fnUntraced(function*(options: {
 
   let isOver = !(yield* consent.decision).enabled
   let lingerUntil: number | undefined
+  let total = 0
   while (!isOver) {
     const { delivered, outcome } = yield* drain(options.send, until, done, held.stands)
+    total += delivered
     const now = yield* Clock.currentTimeMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
     isOver = outcome !== "Empty" || !options.lingers || !(yield* waitForMore(lingerUntil))
   }
   yield* held.release
-  if (!(yield* consent.decision).enabled || (yield* outbox.isEmpty)) return
-  if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return
+  if (!(yield* consent.decision).enabled || (yield* outbox.isEmpty)) return total
+  if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total
   // A successor would find what can be neither sent nor taken away, and start its own.
   const waits = (yield* outbox.entries).some(({ message }) => !done.has(message.uuid))
   if (waits) yield* successor.ensure
+  return total
 })

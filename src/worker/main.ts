@@ -8,4 +8,6 @@ import { run } from "./Process.ts"
 
 // A successor is started as this process was.
 setOwnWorker()
-void run()
+
+/** How many messages this worker delivered, when it has ended. */
+export const delivered: Promise<number> = run()

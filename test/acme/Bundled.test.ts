@@ -114,7 +114,7 @@ describe("a bundled host", () => {
       const started = Path.join(home, "started")
       for (const folder of ["bin", "worker"]) Fs.mkdirSync(Path.join(home, folder))
       Fs.writeFileSync(
-        Path.join(home, "worker/main.cjs"),
+        Path.join(home, "worker/start.cjs"),
         `require("node:fs").writeFileSync(${JSON.stringify(started)}, "")`
       )
       const file = Path.join(home, "bin/acme.mjs")

@@ -218,12 +218,15 @@ export class RealWorker extends Context.Service<RealWorker, {
     this,
     Effect.gen(function*() {
       const folder = yield* temporaryFolder("worker-test-")
-      const file = Path.join(folder, "main.cjs")
+      const file = Path.join(folder, "start.cjs")
       // As the published one is made, but for its names: a stack trace is to be read.
       yield* Effect.tryPromise(() =>
         Esbuild.build({
-          entryPoints: [fileURLToPath(new URL("../../src/worker/main.ts", import.meta.url))],
-          outfile: file,
+          entryPoints: ["main", "start"].map((name) =>
+            fileURLToPath(new URL(`../../src/worker/${name}.ts`, import.meta.url))
+          ),
+          outdir: folder,
+          outExtension: { ".js": ".cjs" },
           bundle: true,
           platform: "node",
           target: "node22",

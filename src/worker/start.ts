@@ -1,0 +1,58 @@
+/**
+ * The entry of the published worker: runs `main.cjs`, which lies beside it, from the code that V8 compiled for an earlier
+ * worker.
+ *
+ * Node.js's own compile cache holds what V8 compiles when a file is loaded. Most functions of a worker are compiled when
+ * they are first called; V8 is asked for all of them here, when a worker that delivered something ends (ADR 0013).
+ *
+ * @since 0.1.0
+ */
+const { readFileSync, renameSync, rmSync, writeFileSync } = process.getBuiltinModule("node:fs")
+const { getCompileCacheDir } = process.getBuiltinModule("node:module")
+const { Script } = process.getBuiltinModule("node:vm")
+
+const checksumBytes = 4
+
+const checksum = (bytes: string | Buffer): number => process.getBuiltinModule("node:zlib").crc32(bytes)
+
+// V8 looks at the length of the source only, and believes whatever it reads.
+const readCompiled = (cache: string): Buffer | undefined => {
+  try {
+    const bytes = readFileSync(cache)
+    const compiled = bytes.subarray(0, -checksumBytes)
+    return checksum(compiled) === bytes.readUInt32LE(compiled.length) ? compiled : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const writeCompiled = (cache: string, compiled: Buffer): void => {
+  const end = Buffer.alloc(checksumBytes)
+  end.writeUInt32LE(checksum(compiled))
+  const temporary = `${cache}.${process.pid}`
+  try {
+    writeFileSync(temporary, Buffer.concat([compiled, end]), { mode: 0o600 })
+    renameSync(temporary, cache)
+  } catch {
+    // An opt-out took the folder away, or the disk is full. The next worker compiles again.
+    rmSync(temporary, { force: true })
+  }
+}
+
+const file = `${__dirname}/main.cjs`
+const code = readFileSync(file, "utf8")
+// Node.js names the folder after its version and the kind of machine.
+const folder = getCompileCacheDir()
+const cache = folder === undefined ? undefined : `${folder}/worker-${checksum(code).toString(16)}`
+const cachedData = cache === undefined ? undefined : readCompiled(cache)
+const script = new Script(`(function (module, exports, require) {${code}\n})`, { filename: file, cachedData })
+
+const main: { exports: { readonly delivered?: Promise<number> } } = { exports: {} }
+script.runInThisContext()(main, main.exports, require)
+
+if (cache !== undefined && script.cachedDataRejected !== false) {
+  // One that found nothing to do has compiled little.
+  void main.exports.delivered?.then((delivered) => {
+    if (delivered > 0) process.once("exit", () => writeCompiled(cache, script.createCachedData()))
+  })
+}
