@@ -68,12 +68,29 @@ const besidePackage: Esbuild.Plugin = {
   }
 }
 
-// What an author bundles is the package: its worker is a module with what it needs already in it.
+// What an author bundles is the package: its worker has what it needs already in it.
 const publishedWorker: Esbuild.Plugin = {
   name: "published-worker",
   setup: (build) => {
     build.onResolve({ filter: /^effect-cli-usage\/worker\/main$/ }, () => ({
-      path: Path.join(root, "dist/worker/main.mjs")
+      path: Path.join(root, "dist/worker/main.cjs")
+    }))
+  }
+}
+
+// What the README has for a host that can be one file only: its main file asks, at its end.
+const askedInMain: Esbuild.Plugin = {
+  name: "asked-in-main",
+  setup: (build) => {
+    build.onLoad({ filter: /\/acme\/main\.ts$/ }, ({ path }) => ({
+      contents: `import { isWorker } from "effect-cli-usage/worker"\n${
+        Fs.readFileSync(path, "utf8").replace(
+          "\nacme.pipe(",
+          "\nif (isWorker()) void import(\"effect-cli-usage/worker/main\")\nelse acme.pipe("
+        )
+      }`,
+      resolveDir: Path.dirname(path),
+      loader: "ts"
     }))
   }
 }
@@ -119,14 +136,13 @@ const newest = (folder: string): number =>
     .filter((entry) => entry.isFile())
     .reduce((time, entry) => Math.max(time, Fs.statSync(Path.join(entry.parentPath, entry.name)).mtimeMs), 0)
 
-// The files that are shipped, not some that are like them.
+// The file that is shipped, not one that is like it.
 const shippedWorker = (): string => {
-  const folder = Path.join(root, "dist/worker")
-  const file = Path.join(folder, "start.cjs")
+  const file = Path.join(root, "dist/worker/main.cjs")
   if (!Fs.existsSync(file) || Fs.statSync(file).mtimeMs < newest(Path.join(root, "src"))) {
     execFileSync(process.execPath, [Path.join(root, "scripts/package.ts")], { stdio: ["ignore", "ignore", "inherit"] })
   }
-  return folder
+  return file
 }
 
 /** The programs that are measured. */
@@ -134,8 +150,9 @@ export interface Programs {
   readonly hosts: Readonly<Record<Variant, string>>
   /** Ours, with no worker beside it: it keeps its events and starts nobody. */
   readonly alone: string
-  /** Ours, which is its own worker: in one file, and as an entry that its bundler has split. */
+  /** Ours, which is its own worker: in one file, in one whose main file asks, and as an entry that is split. */
   readonly oneFile: string
+  readonly asked: string
   readonly split: string
   readonly worker: string
   /** posthog-node sending one event, in one file and in many. */
@@ -176,14 +193,21 @@ export const build = async (): Promise<Programs> => {
     },
     alone: await host("Ours", at("alone/hosts/acme.mjs")),
     oneFile: at("one-file/acme.mjs"),
+    asked: at("asked/acme.mjs"),
     split: at("split/acme.mjs"),
-    worker: at("worker/start.cjs"),
+    worker: at("worker/main.cjs"),
     capture: at("hosts/capture.mjs"),
     captureUnbundled: at("hosts/capture-unbundled.mjs"),
     empty: at("hosts/empty.cjs")
   }
   const ownWorker = { ...common, entryPoints: [entry], plugins: [containerByVariable, publishedWorker] }
   await Esbuild.build({ ...ownWorker, outfile: programs.oneFile })
+  await Esbuild.build({
+    ...ownWorker,
+    entryPoints: [acme],
+    outfile: programs.asked,
+    plugins: [...ownWorker.plugins, askedInMain]
+  })
   await Esbuild.build({
     ...ownWorker,
     entryPoints: { acme: entry },
@@ -198,7 +222,8 @@ export const build = async (): Promise<Programs> => {
     outfile: programs.captureUnbundled,
     packages: "external"
   })
-  Fs.cpSync(worker, Path.dirname(programs.worker), { recursive: true })
+  Fs.mkdirSync(at("worker"), { recursive: true })
+  Fs.copyFileSync(worker, programs.worker)
   Fs.writeFileSync(programs.empty, "")
   return programs
 }

@@ -89,6 +89,7 @@ const peersOf = <const P extends Peer, A>(
 const deploy = (file: string): ReadonlyArray<string> => [process.execPath, file, "deploy", "site"]
 
 const splitName = "split into files by its bundler"
+const askedName = "asked in its main file"
 
 const isSender = (variant: string): boolean =>
   variant === "Ours" || variant === "InProcess" || variant === "Segment" || variant === "DetachedPerEvent"
@@ -258,10 +259,11 @@ const oneFile = async (bench: Bench): Promise<Row> => {
   const file = {
     Baseline: programs.hosts.Baseline,
     OneFile: programs.oneFile,
+    Asked: programs.asked,
     Split: programs.split,
     Beside: programs.hosts.Ours
   }
-  const names = ["Baseline", "OneFile", "Split", "Beside"] as const
+  const names = ["Baseline", "OneFile", "Asked", "Split", "Beside"] as const
   const samples = await inTurn({ rounds: counts.alive, warm: true }, names, async (name) => {
     device.backOff()
     return (await runner.run({ words: deploy(file[name]), env: device.env })).wall
@@ -272,7 +274,11 @@ const oneFile = async (bench: Bench): Promise<Row> => {
     unit: "ms wall",
     ours: samples("OneFile"),
     baseline: samples("Baseline"),
-    peers: { [splitName]: samples("Split"), "beside its installed package": samples("Beside") },
+    peers: {
+      [askedName]: samples("Asked"),
+      [splitName]: samples("Split"),
+      "beside its installed package": samples("Beside")
+    },
     note: "no worker is started",
     million: hours
   })
@@ -424,13 +430,15 @@ const worker = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
   try {
     const samples = await inTurn(
       { rounds: counts.worker, warm: true },
-      ["Ours", "Reexecuted", "Split", "Tls", "Bundled", "Unbundled", "Empty"],
+      ["Ours", "Reexecuted", "Asked", "Split", "Tls", "Bundled", "Unbundled", "Empty"],
       async (name) => {
         switch (name) {
           case "Ours":
             return await send(programs.worker, device, sink)
           case "Reexecuted":
             return await send(programs.oneFile, device, sink)
+          case "Asked":
+            return await send(programs.asked, device, sink)
           case "Tls":
             return secure === undefined || secureDevice === undefined
               ? Number.NaN
@@ -457,7 +465,7 @@ const worker = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
       single({
         ...reexecuted,
         ours: samples("Reexecuted"),
-        peers: { [splitName]: median(samples("Split")) },
+        peers: { [askedName]: median(samples("Asked")), [splitName]: median(samples("Split")) },
         million: cost
       }),
       typeof certificate === "string"
@@ -469,13 +477,13 @@ const worker = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
   }
 }
 
-/** CPU milliseconds of a worker that finds so many messages waiting. */
+/** CPU milliseconds of a worker that finds so many messages waiting, as on a device that was offline. */
 const drainOf = async (bench: Bench, device: Device.Device, count: number): Promise<number> => {
   device.fill(count)
   const expected = (await bench.sink.count()) + count
   const { cpu } = await bench.runner.run({
     words: [process.execPath, bench.programs.worker, marker],
-    env: device.workerEnv(false)
+    env: device.workerEnv(true)
   })
   await arrived(bench.sink, expected, "drain")
   return cpu ?? Number.NaN

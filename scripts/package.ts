@@ -1,11 +1,11 @@
 /**
  * `npm run build [-- <folder>]`: what is published, in `dist` or in that folder: JavaScript and types, and the worker
- * bundled, once for each way to load it.
+ * bundled.
  */
-import { build } from "esbuild"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { bundleWorker } from "./WorkerBundle.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 const dist = Path.resolve(process.argv[2] ?? Path.join(root, "dist"))
@@ -23,39 +23,8 @@ for (const name of ["start", "main", "Process", "Worker", "PostHogClient", "Tran
   for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
 }
 
-/** Bundles the worker, and answers with the files that are in it. */
-const bundleWorker = async (format: "cjs" | "esm"): Promise<ReadonlyArray<string>> => {
-  const { metafile } = await build({
-    absWorkingDir: root,
-    entryPoints: ["src/worker/main.ts"],
-    outfile: Path.join(dist, format === "cjs" ? "worker/main.cjs" : "worker/main.mjs"),
-    bundle: true,
-    platform: "node",
-    target: "node22",
-    format,
-    minify: true,
-    // A worker never looks for another one's file: it is its own successor.
-    define: { "import.meta.url": "undefined" },
-    legalComments: "none",
-    metafile: true
-  })
-  Fs.writeFileSync(Path.join(dist, format === "cjs" ? "worker/main.d.cts" : "worker/main.d.mts"), "export {}\n")
-  return Object.values(metafile.outputs).flatMap(({ inputs }) =>
-    Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file)
-  )
-}
-
-// `main.cjs` is what an installed package runs. A host that is bundled as a module takes in `main.mjs`: there, the
-// `require` of Node's own modules that a CommonJS bundle has would throw.
-const bundled = [...await bundleWorker("cjs"), ...await bundleWorker("esm")]
-// What an installed package starts.
-await build({
-  absWorkingDir: root,
-  entryPoints: ["src/worker/start.ts"],
-  outfile: Path.join(dist, "worker/start.cjs"),
-  target: "node22",
-  format: "cjs"
-})
+const bundled = await bundleWorker(Path.join(dist, "worker/main.cjs"), true)
+Fs.writeFileSync(Path.join(dist, "worker/main.d.cts"), "export {}\n")
 
 /** The licence of a package, and of what that package holds of others. */
 const licences = (name: string, files: ReadonlyArray<string>): string => {
@@ -73,7 +42,7 @@ const packages = Map.groupBy(new Set(bundled), packageOf)
 Fs.writeFileSync(
   Path.join(dist, "THIRD-PARTY-NOTICES.txt"),
   [
-    "worker/main.cjs and worker/main.mjs contain these packages.\n",
+    "worker/main.cjs contains these packages.\n",
     ...[...packages].flatMap(([name, files]) => name === undefined ? [] : [licences(name, files)]).toSorted()
   ].join(`\n${"-".repeat(80)}\n\n`)
 )
@@ -81,16 +50,14 @@ Fs.writeFileSync(
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
 // Private, so that nobody publishes the sources.
 const { allowScripts: _, devDependencies: __, private: ___, scripts: ____, ...published } = manifest
-const built = (source: string): unknown =>
-  source === "./src/worker/main.ts"
-    ? { import: "./worker/main.mjs", require: "./worker/main.cjs" }
-    : source.replace("./src/", "./").replace(/\.ts$/, ".js")
+const built = (source: string): string =>
+  source === "./src/worker/main.ts" ? "./worker/main.cjs" : source.replace("./src/", "./").replace(/\.ts$/, ".js")
 Fs.writeFileSync(
   Path.join(dist, "package.json"),
   JSON.stringify(
     {
       ...published,
-      sideEffects: ["./worker/main.mjs", "./worker/main.cjs"],
+      sideEffects: ["./worker/main.cjs"],
       exports: Object.fromEntries(
         Object.entries<string>(published.exports).map(([name, source]) => [name, built(source)])
       )

@@ -12,12 +12,12 @@ import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 
 const lowest = 19
 
-// `.ts` in a checkout; in the published package the worker is bundled. Bundled into a host, this module has the
+// `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the
 // host's name, whatever stands beside it, and the host is its own worker if it said so when it started.
 const shippedWorker = (): string | undefined => {
   const here: string | undefined = import.meta.url
   if (here === undefined || !/\/layers\/NodeProcess\.[jt]s$/.test(here)) return undefined
-  const file = fileURLToPath(new URL(here.endsWith(".ts") ? "../worker/main.ts" : "../worker/start.cjs", here))
+  const file = fileURLToPath(new URL(here.endsWith(".ts") ? "../worker/main.ts" : "../worker/main.cjs", here))
   return NodeFs.existsSync(file) ? file : undefined
 }
 

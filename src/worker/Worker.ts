@@ -116,7 +116,10 @@ export const drain = Effect.fnUntraced(function*(
   let outcome: Drained["outcome"] | undefined
   while (outcome === undefined) {
     const waiting = (yield* outbox.entries).filter(({ message }) => !done.has(message.uuid))
-    outcome = waiting.length === 0 ? "Empty" : yield* deliver(waiting.slice(0, maxBatch))
+    if (waiting.length === 0) outcome = "Empty"
+    for (let sent = 0; sent < waiting.length && outcome === undefined; sent += maxBatch) {
+      outcome = yield* deliver(waiting.slice(sent, sent + maxBatch))
+    }
   }
 
   // A message that is refused alone is at fault only where this host takes others.

@@ -1,5 +1,5 @@
 /**
- * acme as one file, in each of the forms that a host is shipped in: each is its own worker.
+ * acme as one file, in each of the forms that a host is shipped in: each is its own worker, which is the published one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -10,9 +10,17 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { inject } from "postject"
+import { afterAll, beforeAll } from "vitest"
+import { bundleWorker } from "../../scripts/WorkerBundle.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 
 const entry = fileURLToPath(new URL("../../examples/acme/entry.ts", import.meta.url))
+
+const published = Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-published-"))
+const worker = Path.join(published, "main.cjs")
+
+beforeAll(() => bundleWorker(worker, true))
+afterAll(() => Fs.rmSync(published, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 
 const bundle = (outfile: string, format: "esm" | "cjs", from = entry): void => {
   Esbuild.buildSync({
@@ -24,6 +32,7 @@ const bundle = (outfile: string, format: "esm" | "cjs", from = entry): void => {
     target: "node22",
     minify: true,
     logLevel: "error",
+    alias: { "effect-cli-usage/worker/main": worker },
     // What a CommonJS bundle makes of it by itself, with a warning.
     ...(format === "cjs" ? { define: { "import.meta.url": "undefined" } } : {})
   })
@@ -114,7 +123,7 @@ describe("a bundled host", () => {
       const started = Path.join(home, "started")
       for (const folder of ["bin", "worker"]) Fs.mkdirSync(Path.join(home, folder))
       Fs.writeFileSync(
-        Path.join(home, "worker/start.cjs"),
+        Path.join(home, "worker/main.cjs"),
         `require("node:fs").writeFileSync(${JSON.stringify(started)}, "")`
       )
       const file = Path.join(home, "bin/acme.mjs")

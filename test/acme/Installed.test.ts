@@ -19,6 +19,15 @@ const entry = `import { isWorker } from "effect-cli-usage/worker"
 void (isWorker() ? import("effect-cli-usage/worker/main") : import("./Installed.ts"))
 `
 
+// What it says of one that can be one file only, of this host's source.
+const asking = (source: string): string =>
+  `import { isWorker } from "effect-cli-usage/worker"\n${
+    source.replace(
+      "\nCommand.make(",
+      "\nif (isWorker()) void import(\"effect-cli-usage/worker/main\")\nelse Command.make("
+    )
+  }`
+
 let project = ""
 const inProject = (...path: ReadonlyArray<string>): string => Path.join(project, ...path)
 
@@ -38,15 +47,16 @@ beforeAll(() => {
     Fs.copyFileSync(Path.join(root, "test/acme/hosts", host), inProject(host))
   }
   Fs.writeFileSync(inProject("entry.ts"), entry)
+  Fs.writeFileSync(inProject("asking.ts"), asking(Fs.readFileSync(inProject("Installed.ts"), "utf8")))
 })
 
 afterAll(() => Fs.rmSync(project, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 
 const options = { bundle: true, platform: "node", target: "node22", logLevel: "silent" } as const
 
-const bundle = (format: "esm" | "cjs"): string => {
-  const outfile = inProject(format, format === "esm" ? "installed.mjs" : "installed.cjs")
-  Esbuild.buildSync({ ...options, entryPoints: [inProject("entry.ts")], outfile, format })
+const bundle = (format: "esm" | "cjs", from = "entry"): string => {
+  const outfile = inProject(format, `${from}.${format === "esm" ? "mjs" : "cjs"}`)
+  Esbuild.buildSync({ ...options, entryPoints: [inProject(`${from}.ts`)], outfile, format })
   return outfile
 }
 
@@ -77,6 +87,9 @@ const delivers = Effect.fnUntraced(function*(file: string) {
 describe("a host that has the published package", () => {
   for (const format of ["esm", "cjs"] as const) {
     it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(bundle(format))))
+
+    it.live(`delivers as one ${format} file that asks in its main file`, () =>
+      Effect.suspend(() => delivers(bundle(format, "asking"))))
   }
 
   it.live("delivers as an entry and its chunks, of which a command reads none of the worker's", () =>

@@ -9,12 +9,11 @@ import * as Layer from "effect/Layer"
 import * as EffectPath from "effect/Path"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { bundleWorker } from "../../scripts/WorkerBundle.ts"
 import { AnonId } from "../../src/domain/AnonId.ts"
 import * as Claim from "../../src/domain/Claim.ts"
 import * as Message from "../../src/domain/Message.ts"
@@ -218,23 +217,9 @@ export class RealWorker extends Context.Service<RealWorker, {
     this,
     Effect.gen(function*() {
       const folder = yield* temporaryFolder("worker-test-")
-      const file = Path.join(folder, "start.cjs")
+      const file = Path.join(folder, "main.cjs")
       // As the published one is made, but for its names: a stack trace is to be read.
-      yield* Effect.tryPromise(() =>
-        Esbuild.build({
-          entryPoints: ["main", "start"].map((name) =>
-            fileURLToPath(new URL(`../../src/worker/${name}.ts`, import.meta.url))
-          ),
-          outdir: folder,
-          outExtension: { ".js": ".cjs" },
-          bundle: true,
-          platform: "node",
-          target: "node22",
-          format: "cjs",
-          define: { "import.meta.url": "undefined" },
-          logLevel: "silent"
-        })
-      )
+      yield* Effect.tryPromise(() => bundleWorker(file, false))
       const path = yield* EffectPath.Path
       let devices = 0
 
