@@ -29,7 +29,8 @@ export const bundleWorker = async (outfile: string, minify: boolean): Promise<Re
     metafile: true,
     write: false
   })
-  const workerCode = `(function (module, exports, require) {${code?.text ?? ""}\n})`
+  if (code === undefined) throw new Error("esbuild made nothing of src/worker/main.ts")
+  const workerCode = `(function (module, exports, require) {${code.text}\n})`
   Fs.mkdirSync(Path.dirname(outfile), { recursive: true })
   await build({
     ...options,
