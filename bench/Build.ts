@@ -59,7 +59,7 @@ const besidePackage: Esbuild.Plugin = {
   setup: (build) => {
     build.onLoad({ filter: /\/src\/layers\/NodeProcess\.ts$/ }, ({ path }) => ({
       contents: Fs.readFileSync(path, "utf8").replace(
-        "= import.meta.url",
+        "= runningScript()",
         "= new URL(\"../layers/NodeProcess.js\", import.meta.url).href"
       ),
       resolveDir: Path.dirname(path),

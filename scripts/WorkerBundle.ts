@@ -24,8 +24,6 @@ export const bundleWorker = async (outfile: string, minify: boolean): Promise<Re
   const { metafile, outputFiles: [code] } = await build({
     ...options,
     entryPoints: ["src/worker/main.ts"],
-    // A worker never looks for another one's file: it is its own successor.
-    define: { "import.meta.url": "undefined" },
     metafile: true,
     write: false
   })

@@ -21,6 +21,14 @@ export const variable = "EFFECT_CLI_USAGE_WORKER"
  */
 export const marker = "--effect-cli-usage-worker"
 
+/**
+ * Whether this process was started as a worker: both marks must be there.
+ *
+ * @category entry
+ * @since 0.1.0
+ */
+export const areSet = (): boolean => process.env[variable] !== undefined && process.argv.includes(marker)
+
 const ownWorker = Symbol.for("effect-cli-usage/worker/own")
 
 /**

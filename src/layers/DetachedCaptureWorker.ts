@@ -89,7 +89,14 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const after = yield* outbox.status
     const refused = after.setAside - before.setAside
     return { delivered: Math.max(0, before.pending - after.pending - refused), kept: after.pending }
-  }).pipe(quietly("nothing could be delivered", { delivered: 0, kept: 0 }))
+  }).pipe(
+    quietly("nothing could be delivered", undefined),
+    Effect.flatMap((flushed) =>
+      flushed === undefined
+        ? Effect.map(outbox.status, ({ pending }) => ({ delivered: 0, kept: pending }))
+        : Effect.succeed(flushed)
+    )
+  )
 
   return CaptureWorker.of({
     ensure: Effect.gen(function*() {

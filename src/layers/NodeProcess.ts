@@ -12,12 +12,18 @@ import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 
 const lowest = 19
 
-// `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the
-// host's name, whatever stands beside it, and the host is its own worker if it said so when it started.
+// Of this code as it runs. A bundler may put a path of the machine that it ran on in the place of `import.meta.url`.
+const runningScript = (): string =>
+  process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })[0]?.scriptName ?? ""
+
+// `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the host's
+// name, whatever stands beside it, and the host is its own worker if it said so when it started.
 const shippedWorker = (): string | undefined => {
-  const here: string | undefined = import.meta.url
-  if (here === undefined || !/\/layers\/NodeProcess\.[jt]s$/.test(here)) return undefined
-  const file = fileURLToPath(new URL(here.endsWith(".ts") ? "../worker/main.ts" : "../worker/main.cjs", here))
+  const script = runningScript()
+  const path = script.startsWith("file:") ? fileURLToPath(script) : script
+  const [, root, language] = /^(.*[\\/])layers[\\/]NodeProcess\.([jt])s$/.exec(path) ?? []
+  if (root === undefined) return undefined
+  const file = `${root}worker/main.${language === "t" ? "ts" : "cjs"}`
   return NodeFs.existsSync(file) ? file : undefined
 }
 
@@ -27,8 +33,14 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
     return file === undefined ? undefined : [file]
   }
   // A single executable is started without a script.
-  const script = process.getBuiltinModule("node:sea").isSea() ? undefined : process.argv[1]
+  const script = isSingleExecutable() ? undefined : process.argv[1]
   return script === undefined ? [] : [script]
+}
+
+// Not every runtime that runs Node.js's programs has the module.
+const isSingleExecutable = (): boolean => {
+  const sea: { readonly isSea: () => boolean } | undefined = process.getBuiltinModule("node:sea")
+  return sea?.isSea() === true
 }
 
 /**

@@ -17,11 +17,12 @@ import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
-import { IsShown } from "../domain/Debug.ts"
+import { IsShown, quietly } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
 import * as Variable from "../domain/Variable.ts"
+import * as WorkerMarks from "../domain/WorkerMarks.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Claims } from "../services/Claims.ts"
 import type { Consent } from "../services/Consent.ts"
@@ -159,7 +160,9 @@ const noWorker = Layer.effect(
     const runtime = yield* RuntimeEnvironment
     const outbox = yield* Outbox
     return CaptureWorker.of({
-      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
+      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void).pipe(
+        quietly("it is not known whether the host has a worker", undefined)
+      ),
       flush: Effect.map(outbox.entries, ({ length }) => ({ delivered: 0, kept: length }))
     })
   })
@@ -202,6 +205,9 @@ const machine = Layer.mergeAll(
  */
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.unwrap(Effect.gen(function*() {
+    // A bundler that runs an entry's two dynamic imports, whichever was asked for, runs the host in its worker. There the
+    // user's command must not run a second time: the worker ends this process.
+    if (WorkerMarks.areSet()) return yield* Effect.never
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
     const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
     const principals = options.principals ?? FixedPrincipalResolver.layerNone

@@ -11,7 +11,7 @@
  *
  * @since 0.1.0
  */
-import { marker, setOwnWorker, variable } from "../domain/WorkerMarks.ts"
+import { areSet, setOwnWorker } from "../domain/WorkerMarks.ts"
 
 /**
  * Whether this process was started as a worker: both marks must be there, so that one that leaked into the environment
@@ -24,5 +24,5 @@ import { marker, setOwnWorker, variable } from "../domain/WorkerMarks.ts"
  */
 export const isWorker = (): boolean => {
   setOwnWorker()
-  return process.env[variable] !== undefined && process.argv.includes(marker)
+  return areSet()
 }

@@ -9,6 +9,8 @@
  * @since 0.1.0
  */
 
+import { areSet, setOwnWorker } from "../domain/WorkerMarks.ts"
+
 /** `main.ts`, bundled as a function of its module, its exports and its `require`. */
 declare const workerCode: string
 
@@ -44,20 +46,25 @@ const writeCompiled = (cache: string, compiled: Buffer): void => {
   }
 }
 
-const code = workerCode
-// Node.js names the folder after its version and the kind of machine.
-const folder = getCompileCacheDir()
-const cache = folder === undefined ? undefined : `${folder}/worker-${checksum(code).toString(16)}`
-const cachedData = cache === undefined ? undefined : readCompiled(cache)
-const script = new Script(code, { filename: "effect-cli-usage/worker.cjs", cachedData })
+const run = (code: string): void => {
+  // Node.js names the folder after its version and the kind of machine.
+  const folder = getCompileCacheDir()
+  const cache = folder === undefined ? undefined : `${folder}/worker-${checksum(code).toString(16)}`
+  const cachedData = cache === undefined ? undefined : readCompiled(cache)
+  const script = new Script(code, { filename: "effect-cli-usage/worker.cjs", cachedData })
 
-const main: { exports: { readonly delivered?: Promise<number> } } = { exports: {} }
-// It needs modules of Node.js only. A single executable has no other `require`, and an ES module has none.
-script.runInThisContext()(main, main.exports, process.getBuiltinModule)
+  const main: { exports: { readonly delivered?: Promise<number> } } = { exports: {} }
+  // It needs modules of Node.js only. A single executable has no other `require`, and an ES module has none.
+  script.runInThisContext()(main, main.exports, process.getBuiltinModule)
 
-if (cache !== undefined && script.cachedDataRejected !== false) {
+  if (cache === undefined || script.cachedDataRejected === false) return
   // One that found nothing to do has compiled little.
   void main.exports.delivered?.then((delivered) => {
     if (delivered > 0) process.once("exit", () => writeCompiled(cache, script.createCachedData()))
   })
 }
+
+// A bundler may put this where every command runs it: then, too, what the process was started with can be started as a
+// worker.
+setOwnWorker()
+if (areSet()) run(workerCode)

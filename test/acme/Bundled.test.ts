@@ -8,7 +8,7 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { inject } from "postject"
 import { afterAll, beforeAll } from "vitest"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
@@ -22,7 +22,12 @@ const worker = Path.join(published, "main.cjs")
 beforeAll(() => bundleWorker(worker, true))
 afterAll(() => Fs.rmSync(published, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 
-const bundle = (outfile: string, format: "esm" | "cjs", from = entry): void => {
+const bundle = (
+  outfile: string,
+  format: "esm" | "cjs",
+  from = entry,
+  define: Readonly<Record<string, string>> = {}
+): void => {
   Esbuild.buildSync({
     entryPoints: [from],
     outfile,
@@ -33,8 +38,7 @@ const bundle = (outfile: string, format: "esm" | "cjs", from = entry): void => {
     minify: true,
     logLevel: "error",
     alias: { "effect-cli-usage/worker/main": worker },
-    // What a CommonJS bundle makes of it by itself, with a warning.
-    ...(format === "cjs" ? { define: { "import.meta.url": "undefined" } } : {})
+    define
   })
 }
 
@@ -117,23 +121,40 @@ describe("a bundled host", () => {
       assert.notInclude(run(file).stderr, "without a worker")
     }))
 
-  it.live("does not take a file of its own for the worker, whatever its name", () =>
+  it.live("does not take a file of its own for the worker, whatever its name, nor one where it was bundled", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const started = Path.join(home, "started")
-      for (const folder of ["bin", "worker"]) Fs.mkdirSync(Path.join(home, folder))
+      for (const folder of ["bin", "worker", "layers"]) Fs.mkdirSync(Path.join(home, folder))
       Fs.writeFileSync(
         Path.join(home, "worker/main.cjs"),
         `require("node:fs").writeFileSync(${JSON.stringify(started)}, "")`
       )
-      const file = Path.join(home, "bin/acme.mjs")
-      bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
-      const run = ChildProcess.spawnSync(process.execPath, [file, "deploy", "x"], {
-        encoding: "utf8",
-        env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", CI: "true" }
-      })
-      assert.strictEqual(run.stdout, "Deployed x to eu\n")
-      assert.isFalse(Fs.existsSync(started))
+      const bundler = JSON.stringify(pathToFileURL(Path.join(home, "layers/NodeProcess.js")).href)
+      for (const define of [{}, { "import.meta.url": bundler }]) {
+        const file = Path.join(home, "bin/acme.mjs")
+        bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)), define)
+        const run = ChildProcess.spawnSync(process.execPath, [file, "deploy", "x"], {
+          encoding: "utf8",
+          env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", CI: "true" }
+        })
+        assert.strictEqual(run.stdout, "Deployed x to eu\n")
+        assert.isFalse(Fs.existsSync(started))
+      }
+    }))
+
+  it.live("delivers where the runtime knows nothing of single executables", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      const file = Path.join(home, "acme.mjs")
+      bundle(file, "esm")
+      const unknown = Path.join(home, "unknown.mjs")
+      Fs.writeFileSync(
+        unknown,
+        `const get = process.getBuiltinModule
+         process.getBuiltinModule = (name) => name === "node:sea" ? undefined : get(name)`
+      )
+      yield* isDelivered([process.execPath, "--import", unknown, file], home)
     }))
 
   it.live("is no worker with one mark alone", () =>

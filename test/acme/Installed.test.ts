@@ -43,7 +43,7 @@ beforeAll(() => {
     Fs.symlinkSync(Path.join(root, "node_modules", name), link, "junction")
   }
   Fs.writeFileSync(inProject("package.json"), JSON.stringify({ type: "module" }))
-  for (const host of ["Installed.ts", "Strict.ts"]) {
+  for (const host of ["Eager.ts", "Installed.ts", "Strict.ts"]) {
     Fs.copyFileSync(Path.join(root, "test/acme/hosts", host), inProject(host))
   }
   Fs.writeFileSync(inProject("entry.ts"), entry)
@@ -82,6 +82,7 @@ const delivers = Effect.fnUntraced(function*(file: string) {
   assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
   const messages = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
   assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
+  return home
 })
 
 describe("a host that has the published package", () => {
@@ -113,6 +114,12 @@ describe("a host that has the published package", () => {
         }
       })
       assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
+    }))
+
+  it.live("delivers where a bundler runs the worker's file and the host's in every process, and runs once", () =>
+    Effect.gen(function*() {
+      const home = yield* delivers(bundle("esm", "Eager"))
+      assert.strictEqual(Fs.readFileSync(Path.join(home, ".installed-ran"), "utf8"), "once\n")
     }))
 
   it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
@@ -149,11 +156,13 @@ describe("a host that has the published package", () => {
     }
   })
 
-  it("can require the worker as well", () => {
-    const worker = ChildProcess.spawnSync(process.execPath, ["-e", `require("effect-cli-usage/worker/main")`], {
-      cwd: project,
-      encoding: "utf8"
-    })
-    assert.deepStrictEqual([worker.stderr, worker.status], ["", 0])
+  it("can require the worker as well, which does nothing in a process that is none", () => {
+    const timers = `const set = globalThis.setTimeout
+      let count = 0
+      globalThis.setTimeout = (...all) => (count++, set(...all))
+      require("effect-cli-usage/worker/main")
+      console.log(count)`
+    const worker = ChildProcess.spawnSync(process.execPath, ["-e", timers], { cwd: project, encoding: "utf8" })
+    assert.deepStrictEqual([worker.stdout, worker.stderr, worker.status], ["0\n", "", 0])
   })
 })

@@ -1350,6 +1350,8 @@ describe("a defect of this module", () => {
         const process = yield* device.start({ claims: (claims) => ({ ...claims, find: () => dying }) })
         yield* what === "logout" ? process.stitch.logout : process.stitch[what](P)
       }
+      const undecided = yield* device.start({ consent: Layer.succeed(Consent, Consent.of({ decision: dying })) })
+      yield* undecided.stitch.begin
     }))
 })
 

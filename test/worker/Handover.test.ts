@@ -368,6 +368,21 @@ describe("the end of a command", () => {
         assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
       }
     }))
+
+  it.effect("ends no command with a defect of its own, and a flush tells what is kept all the same", () =>
+    Effect.gen(function*() {
+      const services = yield* (yield* device).context
+      yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
+      const process = {
+        ...persistent.process,
+        get worker(): ReadonlyArray<string> {
+          throw new TypeError("a mistake of ours")
+        }
+      }
+      const runtime = { ...persistent, process }
+      yield* host(services, [], { runtime })
+      assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+    }))
 })
 
 describe("a worker", () => {
