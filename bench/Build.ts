@@ -14,7 +14,7 @@ const entry = Path.join(root, "examples/acme/entry.ts")
 const hosts = Path.join(root, "bench/hosts")
 
 /** Minified bytes that the module may add to a bundled host; docs/performance.md says what they are. */
-export const sizeBudget = 88_000
+export const sizeBudget = 88_500
 
 /** What stands in the place of `effect-cli-usage`: itself, or a file of `bench/hosts`. */
 export type Variant =

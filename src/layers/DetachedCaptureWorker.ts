@@ -74,9 +74,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const free = until(Effect.map(lease.isHeld, (held) => !held))
 
   // A round is a worker's life; another follows as long as something was taken.
-  const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
-    const before = yield* outbox.status
-    let waiting = before.pending
+  const deliver = Effect.fnUntraced(function*(pending: number) {
+    let waiting = pending
     while (waiting > 0 && (yield* consent.decision).enabled) {
       yield* Effect.timeoutOption(free, lifeMillis)
       // Whoever starts a worker has taken the lease for it.
@@ -86,17 +85,15 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       if (pending >= waiting) break
       waiting = pending
     }
+  }, quietly("nothing could be delivered", undefined))
+
+  const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
+    const before = yield* outbox.status
+    yield* deliver(before.pending)
     const after = yield* outbox.status
     const refused = after.setAside - before.setAside
     return { delivered: Math.max(0, before.pending - after.pending - refused), kept: after.pending }
-  }).pipe(
-    quietly("nothing could be delivered", undefined),
-    Effect.flatMap((flushed) =>
-      flushed === undefined
-        ? Effect.map(outbox.status, ({ pending }) => ({ delivered: 0, kept: pending }))
-        : Effect.succeed(flushed)
-    )
-  )
+  })
 
   return CaptureWorker.of({
     ensure: Effect.gen(function*() {

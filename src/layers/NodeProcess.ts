@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
+import type * as NodeSea from "node:sea"
 import { fileURLToPath } from "node:url"
 import { isOwnWorker } from "../domain/WorkerMarks.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -20,6 +21,7 @@ const runningScript = (): string =>
 // name, whatever stands beside it, and the host is its own worker if it said so when it started.
 const shippedWorker = (): string | undefined => {
   const script = runningScript()
+  // Node.js names a module by its URL, other runtimes by its path.
   const path = script.startsWith("file:") ? fileURLToPath(script) : script
   const [, root, language] = /^(.*[\\/])layers[\\/]NodeProcess\.([jt])s$/.exec(path) ?? []
   if (root === undefined) return undefined
@@ -32,15 +34,11 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
     const file = shippedWorker()
     return file === undefined ? undefined : [file]
   }
+  // Not every runtime that runs Node.js's programs has the module.
+  const sea: Pick<typeof NodeSea, "isSea"> | undefined = process.getBuiltinModule("node:sea")
   // A single executable is started without a script.
-  const script = isSingleExecutable() ? undefined : process.argv[1]
+  const script = sea?.isSea() ? undefined : process.argv[1]
   return script === undefined ? [] : [script]
-}
-
-// Not every runtime that runs Node.js's programs has the module.
-const isSingleExecutable = (): boolean => {
-  const sea: { readonly isSea: () => boolean } | undefined = process.getBuiltinModule("node:sea")
-  return sea?.isSea() === true
 }
 
 /**

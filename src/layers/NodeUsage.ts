@@ -161,7 +161,7 @@ const noWorker = Layer.effect(
     const outbox = yield* Outbox
     return CaptureWorker.of({
       ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void).pipe(
-        quietly("it is not known whether the host has a worker", undefined)
+        quietly("no worker could be found", undefined)
       ),
       flush: Effect.map(outbox.entries, ({ length }) => ({ delivered: 0, kept: length }))
     })
