@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-
 import { areSet, setOwnWorker } from "../domain/WorkerMarks.ts"
 
 /** `main.ts`, bundled as a function of its module, its exports and its `require`. */
