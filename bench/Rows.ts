@@ -47,9 +47,9 @@ export const full: Counts = {
 }
 
 export const quick: Counts = {
-  start: 5,
-  alive: 4,
-  oneCpu: 4,
+  start: 4,
+  alive: 3,
+  oneCpu: 3,
   next: 1,
   burst: { commands: 15, rounds: 1 },
   hole: { ours: 20, peers: 5, rounds: 3, waits: false },
