@@ -19,6 +19,7 @@ import { Outbox } from "../services/Outbox.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { WorkerLease } from "../services/WorkerLease.ts"
+import { StateFiles } from "./StateFiles.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
 
 const pollMillis = 10
@@ -129,4 +130,5 @@ export const layer = (options: Options = {}): Layer.Layer<
   | RuntimeEnvironment
   | ChildProcessSpawner
   | Path.Path
+  | StateFiles
 > => Layer.effect(CaptureWorker, make(options))

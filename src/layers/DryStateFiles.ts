@@ -42,6 +42,7 @@ export const make = Effect.gen(function*() {
 
   return Files.StateFiles.of({
     home: files.home,
+    isReal: files.isReal,
     read,
     publish: (file, text) =>
       Effect.flatMap(

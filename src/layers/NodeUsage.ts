@@ -170,6 +170,8 @@ const noWorker = Layer.effect(
 
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
 
+const longerThanAWorker = "11 seconds"
+
 // WebCrypto is loaded with its first use, and that would be in every command.
 const random = SecureRandom.make((size) => NodeCrypto.randomFillSync(new Uint8Array(size)))
 
@@ -206,8 +208,8 @@ const machine = Layer.mergeAll(
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.unwrap(Effect.gen(function*() {
     // A bundler that runs an entry's two dynamic imports, whichever was asked for, runs the host in its worker. There the
-    // user's command must not run a second time: the worker ends this process.
-    if (WorkerMarks.areSet()) return yield* Effect.never
+    // user's command must not run a second time. The worker ends this process; if none runs in it, it ends by itself.
+    if (WorkerMarks.areSet()) return yield* Effect.andThen(Effect.sleep(longerThanAWorker), Effect.interrupt)
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
     const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
     const principals = options.principals ?? FixedPrincipalResolver.layerNone

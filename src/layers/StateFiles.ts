@@ -52,6 +52,8 @@ export class StateFiles extends Context.Service<StateFiles, {
   readonly publish: (path: string, text: string) => Effect.Effect<boolean, PlatformError | ConsentDenied>
   /** Publishes a file in the place of whatever was there. */
   readonly replace: (path: string, text: string) => Effect.Effect<void, PlatformError | ConsentDenied>
+  /** Whether what is written into a folder stays below the home: neither it nor one above it, up to there, is a link. */
+  readonly isReal: (folder: string) => Effect.Effect<boolean>
   /** The names in a folder, none where there is no folder. */
   readonly list: (path: string) => Effect.Effect<ReadonlyArray<string>>
   /** Removes a file or folder, if it is there. */
@@ -67,8 +69,8 @@ const maxBytes = 1024 * 1024
 // Nobody takes an hour from a temp file to its publication but a suspended process, whose link or rename then fails.
 const staleTempMillis = 60 * 60 * 1000
 
-// Node.js keeps a file for each of its versions and each path of a worker, and removes none; one that is used again is
-// made again.
+// A file is kept for each version of Node.js, of the worker, and of a host that is its own; nobody removes one. What is
+// used again is made again.
 const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
 const missing: Read = { _tag: "Missing" }
@@ -228,6 +230,7 @@ export const make = Effect.gen(function*() {
 
   return StateFiles.of({
     home,
+    isReal,
     read,
     publish: (file, text) =>
       guarded(file, withTemp(text, false, (temp) => Effect.as(exclusive(temp, file, text), true))).pipe(

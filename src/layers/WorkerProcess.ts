@@ -9,12 +9,12 @@ import * as Path from "effect/Path"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { debug } from "../domain/Debug.ts"
-import * as StateHome from "../domain/StateHome.ts"
 import * as Variable from "../domain/Variable.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { WorkerLease } from "../services/WorkerLease.ts"
+import { StateFiles } from "./StateFiles.ts"
 
 const folders = ["HOME", "TMPDIR", "TMP", "TEMP", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
 
@@ -66,7 +66,7 @@ const variableOf = (name: string): Effect.Effect<string | undefined> =>
  * @since 0.1.0
  */
 export const tellMissing: Effect.Effect<void> = debug(
-  "nothing is delivered: this host is bundled without a worker. Begin its entry with isWorker() of effect-cli-usage/worker"
+  "nothing is delivered: this host is bundled without a worker. Ask isWorker() of effect-cli-usage/worker in its entry"
 )
 
 /** How long a worker may take from its start to a lease of its own. */
@@ -89,6 +89,7 @@ export const make = Effect.gen(function*() {
   const spawner = yield* ChildProcessSpawner
   const path = yield* Path.Path
   const leases = yield* WorkerLease
+  const files = yield* StateFiles
   // That of the layer, which knows the process's own environment; the command's may know the host's configuration only.
   const provider = yield* ConfigProvider.ConfigProvider
 
@@ -112,7 +113,8 @@ export const make = Effect.gen(function*() {
     if ((yield* variableOf("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
-    if (job.lingers) env["NODE_COMPILE_CACHE"] = StateHome.make(path, job.home, "").compileCache
+    const { compileCache } = files.home
+    if (job.lingers && (yield* files.isReal(compileCache))) env["NODE_COMPILE_CACHE"] = compileCache
     env[variable] = WorkerJob.encode(job)
     return env
   }, Effect.provideService(ConfigProvider.ConfigProvider, provider))

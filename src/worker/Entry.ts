@@ -1,5 +1,5 @@
 /**
- * The first lines of a bundled host: it runs its own worker.
+ * A bundled host runs its own worker: its entry asks first whether it is one.
  *
  * **Example** (A bundled host's entry)
  *
@@ -7,6 +7,13 @@
  * import { isWorker } from "effect-cli-usage/worker"
  *
  * void (isWorker() ? import("effect-cli-usage/worker/main") : import("./main.ts"))
+ * ```
+ *
+ * **Example** (The end of the main file, where a bundler can make one file only)
+ *
+ * ```ts
+ * if (isWorker()) void import("effect-cli-usage/worker/main")
+ * else NodeRuntime.runMain(program)
  * ```
  *
  * @since 0.1.0

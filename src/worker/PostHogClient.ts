@@ -69,7 +69,7 @@ export class PostHogClient extends PostHog {
     this.#answer = answer
   }
 
-  // One message fits into a packet as it is, and most workers send one: they need not load zlib.
+  // One message fits into a packet as it is, and most workers send one.
   protected override async compressPayload(payload: string) {
     if (payload.length < compressFrom) return null
     return process.getBuiltinModule("node:zlib").gzipSync(payload)

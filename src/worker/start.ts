@@ -13,7 +13,7 @@ import { areSet, setOwnWorker } from "../domain/WorkerMarks.ts"
 /** `main.ts`, bundled as a function of its module, its exports and its `require`. */
 declare const workerCode: string
 
-const { readFileSync, renameSync, rmSync, writeFileSync } = process.getBuiltinModule("node:fs")
+const { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } = process.getBuiltinModule("node:fs")
 const { getCompileCacheDir } = process.getBuiltinModule("node:module")
 const { Script } = process.getBuiltinModule("node:vm")
 
@@ -24,6 +24,8 @@ const checksum = (bytes: string | Buffer): number => process.getBuiltinModule("n
 // V8 looks at the length of the source only, and believes whatever it reads.
 const readCompiled = (cache: string): Buffer | undefined => {
   try {
+    // A FIFO would be waited for, outside of the worker's timer.
+    if (!lstatSync(cache).isFile()) return undefined
     const bytes = readFileSync(cache)
     const compiled = bytes.subarray(0, -checksumBytes)
     return checksum(compiled) === bytes.readUInt32LE(compiled.length) ? compiled : undefined

@@ -2,10 +2,15 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
 import { vi } from "vitest"
+import { marker, variable } from "../../src/domain/WorkerMarks.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { Consent } from "../../src/services/Consent.ts"
 
@@ -64,4 +69,26 @@ describe("a host whose ConfigProvider", () => {
       Effect.provide(NodeServices.layer),
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ DO_NOT_TRACK: "1" }))
     ))
+})
+
+describe("a host in a process that was started as a worker", () => {
+  it.effect("runs nothing, and ends by itself where no worker ends it", () =>
+    Effect.gen(function*() {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          vi.stubEnv(variable, "{}")
+          process.argv.push(marker)
+        }),
+        () =>
+          Effect.sync(() => {
+            vi.unstubAllEnvs()
+            process.argv.splice(process.argv.indexOf(marker), 1)
+          })
+      )
+      const built = yield* Effect.forkChild(Effect.scoped(Layer.build(layer)))
+      yield* TestClock.adjust("10 seconds")
+      assert.isUndefined(built.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(built)))
+    }).pipe(Effect.provide(NodeServices.layer)))
 })

@@ -67,7 +67,7 @@ const device = Effect.gen(function*() {
   const process = Layer.fresh(
     Layer.merge(FileOutbox.layer, FileWorkerLease.layer).pipe(
       Layer.provide(FileClaims.layer),
-      Layer.provide(StateFiles.layer),
+      Layer.provideMerge(StateFiles.layer),
       Layer.provideMerge(FixedConsent.layerRef(consent)),
       Layer.provideMerge(settings),
       Layer.provide([SyncNodeFileSystem.layer, NodePath.layer])
@@ -402,6 +402,34 @@ describe("a worker", () => {
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
       )
       assert.deepStrictEqual(environments.map((env) => [env["PATH"], env["SECRET"]]), [["/bin", undefined]])
+    }))
+
+  it.effect("keeps no compiled code where its folder is a link: code is not read from elsewhere", () =>
+    Effect.gen(function*() {
+      const services = yield* (yield* device).context
+      const { compileCache, usage } = Context.get(services, StateFiles.StateFiles).home
+      const environments: Array<Readonly<Record<string, unknown>>> = []
+      const folders = Effect.gen(function*() {
+        const start = yield* WorkerProcess.make
+        const { codec, destinationId, home, name, variables } = yield* UsageSettings
+        const destination = { host: "http://127.0.0.1:1", key: "phc_test" }
+        yield* start({
+          version: 1,
+          name,
+          variables,
+          home,
+          codec: codec.name,
+          destination,
+          destinationId,
+          lingers: true
+        })
+        return environments.splice(0).map((env) => env["NODE_COMPILE_CACHE"])
+      }).pipe(Effect.provide(machine(services, [], spawner([], environments))))
+      assert.deepStrictEqual(yield* folders, [compileCache])
+      Fs.rmSync(usage, { recursive: true })
+      Fs.mkdirSync(usage, { mode: 0o700 })
+      Fs.symlinkSync(Os.tmpdir(), compileCache)
+      assert.deepStrictEqual(yield* folders, [undefined])
     }))
 })
 

@@ -548,6 +548,17 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         }
       }))
 
+    it.effect("is not waited for where it is no file", () =>
+      Effect.gen(function*() {
+        const worker = yield* keeping
+        yield* worker.deliver()
+        const file = only(yield* worker.kept)
+        Fs.rmSync(file)
+        ChildProcess.execFileSync("mkfifo", [file])
+        yield* worker.deliver()
+        assert.isTrue(Fs.statSync(file).isFile())
+      }))
+
     it.effect("is not that of another worker's file, even of the same length", () =>
       Effect.gen(function*() {
         const worker = yield* keeping
