@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
-import * as Semaphore from "effect/Semaphore"
+import * as SynchronizedRef from "effect/SynchronizedRef"
 import { debug, IsShown } from "../domain/Debug.ts"
 import type { Message } from "../domain/Message.ts"
 import { ofPersons, reserved } from "../domain/UsageEvent.ts"
@@ -39,8 +39,7 @@ export const make = Effect.gen(function*() {
   const runtime = yield* RuntimeEnvironment
   const id = yield* random.uuidV4()
   const hasBegun = yield* Ref.make(false)
-  const sequence = yield* Ref.make(0)
-  const oneAtATime = yield* Semaphore.make(1)
+  const sequence = yield* SynchronizedRef.make(0)
 
   // A host that calls itself finds the outer command's id here; anything else that stands in the variable is not sent.
   const variable = `${settings.variables}_USAGE_INVOCATION`
@@ -75,7 +74,7 @@ export const make = Effect.gen(function*() {
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
-      if ((yield* Ref.get(hasBegun)) || (yield* Ref.get(sequence)) > 0) return
+      if ((yield* Ref.get(hasBegun)) || (yield* SynchronizedRef.get(sequence)) > 0) return
       yield* debug(
         "nothing was tracked: help, a usage error, an untracked command; or `Usage.track` is not the last step"
       )
@@ -85,35 +84,34 @@ export const make = Effect.gen(function*() {
   return Invocation.of({
     id,
     begin: Ref.set(hasBegun, true),
-    hasRecorded: Effect.map(Ref.get(sequence), (number) => number > 0),
+    hasRecorded: Effect.map(SynchronizedRef.get(sequence), (number) => number > 0),
     record: (draft, identity, write) =>
-      Effect.gen(function*() {
-        const number = yield* Ref.get(sequence)
-        const name = (yield* CurrentCommand)?.name
-        const now = yield* Clock.currentTimeMillis
-        const message: Message = {
-          event: draft.event,
-          properties: {
-            ...ownProperties(draft),
-            invocation_id: id,
-            sequence: number,
-            ...(name === undefined ? {} : { command_name: name }),
-            ...machine,
-            is_first_run: identity.published,
-            $session_id: yield* sessions.touch(identity.anonId),
-            ...(draft.personless ? { $process_person_profile: false } : {})
-          },
-          timestamp: new Date(now).toISOString(),
-          uuid: yield* random.uuidV4(),
-          distinct_id: draft.distinctId
-        }
-        const [kept, result] = yield* write(message)
-        if (kept) {
-          yield* Ref.set(sequence, number + 1)
-          if (yield* IsShown) yield* Console.error(JSON.stringify(message))
-        }
-        return result
-      }).pipe(oneAtATime.withPermits(1))
+      SynchronizedRef.modifyEffect(
+        sequence,
+        Effect.fnUntraced(function*(number) {
+          const name = (yield* CurrentCommand)?.name
+          const now = yield* Clock.currentTimeMillis
+          const message: Message = {
+            event: draft.event,
+            properties: {
+              ...ownProperties(draft),
+              invocation_id: id,
+              sequence: number,
+              ...(name === undefined ? {} : { command_name: name }),
+              ...machine,
+              is_first_run: identity.published,
+              $session_id: yield* sessions.touch(identity.anonId),
+              ...(draft.personless ? { $process_person_profile: false } : {})
+            },
+            timestamp: new Date(now).toISOString(),
+            uuid: yield* random.uuidV4(),
+            distinct_id: draft.distinctId
+          }
+          const [kept, result] = yield* write(message)
+          if (kept && (yield* IsShown)) yield* Console.error(JSON.stringify(message))
+          return [result, kept ? number + 1 : number] as const
+        })
+      )
   })
 })
 

@@ -75,8 +75,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const free = until(Effect.map(lease.isHeld, (held) => !held))
 
   // A round is a worker's life; another follows as long as something was taken.
-  const deliver = Effect.fnUntraced(function*(pending: number) {
-    let waiting = pending
+  const deliver = Effect.fnUntraced(function*(pendingBefore: number) {
+    let waiting = pendingBefore
     while (waiting > 0 && (yield* consent.decision).enabled) {
       yield* Effect.timeoutOption(free, lifeMillis)
       // Whoever starts a worker has taken the lease for it.

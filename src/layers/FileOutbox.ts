@@ -123,7 +123,7 @@ export const make = Effect.gen(function*() {
     delivered: Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
       for (const entry of entries) {
         if (entry._tag === "Alias") yield* claims.settle(entry.anonId, "delivered")
-        else {yield* quietly("a delivered message could not be removed", undefined)(
+        else {yield* quietly("a delivered message stays", undefined)(
             files.remove(`${folder.events}/${entry.name}`)
           )}
       }

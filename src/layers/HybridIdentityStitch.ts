@@ -238,7 +238,7 @@ export const make = Effect.gen(function*() {
     if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
     const { found, known } = yield* credential.begin
     if (found !== undefined && known === undefined) yield* question.ask(found)
-  }).pipe(quietly("a command's credential was not looked at", undefined))
+  }).pipe(quietly("a command was not begun", undefined))
 
   return IdentityStitch.of({
     begin,

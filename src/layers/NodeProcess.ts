@@ -13,14 +13,12 @@ import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 
 const lowest = 19
 
-// Of this code as it runs. A bundler may put a path of the machine that it ran on in the place of `import.meta.url`.
-const runningScript = (): string =>
-  process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })[0]?.scriptName ?? ""
-
 // `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the host's
 // name, whatever stands beside it, and the host is its own worker if it said so when it started.
 const shippedWorker = (): string | undefined => {
-  const script = runningScript()
+  // V8 is asked: a bundler may put a path of the machine that it ran on in the place of `import.meta.url`.
+  const [here] = process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })
+  const script = here?.scriptName ?? ""
   // Node.js names a module by its URL, other runtimes by its path.
   const path = script.startsWith("file:") ? fileURLToPath(script) : script
   const [, root, language] = /^(.*[\\/])layers[\\/]NodeProcess\.([jt])s$/.exec(path) ?? []

@@ -17,7 +17,7 @@ import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
-import { IsShown, quietly } from "../domain/Debug.ts"
+import { IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
@@ -130,13 +130,14 @@ const settings = Effect.fnUntraced(function*(options: Options) {
     : Destination.make({ key: options.posthog.key, host: options.posthog.host ?? defaultHost })
   const digest = yield* Digest.Digest
   const home = options.home ?? (yield* Effect.orElseSucceed(UserDirectories.make().state(options.name), () => ""))
-  const id = Result.match(destination, { onFailure: () => "", onSuccess: ({ host, key }) => `${host}\n${key}` })
+  const to = Result.getOrUndefined(destination)
+  const id = to === undefined ? "" : `${to.host}\n${to.key}`
   return UsageSettings.of({
     name: options.name,
     version: options.version,
     variables: variablesOf(options.name),
     home,
-    destination: Result.getOrUndefined(destination),
+    destination: to,
     destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
     codec: IdentityCodec.byName(options.codec ?? "arcade"),
@@ -160,9 +161,7 @@ const noWorker = Layer.effect(
     const runtime = yield* RuntimeEnvironment
     const outbox = yield* Outbox
     return CaptureWorker.of({
-      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void).pipe(
-        quietly("no worker could be found", undefined)
-      ),
+      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
       flush: Effect.map(outbox.entries, ({ length }) => ({ delivered: 0, kept: length }))
     })
   })

@@ -66,7 +66,7 @@ const variableOf = (name: string): Effect.Effect<string | undefined> =>
  * @since 0.1.0
  */
 export const tellMissing: Effect.Effect<void> = debug(
-  "nothing is delivered: this host is bundled without a worker. Ask isWorker() of effect-cli-usage/worker in its entry"
+  "nothing is delivered: this host is bundled without a worker. Ask isWorker() of effect-cli-usage/worker first"
 )
 
 /** How long a worker may take from its start to a lease of its own. */

@@ -143,8 +143,8 @@ const machine = (
     NodePath.layer
   )
 
-/** A worker's successor. */
-const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes = spawner(jobs)) =>
+/** Starts a worker's successor. */
+const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes = spawner(jobs), lingers = false) =>
   Effect.gen(function*() {
     const { codec, destination, destinationId, home, name, variables } = yield* UsageSettings
     if (destination === undefined) return
@@ -157,7 +157,7 @@ const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes
       codec: codec.name,
       destination,
       destinationId,
-      lingers: false,
+      lingers,
       lease: 1
     })
   }).pipe(Effect.provide(machine(services, jobs, processes)), Effect.orDie)
@@ -409,22 +409,10 @@ describe("a worker", () => {
       const services = yield* (yield* device).context
       const { compileCache, usage } = Context.get(services, StateFiles.StateFiles).home
       const environments: Array<Readonly<Record<string, unknown>>> = []
-      const folders = Effect.gen(function*() {
-        const start = yield* WorkerProcess.make
-        const { codec, destinationId, home, name, variables } = yield* UsageSettings
-        const destination = { host: "http://127.0.0.1:1", key: "phc_test" }
-        yield* start({
-          version: 1,
-          name,
-          variables,
-          home,
-          codec: codec.name,
-          destination,
-          destinationId,
-          lingers: true
-        })
-        return environments.splice(0).map((env) => env["NODE_COMPILE_CACHE"])
-      }).pipe(Effect.provide(machine(services, [], spawner([], environments))))
+      const folders = Effect.map(
+        succeed(services, [], spawner([], environments), true),
+        () => environments.splice(0).map((env) => env["NODE_COMPILE_CACHE"])
+      )
       assert.deepStrictEqual(yield* folders, [compileCache])
       Fs.rmSync(usage, { recursive: true })
       Fs.mkdirSync(usage, { mode: 0o700 })
