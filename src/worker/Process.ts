@@ -12,7 +12,7 @@ import { quietly } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { byName } from "../domain/IdentityCodec.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
-import { areSet, variable } from "../domain/WorkerMarks.ts"
+import { variable } from "../domain/WorkerMarks.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
 import * as FileClaims from "../layers/FileClaims.ts"
 import * as FileOutbox from "../layers/FileOutbox.ts"
@@ -127,8 +127,6 @@ const tidy = Effect.gen(function*() {
  * @since 0.1.0
  */
 export const run = async (): Promise<number> => {
-  // A bundler may run this in the host's own process.
-  if (!areSet()) return 0
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
   const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
   if (job === undefined) return 0

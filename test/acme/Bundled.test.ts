@@ -143,6 +143,19 @@ describe("a bundled host", () => {
       }
     }))
 
+  it.live("finds the published worker beside it where modules are named by their paths", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      for (const folder of ["layers", "worker"]) Fs.mkdirSync(Path.join(home, folder))
+      const beside = Path.join(home, "worker/main.cjs")
+      Fs.writeFileSync(beside, "")
+      const file = Path.join(home, "layers/NodeProcess.js")
+      bundle(file, "cjs", fileURLToPath(new URL("../../src/layers/NodeProcess.ts", import.meta.url)))
+      const script = `console.log(require(${JSON.stringify(file)}).current.worker.join())`
+      const run = ChildProcess.spawnSync(process.execPath, ["-e", script], { encoding: "utf8" })
+      assert.deepStrictEqual([run.stdout, run.stderr], [`${beside}\n`, ""])
+    }))
+
   it.live("delivers where the runtime knows nothing of single executables", () =>
     Effect.gen(function*() {
       const home = yield* directory

@@ -557,6 +557,11 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         ChildProcess.execFileSync("mkfifo", [file])
         yield* worker.deliver()
         assert.isTrue(Fs.statSync(file).isFile())
+        // Nor is anything left where it cannot be put in its place.
+        Fs.rmSync(file)
+        Fs.mkdirSync(file)
+        yield* worker.deliver()
+        assert.strictEqual(only(yield* worker.kept), file)
       }))
 
     it.effect("is not that of another worker's file, even of the same length", () =>
