@@ -40,7 +40,7 @@ export interface StateHome {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (path: Path, root: string, identityFile: string): StateHome => {
+export const make = (path: Pick<Path, "join">, root: string, identityFile: string): StateHome => {
   const usage = path.join(root, "usage")
   return {
     root,

@@ -60,7 +60,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       version: 1,
       name: settings.name,
       variables: settings.variables,
-      home: settings.home,
+      home: settings.home.root,
       codec: settings.codec.name,
       destination: settings.destination,
       destinationId: settings.destinationId,

@@ -15,7 +15,6 @@ import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
 import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
-import * as StateHome from "../domain/StateHome.ts"
 import * as Variable from "../domain/Variable.ts"
 import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -43,7 +42,7 @@ export const make = Effect.gen(function*() {
   const path = yield* Path.Path
   const settings = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
-  const home = StateHome.make(path, settings.home, settings.codec.fileName)
+  const { home } = settings
 
   const normalized = (text: string) => text.trim().toLowerCase()
   const usageTracking = `${settings.variables}_USAGE_TRACKING`

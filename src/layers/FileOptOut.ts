@@ -13,7 +13,6 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
-import * as StateHome from "../domain/StateHome.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -30,8 +29,7 @@ const told = ({ cause, message }: PlatformError): string => Predicate.isError(ca
 export const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const { codec, home: root } = yield* UsageSettings
-  const home = StateHome.make(path, root, codec.fileName)
+  const { codec, home } = yield* UsageSettings
 
   const { notOwn } = yield* HomeSafety.make
 

@@ -8,7 +8,6 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { keepsNothing } from "../domain/Runtime.ts"
-import * as StateHome from "../domain/StateHome.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 
@@ -29,10 +28,9 @@ const groupOrOthersMayWrite = 0o022
 export const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const settings = yield* UsageSettings
+  const { home } = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
   const { uid } = runtime.process
-  const home = StateHome.make(path, settings.home, settings.codec.fileName)
 
   const isOf = (info: FileSystem.File.Info, owner: number): boolean => Option.exists(info.uid, (id) => id === owner)
 

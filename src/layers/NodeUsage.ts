@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import type * as Path from "effect/Path"
+import * as Path from "effect/Path"
 import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
@@ -21,6 +21,7 @@ import { IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
+import * as StateHome from "../domain/StateHome.ts"
 import * as Variable from "../domain/Variable.ts"
 import * as WorkerMarks from "../domain/WorkerMarks.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
@@ -129,18 +130,20 @@ const settings = Effect.fnUntraced(function*(options: Options) {
     ? Result.fail(undefined)
     : Destination.make({ key: options.posthog.key, host: options.posthog.host ?? defaultHost })
   const digest = yield* Digest.Digest
-  const home = options.home ?? (yield* Effect.orElseSucceed(UserDirectories.make().state(options.name), () => ""))
+  const path = yield* Path.Path
+  const codec = IdentityCodec.byName(options.codec ?? "arcade")
+  const root = options.home ?? (yield* Effect.orElseSucceed(UserDirectories.make().state(options.name), () => ""))
   const to = Result.getOrUndefined(destination)
   const id = to === undefined ? "" : `${to.host}\n${to.key}`
   return UsageSettings.of({
     name: options.name,
     version: options.version,
     variables: variablesOf(options.name),
-    home,
+    home: StateHome.make(path, root, codec.fileName),
     destination: to,
     destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
-    codec: IdentityCodec.byName(options.codec ?? "arcade"),
+    codec,
     bounds: options.outbox,
     geoip: options.geoip
   })

@@ -15,7 +15,7 @@ import * as Path from "effect/Path"
 import { type PlatformError, systemError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
-import * as StateHome from "../domain/StateHome.ts"
+import type { StateHome } from "../domain/StateHome.ts"
 import { Consent } from "../services/Consent.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 
@@ -45,7 +45,7 @@ export class ConsentDenied extends Data.TaggedError("ConsentDenied") {}
  * @since 0.1.0
  */
 export class StateFiles extends Context.Service<StateFiles, {
-  readonly home: StateHome.StateHome
+  readonly home: StateHome
   /** Reads a regular file of at most 1 MiB, without following a link. */
   readonly read: (path: string) => Effect.Effect<Read>
   /** Publishes a file that can be made only once; `false` where it was there already. */
@@ -100,8 +100,7 @@ export const make = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const consent = yield* Consent
-  const settings = yield* UsageSettings
-  const home = StateHome.make(path, settings.home, settings.codec.fileName)
+  const { home } = yield* UsageSettings
 
   const allowed = Effect.flatMap(
     consent.decision,

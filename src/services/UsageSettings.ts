@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type { Destination } from "../domain/Destination.ts"
 import type { IdentityCodec } from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
+import type { StateHome } from "../domain/StateHome.ts"
 
 /**
  * The host's own settings, checked.
@@ -21,8 +22,8 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   readonly version: string
   /** What the host's variables start with, `ACME`. */
   readonly variables: string
-  /** The state home, as configured: a folder, absolute unless the user said otherwise. */
-  readonly home: string
+  /** The state home, as configured: its root is absolute unless the user said otherwise. */
+  readonly home: StateHome
   /** Where events go; undefined where there is no usable key or host: telemetry is off. */
   readonly destination: Destination | undefined
   /** What is wrong with the key or the host that the author named. */

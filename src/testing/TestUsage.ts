@@ -10,6 +10,7 @@ import * as Ref from "effect/Ref"
 import { given } from "../domain/ConsentDecision.ts"
 import { arcade } from "../domain/IdentityCodec.ts"
 import type { Message } from "../domain/Message.ts"
+import * as StateHome from "../domain/StateHome.ts"
 import * as CommandInvocation from "../layers/CommandInvocation.ts"
 import * as FixedConsent from "../layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../layers/FixedPrincipalResolver.ts"
@@ -61,7 +62,7 @@ const settings: UsageSettings["Service"] = {
   name: "test",
   version: "0.0.0",
   variables: "TEST",
-  home: "/nowhere",
+  home: StateHome.make({ join: (...names) => names.join("/") }, "/nowhere", arcade.fileName),
   destination: { host: "http://127.0.0.1:9", key: "phc_test" },
   destinationId: "test",
   codec: arcade

@@ -7,10 +7,12 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import { quietly } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import { byName } from "../domain/IdentityCodec.ts"
+import * as StateHome from "../domain/StateHome.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { variable } from "../domain/WorkerMarks.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
@@ -50,16 +52,19 @@ const runtime = Layer.succeed(
 )
 
 const settings = (job: WorkerJob.WorkerJob) =>
-  Layer.succeed(
+  Layer.effect(
     UsageSettings,
-    UsageSettings.of({
-      name: job.name,
-      version: "",
-      variables: job.variables,
-      home: job.home,
-      destination: job.destination,
-      destinationId: job.destinationId,
-      codec: byName(job.codec)
+    Effect.map(Path.Path, (path) => {
+      const codec = byName(job.codec)
+      return UsageSettings.of({
+        name: job.name,
+        version: "",
+        variables: job.variables,
+        home: StateHome.make(path, job.home, codec.fileName),
+        destination: job.destination,
+        destinationId: job.destinationId,
+        codec
+      })
     })
   )
 
@@ -86,13 +91,8 @@ export const layer = (job: WorkerJob.WorkerJob) =>
     Layer.provideMerge(FileWorkerLease.layer),
     Layer.provideMerge(StateFiles.layer),
     Layer.provideMerge(EnvironmentConsent.layer),
-    Layer.provide([
-      settings(job),
-      runtime,
-      SyncNodeFileSystem.layer,
-      SyncNodeChildProcessSpawner.layer,
-      NodePath.layer
-    ])
+    Layer.provide(settings(job)),
+    Layer.provide([runtime, SyncNodeFileSystem.layer, SyncNodeChildProcessSpawner.layer, NodePath.layer])
   )
 
 // Node keeps what it was given from its children up to descriptor 15 only; every one of its own closes on exec. What

@@ -8,6 +8,7 @@ import * as NFS from "node:fs"
 import * as Path from "node:path"
 import { explain, format } from "../../src/domain/ConsentDecision.ts"
 import { arcade, type IdentityCodec, supabase } from "../../src/domain/IdentityCodec.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
 import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import type { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
@@ -27,7 +28,11 @@ interface Options {
 
 const layer = (device: Device.Device, options: Options = {}): Layer.Layer<Consent> => {
   const { codec = arcade, hasKey = true, home = device.home, ...rest } = options
-  const settings = { codec, home, ...(hasKey ? {} : { destination: undefined }) }
+  const settings = {
+    codec,
+    home: StateHome.make(Path, home, codec.fileName),
+    ...(hasKey ? {} : { destination: undefined })
+  }
   return Device.environmentConsent(device, { ...rest, settings })
 }
 

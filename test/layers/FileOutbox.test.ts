@@ -10,6 +10,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
 import * as Message from "../../src/domain/Message.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
 import * as FileClaims from "../../src/layers/FileClaims.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
@@ -43,7 +44,7 @@ const device = Effect.gen(function*() {
       name: "acme",
       version: "1.2.3",
       variables: "ACME",
-      home,
+      home: StateHome.make(Path, home, arcade.fileName),
       destination: { host: "http://127.0.0.1:1", key: "phc_test" },
       destinationId: options.destinationId ?? destinationId,
       codec: arcade

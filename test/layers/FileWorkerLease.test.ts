@@ -10,6 +10,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
 import * as FileWorkerLease from "../../src/layers/FileWorkerLease.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as StateFiles from "../../src/layers/StateFiles.ts"
@@ -38,7 +39,7 @@ const device = Effect.gen(function*() {
       name: "acme",
       version: "1.2.3",
       variables: "ACME",
-      home,
+      home: StateHome.make(Path, home, arcade.fileName),
       destination: { host: "http://127.0.0.1:1", key: "phc_test" },
       destinationId,
       codec: arcade

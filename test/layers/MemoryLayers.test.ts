@@ -8,8 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import * as Path from "node:path"
 import * as Claim from "../../src/domain/Claim.ts"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
 import * as MemoryClaims from "../../src/layers/MemoryClaims.ts"
 import * as MemoryIdentityStore from "../../src/layers/MemoryIdentityStore.ts"
 import * as MemoryOutbox from "../../src/layers/MemoryOutbox.ts"
@@ -32,7 +34,7 @@ const settings = UsageSettings.of({
   name: "acme",
   version: "1.2.3",
   variables: "ACME",
-  home: "/nowhere",
+  home: StateHome.make(Path, "/nowhere", arcade.fileName),
   destination: undefined,
   destinationId,
   codec: arcade

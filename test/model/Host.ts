@@ -15,9 +15,11 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as NCrypto from "node:crypto"
+import * as Path from "node:path"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import * as PrincipalId from "../../src/domain/PrincipalId.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as CommandInvocation from "../../src/layers/CommandInvocation.ts"
 import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
@@ -57,7 +59,7 @@ const settingsOf = (home: string) =>
     name: "acme",
     version: "1.2.3",
     variables: "ACME",
-    home,
+    home: StateHome.make(Path, home, arcade.fileName),
     destination: { host: "http://127.0.0.1:4000", key: "phc_test" },
     destinationId: "destination",
     codec: arcade

@@ -20,6 +20,7 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import { given } from "../../src/domain/ConsentDecision.ts"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Message } from "../../src/domain/Message.ts"
+import * as StateHome from "../../src/domain/StateHome.ts"
 import * as WorkerJob from "../../src/domain/WorkerJob.ts"
 import { variable } from "../../src/domain/WorkerMarks.ts"
 import * as DetachedCaptureWorker from "../../src/layers/DetachedCaptureWorker.ts"
@@ -58,7 +59,7 @@ const device = Effect.gen(function*() {
       name: "acme",
       version: "1.2.3",
       variables: "ACME",
-      home,
+      home: StateHome.make(Path, home, arcade.fileName),
       destination: { host: "http://127.0.0.1:1", key: "phc_test" },
       destinationId: "0123456789abcdef",
       codec: arcade
@@ -153,7 +154,7 @@ const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes
       version: 1,
       name,
       variables,
-      home,
+      home: home.root,
       codec: codec.name,
       destination,
       destinationId,
@@ -395,7 +396,7 @@ describe("a worker", () => {
         const start = yield* WorkerProcess.make.pipe(Effect.provide(known))
         const { codec, destinationId, home, name, variables } = yield* UsageSettings
         const destination = { host: "http://127.0.0.1:1", key: "phc_test" }
-        const job = { name, variables, home, codec: codec.name, destination, destinationId, lingers: false }
+        const job = { name, variables, home: home.root, codec: codec.name, destination, destinationId, lingers: false }
         yield* start({ ...job, version: 1 })
       }).pipe(
         Effect.provide(machine(services, [], spawner([], environments))),
