@@ -17,9 +17,9 @@ import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
 import { debug, quietly } from "../domain/Debug.ts"
 import { CommandFailed, CommandSucceeded, type UsageEvent } from "../domain/UsageEvent.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { CurrentCommand, Invocation, type Said, type Tracked } from "../services/Invocation.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -34,7 +34,7 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
 })
 
 // Not exported: a declaration of a host's own then names the services, which it can import.
-type Requirements = UsageCapture | IdentityStitch | Invocation | RuntimeEnvironment
+type Requirements = UsageCapture | IdentityStitch | Invocation | CurrentProcess
 
 interface Given {
   readonly name: string
@@ -149,7 +149,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       const capture = yield* UsageCapture
       const stitch = yield* IdentityStitch
       const invocation = yield* Invocation
-      const runtime = yield* RuntimeEnvironment
+      const current = yield* CurrentProcess
       const startedAt = yield* Clock.currentTimeNanos
       const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
       const own: Tracked = { name: given.name, said: yield* Ref.make<Said>({ flagValues: {}, shared: {} }) }
@@ -180,7 +180,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
 
       yield* invocation.begin
       yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt)))
-      yield* runtime.process.onExit((code, error) => {
+      yield* current.onExit((code, error) => {
         const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
         // Nothing may wait any more, so what would is given up.
         Effect.runSyncExitWith(context)(Effect.gen(function*() {
@@ -195,7 +195,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
           const endedAt = yield* now
           const decided = outcomeOf(exit, options)
           // A handler that returns may have set the process's own code, which then stands.
-          const outcome = decided.code === 0 ? { ...decided, code: yield* runtime.process.exitCode } : decided
+          const outcome = decided.code === 0 ? { ...decided, code: yield* current.exitCode } : decided
           if (!outcome.isCancelled) yield* stitch.settle
           yield* record(outcome, endedAt)
         }).pipe(quietly("a command was not recorded", undefined))

@@ -42,6 +42,6 @@ export const isEphemeral = (
  * @since 0.1.0
  */
 export const isShortLived = (
-  runtime: RuntimeFacts & { readonly process: { readonly pid: number } },
+  runtime: RuntimeFacts & { readonly pid: number },
   identity: { readonly durable: boolean; readonly firstRun: boolean }
-): boolean => isEphemeral(runtime, identity) || runtime.container || runtime.process.pid === 1
+): boolean => isEphemeral(runtime, identity) || runtime.container || runtime.pid === 1

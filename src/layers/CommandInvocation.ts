@@ -16,6 +16,7 @@ import type { Message } from "../domain/Message.ts"
 import { ofPersons, reserved } from "../domain/UsageEvent.ts"
 import * as Variable from "../domain/Variable.ts"
 import { version } from "../domain/Version.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { CurrentCommand, type Draft, Invocation } from "../services/Invocation.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
@@ -37,6 +38,7 @@ export const make = Effect.gen(function*() {
   const sessions = yield* SessionStore
   const settings = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
+  const current = yield* CurrentProcess
   const id = yield* random.uuidV4()
   const hasBegun = yield* Ref.make(false)
   const sequence = yield* SynchronizedRef.make(0)
@@ -47,8 +49,8 @@ export const make = Effect.gen(function*() {
   const parent = outer !== undefined && uuid.test(outer) ? outer : undefined
   // What runs later in this process is no child of this command.
   yield* Effect.acquireRelease(
-    runtime.process.setVariable(variable, id),
-    () => runtime.process.setVariable(variable, outer)
+    current.setVariable(variable, id),
+    () => current.setVariable(variable, outer)
   )
 
   const machine = {
@@ -122,5 +124,5 @@ export const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   Invocation,
   never,
-  SecureRandom.SecureRandom | SessionStore | UsageSettings | RuntimeEnvironment
+  SecureRandom.SecureRandom | SessionStore | UsageSettings | RuntimeEnvironment | CurrentProcess
 > = Layer.effect(Invocation, make)

@@ -13,6 +13,7 @@ import { debug, quietly } from "../domain/Debug.ts"
 import { isShortLived } from "../domain/Runtime.ts"
 import { CaptureWorker, type Flushed } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
@@ -52,6 +53,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const outbox = yield* Outbox
   const lease = yield* WorkerLease
   const runtime = yield* RuntimeEnvironment
+  const current = yield* CurrentProcess
   const start = yield* WorkerProcess.make
   const wait = Math.min(Duration.toMillis(options.deliveryWait ?? "1 second"), 1000)
 
@@ -104,11 +106,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       }
       const isShort = isShortLived(runtime, yield* store.get)
       const starts = yield* spawn(!isShort)
-      if (!isShort || runtime.process.worker === undefined) return
+      if (!isShort || current.worker === undefined) return
       // A worker that dies with this process before it gives up its lease would keep the next command's from starting.
       const done = starts ? Effect.andThen(taken, free) : taken
       // Neither a scope that closes nor a finalizer beside others is interrupted by a signal; the wait ends all the same.
-      yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(done, wait), runtime.process.interrupted))
+      yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(done, wait), current.interrupted))
     }).pipe(quietly("no worker could be started", undefined)),
     flush
   })
@@ -128,6 +130,7 @@ export const layer = (options: Options = {}): Layer.Layer<
   | Outbox
   | WorkerLease
   | RuntimeEnvironment
+  | CurrentProcess
   | ChildProcessSpawner
   | Path.Path
   | StateFiles

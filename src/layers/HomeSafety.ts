@@ -30,7 +30,7 @@ export const make = Effect.gen(function*() {
   const path = yield* Path.Path
   const { home } = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
-  const { uid } = runtime.process
+  const { uid } = runtime
 
   const isOf = (info: FileSystem.File.Info, owner: number): boolean => Option.exists(info.uid, (id) => id === owner)
 

@@ -4,11 +4,13 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
 import type * as NodeSea from "node:sea"
 import { fileURLToPath } from "node:url"
 import { isOwnWorker } from "../domain/WorkerMarks.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 
 const lowest = 19
@@ -45,11 +47,7 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
  * @category getters
  * @since 0.1.0
  */
-export const current: RuntimeEnvironment["Service"]["process"] = {
-  pid: process.pid,
-  uid: process.geteuid === undefined || process.getuid === undefined
-    ? undefined
-    : { effective: process.geteuid(), real: process.getuid() },
+export const current: CurrentProcess["Service"] = {
   executable: process.execPath,
   get worker() {
     return workerArguments()
@@ -91,11 +89,22 @@ export const current: RuntimeEnvironment["Service"]["process"] = {
 }
 
 /**
+ * What Node.js knows of any process without a look around.
+ *
  * @category getters
  * @since 0.1.0
  */
-export const os: RuntimeEnvironment["Service"]["os"] = {
-  type: NodeOs.type(),
-  release: NodeOs.release(),
-  arch: process.arch
-}
+export const facts = {
+  runtime: { language: "node", version: process.versions.node },
+  os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },
+  pid: process.pid,
+  uid: process.geteuid === undefined || process.getuid === undefined
+    ? undefined
+    : { effective: process.geteuid(), real: process.getuid() }
+} satisfies Partial<RuntimeEnvironment["Service"]>
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<CurrentProcess> = Layer.succeed(CurrentProcess, current)

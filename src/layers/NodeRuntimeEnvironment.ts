@@ -45,9 +45,7 @@ export const make = Effect.gen(function*() {
     container: isContainer(),
     stdoutIsTerminal,
     stderrIsTerminal: yield* stdio.stderrIsTerminal,
-    runtime: { language: "node", version: process.versions.node },
-    os: NodeProcess.os,
-    process: NodeProcess.current
+    ...NodeProcess.facts
   })
 })
 

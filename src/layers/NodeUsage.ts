@@ -27,6 +27,7 @@ import * as WorkerMarks from "../domain/WorkerMarks.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Claims } from "../services/Claims.ts"
 import type { Consent } from "../services/Consent.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import type { IdentitySlot } from "../services/IdentitySlot.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import type { IdentityStore } from "../services/IdentityStore.ts"
@@ -36,7 +37,7 @@ import type { OptOut } from "../services/OptOut.ts"
 import { Outbox } from "../services/Outbox.ts"
 import type { PrincipalCache } from "../services/PrincipalCache.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import type { SessionStore } from "../services/SessionStore.ts"
 import type { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -56,6 +57,7 @@ import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
 import * as HybridIdentityStitch from "./HybridIdentityStitch.ts"
 import * as MemoryIdentitySlot from "./MemoryIdentitySlot.ts"
 import * as NodeHttpClient from "./NodeHttpClient.ts"
+import * as NodeProcess from "./NodeProcess.ts"
 import * as NodeRuntimeEnvironment from "./NodeRuntimeEnvironment.ts"
 import * as OutboxUsageCapture from "./OutboxUsageCapture.ts"
 import * as StateFiles from "./StateFiles.ts"
@@ -105,6 +107,7 @@ export type Usage =
   | CaptureWorker
   | Claims
   | Consent
+  | CurrentProcess
   | IdentitySlot
   | IdentityStitch
   | IdentityStore
@@ -161,10 +164,10 @@ const onDisk = Layer.mergeAll(
 const noWorker = Layer.effect(
   CaptureWorker,
   Effect.gen(function*() {
-    const runtime = yield* RuntimeEnvironment
+    const current = yield* CurrentProcess
     const outbox = yield* Outbox
     return CaptureWorker.of({
-      ensure: Effect.suspend(() => runtime.process.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
+      ensure: Effect.suspend(() => current.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
       flush: Effect.map(outbox.entries, ({ length }) => ({ delivered: 0, kept: length }))
     })
   })
@@ -225,6 +228,7 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       Layer.provide(debugs ? DryStateFiles.layer : StateFiles.layer),
       Layer.provideMerge(Layer.mergeAll(EnvironmentConsent.layer, FileOptOut.layer)),
       Layer.provideMerge(Layer.mergeAll(
+        NodeProcess.layer,
         NodeRuntimeEnvironment.layer,
         Layer.succeed(IsShown, debugs),
         Layer.effect(UsageSettings, settings(options))

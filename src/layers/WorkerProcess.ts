@@ -12,7 +12,7 @@ import { debug } from "../domain/Debug.ts"
 import * as Variable from "../domain/Variable.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { marker, variable } from "../domain/WorkerMarks.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { WorkerLease } from "../services/WorkerLease.ts"
 import { StateFiles } from "./StateFiles.ts"
 
@@ -85,7 +85,7 @@ const bootMillis = 3_000
  * @since 0.1.0
  */
 export const make = Effect.gen(function*() {
-  const runtime = yield* RuntimeEnvironment
+  const current = yield* CurrentProcess
   const spawner = yield* ChildProcessSpawner
   const path = yield* Path.Path
   const leases = yield* WorkerLease
@@ -121,7 +121,7 @@ export const make = Effect.gen(function*() {
 
   return Effect.fnUntraced(
     function*(job: WorkerJob.WorkerJob) {
-      const { worker } = runtime.process
+      const { worker } = current
       if (worker === undefined) {
         yield* tellMissing
         return false
@@ -130,7 +130,7 @@ export const make = Effect.gen(function*() {
       if (lease === undefined) return false
       const handle = yield* Effect.tapError(
         spawner.spawn(ChildProcess.make(
-          runtime.process.executable,
+          current.executable,
           [...worker, marker],
           {
             detached: true,
@@ -139,7 +139,7 @@ export const make = Effect.gen(function*() {
             stderr: "ignore",
             windowsHide: true,
             // A live process pins its directory.
-            cwd: path.parse(runtime.process.executable).root,
+            cwd: path.parse(current.executable).root,
             env: yield* environment({ ...job, lease: lease.number }),
             extendEnv: false
           }
@@ -147,7 +147,7 @@ export const make = Effect.gen(function*() {
         () => lease.release
       )
       yield* handle.unref
-      if (job.lingers) yield* runtime.process.lowerPriority(handle.pid)
+      if (job.lingers) yield* current.lowerPriority(handle.pid)
       return true
     },
     Effect.scoped,

@@ -26,6 +26,7 @@ import * as OutboxUsageCapture from "../layers/OutboxUsageCapture.ts"
 import * as StderrNotice from "../layers/StderrNotice.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Consent } from "../services/Consent.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { Outbox } from "../services/Outbox.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -45,17 +46,24 @@ export const runtime: RuntimeEnvironment["Service"] = {
   stderrIsTerminal: true,
   runtime: { language: "node", version: "0.0.0" },
   os: { type: "Test", release: "0", arch: "none" },
-  process: {
-    pid: 2,
-    uid: undefined,
-    executable: "/nowhere",
-    worker: undefined,
-    exitCode: Effect.succeed(0),
-    setVariable: () => Effect.void,
-    lowerPriority: () => Effect.void,
-    interrupted: Effect.never,
-    onExit: () => Effect.void
-  }
+  pid: 2,
+  uid: undefined
+}
+
+/**
+ * A process that nothing happens to, and that starts nothing.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const currentProcess: CurrentProcess["Service"] = {
+  executable: "/nowhere",
+  worker: undefined,
+  exitCode: Effect.succeed(0),
+  setVariable: () => Effect.void,
+  lowerPriority: () => Effect.void,
+  interrupted: Effect.never,
+  onExit: () => Effect.void
 }
 
 const settings: UsageSettings["Service"] = {
@@ -121,6 +129,7 @@ export const layerWith = (options: Options) =>
           CaptureWorker,
           CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
         ),
+        Layer.succeed(CurrentProcess, currentProcess),
         Layer.succeed(RuntimeEnvironment, { ...runtime, ...options.runtime }),
         Layer.succeed(UsageSettings, settings)
       )),

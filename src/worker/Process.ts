@@ -45,9 +45,7 @@ const runtime = Layer.succeed(
     container: false,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
-    runtime: { language: "node", version: process.versions.node },
-    os: NodeProcess.os,
-    process: NodeProcess.current
+    ...NodeProcess.facts
   })
 )
 
@@ -92,7 +90,13 @@ export const layer = (job: WorkerJob.WorkerJob) =>
     Layer.provideMerge(StateFiles.layer),
     Layer.provideMerge(EnvironmentConsent.layer),
     Layer.provide(settings(job)),
-    Layer.provide([runtime, SyncNodeFileSystem.layer, SyncNodeChildProcessSpawner.layer, NodePath.layer])
+    Layer.provide([
+      runtime,
+      NodeProcess.layer,
+      SyncNodeFileSystem.layer,
+      SyncNodeChildProcessSpawner.layer,
+      NodePath.layer
+    ])
   )
 
 // Node keeps what it was given from its children up to descriptor 15 only; every one of its own closes on exec. What

@@ -16,7 +16,7 @@ import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
 import * as Debug from "../../src/domain/Debug.ts"
-import { DataDictionary, IdentityStitch, RuntimeEnvironment, Usage } from "../../src/index.ts"
+import { CurrentProcess, DataDictionary, IdentityStitch, Usage } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 
@@ -336,11 +336,8 @@ describe("track", () => {
 
   it.effect("counts a code that the host set on its process, where the command says none", () =>
     Effect.gen(function*() {
-      const process = { ...TestUsage.runtime.process, exitCode: Effect.succeed(3) }
-      const layers = Layer.provideMerge(
-        Layer.succeed(RuntimeEnvironment, { ...TestUsage.runtime, process }),
-        layer
-      )
+      const process = { ...TestUsage.currentProcess, exitCode: Effect.succeed(3) }
+      const layers = Layer.provideMerge(Layer.succeed(CurrentProcess, process), layer)
       yield* Effect.gen(function*() {
         yield* run("remote push x")
         yield* run("failing")

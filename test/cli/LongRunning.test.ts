@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import { CaptureWorker, Invocation, RuntimeEnvironment, UsageCapture, UsageEvent } from "../../src/index.ts"
+import { CaptureWorker, CurrentProcess, Invocation, UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as CommandInvocation from "../../src/layers/CommandInvocation.ts"
 import * as OutboxUsageCapture from "../../src/layers/OutboxUsageCapture.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
@@ -38,18 +38,15 @@ describe("a command that starts another of the same host", () => {
   it.effect("tells it, by a variable, which invocation it belongs to", () =>
     Effect.gen(function*() {
       const variables = new Map<string, string | undefined>()
-      const runtime = {
-        ...TestUsage.runtime,
-        process: {
-          ...TestUsage.runtime.process,
-          setVariable: (name: string, value: string | undefined) => Effect.sync(() => void variables.set(name, value))
-        }
+      const current = {
+        ...TestUsage.currentProcess,
+        setVariable: (name: string, value: string | undefined) => Effect.sync(() => void variables.set(name, value))
       }
       const told = yield* Effect.map(Invocation, ({ id }) => ({ id, variable: variables.get("TEST_USAGE_INVOCATION") }))
         .pipe(
           Effect.provide(
             Layer.fresh(CommandInvocation.layer).pipe(
-              Layer.provide([Layer.succeed(RuntimeEnvironment, runtime), SecureRandom.layerWebCrypto])
+              Layer.provide([Layer.succeed(CurrentProcess, current), SecureRandom.layerWebCrypto])
             )
           ),
           Effect.provide(Layer.fresh(TestUsage.layer))

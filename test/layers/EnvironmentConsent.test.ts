@@ -178,7 +178,7 @@ describe("where several deny, the first is named", () => {
           },
           hasKey: !denies("no key"),
           fileSystem: denies("policy file") ? withPolicy(Effect.succeed("{}")) : SyncNodeFileSystem.layer,
-          runtime: { ...Device.persistent, process: { ...Device.persistent.process, uid: { effective: 1, real: 2 } } }
+          runtime: { ...Device.persistent, uid: { effective: 1, real: 2 } }
         }
         assert.strictEqual(yield* decidedBy(device, options), name)
       }))
@@ -287,7 +287,7 @@ it.effect("nothing is recorded without a key", () =>
 describe("an unsafe home", () => {
   const runtimeOf = (effective: number, real: number): RuntimeEnvironment["Service"] => ({
     ...Device.persistent,
-    process: { ...Device.persistent.process, uid: { effective, real } }
+    uid: { effective, real }
   })
   const user = process.geteuid?.() ?? 0
 
@@ -393,7 +393,7 @@ describe("an unsafe home", () => {
   it.effect("is not asked for its owner where the platform has none", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      const runtime = { ...Device.persistent, process: { ...Device.persistent.process, uid: undefined } }
+      const runtime = { ...Device.persistent, uid: undefined }
       NFS.chmodSync(device.home, 0o777)
       assert.strictEqual(yield* decidedBy(device, { runtime }), "default")
     }))

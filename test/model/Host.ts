@@ -35,6 +35,7 @@ import * as OutboxUsageCapture from "../../src/layers/OutboxUsageCapture.ts"
 import * as StateFiles from "../../src/layers/StateFiles.ts"
 import * as StderrNotice from "../../src/layers/StderrNotice.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
+import { CurrentProcess } from "../../src/services/CurrentProcess.ts"
 import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../../src/services/IdentityStore.ts"
@@ -45,6 +46,7 @@ import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
 import { UsageCapture } from "../../src/services/UsageCapture.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
+import * as TestUsage from "../../src/testing/TestUsage.ts"
 import * as Program from "./Program.ts"
 
 // == the machine
@@ -74,17 +76,8 @@ const runtimeOf = (runtime: Program.Runtime) =>
     stderrIsTerminal: runtime.terminal,
     runtime: { language: "node", version: "24.0.0" },
     os: { type: "Linux", release: "6.1.0", arch: "x64" },
-    process: {
-      pid: 4242,
-      uid: undefined,
-      executable: "/usr/bin/node",
-      worker: undefined,
-      exitCode: Effect.succeed(0),
-      setVariable: () => Effect.void,
-      lowerPriority: () => Effect.void,
-      interrupted: Effect.never,
-      onExit: () => Effect.void
-    }
+    pid: 4242,
+    uid: undefined
   })
 
 /** What all processes of a device stand on. */
@@ -100,6 +93,7 @@ export const base = (options: {
       NodePath.layer,
       Layer.succeed(Digest.Digest, digest),
       Layer.succeed(SecureRandom.SecureRandom, options.random),
+      Layer.succeed(CurrentProcess, TestUsage.currentProcess),
       Layer.succeed(RuntimeEnvironment, runtimeOf(options.runtime)),
       Layer.succeed(UsageSettings, settingsOf(options.home))
     ))

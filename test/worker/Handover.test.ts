@@ -32,6 +32,7 @@ import * as StateFiles from "../../src/layers/StateFiles.ts"
 import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
+import { CurrentProcess } from "../../src/services/CurrentProcess.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import { Invocation } from "../../src/services/Invocation.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
@@ -39,7 +40,7 @@ import { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import { WorkerLease } from "../../src/services/WorkerLease.ts"
 import * as Worker from "../../src/worker/Worker.ts"
-import { anon, denied, errno, persistent } from "../fixtures/Device.ts"
+import { anon, currentProcess, denied, errno, persistent } from "../fixtures/Device.ts"
 import { event } from "./RealWorker.ts"
 
 const invocationId = "11111111-1111-4111-8111-111111111111"
@@ -131,14 +132,20 @@ const spawner = (jobs: Array<WorkerJob.WorkerJob>, environments: Array<Readonly<
     )
   )
 
+interface Machine {
+  readonly runtime?: RuntimeEnvironment["Service"]
+  readonly process?: CurrentProcess["Service"]
+}
+
 const machine = (
   services: Services,
   jobs: Array<WorkerJob.WorkerJob>,
   processes = spawner(jobs),
-  runtime = persistent
+  { process = currentProcess, runtime = persistent }: Machine = {}
 ) =>
   Layer.mergeAll(
     Layer.succeedContext(services),
+    Layer.succeed(CurrentProcess, process),
     Layer.succeed(RuntimeEnvironment, runtime),
     processes,
     NodePath.layer
@@ -163,9 +170,7 @@ const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes
     })
   }).pipe(Effect.provide(machine(services, jobs, processes)), Effect.orDie)
 
-interface HostOptions extends DetachedCaptureWorker.Options {
-  readonly runtime?: RuntimeEnvironment["Service"]
-}
+interface HostOptions extends DetachedCaptureWorker.Options, Machine {}
 
 /** What a command does with its worker; at its end if nothing else. */
 const host = <A = void>(
@@ -178,7 +183,7 @@ const host = <A = void>(
     Effect.provide(
       DetachedCaptureWorker.layer(options).pipe(
         Layer.provide([
-          machine(services, jobs, spawner(jobs), options.runtime),
+          machine(services, jobs, spawner(jobs), options),
           Layer.mock(IdentityStore, {
             get: Effect.succeed({
               anonId: anon.a,
@@ -345,15 +350,11 @@ describe("the end of a command", () => {
   it.effect("makes the worker give way to the user's own processes, unless it waits for it", () =>
     Effect.gen(function*() {
       const lowered: Array<number> = []
-      const runtime = (ci: string | undefined) => ({
-        ...persistent,
-        ci,
-        process: { ...persistent.process, lowerPriority: (pid: number) => Effect.sync(() => void lowered.push(pid)) }
-      })
+      const process = { ...currentProcess, lowerPriority: (pid: number) => Effect.sync(() => void lowered.push(pid)) }
       for (const ci of [undefined, "GitHub Actions"]) {
         const services = yield* (yield* device).context
         const jobs: Array<WorkerJob.WorkerJob> = []
-        yield* host(services, jobs, { runtime: runtime(ci), deliveryWait: 0 })
+        yield* host(services, jobs, { runtime: { ...persistent, ci }, process, deliveryWait: 0 })
         assert.deepStrictEqual(jobs.map(({ lingers }) => lingers), [ci === undefined])
       }
       assert.deepStrictEqual(lowered, [1])
@@ -364,9 +365,9 @@ describe("the end of a command", () => {
       const services = yield* (yield* device).context
       yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
       for (const ci of [undefined, "GitHub Actions"]) {
-        const runtime = { ...persistent, ci, process: { ...persistent.process, worker: undefined } }
-        yield* host(services, [], { runtime })
-        assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+        const options = { runtime: { ...persistent, ci }, process: { ...currentProcess, worker: undefined } }
+        yield* host(services, [], options)
+        assert.deepStrictEqual(yield* host(services, [], options, ({ flush }) => flush), { delivered: 0, kept: 1 })
       }
     }))
 
@@ -375,14 +376,13 @@ describe("the end of a command", () => {
       const services = yield* (yield* device).context
       yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
       const process = {
-        ...persistent.process,
+        ...currentProcess,
         get worker(): ReadonlyArray<string> {
           throw new TypeError("a mistake of ours")
         }
       }
-      const runtime = { ...persistent, process }
-      yield* host(services, [], { runtime })
-      assert.deepStrictEqual(yield* host(services, [], { runtime }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+      yield* host(services, [], { process })
+      assert.deepStrictEqual(yield* host(services, [], { process }, ({ flush }) => flush), { delivered: 0, kept: 1 })
     }))
 })
 
