@@ -38,7 +38,7 @@ describe("a runtime", () => {
   }
 
   it("ends with its first process", () => {
-    const first = { ...runtimes.persistent, process: { pid: 1 } }
+    const first = { ...runtimes.persistent, pid: 1 }
     assert.isTrue(isShortLived(first, seenBefore))
     assert.isFalse(isEphemeral(first, seenBefore))
   })
