@@ -96,11 +96,15 @@ const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): bool
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const F extends Fields, const Step extends string>(
-  name: string,
+export const make = <const Name extends string, const F extends Fields, const Step extends string>(
+  name: UsageEvent.OwnName<Name>,
   options: {
     readonly description: string
-    readonly properties: Schema.Struct<F> & UsageEvent.OwnNames<F> & OwnNames<F>
+    readonly properties:
+      & Schema.Struct<F>
+      & UsageEvent.OwnNames<F>
+      & OwnNames<F>
+      & UsageEvent.AsJson<Schema.Struct.Encoded<F>>
     readonly steps: ReadonlyArray<Step>
   }
 ): Flow<F, Step> => {

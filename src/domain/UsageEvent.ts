@@ -39,7 +39,26 @@ export type OwnNames<Properties> = [Extract<keyof Properties, Reserved>] extends
  */
 export type OwnName<Name extends string> = Name extends "" ? "an event has a name"
   : Name extends `$${string}` ? "names that begin with $ are PostHog's own"
-  : unknown
+  : Name
+
+// What is left of a type where JSON has no place for something in it; a property that is undefined is left out.
+type InJson<A> = A extends Schema.Json | undefined ? A
+  : A extends bigint | symbol | ((...arguments_: never) => unknown) ? never
+  : { readonly [Name in keyof A]: InJson<A[Name]> }
+
+type NotJson<Encoded> = Extract<
+  { [Name in keyof Encoded]-?: Encoded[Name] extends InJson<Encoded[Name]> ? never : Name }[keyof Encoded],
+  string
+>
+
+/**
+ * Lets properties be that are sent as JSON; for others, a `Date` or a `Map`, the compiler's message says which to encode.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AsJson<Encoded> = [NotJson<Encoded>] extends [never] ? unknown
+  : `${NotJson<Encoded>} is sent as JSON: give it a schema that encodes to that, as Schema.toCodecJson does`
 
 // The same for a name that the compiler does not know.
 const nameProblem = (name: string): string | undefined => {
@@ -68,11 +87,11 @@ const nameProblem = (name: string): string | undefined => {
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const Name extends string, Properties extends object>(
-  name: Name & OwnName<Name>,
+export const make = <const Name extends string, Properties extends object, Encoded>(
+  name: OwnName<Name>,
   options: {
     readonly description: string
-    readonly properties: Schema.Codec<Properties, unknown> & OwnNames<Properties>
+    readonly properties: Schema.Codec<Properties, Encoded> & OwnNames<Properties> & AsJson<Encoded>
   }
 ): UsageEvent<Properties> => ({ name, ...options })
 

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
@@ -61,6 +62,34 @@ describe("a declared event", () => {
       assert.deepStrictEqual(yield* TestUsage.messages, [])
     }).pipe(Effect.provide(layer)))
 
+  it("has properties that JSON has a place for, or the compiler says which has not", () => {
+    const description = "What is sent is what the data dictionary says"
+    const fields = {
+      text: Schema.optional(Schema.String),
+      at: Schema.DateFromString,
+      nested: Schema.optionalKey(Schema.Struct({ sizes: Schema.Array(Schema.Finite) })),
+      json: Schema.Json,
+      names: Schema.toCodecJson(Schema.ReadonlyMap(Schema.String, Schema.String))
+    }
+    const encoded = UsageEvent.encode(UsageEvent.make("Sent", { description, properties: Schema.Struct(fields) }), {
+      at: new Date(0),
+      json: [null],
+      names: new Map([["a", "b"]])
+    })
+    assert.deepStrictEqual(Result.getOrThrow(encoded).properties, {
+      at: "1970-01-01T00:00:00.000Z",
+      json: [null],
+      names: [["a", "b"]]
+    })
+    // @ts-expect-error: size is sent as JSON
+    UsageEvent.make("Lost", { description, properties: Schema.Struct({ ...fields, size: Schema.BigInt }) })
+    // @ts-expect-error: any is sent as JSON
+    UsageEvent.make("Lost", { description, properties: Schema.Struct({ any: Schema.Unknown }) })
+    const properties = Schema.Struct({ names: Schema.ReadonlyMap(Schema.String, Schema.String) })
+    // @ts-expect-error: names is sent as JSON
+    Flow.make("Lost", { description, properties, steps: ["one"] })
+  })
+
   it("is checked by the compiler", () => {
     const bad = Effect.gen(function*() {
       const capture = yield* UsageCapture
@@ -80,6 +109,9 @@ describe("a declared event", () => {
         properties: Schema.Struct({ step: Schema.String }),
         steps: ["one"]
       }).step("one")
+      // @ts-expect-error: names that begin with $ are PostHog's own
+      yield* Flow.make("$sly", { description: "It would be dropped", properties: Schema.Struct({}), steps: ["one"] })
+        .step("one")
     })
     assert.isTrue(Effect.isEffect(bad))
   })

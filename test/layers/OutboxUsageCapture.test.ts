@@ -26,7 +26,7 @@ const Used = UsageEvent.make("Used", {
 
 const Anything = UsageEvent.make("Anything", {
   description: "Whatever an author may declare",
-  properties: Schema.Record(Schema.String, Schema.Unknown)
+  properties: Schema.Record(Schema.String, Schema.Any)
 })
 
 const device = Effect.andThen(TestClock.setTime(now), Device.make)
