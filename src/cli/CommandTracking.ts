@@ -24,7 +24,7 @@ import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
 /**
- * Marks a command, with all below it, as one that is never recorded.
+ * Marks a command, with all below it, as one that is not recorded; what its handler captures itself still is.
  *
  * @category annotations
  * @since 0.1.0
@@ -33,8 +33,9 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
   defaultValue: () => false
 })
 
-// Not exported: a declaration of a host's own then names the services, which it can import.
-type Requirements = UsageCapture | IdentityStitch | Invocation | CurrentProcess
+// Not exported: a declaration of a host's own then names the services, which it can import. Where the layer is missing,
+// the compiler's message has this name.
+type GivenByUsageLayer = UsageCapture | IdentityStitch | Invocation | CurrentProcess
 
 interface Given {
   readonly name: string
@@ -91,7 +92,10 @@ export interface Options {
   /** A message for an error, to be sent as `error_message`; `undefined` sends none. */
   readonly errorMessage?: ((error: unknown) => string | undefined) | undefined
   /** Other names for `CLI execution succeeded` and `CLI execution failed`. */
-  readonly events?: { readonly succeeded?: string; readonly failed?: string } | undefined
+  readonly events?: {
+    readonly succeeded?: string | undefined
+    readonly failed?: string | undefined
+  } | undefined
 }
 
 /**
@@ -135,7 +139,7 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
  * @category layers
  * @since 0.1.0
  */
-const whileRunning = (given: Given, options: Options): Layer.Layer<never, never, Requirements> =>
+const whileRunning = (given: Given, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
   Layer.effect(
     CurrentCommand,
     Effect.gen(function*() {
@@ -231,7 +235,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
 export const track = <const Name extends string, Input, ContextInput, E, R>(
   root: Command.Command<Name, Input, ContextInput, E, R>,
   options: Options = {}
-): Command.Command<Name, Input, ContextInput, E, R | Requirements> => {
+): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
   const tokens = new WeakMap<object, Command.ParsedTokens>()
   const provided = Command.provide(
     root,
@@ -257,7 +261,7 @@ export const track = <const Name extends string, Input, ContextInput, E, R>(
  */
 export const trackEffect =
   (name: string, options: Options = {}) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Requirements> =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
     Effect.provide(effect, whileRunning({ name, flags: [], isUntracked: false }, options))
 
 const hasParse = (

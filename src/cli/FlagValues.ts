@@ -25,8 +25,8 @@ const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) 
  *
  * **Details**
  *
- * It stands on the leaf command, whose input the compiler knows: a key that the input does not have is a type error, and
- * so is one whose value is no text, number or boolean, nor an `Option` of one.
+ * It stands on the command that has the flag, after its handler and its subcommands. A key that the command's input does
+ * not have is a type error, and so is one whose value is no text, number or boolean, nor an `Option` of one.
  *
  * **Example** (The region of a deployment)
  *

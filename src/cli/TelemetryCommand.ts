@@ -78,11 +78,10 @@ const flush = Command.make(
   "flush",
   { json },
   Effect.fnUntraced(function*({ json }) {
-    const { delivered, kept } = yield* (yield* CaptureWorker).flush
+    const { delivered, kept, reason } = yield* (yield* CaptureWorker).flush
     yield* Console.log(json ? JSON.stringify({ delivered, kept }) : `Delivered ${delivered}, kept ${kept}`)
     if (kept > 0) {
-      const { lastFailure } = yield* (yield* Outbox).status
-      const cause = new NotDelivered({ kept, reason: lastFailure })
+      const cause = new NotDelivered({ kept, reason })
       return yield* new CliError.UserError({ cause, userMessage: cause.message })
     }
   })

@@ -5,6 +5,6 @@
  */
 export { layer, type Options, type Usage as Services } from "../layers/NodeUsage.ts"
 export { annotateCommand } from "./Annotations.ts"
-export { track, trackEffect } from "./CommandTracking.ts"
+export { track, trackEffect, Untracked } from "./CommandTracking.ts"
 export { withFlagValues } from "./FlagValues.ts"
 export { command as telemetryCommand } from "./TelemetryCommand.ts"

@@ -16,7 +16,7 @@ export interface Credential {
   /** `stored` by a login on this device, or from the `environment` of this command. */
   readonly source: "stored" | "environment"
   /**
-   * The secret, as a request's `Authorization` holds it. Empty where there is a credential that cannot be read: nobody is
+   * The secret, as a request's `Authorization` holds it after the scheme: `tok`, of `Bearer tok`. Empty where there is a credential that cannot be read: nobody is
    * asked about it and nothing is remembered of it, because the next such one may be another's.
    */
   readonly secret: Redacted.Redacted<string>

@@ -65,7 +65,7 @@ export const defaultBounds: Bounds = {
  * @category bounds
  * @since 0.1.0
  */
-export const setAsideBounds: Bounds = { ...defaultBounds, ageMillis: Number.POSITIVE_INFINITY }
+export const setAsideBounds: Partial<Bounds> = { ageMillis: Number.POSITIVE_INFINITY }
 
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d+)\.json$/
 
@@ -101,7 +101,7 @@ export const isEventName = (name: string): boolean => name.endsWith(".json")
 export const isOfInvocation = (name: string, invocationId: string): boolean => pattern.exec(name)?.[3] === invocationId
 
 /**
- * The oldest names, of a sorted listing, that there is no room or time for.
+ * The oldest names, of a sorted listing, that there is no room or time for; a bound that is not named is the usual one.
  *
  * @category bounds
  * @since 0.1.0
@@ -109,8 +109,9 @@ export const isOfInvocation = (name: string, invocationId: string): boolean => p
 export const beyondBounds = (
   names: ReadonlyArray<string>,
   now: number,
-  bounds: Bounds = defaultBounds
+  bounds: Partial<Bounds> = {}
 ): ReadonlyArray<string> => {
+  const most = { ...defaultBounds, ...bounds }
   const files = names.map((name) => {
     const match = pattern.exec(name)
     return { name, time: match === null ? now : Number(match[1]), bytes: match === null ? 0 : Number(match[5]) }
@@ -119,7 +120,7 @@ export const beyondBounds = (
   let count = files.length
   const beyond: Array<string> = []
   for (const file of files) {
-    if (count <= bounds.messages && bytes <= bounds.bytes && now - file.time <= bounds.ageMillis) break
+    if (count <= most.messages && bytes <= most.bytes && now - file.time <= most.ageMillis) break
     beyond.push(file.name)
     count -= 1
     bytes -= file.bytes

@@ -164,7 +164,7 @@ export const encode = <Properties>(
   const problem = nameProblem(event.name)
   if (problem !== undefined) return Result.fail(problem)
   if (event.encodeOwn !== undefined) return Result.succeed(clean(event.encodeOwn(input)))
-  const encoded = Schema.encodeUnknownResult(event.properties)(input)
+  const encoded = Schema.encodeUnknownResult(event.properties)(input, { errors: "all" })
   if (Result.isFailure(encoded)) {
     const names = format(encoded.failure.issue).issues.map((issue) => String(issue.path?.[0] ?? "(all)"))
     return Result.fail(`the event does not declare this value of ${[...new Set(names)].join(", ")}`)

@@ -88,14 +88,15 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       if (pending >= waiting) break
       waiting = pending
     }
+    return current.worker === undefined ? WorkerProcess.missing : (yield* outbox.status).lastFailure
   }, quietly("nothing could be delivered", undefined))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status
-    yield* deliver(before.pending)
+    const reason = yield* deliver(before.pending)
     const after = yield* outbox.status
     const refused = after.setAside - before.setAside
-    return { delivered: Math.max(0, before.pending - after.pending - refused), kept: after.pending }
+    return { delivered: Math.max(0, before.pending - after.pending - refused), kept: after.pending, reason }
   })
 
   return CaptureWorker.of({

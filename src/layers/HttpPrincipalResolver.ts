@@ -34,7 +34,7 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
  */
 export interface Form {
   /** The variable that may hold the secret, and then wins over the file. */
-  readonly environment?: string
+  readonly environment?: string | undefined
   /** The path of the secret in the credentials file. */
   readonly key: string
   /** The base URL of the API, or its path in the credentials file. */
@@ -76,6 +76,13 @@ const at = (value: unknown, path: string): unknown =>
 const textAt = (value: unknown, path: string): string | undefined => {
   const text = at(value, path)
   return typeof text === "string" && text.trim() !== "" ? text : undefined
+}
+
+// Something is there all the same: a key of digits that nobody quoted, or a file that is none.
+const isNoText = (value: unknown, path: string): boolean => {
+  if (Predicate.isNotNullish(value) && !Predicate.isObject(value)) return true
+  const there = at(value, path)
+  return Predicate.isNotNullish(there) && !Predicate.isString(there)
 }
 
 const urlOf = ({ base, path }: Form, file: unknown): string | undefined => {
@@ -143,7 +150,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       }
     }
     return find("environment", (form) => environment.get(form)) ??
-      (file === broken ? Credentials.unreadable : find("stored", (form) => textAt(file, form.key)))
+      find("stored", (form) => textAt(file, form.key)) ??
+      (options.forms.some((form) => isNoText(file, form.key)) ? Credentials.unreadable : undefined)
   })
 
   const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalId, string> =>
@@ -179,8 +187,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
  *
  * **Details**
  *
- * The file is read each time that the credential is asked for, up to 1 MiB. One that cannot be read counts as a
- * credential of nobody's, and whatever is wrong with the answer, its taking longer than 2 s included, as no answer.
+ * The file is read each time that the credential is asked for, up to 1 MiB; JSON is YAML too. One that cannot be read, or
+ * that has something other than a text at a form's key, counts as a credential of nobody's, and whatever is wrong with the answer, its taking longer than 2 s included, as no answer.
  *
  * **Gotchas**
  *
@@ -225,13 +233,13 @@ export const layerArcade = (options: {
   /** The base URL of the API that knows API keys. */
   readonly api: string
   /** The variable that may hold an API key. */
-  readonly environment?: string
+  readonly environment?: string | undefined
 }): Layer.Layer<PrincipalResolver, never, FileSystem.FileSystem | HttpClient.HttpClient> =>
   layer({
     file: options.file,
     forms: [
       {
-        ...(options.environment === undefined ? undefined : { environment: options.environment }),
+        environment: options.environment,
         key: "cloud.api.key",
         base: options.api,
         path: "/api/v1/auth/validate",

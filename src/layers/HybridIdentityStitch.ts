@@ -208,6 +208,7 @@ export const make = Effect.gen(function*() {
       if (former !== undefined) yield* credential.set(former)
       const { found, known } = former ?? (yield* credential.read)
       if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* facts })) {
+        yield* debug("the device gets a new id: the stored credential that its account was known by is gone")
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
       }
@@ -237,6 +238,7 @@ export const make = Effect.gen(function*() {
   const begin = Effect.gen(function*() {
     if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
     const { found, known } = yield* credential.begin
+    if (found === undefined) yield* debug("no credential was found")
     if (found !== undefined && known === undefined) yield* question.ask(found)
   }).pipe(quietly("a command was not begun", undefined))
 

@@ -17,7 +17,7 @@ import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
-import { IsShown } from "../domain/Debug.ts"
+import { debug, IsShown } from "../domain/Debug.ts"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
 import type { Bounds } from "../domain/OutboxFolder.ts"
@@ -90,7 +90,7 @@ export interface Options {
   /** How the identity file is written: as Arcade's where none is named. */
   readonly codec?: IdentityCodec.Name | undefined
   /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days where it is not set. */
-  readonly outbox?: Bounds | undefined
+  readonly outbox?: Partial<Bounds> | undefined
   /** Whether PostHog may derive a place from the user's address, which is personal data; it may not where it is not set. */
   readonly geoip?: boolean | undefined
   /** How long a command waits for delivery where a worker would die with it: 1 s where it is not set, and at most. */
@@ -168,7 +168,10 @@ const noWorker = Layer.effect(
     const outbox = yield* Outbox
     return CaptureWorker.of({
       ensure: Effect.suspend(() => current.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
-      flush: Effect.map(outbox.entries, ({ length }) => ({ delivered: 0, kept: length }))
+      flush: Effect.map(
+        outbox.entries,
+        ({ length }) => ({ delivered: 0, kept: length, reason: "nothing is sent while debugging" })
+      )
     })
   })
 )
@@ -217,7 +220,12 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
     if (WorkerMarks.areSet()) return yield* Effect.andThen(Effect.sleep(longerThanAWorker), Effect.interrupt)
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
     const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
-    const principals = options.principals ?? FixedPrincipalResolver.layerNone
+    // A keychain's module may not load here. The host's command does not end by that.
+    const principals = Layer.catchCause(
+      options.principals ?? FixedPrincipalResolver.layerNone,
+      (cause) =>
+        Layer.unwrap(Effect.as(debug("`principals` could not be built", cause), FixedPrincipalResolver.layerNone))
+    )
     const notice = debugs || options.notice === undefined ? StderrNotice.layerNone : StderrNotice.layer(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
     return OutboxUsageCapture.layer.pipe(

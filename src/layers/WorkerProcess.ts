@@ -60,14 +60,18 @@ const variableOf = (name: string): Effect.Effect<string | undefined> =>
   Effect.orElseSucceed(Variable.read(name), () => undefined)
 
 /**
- * Says that the host has no worker, and what its author is to do.
+ * That the host has no worker, and what its author is to do.
  *
+ * @category constants
+ * @since 0.1.0
+ */
+export const missing = "this host is bundled without a worker. Ask isWorker() of effect-cli-usage/worker first"
+
+/**
  * @category logging
  * @since 0.1.0
  */
-export const tellMissing: Effect.Effect<void> = debug(
-  "nothing is delivered: this host is bundled without a worker. Ask isWorker() of effect-cli-usage/worker first"
-)
+export const tellMissing: Effect.Effect<void> = debug(`nothing is delivered: ${missing}`)
 
 /** How long a worker may take from its start to a lease of its own. */
 const bootMillis = 3_000

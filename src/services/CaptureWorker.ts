@@ -16,6 +16,8 @@ export interface Flushed {
   readonly delivered: number
   /** What PostHog has still not taken. */
   readonly kept: number
+  /** Why something was kept, where it is known. */
+  readonly reason?: string | undefined
 }
 
 /**

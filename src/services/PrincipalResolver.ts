@@ -11,6 +11,17 @@ import type { PrincipalId } from "../domain/PrincipalId.ts"
 /**
  * Finds the credential at hand, and asks the host's API whose it is.
  *
+ * **Example** (A credential in a keychain)
+ *
+ * ```ts
+ * const principals = Layer.succeed(PrincipalResolver, {
+ *   credential: Effect.map(keychain.token, (token) =>
+ *     token === undefined ? undefined : { source: "stored", secret: Redacted.make(token) }),
+ *   resolve: ({ secret }) =>
+ *     Effect.map(api.accountOf(secret), (id) => Result.getOrUndefined(PrincipalId.decode(id)))
+ * })
+ * ```
+ *
  * @category services
  * @since 0.1.0
  */

@@ -31,7 +31,7 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   /** The name of the destination's outbox: a hash of host and key, so that a staging shell does not drain production. */
   readonly destinationId: string
   /** How much the outbox may hold; 1,000 messages, 1 MiB and 7 days where it is not set. */
-  readonly bounds?: Bounds | undefined
+  readonly bounds?: Partial<Bounds> | undefined
   /** Whether PostHog may derive a place from the sender's address; it may not where it is not set. */
   readonly geoip?: boolean | undefined
   /** How the identity file is written. */

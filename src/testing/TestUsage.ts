@@ -138,7 +138,7 @@ export const layerWith = (options: Options) =>
 
 /**
  * What `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in. There is no
- * `WorkerLease`, for there is no worker.
+ * `WorkerLease`, for there is no worker, and no notice. All that runs while it is built is one invocation.
  *
  * **Example** (A host's own test)
  *
@@ -147,7 +147,7 @@ export const layerWith = (options: Options) =>
  *   Effect.gen(function*() {
  *     yield* Command.runWith(cli, { version: "0" })(["deploy", "x"])
  *     const [message] = yield* TestUsage.messages
- *     assert.strictEqual(message?.properties.command_name, "deploy")
+ *     assert.strictEqual(message?.properties["command_name"], "deploy")
  *   }).pipe(Effect.provide([TestUsage.layer, NodeServices.layer])))
  * ```
  *

@@ -48,10 +48,12 @@ describe("the name of an event's file", () => {
 })
 
 describe("the bounds", () => {
-  it("keeps to the author's bounds where there are some", () => {
-    const bounds = { ...OutboxFolder.defaultBounds, messages: 2 }
+  it("keeps to the author's bounds where there are some, and to its own for the others", () => {
+    const bounds = { messages: 2 }
     const three = names(3, 100)
     assert.deepStrictEqual(OutboxFolder.beyondBounds(three, now, bounds), three.slice(0, 1))
+    const old = [OutboxFolder.eventName(message(0), now - 7 * day - 1, 1)]
+    assert.deepStrictEqual(OutboxFolder.beyondBounds(old, now, bounds), old)
   })
 
   it("leave 1,000 messages, and take the oldest of more", () => {

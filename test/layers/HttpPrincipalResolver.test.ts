@@ -135,7 +135,6 @@ describe("HttpPrincipalResolver", () => {
     none("without a credentials file", undefined)
     none("without a key", "cloud:\n  api: {}\n")
     none("with a blank key", apiKey("\"  \""))
-    none("with a key that is no text", "cloud:\n  api:\n    key: [a]\n")
     none("with something else where the key's group should be", "cloud: []\n")
     none("with null where the key's group should be", "cloud:\n")
 
@@ -152,6 +151,9 @@ describe("HttpPrincipalResolver", () => {
         }))
 
     unknown("with an empty file", "")
+    unknown("with a key of digits that nobody quoted", apiKey("12345678"))
+    unknown("with a list where the key should be", apiKey("[a]"))
+    unknown("with a file that is a text", "nothing of ours\n")
     unknown("with a file that is not YAML", `${apiKey(secret)}: : [}\n`)
     unknown("with a folder in the file's place", (path) => NFS.mkdirSync(path))
     unknown("with a file over 1 MiB", apiKey(secret) + "#".repeat(1024 * 1024))

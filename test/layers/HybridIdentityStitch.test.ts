@@ -7,11 +7,13 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as NFS from "node:fs"
 import type * as Attribution from "../../src/domain/Attribution.ts"
 import * as Claim from "../../src/domain/Claim.ts"
 import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import type { Credential } from "../../src/domain/Credential.ts"
+import * as Debug from "../../src/domain/Debug.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
@@ -1056,13 +1058,20 @@ describe("a stored credential", () => {
       const { api, anonId, device } = yield* loggedIn(P, "key")
       yield* Ref.set(api.credential, undefined)
       const process = yield* device.start({ resolver: api.layer })
+      yield* process.stitch.begin
       const attribution = yield* to(process)
       const { anonId: fresh } = yield* process.store.get
       assert.notStrictEqual(fresh, anonId)
       assert.deepStrictEqual(attribution, nobody(fresh))
       assert.deepStrictEqual(device.pointer(), { anon_id: fresh, linked_principal_id: null })
+      // A resolver that looks in the wrong place costs each device its id: its author is to hear of it.
+      const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
+      assert.deepStrictEqual(lines, [
+        "usage: no credential was found",
+        "usage: the device gets a new id: the stored credential that its account was known by is gone"
+      ])
       assert.deepStrictEqual(yield* to(yield* device.start({ resolver: api.layer })), nobody(fresh))
-    }))
+    }).pipe(Effect.provideService(Debug.IsShown, true)))
 
   for (
     const [what, credential] of [["another tool linked", "none"], [

@@ -13,6 +13,7 @@ import { vi } from "vitest"
 import { marker, variable } from "../../src/domain/WorkerMarks.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { Consent } from "../../src/services/Consent.ts"
+import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 
 const home = Path.join(NFS.realpathSync(OS.tmpdir()), "usage-that-is-never-made")
 
@@ -92,3 +93,13 @@ describe("a host in a process that was started as a worker", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(built)))
     }).pipe(Effect.provide(NodeServices.layer)))
 })
+
+it.effect("a resolver that cannot be built, for want of a keychain's module, is none, and ends no command", () =>
+  Effect.gen(function*() {
+    const principals = Layer.effect(PrincipalResolver, Effect.die(new Error("Cannot find module 'keychain'")))
+    const resolver = yield* Effect.provide(
+      PrincipalResolver,
+      NodeUsage.layer({ name: "acme", version: "1.2.3", home, posthog: { key: "phc_test" }, principals })
+    )
+    assert.isUndefined(yield* resolver.credential)
+  }).pipe(Effect.provide(NodeServices.layer)))

@@ -367,7 +367,11 @@ describe("the end of a command", () => {
       for (const ci of [undefined, "GitHub Actions"]) {
         const options = { runtime: { ...persistent, ci }, process: { ...currentProcess, worker: undefined } }
         yield* host(services, [], options)
-        assert.deepStrictEqual(yield* host(services, [], options, ({ flush }) => flush), { delivered: 0, kept: 1 })
+        assert.deepStrictEqual(yield* host(services, [], options, ({ flush }) => flush), {
+          delivered: 0,
+          kept: 1,
+          reason: WorkerProcess.missing
+        })
       }
     }))
 
@@ -382,7 +386,11 @@ describe("the end of a command", () => {
         }
       }
       yield* host(services, [], { process })
-      assert.deepStrictEqual(yield* host(services, [], { process }, ({ flush }) => flush), { delivered: 0, kept: 1 })
+      assert.deepStrictEqual(yield* host(services, [], { process }, ({ flush }) => flush), {
+        delivered: 0,
+        kept: 1,
+        reason: undefined
+      })
     }))
 })
 
