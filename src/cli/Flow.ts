@@ -15,10 +15,16 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
-// The step of the flow that runs, if one does.
-const CurrentStep: Context.Reference<Ref.Ref<string | undefined> | undefined> = Context.Reference<
-  Ref.Ref<string | undefined> | undefined
->("effect-cli-usage/cli/Flow/CurrentStep", { defaultValue: () => undefined })
+interface Running {
+  readonly flow: string
+  readonly step: Ref.Ref<string | undefined>
+}
+
+// The flow that runs, if one does, with the step that it is at.
+const CurrentFlow: Context.Reference<Running | undefined> = Context.Reference<Running | undefined>(
+  "effect-cli-usage/cli/Flow/CurrentFlow",
+  { defaultValue: () => undefined }
+)
 
 /**
  * Schemas of a flow's own properties.
@@ -68,7 +74,7 @@ export interface Flow<F extends Fields, Step extends string> {
     properties: Properties<F>,
     options?: { readonly aborted?: ReadonlyArray<string> | undefined }
   ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | UsageCapture>
-  /** Names the step that the running flow is at; outside any flow it does nothing. */
+  /** Names the step that this flow is at; outside it, or inside another one, it does nothing. */
   readonly step: (step: Step) => Effect.Effect<void>
 }
 
@@ -126,7 +132,7 @@ export const make = <const Name extends string, const F extends Fields, const St
   const run: Flow<F, Step>["run"] = (properties, runOptions) => (effect) =>
     Effect.gen(function*() {
       // An automatic re-authentication inside another flow is not a funnel of its own.
-      if ((yield* CurrentStep) !== undefined) return yield* effect
+      if ((yield* CurrentFlow) !== undefined) return yield* effect
       const capture = yield* UsageCapture
       const startedAt = yield* Clock.currentTimeMillis
       const current = yield* Ref.make<string | undefined>(undefined)
@@ -147,7 +153,7 @@ export const make = <const Name extends string, const F extends Fields, const St
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.andThen(
           capture.capture(started, own),
-          Effect.onExit(restore(Effect.provideService(effect, CurrentStep, current)), end)
+          Effect.onExit(restore(Effect.provideService(effect, CurrentFlow, { flow: name, step: current })), end)
         )
       )
     })
@@ -155,7 +161,8 @@ export const make = <const Name extends string, const F extends Fields, const St
   return {
     events: [started, completed, aborted, failed],
     run,
+    // A step of another flow is none that this one declares.
     step: (step) =>
-      Effect.flatMap(CurrentStep, (current) => current === undefined ? Effect.void : Ref.set(current, step))
+      Effect.flatMap(CurrentFlow, (current) => current?.flow === name ? Ref.set(current.step, step) : Effect.void)
   }
 }

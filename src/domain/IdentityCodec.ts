@@ -155,6 +155,15 @@ export const isForeign = (codec: IdentityCodec, text: string): boolean => {
 export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]
 
 /**
+ * The formats that a host of this one may have had before.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const formers = (codec: IdentityCodec): ReadonlyArray<IdentityCodec> =>
+  codecs.filter(({ fileName }) => fileName !== codec.fileName)
+
+/**
  * The codec of a name.
  *
  * @category getters

@@ -40,8 +40,10 @@ export interface StateHome {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (path: Pick<Path, "join">, root: string, identityFile: string): StateHome => {
-  const usage = path.join(root, "usage")
+export const make = (path: Pick<Path, "dirname" | "join">, home: string, identityFile: string): StateHome => {
+  const usage = path.join(home, "usage")
+  // As every path below it is written: a shell's completion ends it with a slash, a script puts `..` into it.
+  const root = home && path.dirname(usage)
   return {
     root,
     identity: path.join(root, identityFile),

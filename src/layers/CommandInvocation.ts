@@ -45,7 +45,7 @@ export const make = Effect.gen(function*() {
 
   // A host that calls itself finds the outer command's id here; anything else that stands in the variable is not sent.
   const variable = `${settings.variables}_USAGE_INVOCATION`
-  const outer = yield* Effect.orElseSucceed(Variable.read(variable), () => undefined)
+  const outer = yield* Variable.read(variable)
   const parent = outer !== undefined && uuid.test(outer) ? outer : undefined
   // What runs later in this process is no child of this command.
   yield* Effect.acquireRelease(

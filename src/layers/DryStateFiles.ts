@@ -44,6 +44,7 @@ export const make = Effect.gen(function*() {
     home: files.home,
     isReal: files.isReal,
     read,
+    decode: (file, decode) => Effect.map(read(file), Files.decoded(decode)),
     publish: (file, text) =>
       Effect.flatMap(
         Effect.andThen(writable(path.dirname(file)), read(file)),

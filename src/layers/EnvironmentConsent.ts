@@ -14,7 +14,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
-import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
+import { formers as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import * as Variable from "../domain/Variable.ts"
 import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
@@ -29,7 +29,7 @@ const permissive = {
 
 // A variable that cannot be read is one that somebody set: it denies.
 const variable = (name: string): Effect.Effect<string> =>
-  Effect.match(Variable.read(name), { onFailure: () => "unreadable", onSuccess: (value) => value ?? "" })
+  Effect.map(Variable.read(name, "unreadable"), (value) => value ?? "")
 
 const Policy = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ enabled: Schema.Boolean })))
 
@@ -124,7 +124,7 @@ export const make = Effect.gen(function*() {
   const byIdentityFile = byFile(settings.codec, settings.codec.denies, () => true)
 
   // Who denied in the file of a format that the host had before, has denied.
-  const formers = codecs.filter((former) => former.fileName !== settings.codec.fileName)
+  const formers = formersOf(settings.codec)
   const byFormerFile = Effect.gen(function*() {
     for (const former of formers) {
       const denies = (text: string) => former.denies(text) && !isForeign(former, text)

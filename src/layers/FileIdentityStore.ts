@@ -15,7 +15,7 @@ import * as SynchronizedRef from "effect/SynchronizedRef"
 import * as AnonId from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { debug, quietly } from "../domain/Debug.ts"
-import { codecs, type Pointer } from "../domain/IdentityCodec.ts"
+import { formers, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { Claims } from "../services/Claims.ts"
@@ -25,8 +25,6 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 const Successor = JsonDocument.make(() => Schema.Struct({ version: Schema.Literal(1), anon_id: AnonId.AnonId }))
-
-const decodeAnonId = Schema.decodeSync(AnonId.AnonId)
 
 type Next =
   | { readonly _tag: "None" }
@@ -53,7 +51,7 @@ export const make = Effect.gen(function*() {
   // CI, and a container without a terminal, keep nothing: they may read an identity, never make or mend one.
   const mayMake = !keepsNothing(runtime)
 
-  const newAnonId = Effect.map(random.uuidV4(), (uuid) => decodeAnonId(uuid))
+  const newAnonId = Effect.map(random.uuidV4(), (uuid) => AnonId.AnonId.make(uuid))
   const hash = (text: string) => digest.digestHex(Digest.sha256, new TextEncoder().encode(text))
   const successorFile = (key: string) => `${successors}/${key}.json`
 
@@ -173,8 +171,7 @@ export const make = Effect.gen(function*() {
   // A host that changes its file's format keeps its devices' ids; once, so that deleting the file still means that.
   const importFormer: Effect.Effect<boolean> = Effect.gen(function*() {
     if ((yield* files.read(files.home.imported))._tag !== "Missing") return false
-    for (const former of codecs) {
-      if (former.fileName === codec.fileName) continue
+    for (const former of formers(codec)) {
       const file = yield* files.read(files.home.formerIdentity(former.fileName))
       const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
       if (pointer === undefined) continue

@@ -12,7 +12,7 @@ import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
-import { codecs, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
+import { formers as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import { OptOut, OptOutError } from "../services/OptOut.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -49,7 +49,7 @@ export const make = Effect.gen(function*() {
     )
 
   // The file of a format that the host had before holds an identity, and perhaps a decision, too.
-  const formers = codecs.filter((former) => former.fileName !== codec.fileName)
+  const formers = formersOf(codec)
 
   const writeConsent = Effect.fnUntraced(function*({ fileName, withConsent }: IdentityCodec, given: boolean) {
     if (withConsent === undefined) return
@@ -92,7 +92,8 @@ export const make = Effect.gen(function*() {
   // Everything that a process publishes from here on is taken back by the process itself. What cannot be deleted keeps
   // nothing else from being.
   const clean = Effect.gen(function*() {
-    const names = yield* Effect.orElseSucceed(fs.readDirectory(home.usage), () => [])
+    const listed = yield* Effect.exit(fs.readDirectory(home.usage))
+    const names = Exit.isSuccess(listed) ? listed.value : []
     const isFormat = yield* Effect.filter(formers, isFormer)
     const done = yield* Effect.forEach(
       [
@@ -103,7 +104,7 @@ export const make = Effect.gen(function*() {
       ],
       Effect.exit
     )
-    yield* Exit.asVoidAll(done)
+    yield* Exit.asVoidAll([listed, ...done])
   }).pipe(named("stands, but not everything could be deleted"))
 
   const write = Effect.gen(function*() {

@@ -94,10 +94,7 @@ export const make = Effect.gen(function*() {
       )
   )
 
-  const readBackOff = Effect.map(
-    files.read(folder.backOff),
-    (file) => file._tag === "Text" ? Option.getOrUndefined(BackOff.decode(file.text)) : undefined
-  )
+  const readBackOff = files.decode(folder.backOff, BackOff.decode)
 
   return Outbox.of({
     add,
@@ -145,8 +142,7 @@ export const make = Effect.gen(function*() {
       const owed = yield* aliases
       const aside = yield* files.list(folder.setAside)
       const refused = (yield* files.list(files.home.claims)).filter((name) => name.endsWith(".set-aside"))
-      const file = yield* files.read(folder.lastDelivery)
-      const delivery = file._tag === "Text" ? Option.getOrUndefined(Delivery.decode(file.text)) : undefined
+      const delivery = yield* files.decode(folder.lastDelivery, Delivery.decode)
       const reason = (yield* readBackOff)?.reason
       return {
         pending: waiting.length + owed.length,

@@ -8,7 +8,6 @@ import * as Digest from "effect/crypto/Digest"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { type Credential, isKnown, key } from "../domain/Credential.ts"
 import { quietly } from "../domain/Debug.ts"
@@ -49,14 +48,10 @@ export const make = Effect.gen(function*() {
   const runtime = yield* RuntimeEnvironment
   const file = files.home.credentials
 
-  const load: Effect.Effect<Credentials> = Effect.flatMap(
-    files.read(file),
-    (read) =>
-      Option.match(read._tag === "Text" ? Credentials.decode(read.text) : Option.none(), {
-        onNone: () => Effect.map(random.uuidV4(), (salt) => ({ version: 1 as const, salt, credentials: [] })),
-        onSome: Effect.succeed
-      })
-  )
+  const load: Effect.Effect<Credentials> = Effect.gen(function*() {
+    return (yield* files.decode(file, Credentials.decode)) ??
+      { version: 1, salt: yield* random.uuidV4(), credentials: [] }
+  })
 
   const fingerprint = (salt: string, credential: Credential) =>
     digest.digestHex(Digest.sha256, new TextEncoder().encode(`${salt}\n${key(credential)}`))

@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type { AnonId } from "../domain/AnonId.ts"
 import { quietly } from "../domain/Debug.ts"
@@ -30,10 +29,7 @@ export const make = Effect.gen(function*() {
   const runtime = yield* RuntimeEnvironment
   const held = yield* Ref.make<Session.Session | undefined>(undefined)
 
-  const stored = Effect.map(
-    files.read(files.home.session),
-    (read) => read._tag === "Text" ? Option.getOrUndefined(Session.decode(read.text)) : undefined
-  )
+  const stored = files.decode(files.home.session, Session.decode)
 
   const touch = Effect.fnUntraced(function*(anonId: AnonId) {
     const now = yield* Clock.currentTimeMillis

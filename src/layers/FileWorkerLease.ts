@@ -6,7 +6,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { quietly } from "../domain/Debug.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
@@ -39,8 +38,7 @@ export const make = Effect.gen(function*() {
 
   const isLive = Effect.fnUntraced(function*(number: number) {
     if (number === 0) return false
-    const file = yield* files.read(`${root}/${prefix}${number}`)
-    const held = file._tag === "Text" ? Option.getOrUndefined(Held.decode(file.text)) : undefined
+    const held = yield* files.decode(`${root}/${prefix}${number}`, Held.decode)
     if (held === undefined) return false
     const left = held.until - (yield* Clock.currentTimeMillis)
     return left > 0 && left <= longestMillis
@@ -64,10 +62,7 @@ export const make = Effect.gen(function*() {
       // The one before it, dead or taken over, has served: its number has been counted on.
       if (last > 0) yield* quietly("a dead lease stays", undefined)(files.remove(`${root}/${prefix}${last}`))
       // Numbers restart, so a file of this name may be another's.
-      const stands = Effect.map(
-        files.read(own),
-        (file) => file._tag === "Text" && Option.exists(Held.decode(file.text), (held) => held.until === until)
-      )
+      const stands = Effect.map(files.decode(own, Held.decode), (held) => held?.until === until)
       return {
         number: last + 1,
         stands,

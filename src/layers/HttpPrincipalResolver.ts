@@ -21,6 +21,7 @@ import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import * as Variable from "../domain/Variable.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import * as SmallFile from "./SmallFile.ts"
 
 /**
  * One kind of credential: where its secret stands, and whom to ask whose it is.
@@ -63,8 +64,6 @@ interface Question {
   readonly url: string | undefined
   readonly key: string
 }
-
-const maxFileBytes = 1024 * 1024
 
 // A file that is there but cannot be read now, or is just being written.
 const broken = Symbol("broken")
@@ -119,16 +118,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const environment = new Map<Form, string>()
   for (const form of options.forms) {
     if (form.environment === undefined) continue
-    const key = yield* Effect.orElseSucceed(Variable.read(form.environment), () => undefined)
+    const key = yield* Variable.read(form.environment)
     if (key !== undefined && key.trim() !== "") environment.set(form, key)
   }
 
   // Nothing is said of what went wrong: an error of the YAML parser may quote a line.
   const readFile = Effect.gen(function*() {
-    const info = yield* fs.stat(options.file)
-    // Reading a FIFO would wait for its other end.
-    if (info.type !== "File" || Number(info.size) > maxFileBytes) return broken
-    const text = yield* fs.readFileString(options.file)
+    const text = yield* SmallFile.read(fs, options.file)
     return text === "" ? broken : yield* Effect.try(() => Yaml.parse(text))
   }).pipe(
     Effect.catch((error) =>

@@ -7,13 +7,10 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
-import * as Schema from "effect/Schema"
 import { AnonId } from "../domain/AnonId.ts"
 import { isReadable } from "../domain/Claim.ts"
 import { Claims } from "../services/Claims.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
-
-const decodeAnonId = Schema.decodeSync(AnonId)
 
 /**
  * @category constructors
@@ -23,7 +20,7 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
   const random = yield* SecureRandom.SecureRandom
   const claims = yield* Claims
   const fresh = Effect.fnUntraced(function*(durable: boolean): Effect.fn.Return<Identity> {
-    const anonId = decodeAnonId(yield* random.uuidV4())
+    const anonId = AnonId.make(yield* random.uuidV4())
     return { anonId, claim: undefined, published: options.firstRun && durable, durable, firstRun: options.firstRun }
   })
   const first = yield* fresh(options.durable)

@@ -37,7 +37,7 @@ export const make = Effect.gen(function*() {
   const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
   const marks: Record<string, string | undefined> = {}
   for (const name of CodingAgent.variables) {
-    marks[name] = yield* Effect.orElseSucceed(Variable.read(name), () => undefined)
+    marks[name] = yield* Variable.read(name)
   }
   return RuntimeEnvironment.of({
     ci: ci.isCI ? ci.name ?? "unknown" : undefined,

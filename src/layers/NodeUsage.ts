@@ -219,7 +219,7 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
     // user's command must not run a second time. The worker ends this process; if none runs in it, it ends by itself.
     if (WorkerMarks.areSet()) return yield* Effect.andThen(Effect.sleep(longerThanAWorker), Effect.interrupt)
     const name = `${variablesOf(options.name)}_USAGE_DEBUG`
-    const debugs = isOn(yield* Effect.orElseSucceed(Variable.read(name), () => undefined))
+    const debugs = isOn(yield* Variable.read(name))
     // A keychain's module may not load here. The host's command does not end by that.
     const principals = Layer.catchCause(
       options.principals ?? FixedPrincipalResolver.layerNone,

@@ -48,6 +48,8 @@ export class StateFiles extends Context.Service<StateFiles, {
   readonly home: StateHome
   /** Reads a regular file of at most 1 MiB, without following a link. */
   readonly read: (path: string) => Effect.Effect<Read>
+  /** Reads a file as a document; undefined where it is missing, unreadable or not one. */
+  readonly decode: <A>(path: string, decode: (text: string) => Option.Option<A>) => Effect.Effect<A | undefined>
   /** Publishes a file that can be made only once; `false` where it was there already. */
   readonly publish: (path: string, text: string) => Effect.Effect<boolean, PlatformError | ConsentDenied>
   /** Publishes a file in the place of whatever was there. */
@@ -75,6 +77,15 @@ const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
 const missing: Read = { _tag: "Missing" }
 const unreadable: Read = { _tag: "Unreadable" }
+
+/**
+ * What was read as a document; undefined where it is none.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const decoded = <A>(decode: (text: string) => Option.Option<A>) => (read: Read): A | undefined =>
+  read._tag === "Text" ? Option.getOrUndefined(decode(read.text)) : undefined
 
 const isNotFound = (error: PlatformError): boolean => error.reason._tag === "NotFound"
 
@@ -132,15 +143,21 @@ export const make = Effect.gen(function*() {
   const real = new Set([home.root, home.usage])
   const isReal = (folder: string): Effect.Effect<boolean> =>
     real.has(folder) ? Effect.succeed(true) : Effect.matchEffect(fs.lstat(folder), {
-      onFailure: (error) => isNotFound(error) ? isReal(path.dirname(folder)) : Effect.succeed(false),
+      onFailure: (error) => isNotFound(error) ? isRealAbove(folder) : Effect.succeed(false),
       onSuccess: ({ type }) =>
         type !== "Directory"
           ? Effect.succeed(false)
-          : Effect.map(isReal(path.dirname(folder)), (is) => {
+          : Effect.map(isRealAbove(folder), (is) => {
             if (is) real.add(folder)
             return is
           })
     })
+
+  // What is not below the home has no end but the root of all folders.
+  const isRealAbove = (folder: string): Effect.Effect<boolean> => {
+    const above = path.dirname(folder)
+    return above === folder ? Effect.succeed(false) : isReal(above)
+  }
 
   const inRealFolder = (file: string): Effect.Effect<void, PlatformError> =>
     Effect.flatMap(isReal(path.dirname(file)), (is) =>
@@ -231,6 +248,7 @@ export const make = Effect.gen(function*() {
     home,
     isReal,
     read,
+    decode: (file, decode) => Effect.map(read(file), decoded(decode)),
     publish: (file, text) =>
       guarded(file, withTemp(text, false, (temp) => Effect.as(exclusive(temp, file, text), true))).pipe(
         Effect.catchIf(

@@ -56,9 +56,6 @@ const proxyUrl = (value: string): string | undefined => {
   return /^https?:/i.test(url) && URL.canParse(url) && isDecodable(new URL(url)) ? url : undefined
 }
 
-const variableOf = (name: string): Effect.Effect<string | undefined> =>
-  Effect.orElseSucceed(Variable.read(name), () => undefined)
-
 /**
  * That the host has no worker, and what its author is to do.
  *
@@ -109,12 +106,12 @@ export const make = Effect.gen(function*() {
   const environment = Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
     const env: Record<string, string> = {}
     for (const name of inherited) {
-      const value = yield* variableOf(name)
+      const value = yield* Variable.read(name)
       const text = value === undefined ? undefined : usable(name, value)
       if (text !== undefined) env[name] = text
     }
     // Node hands this one on by itself, unless it is named.
-    if ((yield* variableOf("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
+    if ((yield* Variable.read("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
     const { compileCache } = files.home

@@ -7,6 +7,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
+import * as Path from "node:path"
 import { given } from "../domain/ConsentDecision.ts"
 import { arcade } from "../domain/IdentityCodec.ts"
 import type { Message } from "../domain/Message.ts"
@@ -70,7 +71,7 @@ const settings: UsageSettings["Service"] = {
   name: "test",
   version: "0.0.0",
   variables: "TEST",
-  home: StateHome.make({ join: (...names) => names.join("/") }, "/nowhere", arcade.fileName),
+  home: StateHome.make(Path, "/nowhere", arcade.fileName),
   destination: { host: "http://127.0.0.1:9", key: "phc_test" },
   destinationId: "test",
   codec: arcade

@@ -96,6 +96,25 @@ describe("a flow", () => {
       ])
     }).pipe(Effect.provide(layer)))
 
+  it.effect("ends all the same where a part of it is a flow of its own elsewhere, with steps that this one has not", () =>
+    Effect.gen(function*() {
+      const Deploy = Flow.make("Deploy", {
+        description: "A deployment",
+        properties: Schema.Struct({}),
+        steps: ["upload"]
+      })
+      const again = Auth.step("code_exchange").pipe(Auth.run({ flow: "refresh" }))
+      yield* Deploy.step("upload").pipe(
+        Effect.andThen(again),
+        Effect.andThen(Auth.step("browser_wait")),
+        Deploy.run({})
+      )
+      assert.deepStrictEqual(yield* told, [
+        ["Deploy Started", {}],
+        ["Deploy Completed", { step: "upload", duration_ms: 0 }]
+      ])
+    }).pipe(Effect.provide(layer)))
+
   it.effect("has no step outside of it", () =>
     Effect.gen(function*() {
       yield* Auth.step("browser_wait")

@@ -295,7 +295,7 @@ describe("an unsafe home", () => {
     it.effect(`is one that is not absolute: ${JSON.stringify(home)}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
-        yield* assertUnsafe(device, `${home || "an empty path"} is not absolute`, { home })
+        yield* assertUnsafe(device, `${home === "" ? "an empty path" : Path.normalize(home)} is not absolute`, { home })
       }))
   }
 

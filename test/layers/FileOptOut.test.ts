@@ -144,6 +144,19 @@ describe("disabling", () => {
       ])
     }))
 
+  it.effect("says so where it cannot be seen what there is to delete, and deletes the identity all the same", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const { optOut } = yield* device.start({
+        fileSystem: Device.failing(({ method, path }) =>
+          method === "readDirectory" && path === device.at("usage") ? "EIO" : undefined
+        )
+      })
+      const error = yield* Effect.flip(optOut.publish)
+      assert.match(error.message, /opt-out stands, but not everything could be deleted: EIO/)
+      assert.isUndefined(device.text("usage.json"))
+    }))
+
   for (const folder of ["home", "usage"]) {
     it.effect.skipIf(isWindows)(
       `touches nothing where a link stands in the place of ${folder}`,

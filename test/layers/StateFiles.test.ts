@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as Device from "../fixtures/Device.ts"
 import { event } from "../worker/RealWorker.ts"
 
@@ -114,5 +115,27 @@ describe("a look at what waits", () => {
       assert.deepStrictEqual(device.snapshot(), before)
       assert.deepStrictEqual(yield* (yield* device.start()).outbox.entries, [])
       assert.notDeepEqual(device.snapshot(), before)
+    }))
+})
+
+describe("a home", () => {
+  for (const written of ["<home>/", "<home>//", "<home>/../home", "<home>/./"]) {
+    it.effect(`is the same however it is written: ${written}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const { files, store } = yield* device.start({ home: written.replace("<home>", device.home) })
+        const { durable } = yield* store.get
+        assert.isTrue(durable)
+        assert.strictEqual(files.home.root, device.home)
+        assert.deepStrictEqual(device.tree(), ["usage.json", "usage/tmp/"])
+      }))
+  }
+
+  it.effect("has nothing that is not below it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const { files } = yield* device.start()
+      assert.isFalse(yield* files.isReal(Path.parse(device.home).root))
+      assert.isFalse(yield* files.isReal(`${device.home}-too`))
     }))
 })
