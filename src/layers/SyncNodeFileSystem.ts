@@ -7,10 +7,10 @@
  *
  * **Gotchas**
  *
- * Only what this library uses is implemented: `access`, `chmod`, `exists`, `link`, `lstat`, `makeDirectory`, `open`,
- * `readDirectory`, `readFile`, `readFileString`, `remove`, `rename`, `stat`, `writeFile` and `writeFileString`. Every
- * other member is that of `FileSystem.makeNoop`. It is meant for small files, and must not replace a host's own
- * `FileSystem`.
+ * Only what this library uses is implemented: `access`, `exists`, `link`, `lstat`, `makeDirectory`, `open`,
+ * `readDirectory`, `readFile`, `readFileString`, `remove`, `rename`, `stat`, `writeFile` and `writeFileString`; of an
+ * open file `stat` and `readAlloc`, which has no cursor. Every other member is that of `FileSystem.makeNoop`. It is meant
+ * for small files, and must not replace a host's own `FileSystem`.
  *
  * @since 0.1.0
  */
@@ -140,22 +140,17 @@ const withDescriptor = <A>(
 /**
  * Writes until nothing is left: one write may stop half way, at a full disk or a size limit, without an error.
  */
-const writeToEnd = (
-  method: string,
-  pathOrDescriptor: string | number,
-  bytes: Uint8Array,
-  writeSome: (rest: Uint8Array) => number
-): void => {
+const writeToEnd = (path: string, fd: number, bytes: Uint8Array): void => {
   let rest = bytes
   while (rest.length > 0) {
-    const count = writeSome(rest)
+    const count = NFS.writeSync(fd, rest)
     // To try again could go on for ever.
     if (count === 0) {
       throw PlatformError.systemError({
         _tag: "WriteZero",
         module: "FileSystem",
-        method,
-        pathOrDescriptor,
+        method: "writeFile",
+        pathOrDescriptor: path,
         description: "write returned 0 bytes written"
       })
     }
@@ -222,52 +217,24 @@ const makeFileInfo = (stat: NFS.BigIntStats): FileSystem.File.Info => ({
 const unsupported = (method: string): Effect.Effect<never, PlatformError.PlatformError> =>
   Effect.fail(badArgument(method, "not supported by the synchronous file system"))
 
-const makeFile = (fd: number, append: boolean): FileSystem.File => {
-  // A handle has a cursor of its own, apart from the descriptor's; what is appended does not move it.
-  let cursor = 0
-
-  const readSome = (buffer: Uint8Array, options: FileSystem.File.ReadOptions | undefined): number => {
-    const position = options?.position
-    // Node takes a negative position for "wherever the descriptor stands".
-    if (position !== undefined && position < 0n) {
-      throw new RangeError("Cannot read before the start of the file")
-    }
-    const count = NFS.readSync(fd, buffer, { position: position ?? cursor })
-    if (position === undefined) {
-      cursor += count
-    }
-    return count
-  }
-
-  const writeSome = (bytes: Uint8Array): number => {
-    const count = NFS.writeSync(fd, bytes, 0, bytes.length, append ? null : cursor)
-    if (!append) {
-      cursor += count
-    }
-    return count
-  }
-
-  return {
-    [FileSystem.FileTypeId]: FileSystem.FileTypeId,
-    stat: attempt("stat", fd, () => makeFileInfo(NFS.fstatSync(fd, { bigint: true }))),
-    sync: attempt("sync", fd, () => NFS.fsyncSync(fd)),
-    seek: () => unsupported("seek"),
-    truncate: () => unsupported("truncate"),
-    read: (buffer, options) => attempt("read", fd, () => readSome(buffer, options)),
-    readAlloc: (size, options) =>
-      attempt("readAlloc", fd, () => {
-        // A typed array would round it down.
-        if (!Number.isInteger(size) || size < 0) {
-          throw new RangeError("size must be a non-negative integer")
-        }
-        const buffer = new Uint8Array(size)
-        const count = readSome(buffer, options)
-        return count === 0 ? Option.none() : Option.some(buffer.subarray(0, count))
-      }),
-    write: (buffer) => attempt("write", fd, () => writeSome(buffer)),
-    writeAll: (buffer) => attempt("writeAll", fd, () => writeToEnd("writeAll", fd, buffer, writeSome))
-  }
-}
+// It is looked at, and read once, from its start.
+const makeFile = (fd: number): FileSystem.File => ({
+  [FileSystem.FileTypeId]: FileSystem.FileTypeId,
+  stat: attempt("stat", fd, () => makeFileInfo(NFS.fstatSync(fd, { bigint: true }))),
+  readAlloc: (size, options) =>
+    attempt("readAlloc", fd, () => {
+      const buffer = new Uint8Array(size)
+      // At a position: without one a FIFO would be read.
+      const count = NFS.readSync(fd, buffer, { position: options?.position ?? 0n })
+      return count === 0 ? Option.none() : Option.some(buffer.subarray(0, count))
+    }),
+  read: () => unsupported("read"),
+  seek: () => unsupported("seek"),
+  sync: unsupported("sync"),
+  truncate: () => unsupported("truncate"),
+  write: () => unsupported("write"),
+  writeAll: () => unsupported("writeAll")
+})
 
 // == the service
 
@@ -280,7 +247,6 @@ const core = FileSystem.makeNoop({
           (options?.readable === true ? NFS.constants.R_OK : 0) |
           (options?.writable === true ? NFS.constants.W_OK : 0)
       )),
-  chmod: (path, mode) => attempt("chmod", path, () => NFS.chmodSync(path, mode)),
   link: (fromPath, toPath) => attempt("link", fromPath, () => NFS.linkSync(fromPath, toPath)),
   lstat: (path) => attempt("lstat", path, () => makeFileInfo(NFS.lstatSync(path, { bigint: true }))),
   makeDirectory: (path, options) =>
@@ -289,13 +255,13 @@ const core = FileSystem.makeNoop({
       else NFS.mkdirSync(path, { mode: options?.mode })
     }),
   open: (path, options) => {
-    const flag = options?.flag ?? "r"
+    const bits = openBits(options?.flag ?? "r", options?.noFollow === true)
     return Effect.map(
       Effect.acquireRelease(
-        attempt("open", path, () => NFS.openSync(path, openBits(flag, options?.noFollow === true), options?.mode)),
+        attempt("open", path, () => NFS.openSync(path, bits, options?.mode)),
         (fd) => Effect.orDie(attempt("open", fd, () => NFS.closeSync(fd)))
       ),
-      (fd) => makeFile(fd, flag.startsWith("a"))
+      makeFile
     )
   },
   readDirectory: (path, options) =>
@@ -316,10 +282,7 @@ const core = FileSystem.makeNoop({
     attempt(
       "writeFile",
       path,
-      () =>
-        withDescriptor(path, options?.flag ?? "w", options?.mode, (fd) =>
-          writeToEnd("writeFile", path, data, (rest) =>
-            NFS.writeSync(fd, rest)))
+      () => withDescriptor(path, options?.flag ?? "w", options?.mode, (fd) => writeToEnd(path, fd, data))
     )
 })
 
