@@ -20,8 +20,6 @@ export interface Pointer {
   readonly anonId: AnonId.AnonId
   /** The principal that the file names: a copy of the claim's, or a link that another tool made. */
   readonly linkedPrincipal: PrincipalId.PrincipalId | undefined
-  /** Every key of the file, so that what other tools keep there survives a rewrite. */
-  readonly document: Schema.JsonObject
 }
 
 /**
@@ -65,6 +63,14 @@ const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
 const document = (text: string): Option.Option<Schema.JsonObject> =>
   Option.filter(parse(text.startsWith("\ufeff") ? text.slice(1) : text), isJsonObject)
 
+/**
+ * Every key of an identity file, so that what other tools keep there survives a rewrite; none where it is no object.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(document(text), () => ({}))
+
 const print = (document: Schema.JsonObject): string => JSON.stringify(document, null, 2) + "\n"
 
 const legalPrincipal = (value: unknown): PrincipalId.PrincipalId | undefined =>
@@ -74,8 +80,7 @@ const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Op
   Option.flatMap(document(text), (document) =>
     Option.map(AnonId.decode(document[anonKey]), (anonId) => ({
       anonId,
-      linkedPrincipal: legalPrincipal(document[principalKey]),
-      document
+      linkedPrincipal: legalPrincipal(document[principalKey])
     })))
 
 /**
@@ -124,10 +129,7 @@ export const supabase: IdentityCodec = {
     }),
   // A denial takes the ids with it.
   withConsent: (text, given) => {
-    const { device_id: _, distinct_id: __, ...rest } = Option.getOrElse(
-      document(text ?? "{}"),
-      (): Schema.JsonObject => ({})
-    )
+    const { device_id: _, distinct_id: __, ...rest } = keysOf(text ?? "")
     return print({ ...rest, enabled: given, consent: given ? "granted" : "denied" })
   }
 }

@@ -15,7 +15,7 @@ import * as SynchronizedRef from "effect/SynchronizedRef"
 import * as AnonId from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { debug, quietly } from "../domain/Debug.ts"
-import { formers, type Pointer } from "../domain/IdentityCodec.ts"
+import { formers, keysOf, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { Claims } from "../services/Claims.ts"
@@ -83,6 +83,16 @@ export const make = Effect.gen(function*() {
       quietly("an anon id could not be succeeded", undefined)
     )
 
+  // The anon id that an identity file names, or the one that came after a file that names none.
+  const startOf = Effect.fnUntraced(function*(text: string, mayWrite: boolean) {
+    const pointer = Option.getOrUndefined(codec.decode(text))
+    if (pointer !== undefined) return pointer.anonId
+    const key = yield* hash(text)
+    const next = yield* successorOf(key)
+    if (next._tag === "AnonId") return next.anonId
+    return mayWrite ? (yield* succeed(key))?.anonId : undefined
+  })
+
   // Follows the successors of an anon id to the end.
   const follow = (start: AnonId.AnonId, mayWrite: boolean): Effect.Effect<AnonId.AnonId | undefined> =>
     Effect.gen(function*() {
@@ -104,12 +114,12 @@ export const make = Effect.gen(function*() {
 
   const writePointer = (
     identity: { readonly anonId: AnonId.AnonId; readonly claim: Identity["claim"] },
-    document: Schema.JsonObject
+    text: string
   ): Effect.Effect<boolean> => {
     const linkedPrincipal = identity.claim && Claim.principalOf(identity.claim)
     // What other tools keep in the file may be too deep to be written again.
     return Effect.suspend(() =>
-      files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, document))
+      files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, keysOf(text)))
     ).pipe(
       Effect.as(true),
       quietly("the identity file could not be rewritten", false)
@@ -121,10 +131,7 @@ export const make = Effect.gen(function*() {
   const updatePointer = (identity: Identity): Effect.Effect<boolean> =>
     Effect.flatMap(files.read(pointerFile), (read) =>
       read._tag === "Text"
-        ? writePointer(
-          identity,
-          Option.match(codec.decode(read.text), { onNone: () => ({}), onSome: (_) => _.document })
-        )
+        ? writePointer(identity, read.text)
         : Effect.succeed(read._tag === "Missing"))
 
   const adopt = (anonId: AnonId.AnonId, pointer: Pointer, mayWrite: boolean): Effect.Effect<Identity["claim"]> => {
@@ -143,18 +150,19 @@ export const make = Effect.gen(function*() {
   }
 
   const settle = Effect.fnUntraced(function*(
-    pointer: Pointer | undefined,
+    text: string,
     start: AnonId.AnonId,
     options: { readonly firstRun: boolean; readonly mayWrite: boolean }
   ) {
     const { firstRun, mayWrite } = options
+    const pointer = Option.getOrUndefined(codec.decode(text))
     const anonId = yield* follow(start, mayWrite)
     if (anonId === undefined) return yield* inMemory(firstRun)
     const claim = (yield* claims.find(anonId)) ??
       (pointer === undefined ? undefined : yield* adopt(anonId, pointer, mayWrite))
     const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
     const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim))
-    if (lags && mayWrite) yield* writePointer(identity, pointer?.document ?? {})
+    if (lags && mayWrite) yield* writePointer(identity, text)
     return identity
   })
 
@@ -191,13 +199,9 @@ export const make = Effect.gen(function*() {
         // Losing means that the file is there now; it can only be missing again if somebody deletes it meanwhile.
         return (yield* create) ?? (yield* read(make, true))
       }
-      const pointer = file._tag === "Text" ? Option.getOrUndefined(codec.decode(file.text)) : undefined
-      if (pointer !== undefined) return yield* settle(pointer, pointer.anonId, { firstRun, mayWrite })
       if (file._tag === "Text") {
-        const key = yield* hash(file.text)
-        const next = yield* successorOf(key)
-        const start = next._tag === "AnonId" ? next : mayWrite ? yield* succeed(key) : undefined
-        if (start !== undefined) return yield* settle(undefined, start.anonId, { firstRun, mayWrite })
+        const start = yield* startOf(file.text, mayWrite)
+        if (start !== undefined) return yield* settle(file.text, start, { firstRun, mayWrite })
       }
       return make ? yield* inMemory(firstRun) : undefined
     })
@@ -227,6 +231,9 @@ export const make = Effect.gen(function*() {
   )
 
   const prune = Effect.gen(function*() {
+    // The file of the former format still names an id whose claim and successor are among these: a host that goes back to
+    // that format would claim the id once more.
+    if ((yield* files.read(files.home.imported))._tag !== "Missing") return
     const now = yield* Clock.currentTimeMillis
     const isOld = (file: string) =>
       Effect.map(fs.stat(file), (info) => Option.exists(info.mtime, (time) => now - time.getTime() > pruneAfterMillis))
@@ -249,9 +256,7 @@ export const make = Effect.gen(function*() {
   const isForgotten = Effect.fnUntraced(function*(anonId: AnonId.AnonId) {
     const file = yield* files.read(pointerFile)
     if (file._tag !== "Text") return file._tag === "Missing"
-    const pointer = Option.getOrUndefined(codec.decode(file.text))
-    const next = pointer === undefined ? yield* successorOf(yield* hash(file.text)) : undefined
-    const start = next?._tag === "AnonId" ? next.anonId : pointer?.anonId
+    const start = yield* startOf(file.text, false)
     if (start !== undefined && (yield* follow(start, false)) === anonId) return false
     // Asked last: another process may have rotated it since the file was read.
     return (yield* successorOf(anonId))._tag === "None"

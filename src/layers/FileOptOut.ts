@@ -61,10 +61,10 @@ export const make = Effect.gen(function*() {
     yield* fs.rename(temp, file)
   })
 
-  // A file that is there and cannot be read denies.
-  const denies = ({ denies, fileName }: IdentityCodec) =>
+  // A file that is there and cannot be read denies, if its format holds consent.
+  const denies = ({ denies, fileName, withConsent }: IdentityCodec) =>
     Effect.match(SmallFile.read(fs, home.formerIdentity(fileName)), {
-      onFailure: (error) => error.reason._tag !== "NotFound",
+      onFailure: (error) => withConsent !== undefined && error.reason._tag !== "NotFound",
       onSuccess: denies
     })
 
@@ -117,30 +117,30 @@ export const make = Effect.gen(function*() {
     )
   }).pipe(named(unchanged))
 
-  // Consent that is given in a file takes its ids away. So only where it was denied, there or by an opt-out that may not
-  // have come that far; who says yes twice keeps their id.
-  const beginAnew = Effect.fnUntraced(function*(isOut: boolean) {
-    if (isOut) {
-      yield* fs.writeFileString(home.enabled, `${yield* Clock.currentTimeMillis} ${yield* Random.next}`, {
-        mode: 0o600
-      })
-    }
-    if ((yield* exists(codec)) && (isOut || (yield* denies(codec)))) yield* writeConsent(codec, true)
-    for (const former of formers) {
-      if ((yield* isFormer(former)) && (isOut || (yield* denies(former)))) yield* writeConsent(former, true)
+  const isDenied = Effect.gen(function*() {
+    if (yield* Effect.isSuccess(fs.lstat(home.optOut))) return true
+    for (const each of [codec, ...(yield* Effect.filter(formers, isFormer))]) if (yield* denies(each)) return true
+    return false
+  })
+
+  const beginAnew = Effect.gen(function*() {
+    yield* fs.writeFileString(home.enabled, `${yield* Clock.currentTimeMillis} ${yield* Random.next}`, { mode: 0o600 })
+    for (const each of [codec, ...(yield* Effect.filter(formers, isFormer))]) {
+      if (yield* exists(each)) yield* writeConsent(each, true)
     }
     // Last: until then telemetry is off, whatever the files say.
     yield* fs.remove(home.optOut, { force: true })
-  }, named(unchanged))
+  }).pipe(named(unchanged))
+
+  const publish = Effect.andThen(write, clean)
 
   return OptOut.of({
-    publish: guarded(Effect.andThen(write, clean)),
-    withdraw: guarded(Effect.gen(function*() {
-      const isOut = yield* Effect.isSuccess(fs.lstat(home.optOut))
-      // A `disable` that was killed, or a process that was, may have left something.
-      if (isOut) yield* clean
-      yield* beginAnew(isOut)
-    }))
+    publish: guarded(publish),
+    // A denial in a file takes the ids with it as an opt-out does, of which a killed process may have left something. Who
+    // says yes twice keeps their id.
+    withdraw: guarded(
+      Effect.flatMap(isDenied, (denied) => denied ? Effect.andThen(publish, beginAnew) : Effect.void)
+    )
   })
 })
 

@@ -287,6 +287,19 @@ describe("a host that changes its format", () => {
       assert.strictEqual((yield* (yield* device.start()).store.get).anonId, anonId)
     }))
 
+  it.effect("and back again, is not given an id that was claimed meanwhile, however long ago", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      const { store } = yield* device.start()
+      yield* store.claim(claimOf(anon.a, P))
+      yield* store.rotate
+      for (const name of device.tree()) NFS.utimesSync(device.at(name), 1, 1)
+      yield* TestClock.setTime(Date.now())
+      yield* (yield* device.start()).store.rotate
+      const back = yield* (yield* device.start({ codec: supabase })).store.get
+      assert.notStrictEqual(back.anonId, anon.a)
+    }))
+
   it.effect("has a new identity where the old file is not usable", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

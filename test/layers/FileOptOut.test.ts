@@ -354,7 +354,30 @@ describe("enabling", () => {
         enabled: true,
         consent: "granted"
       })
-      assert.isTrue((yield* (yield* device.start({ codec: supabase })).store.get).durable)
+      const { anonId, durable } = yield* (yield* device.start({ codec: supabase })).store.get
+      assert.isTrue(durable)
+      // What another tool keeps there survives the new id, and so does the consent.
+      assert.deepStrictEqual(JSON.parse(device.text("telemetry.json") ?? ""), {
+        theirs: 1,
+        enabled: true,
+        consent: "granted",
+        device_id: anonId,
+        schema_version: 1
+      })
+    }))
+
+  it.effect("gives a new anon id after each denial in a file", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", JSON.stringify({ enabled: true, device_id: anon.a }))
+      const ids = new Set<string>()
+      for (let n = 0; n < 4; n++) {
+        ids.add((yield* (yield* device.start({ codec: supabase })).store.get).anonId)
+        const told: object = JSON.parse(device.text("telemetry.json") ?? "")
+        yield* device.write("telemetry.json", JSON.stringify({ ...told, enabled: false, consent: "denied" }))
+        yield* (yield* device.start({ codec: supabase })).optOut.withdraw
+      }
+      assert.lengthOf([...ids], 4)
     }))
 })
 
