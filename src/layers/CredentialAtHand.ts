@@ -14,6 +14,7 @@ import type { Credential } from "../domain/Credential.ts"
 import { debug, quietly } from "../domain/Debug.ts"
 import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { within } from "./Within.ts"
 
 /** How long a command waits for it: a keychain may ask its user first. */
 const limit = Duration.seconds(1)
@@ -82,7 +83,7 @@ export const make = Effect.gen(function*() {
     if (yield* Ref.get(isSilent)) return unreadable
     // A host's own resolver may die, and it may hang.
     const answer = yield* resolver.credential.pipe(
-      Effect.timeoutOption(limit),
+      within(limit),
       quietly("the credential could not be read", undefined)
     )
     if (answer === undefined) return unreadable

@@ -14,6 +14,7 @@ import { type Credential, isKnown } from "../domain/Credential.ts"
 import { debug, quietly } from "../domain/Debug.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { within } from "./Within.ts"
 
 /** The longest that the API is waited for, counted from the question. */
 const limit = Duration.seconds(2)
@@ -48,7 +49,7 @@ export const make = Effect.fnUntraced(function*(hear: (answer: Answer) => Effect
   const put = Effect.fnUntraced(function*(credential: Credential) {
     const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
       quietly(nobodyKnown, undefined),
-      Effect.timeoutOption(limit)
+      within(limit)
     )
     const given = { about: credential, principal: Option.getOrUndefined(reply) }
     yield* Ref.set(answer, given)

@@ -1364,10 +1364,13 @@ describe("a defect of this module", () => {
     }))
 })
 
-describe("a host's own resolver whose credential never comes", () => {
+// A keychain that hangs while it is opened cannot be interrupted.
+const never = { "": Effect.never, ", nor can be interrupted": Effect.uninterruptible(Effect.never) }
+
+describe.each(Object.entries(never))("a host's own resolver whose credential never comes%s", (_, credential) => {
   const hanging = Layer.succeed(
     PrincipalResolver,
-    PrincipalResolver.of({ credential: Effect.never, resolve: () => Effect.succeed(P) })
+    PrincipalResolver.of({ credential, resolve: () => Effect.succeed(P) })
   )
 
   it.effect("is waited for once, for a second; nobody seems to have signed out", () =>
@@ -1397,6 +1400,38 @@ describe("a host's own resolver whose credential never comes", () => {
       yield* TestClock.adjust(1000)
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(recorded)))
       assert.deepStrictEqual(device.events().map((event) => event.distinct_id), [anon.a])
+    }))
+})
+
+describe.each(Object.entries(never))("a host's own resolver whose answer never comes%s", (_, answer) => {
+  const hanging = Layer.succeed(
+    PrincipalResolver,
+    PrincipalResolver.of({ credential: Effect.succeed(Device.stored("key")), resolve: () => answer })
+  )
+
+  it.effect("is waited for until 2 s after it was asked", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const process = yield* device.start({ resolver: hanging })
+      yield* process.stitch.begin
+      yield* to(process)
+      yield* TestClock.adjust(1500)
+      const settled = yield* Effect.forkChild(process.stitch.settle)
+      yield* TestClock.adjust(499)
+      assert.isUndefined(settled.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(settled)))
+      yield* process.end
+    }))
+
+  it.effect("does not hold a command that is interrupted", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const process = yield* device.start({ resolver: hanging })
+      yield* process.stitch.begin
+      yield* process.end
     }))
 })
 
