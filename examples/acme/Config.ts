@@ -25,7 +25,8 @@ export class Acme extends Context.Service<Acme, {
         home,
         credentials: path.join(home, "credentials.yaml"),
         apiUrl: yield* Config.String("ACME_API_URL").pipe(Config.withDefault("http://127.0.0.1:4010")),
-        apiKey: yield* Config.option(Config.String("ACME_API_KEY")),
+        // A variable of nothing but blanks is none, as for the resolver.
+        apiKey: Option.filter(yield* Config.option(Config.String("ACME_API_KEY")), (key) => key.trim() !== ""),
         posthog: {
           host: yield* Config.String("ACME_POSTHOG_HOST").pipe(Config.withDefault("http://127.0.0.1:4000")),
           key: yield* Config.String("ACME_POSTHOG_KEY").pipe(Config.withDefault(""))

@@ -96,7 +96,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const reason = yield* deliver(before.pending)
     const after = yield* outbox.status
     const refused = after.setAside - before.setAside
-    return { delivered: Math.max(0, before.pending - after.pending - refused), kept: after.pending, reason }
+    // What an opt-out deleted meanwhile was not delivered, and nobody can tell how much was before.
+    const isAllowed = (yield* consent.decision).enabled
+    const delivered = isAllowed ? Math.max(0, before.pending - after.pending - refused) : 0
+    return { delivered, kept: after.pending, reason }
   })
 
   return CaptureWorker.of({

@@ -42,7 +42,6 @@ export const make = Effect.gen(function*() {
 
   return Files.StateFiles.of({
     home: files.home,
-    isReal: files.isReal,
     read,
     decode: (file, decode) => Effect.map(read(file), Files.decoded(decode)),
     publish: (file, text) =>
@@ -61,6 +60,7 @@ export const make = Effect.gen(function*() {
           return !written.has(file) || written.get(file) !== undefined
         })
       }),
+    makeFolder: () => Effect.succeed(false),
     remove: (file) => set(file, undefined),
     sweep: Effect.void,
     move: (from, to) =>

@@ -23,6 +23,10 @@ export interface Options {
   readonly header: string
 }
 
+// A header's bytes are read as Latin-1, whatever its server meant, and one that is there twice as a list: neither is the
+// account's id, as an answer's body or a login would have it.
+const unclear = /[^ -~]|, /
+
 const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
 
 /**
@@ -31,8 +35,8 @@ const originOf = (url: string): string | undefined => URL.canParse(url) ? new UR
  * **Details**
  *
  * A response counts if its status is 2xx, its request carried an `Authorization` header, and both the URL that was
- * asked and the one that answered, which a redirect may have changed, are of the API's origin. No request is added, and
- * the response stays as it is.
+ * asked and the one that answered, which a redirect may have changed, are of the API's origin. The header's value must be
+ * ASCII, and one. No request is added, and the response stays as it is.
  *
  * @category constructors
  * @since 0.1.0
@@ -47,9 +51,9 @@ export const observe = Effect.fnUntraced(function*(
   const principalIn = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
     const { headers, request, status, url } = response
     const isOwn = origin !== undefined && originOf(request.url) === origin && originOf(url) === origin
-    return isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
-      ? headers[header]
-      : undefined
+    const isAbout = isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
+    const value = isAbout ? headers[header] : undefined
+    return value === undefined || unclear.test(value) ? undefined : value
   }
 
   return HttpClient.tap((response) => {

@@ -15,6 +15,7 @@ import { combine } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { CurrentCommand, Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
@@ -33,6 +34,7 @@ export const make = Effect.gen(function*() {
   const invocation = yield* Invocation
   const outbox = yield* Outbox
   const worker = yield* CaptureWorker
+  const current = yield* CurrentProcess
   const scope = yield* Effect.scope
 
   const keep = (message: Message.Message): Effect.Effect<boolean> => {
@@ -100,7 +102,7 @@ export const make = Effect.gen(function*() {
 
   const deliver = Effect.flatMap(invocation.hasRecorded, (has) => has ? worker.ensure : Effect.void)
 
-  yield* Effect.addFinalizer(() => deliver)
+  yield* Effect.addFinalizer((exit) => current.afterwards(exit, deliver))
 
   return UsageCapture.of({ capture, deliver })
 })
@@ -112,5 +114,5 @@ export const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   UsageCapture,
   never,
-  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker
+  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker | CurrentProcess
 > = Layer.effect(UsageCapture, make)

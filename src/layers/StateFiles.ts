@@ -54,8 +54,11 @@ export class StateFiles extends Context.Service<StateFiles, {
   readonly publish: (path: string, text: string) => Effect.Effect<boolean, PlatformError | ConsentDenied>
   /** Publishes a file in the place of whatever was there. */
   readonly replace: (path: string, text: string) => Effect.Effect<void, PlatformError | ConsentDenied>
-  /** Whether what is written into a folder stays below the home: neither it nor one above it, up to there, is a link. */
-  readonly isReal: (folder: string) => Effect.Effect<boolean>
+  /**
+   * Makes a folder for another's files, where there is none, which nobody else can look into. Says whether what is written
+   * into it stays below the home: neither it nor one above it, up to there, is a link.
+   */
+  readonly makeFolder: (folder: string) => Effect.Effect<boolean>
   /** The names in a folder, none where there is no folder. */
   readonly list: (path: string) => Effect.Effect<ReadonlyArray<string>>
   /** Removes a file or folder, if it is there. */
@@ -246,7 +249,6 @@ export const make = Effect.gen(function*() {
 
   return StateFiles.of({
     home,
-    isReal,
     read,
     decode: (file, decode) => Effect.map(read(file), decoded(decode)),
     publish: (file, text) =>
@@ -257,6 +259,11 @@ export const make = Effect.gen(function*() {
         )
       ),
     replace: (file, text) => guarded(file, withTemp(text, true, (temp) => inFolder(file, fs.rename(temp, file)))),
+    makeFolder: (folder) =>
+      Effect.flatMap(isReal(folder), (is) =>
+        is
+          ? Effect.isSuccess(fs.makeDirectory(folder, { recursive: true, mode: 0o700 }))
+          : Effect.succeed(false)),
     list,
     remove: (target) => fs.remove(target, { force: true, recursive: true }),
     sweep: Effect.gen(function*() {

@@ -20,7 +20,8 @@ const folders = ["HOME", "TMPDIR", "TMP", "TEMP", "NODE_EXTRA_CA_CERTS", "SSL_CE
 
 const lists = ["PATH", "SSL_CERT_DIR"]
 
-const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
+// Not HTTP_PROXY: plain http is for this machine only.
+const proxies = ["HTTPS_PROXY", "https_proxy"]
 
 // What sending needs; never NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED, LD_*, or a secret of the host.
 const inherited = [
@@ -115,7 +116,7 @@ export const make = Effect.gen(function*() {
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
     const { compileCache } = files.home
-    if (job.lingers && (yield* files.isReal(compileCache))) env["NODE_COMPILE_CACHE"] = compileCache
+    if (job.lingers && (yield* files.makeFolder(compileCache))) env["NODE_COMPILE_CACHE"] = compileCache
     env[variable] = WorkerJob.encode(job)
     return env
   }, Effect.provideService(ConfigProvider.ConfigProvider, provider))

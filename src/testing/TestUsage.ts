@@ -64,6 +64,7 @@ export const currentProcess: CurrentProcess["Service"] = {
   setVariable: () => Effect.void,
   lowerPriority: () => Effect.void,
   interrupted: Effect.never,
+  afterwards: (_, wait) => wait,
   onExit: () => Effect.void
 }
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 
 /**
@@ -26,13 +27,10 @@ const read = (status: number, body: string): Answer => {
   if (status < 200 || status > 299) return { _tag: "Kept", reason: `the answer was status ${status}` }
   try {
     const json: unknown = JSON.parse(body)
-    // A captive portal answers 200 to everything, but not in JSON.
-    if (typeof json !== "object" || json === null) return { _tag: "Kept", reason: "the answer was no JSON object" }
-    return {
-      _tag: "Taken",
-      quotaLimited: "quota_limited" in json && Array.isArray(json.quota_limited) && json.quota_limited.length > 0
-    }
+    const limited = Predicate.hasProperty(json, "quota_limited") ? json.quota_limited : undefined
+    return { _tag: "Taken", quotaLimited: Array.isArray(limited) && limited.length > 0 }
   } catch {
+    // A captive portal answers 200 to everything, but not in JSON.
     return { _tag: "Kept", reason: "the answer was no JSON" }
   }
 }

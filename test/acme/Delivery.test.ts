@@ -375,12 +375,34 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
         }
       }))
 
+    it.effect("sends in clear text to this machine only, whatever HTTP_PROXY says", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const asked: Array<string> = []
+        const clear = yield* Effect.acquireRelease(
+          Effect.callback<Http.Server>((resume) => {
+            const server = Http.createServer((request, response) => {
+              asked.push(request.url ?? "")
+              response.end("{}")
+            }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+          }),
+          (server) => Effect.sync(() => void server.close())
+        )
+        const address = clear.address()
+        const url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : ""}`
+        yield* run(yield* words("deploy site"), {
+          env: { ...environment(acme), HTTP_PROXY: url, http_proxy: url, HTTPS_PROXY: url }
+        })
+        yield* acme.sink.waitFor(({ length }) => length === 2)
+        assert.deepStrictEqual(asked, [])
+      }))
+
     it.effect("is not kept from its work by a proxy that makes no sense", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const command = yield* words("deploy site")
         for (
-          const [n, HTTP_PROXY] of [
+          const [n, HTTPS_PROXY] of [
             "nonsense",
             "127.0.0.1:9",
             "socks5://127.0.0.1:9",
@@ -388,7 +410,7 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
             "http://bob:50%off@127.0.0.1:9"
           ].entries()
         ) {
-          yield* run(command, { env: { ...environment(acme), HTTP_PROXY, NO_PROXY: "127.0.0.1" } })
+          yield* run(command, { env: { ...environment(acme), HTTPS_PROXY, NO_PROXY: "127.0.0.1" } })
           yield* acme.sink.waitFor(({ length }) => length === n + 2)
           yield* eventually(acme.workers, ({ length }) => length === 0)
         }
@@ -434,7 +456,7 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
         yield* other.sink.answer(Hang())
         const command = yield* words("deploy site")
         let interruptedAt = 0
-        const { stdout } = yield* run(command, {
+        const { code, stdout } = yield* run(command, {
           env: { ...environment(other), CI: "true" },
           onStdout: (child) =>
             setTimeout(() => {
@@ -443,6 +465,8 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
             }, 300)
         })
         assert.strictEqual(stdout, "Deployed site to eu\n")
+        // As it would have ended before the signal, without telemetry.
+        assert.strictEqual(code, 0)
         assert.isBelow(performance.now() - interruptedAt, 500)
         assert.lengthOf(waiting(other.home), 1)
       }))

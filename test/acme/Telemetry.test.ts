@@ -125,14 +125,15 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* runs(acme, ["deploy a", "deploy b", "deploy c"])
         // Half by half, so that a drain has many requests; the first is answered late.
         yield* acme.sink.answer(Hang())
-        const flush = yield* Effect.forkScoped(acme.run("telemetry flush", { runtime: "pipe" }))
+        const flush = yield* Effect.forkScoped(acme.run("telemetry flush --json", { runtime: "pipe" }))
         const waiting = (yield* acme.sink.requests).length
         yield* acme.sink.waitFor((_, requests) => requests.length > waiting)
         const { code, stdout } = yield* acme.run("telemetry disable", { runtime: "pipe" })
         assert.deepStrictEqual([code, stdout], [0, "Telemetry is off. What was kept on this machine is deleted.\n"])
         const inFlight = (yield* acme.sink.requests).length
         yield* acme.sink.answer(Validate())
-        yield* Fiber.join(flush)
+        // What was deleted was not delivered.
+        assert.deepStrictEqual(JSON.parse((yield* Fiber.join(flush)).stdout), { delivered: 0, kept: 0 })
         assert.strictEqual((yield* acme.sink.requests).length, inFlight)
         assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
       }))

@@ -151,6 +151,17 @@ describe("ObservedHttpClient", () => {
       assert.deepStrictEqual([result, seen], [200, []])
     }))
 
+  // Node.js reads and writes a header's bytes as Latin-1.
+  const utf8 = new TextDecoder("latin1").decode(new TextEncoder().encode("josé"))
+  for (const [what, header] of [["in UTF-8", utf8], ["that is there twice", ["p1", "p2"]]] as const) {
+    it.live(`does not count a header ${what}: nobody has that id`, () =>
+      Effect.gen(function*() {
+        const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
+        const { result, seen } = yield* observing(api.url, (client) => status(client, authorized(api.url)))
+        assert.deepStrictEqual([result, seen], [200, []])
+      }))
+  }
+
   it.live("does not count a request without the credential", () =>
     Effect.gen(function*() {
       const api = yield* ok

@@ -135,7 +135,7 @@ describe("a home", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       const { files } = yield* device.start()
-      assert.isFalse(yield* files.isReal(Path.parse(device.home).root))
-      assert.isFalse(yield* files.isReal(`${device.home}-too`))
+      assert.isFalse(yield* files.makeFolder(Path.parse(device.home).root))
+      assert.isFalse(yield* files.makeFolder(`${device.home}-too`))
     }))
 })

@@ -423,6 +423,8 @@ describe("a worker", () => {
         () => environments.splice(0).map((env) => env["NODE_COMPILE_CACHE"])
       )
       assert.deepStrictEqual(yield* folders, [compileCache])
+      // Node.js would make it as the umask says.
+      if (process.platform !== "win32") assert.strictEqual(Fs.statSync(compileCache).mode & 0o777, 0o700)
       Fs.rmSync(usage, { recursive: true })
       Fs.mkdirSync(usage, { mode: 0o700 })
       Fs.symlinkSync(Os.tmpdir(), compileCache)

@@ -133,6 +133,17 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         assert.deepStrictEqual(elsewhere.asked, [])
       }))
 
+    it.effect("is taken by any answer in JSON", () =>
+      Effect.forEach(["1", "\"Ok\"", "null", "[]", "{}"], (body) =>
+        Effect.gen(function*() {
+          const worker = yield* device
+          yield* worker.record(event(1))
+          yield* worker.sink.answer(Status({ status: 200, body }))
+          yield* run(worker)
+          const { backOff, waiting } = yield* worker.disk
+          assert.deepStrictEqual([waiting, backOff], [[], undefined], body)
+        }), { concurrency: 3, discard: true }))
+
     it.effect("waits when nobody listens, and each worker that came in vain doubles the time to the next", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
