@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { combine, type Shared } from "../domain/Shared.ts"
-import { CurrentCommand } from "../services/Invocation.ts"
+import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
  * Adds properties and groups to every event that this command records from here on, its own at the end included.

@@ -17,14 +17,16 @@ import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
 import { debug, quietly } from "../domain/Debug.ts"
 import { CommandFailed, CommandSucceeded, type UsageEvent } from "../domain/UsageEvent.ts"
+import { CurrentCommand, IsUntracked, type Said, type Tracked } from "../services/CurrentCommand.ts"
 import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
-import { CurrentCommand, Invocation, type Said, type Tracked } from "../services/Invocation.ts"
+import { Invocation } from "../services/Invocation.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
 /**
- * Marks a command, with all below it, as one that is not recorded; what its handler captures itself still is.
+ * Marks a command, with all below it, as one that is not recorded: it makes no identity, and nobody is known by what its
+ * requests are answered. An event that its handler captures, or a login, still is recorded.
  *
  * @category annotations
  * @since 0.1.0
@@ -144,7 +146,6 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
     CurrentCommand,
     Effect.gen(function*() {
       const outer = yield* CurrentCommand
-      if (given.isUntracked) return outer
       // A leaf that is tracked on its own does not know its path.
       if (outer !== undefined && `.${outer.name}`.endsWith(`.${given.name}`)) {
         yield* debug(`"${given.name}" is not recorded again: \`Usage.track\` stands once, on the root`)
@@ -237,10 +238,10 @@ export const track = <const Name extends string, Input, ContextInput, E, R>(
   options: Options = {}
 ): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
   const tokens = new WeakMap<object, Command.ParsedTokens>()
-  const provided = Command.provide(
-    root,
-    (input: Input) => whileRunning(describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined), options)
-  )
+  const provided = Command.provide(root, (input: Input) => {
+    const given = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
+    return given.isUntracked ? Layer.succeed(IsUntracked, true) : whileRunning(given, options)
+  })
   // `parse` is the one internal: it alone is given what the parser recognised. `Command.ParsedTokens` is public.
   if (!hasParse(provided)) return provided
   const { parse } = provided

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
-import { CurrentCommand } from "../services/Invocation.ts"
+import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
  * A value that has a place in a property: a text, a number, a yes or no, or an `Option` of one.

@@ -16,6 +16,7 @@ import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import type { Publication } from "../services/Claims.ts"
 import { Consent } from "../services/Consent.ts"
+import { CurrentCommand, IsUntracked } from "../services/CurrentCommand.ts"
 import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
@@ -250,6 +251,7 @@ export const make = Effect.gen(function*() {
     ),
     observe: (principalId, authorization) =>
       Effect.gen(function*() {
+        if ((yield* IsUntracked) && (yield* CurrentCommand) === undefined) return
         const principal = yield* legal(principalId)
         if (principal === undefined) return
         const found = (yield* credential.now).found ?? (yield* credential.atStart)?.found

@@ -5,10 +5,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type { Message } from "../domain/Message.ts"
-import type { Shared } from "../domain/Shared.ts"
 import type { Identity } from "./IdentityStore.ts"
 
 /**
@@ -23,42 +21,6 @@ export interface Draft {
   readonly personless: boolean
   readonly properties: Schema.JsonObject
 }
-
-/**
- * What was said of a command while it runs.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Said {
-  /** Values of flags that the author allowed to be sent, for the command's own event. */
-  readonly flagValues: Schema.JsonObject
-  /** For every event that follows. */
-  readonly shared: Shared
-}
-
-/**
- * A command of the invocation: one that runs another is itself again when that has ended.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Tracked {
-  /** Its dotted path. */
-  readonly name: string
-  readonly said: Ref.Ref<Said>
-}
-
-/**
- * The tracked command that the running fiber is in.
- *
- * @category references
- * @since 0.1.0
- */
-export const CurrentCommand: Context.Reference<Tracked | undefined> = Context.Reference<Tracked | undefined>(
-  "effect-cli-usage/services/Invocation/CurrentCommand",
-  { defaultValue: () => undefined }
-)
 
 /**
  * The run of the host.

@@ -58,6 +58,8 @@ const confused = Command.make(
   {},
   () => Effect.fail(new CliError.ShowHelp({ commandPath: ["app", "confused"], errors: [] }))
 )
+// An authenticated response of the host's own API, as `ObservedHttpClient` sees it.
+const asking = Command.make("asking", {}, () => Effect.flatMap(IdentityStitch, (stitch) => stitch.observe("acct_p")))
 const leaving = Command.make("leaving", {}, () => Effect.flatMap(IdentityStitch, (stitch) => stitch.logout))
 
 const remote = Command.make("remote").pipe(Command.withSharedFlags({ verbose }), Command.withSubcommands([push]))
@@ -396,6 +398,31 @@ describe("track", () => {
         ["leaving", "account_1"]
       ])
     }).pipe(Effect.provide([layer, NodeServices.layer])))
+})
+
+describe("an untracked command", () => {
+  const told = (root: typeof asking) =>
+    Effect.gen(function*() {
+      yield* Command.runWith(Usage.track(root), { version: "1.0.0" })([])
+      return (yield* TestUsage.messages).map(({ event }) => event)
+    }).pipe(Effect.provide([Layer.fresh(TestUsage.layer), NodeServices.layer]))
+
+  it.effect("leaves no trace, also where the host's API says whose it is", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* told(asking), ["$create_alias", "CLI execution succeeded"])
+      assert.deepStrictEqual(yield* told(asking.pipe(Command.annotate(Usage.Untracked, true))), [])
+    }))
+
+  it.effect("hides nothing of a command that it runs", () =>
+    Effect.gen(function*() {
+      const run = Command.runWith(Usage.track(asking), { version: "1.0.0" })([])
+      const menu = Command.make("menu", {}, () => Effect.orDie(run)).pipe(Command.annotate(Usage.Untracked, true))
+      const events = yield* Effect.gen(function*() {
+        yield* Command.runWith(Usage.track(menu), { version: "1.0.0" })([])
+        return (yield* TestUsage.messages).map(({ event }) => event)
+      }).pipe(Effect.provide([Layer.fresh(TestUsage.layer), NodeServices.layer]))
+      assert.deepStrictEqual(events, ["$create_alias", "CLI execution succeeded"])
+    }))
 })
 
 describe("trackEffect", () => {

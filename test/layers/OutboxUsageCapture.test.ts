@@ -11,7 +11,7 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import * as Debug from "../../src/domain/Debug.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
-import { CurrentCommand, type Said } from "../../src/services/Invocation.ts"
+import { CurrentCommand, type Said } from "../../src/services/CurrentCommand.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as Device from "../fixtures/Device.ts"
 
