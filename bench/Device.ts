@@ -14,7 +14,7 @@ import * as Message from "../src/domain/Message.ts"
 import * as OutboxFolder from "../src/domain/OutboxFolder.ts"
 import * as StateHome from "../src/domain/StateHome.ts"
 import * as WorkerJob from "../src/domain/WorkerJob.ts"
-import { variable } from "../src/domain/WorkerMarks.ts"
+import { variable } from "../src/layers/WorkerMarks.ts"
 
 const key = "phc_bench"
 

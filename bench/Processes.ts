@@ -3,7 +3,7 @@
  */
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import { marker } from "../src/domain/WorkerMarks.ts"
+import { marker } from "../src/layers/WorkerMarks.ts"
 import { out } from "./Build.ts"
 
 const marks = [marker, "--bench-capture", `${out}/hosts/empty.cjs`]

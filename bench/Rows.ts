@@ -3,7 +3,7 @@
  */
 import * as ChildProcess from "node:child_process"
 import { gzipSync } from "node:zlib"
-import { marker } from "../src/domain/WorkerMarks.ts"
+import { marker } from "../src/layers/WorkerMarks.ts"
 import * as Build from "./Build.ts"
 import * as Device from "./Device.ts"
 import * as Machine from "./Machine.ts"

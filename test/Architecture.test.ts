@@ -73,8 +73,14 @@ describe("the layout", () => {
 
   it("has no I/O and no Node in domain and services", () => {
     const platform = /^(node:|@effect\/platform)/
-    const wrong = imports.filter(({ from, to }) => ["domain", "services"].includes(folder(from)) && platform.test(to))
+    const pure = ["domain", "services"]
+    const wrong = imports.filter(({ from, to }) => pure.includes(folder(from)) && platform.test(to))
     assert.deepStrictEqual(wrong, [])
+    // Nor what is there without an import, nor Effect's own ways to the outside.
+    const outside = /\b(process|globalThis|console|fetch)\b[.(]|"effect\/(Console|ConfigProvider|FileSystem)"/
+    const code = (file: string) =>
+      Fs.readFileSync(Path.join(src, file), "utf8").replaceAll(/^\s*(\/\*|\*|\/\/).*$/gm, "")
+    assert.deepStrictEqual(files.filter((file) => pure.includes(folder(file)) && outside.test(code(file))), [])
   })
 })
 

@@ -11,9 +11,9 @@ import * as Ref from "effect/Ref"
 import type { CredentialFacts } from "../domain/Attribution.ts"
 import * as Credentials from "../domain/Credential.ts"
 import type { Credential } from "../domain/Credential.ts"
-import { debug, quietly } from "../domain/Debug.ts"
 import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { debug, quietly } from "./Debug.ts"
 import { within } from "./Within.ts"
 
 /** How long a command waits for it: a keychain may ask its user first. */

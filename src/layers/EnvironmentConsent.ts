@@ -15,12 +15,12 @@ import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
 import { formers as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
-import * as Variable from "../domain/Variable.ts"
 import { Consent } from "../services/Consent.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as HomeSafety from "./HomeSafety.ts"
 import * as SmallFile from "./SmallFile.ts"
+import * as Variable from "./Variable.ts"
 
 const permissive = {
   usageTracking: new Set(["", "1", "true", "yes", "on"]),

@@ -10,8 +10,8 @@ import type { AnonId } from "../domain/AnonId.ts"
 import * as AnonIds from "../domain/AnonId.ts"
 import type { UnreadableClaim } from "../domain/Claim.ts"
 import * as Claim from "../domain/Claim.ts"
-import { quietly } from "../domain/Debug.ts"
 import { Claims, type Publication } from "../services/Claims.ts"
+import { quietly } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 const published: Publication = { _tag: "Published" }

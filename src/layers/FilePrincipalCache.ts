@@ -10,12 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type Credential, isKnown, key } from "../domain/Credential.ts"
-import { quietly } from "../domain/Debug.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { PrincipalId } from "../domain/PrincipalId.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { type Known, PrincipalCache } from "../services/PrincipalCache.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { quietly } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 const credentials = () =>

@@ -9,11 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type { AnonId } from "../domain/AnonId.ts"
-import { quietly } from "../domain/Debug.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import * as Session from "../domain/Session.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { SessionStore } from "../services/SessionStore.ts"
+import { quietly } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 // A burst of commands does not write the file each time.

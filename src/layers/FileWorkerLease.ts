@@ -7,11 +7,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { quietly } from "../domain/Debug.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { WorkerLease } from "../services/WorkerLease.ts"
+import { quietly } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 const Held = JsonDocument.make(() => Schema.Struct({ until: Schema.Finite }))

@@ -8,9 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { Credential } from "../domain/Credential.ts"
-import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { debug } from "./Debug.ts"
 
 /**
  * Provides a credential of the given principal; `undefined` is a credential that nobody answers for.

@@ -17,11 +17,11 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Credentials from "../domain/Credential.ts"
 import type { Credential } from "../domain/Credential.ts"
-import { debug } from "../domain/Debug.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
-import * as Variable from "../domain/Variable.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { debug } from "./Debug.ts"
 import * as SmallFile from "./SmallFile.ts"
+import * as Variable from "./Variable.ts"
 
 /**
  * One kind of credential: where its secret stands, and whom to ask whose it is.

@@ -10,9 +10,9 @@ import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
 import type * as NodeSea from "node:sea"
 import { fileURLToPath } from "node:url"
-import { isOwnWorker } from "../domain/WorkerMarks.ts"
 import { CurrentProcess } from "../services/CurrentProcess.ts"
 import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { isOwnWorker } from "./WorkerMarks.ts"
 
 const lowest = 19
 

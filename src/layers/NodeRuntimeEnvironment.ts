@@ -10,9 +10,9 @@ import * as Stdio from "effect/Stdio"
 import isInsideContainer from "is-inside-container"
 import * as NodeFs from "node:fs"
 import * as CodingAgent from "../domain/CodingAgent.ts"
-import * as Variable from "../domain/Variable.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import * as NodeProcess from "./NodeProcess.ts"
+import * as Variable from "./Variable.ts"
 
 // The kernel's number for the PID namespace that is everybody's (PROC_PID_INIT_INO).
 const initialPidNamespace = "pid:[4026531836]"

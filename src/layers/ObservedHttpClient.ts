@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
-import { quietly } from "../domain/Debug.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
+import { quietly } from "./Debug.ts"
 
 /**
  * Which responses name a principal.

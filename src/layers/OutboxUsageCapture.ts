@@ -9,7 +9,6 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
-import { debug, quietly } from "../domain/Debug.ts"
 import * as Message from "../domain/Message.ts"
 import { combine } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
@@ -22,6 +21,7 @@ import { Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageContext } from "../services/UsageContext.ts"
+import { debug, quietly } from "./Debug.ts"
 
 const deliverEveryMillis = 30_000
 

@@ -11,9 +11,9 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import { type Credential, isKnown } from "../domain/Credential.ts"
-import { debug, quietly } from "../domain/Debug.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { debug, quietly } from "./Debug.ts"
 import { within } from "./Within.ts"
 
 /** The longest that the API is waited for, counted from the question. */
@@ -79,8 +79,8 @@ export const make = Effect.fnUntraced(function*(hear: (answer: Answer) => Effect
       if (Exit.isSuccess(awaited) && Option.isSome(awaited.value)) return undefined
       yield* Fiber.interrupt(open.fiber)
       if (Exit.isFailure(awaited)) return undefined
-      // This limit may be over before the question's own: or every command would wait for an API that hangs.
-      return (yield* Ref.get(answer))?.principal === undefined ? open.credential : undefined
+      // Or every command would wait for an API that hangs.
+      return open.credential
     }),
     /** Wants no answer any more. */
     withdraw: Effect.flatMap(Ref.get(asked), (open) => open === undefined ? Effect.void : Fiber.interrupt(open.fiber))

@@ -6,10 +6,10 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { quietly } from "../domain/Debug.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { Notice } from "../services/Notice.ts"
 import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { quietly } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
 
 /**

@@ -8,13 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import { debug } from "../domain/Debug.ts"
-import * as Variable from "../domain/Variable.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
-import { marker, variable } from "../domain/WorkerMarks.ts"
 import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { WorkerLease } from "../services/WorkerLease.ts"
+import { debug } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
+import * as Variable from "./Variable.ts"
+import { marker, variable } from "./WorkerMarks.ts"
 
 const folders = ["HOME", "TMPDIR", "TMP", "TEMP", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
 

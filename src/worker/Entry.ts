@@ -18,7 +18,7 @@
  *
  * @since 0.1.0
  */
-import { areSet, setOwnWorker } from "../domain/WorkerMarks.ts"
+import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
 
 /**
  * Whether this process was started as a worker: both marks must be there, so that one that leaked into the environment

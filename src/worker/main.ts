@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { setOwnWorker } from "../domain/WorkerMarks.ts"
+import { setOwnWorker } from "../layers/WorkerMarks.ts"
 import { run } from "./Process.ts"
 
 // A successor is started as this process was.

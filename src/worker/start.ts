@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { areSet, setOwnWorker } from "../domain/WorkerMarks.ts"
+import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
 
 /** `main.ts`, bundled as a function of its module, its exports and its `require`. */
 declare const workerCode: string

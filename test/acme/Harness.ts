@@ -17,7 +17,7 @@ import * as Http from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import { marker, variable } from "../../src/domain/WorkerMarks.ts"
+import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { variable } from "../../src/domain/WorkerMarks.ts"
+import { variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { type ApiMode, commandsOf, type Device, eventually, Harness, type RunOptions } from "./Harness.ts"
 

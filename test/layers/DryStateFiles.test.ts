@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TestConsole from "effect/testing/TestConsole"
-import * as Debug from "../../src/domain/Debug.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import * as Debug from "../../src/layers/Debug.ts"
 import * as Device from "../fixtures/Device.ts"
 
 const { anon, claimOf, P, Q } = Device

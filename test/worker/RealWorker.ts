@@ -21,7 +21,7 @@ import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
 import { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as StateHome from "../../src/domain/StateHome.ts"
 import * as WorkerJob from "../../src/domain/WorkerJob.ts"
-import { marker, variable } from "../../src/domain/WorkerMarks.ts"
+import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 
 const destinationId = "0123456789abcdef"

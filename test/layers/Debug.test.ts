@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as TestConsole from "effect/testing/TestConsole"
-import * as Debug from "../../src/domain/Debug.ts"
+import * as Debug from "../../src/layers/Debug.ts"
 
 const loggers = {
   default: Logger.defaultLogger,

@@ -16,7 +16,7 @@ import * as References from "effect/References"
  * @category references
  * @since 0.1.0
  */
-export const IsShown: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/domain/Debug/IsShown", {
+export const IsShown: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/layers/Debug/IsShown", {
   defaultValue: () => false
 })
 
