@@ -99,24 +99,32 @@ const alias: Declared = {
  * **Gotchas**
  *
  * The properties of a `UsageContext` and of `annotateCommand` are not declared anywhere, so they are not in it. It throws
- * where an event's schema does not name its properties (a `Record`, a `Union`): they would be sent and not be listed.
+ * where an event's schema does not name its properties (a `Record`, a `Union`): they would be sent and not be listed. So it
+ * does where two events have one name.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => ({
-  events: [
+export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => {
+  const all: ReadonlyArray<Declared> = [
     named(UsageEvent.CommandSucceeded, options.events?.succeeded),
     named(UsageEvent.CommandFailed, options.events?.failed),
     alias,
     ...events
-  ].map((event) => ({
-    name: event.name,
-    description: event.description,
-    properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))
-  })),
-  common: propertiesOf("every event", UsageEvent.Common)
-})
+  ]
+  const twice = all.find(({ name }, index) => all.findIndex((other) => other.name === name) < index)
+  if (twice !== undefined) {
+    throw new Error(`two events are called "${twice.name}": nobody could tell them apart. Give one another name`)
+  }
+  return {
+    events: all.map((event) => ({
+      name: event.name,
+      description: event.description,
+      properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))
+    })),
+    common: propertiesOf("every event", UsageEvent.Common)
+  }
+}
 
 /**
  * The dictionary as JSON, indented by two spaces.

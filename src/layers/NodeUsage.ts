@@ -201,8 +201,8 @@ const machine = Layer.mergeAll(
  * **Details**
  *
  * Building it writes nothing to disk; it sets `<NAME>_USAGE_INVOCATION` for the processes that the host starts. Identity,
- * notice and outbox are touched by the first command that records. `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and why one is
- * not, and keeps nothing.
+ * notice and outbox are touched by the first command that records. `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints
+ * each message to stderr as it is recorded, and why one is not, and keeps nothing.
  *
  * **Example** (A host's layer)
  *

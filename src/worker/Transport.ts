@@ -36,7 +36,7 @@ const read = (status: number, body: string): Answer => {
 }
 
 /**
- * Posts a body and reads the answer within `limit` milliseconds; never rejects.
+ * Posts a body and reads the answer within `limit` milliseconds; rejects only where Node.js refuses to make the request.
  *
  * `process.getBuiltinModule` does not load undici as an import of `node:http` does (19 ms), and this client follows no
  * redirect, as `fetch` would.

@@ -336,6 +336,17 @@ describe("track", () => {
       assert.strictEqual(last?.properties["duration_ms"], 5000)
     }).pipe(Effect.provide([layer, NodeServices.layer])))
 
+  it.effect("does not wait for an account when the user has left a prompt", () =>
+    Effect.gen(function*() {
+      const waiting = Layer.effect(
+        IdentityStitch,
+        Effect.map(IdentityStitch, (stitch) => ({ ...stitch, settle: Effect.never }))
+      )
+      yield* Effect.provide(run("quitting"), waiting)
+      const [last] = yield* TestUsage.messages
+      assert.strictEqual(last?.properties["user_cancelled"], true)
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
   it.effect("counts a code that the host set on its process, where the command says none", () =>
     Effect.gen(function*() {
       const process = { ...TestUsage.currentProcess, exitCode: Effect.succeed(3) }

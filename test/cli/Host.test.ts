@@ -200,6 +200,15 @@ describe("the data dictionary", () => {
     assert.deepStrictEqual(own?.properties.map(({ name }) => name), ["tree"])
   })
 
+  it("refuses two events of one name", () => {
+    const properties = Schema.Struct({})
+    const own = UsageEvent.make("Built", { description: "A build", properties })
+    assert.throws(() => DataDictionary.make([own, own]), /two events are called "Built"/)
+    const command = UsageEvent.make("CLI execution failed", { description: "A build", properties })
+    assert.throws(() => DataDictionary.make([command]), /two events are called "CLI execution failed"/)
+    assert.doesNotThrow(() => DataDictionary.make([command], { events: { failed: "Command failed" } }))
+  })
+
   it("refuses an event whose schema does not name what is sent", () => {
     const named = Schema.Struct({ name: Schema.String })
     const open = {

@@ -267,6 +267,19 @@ describe("enabling", () => {
       assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
     }))
 
+  it.effect("is another consent each time, also within a millisecond", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const consents = new Set<string | undefined>()
+      for (let n = 0; n < 3; n++) {
+        const { optOut } = yield* device.start()
+        yield* optOut.publish
+        yield* optOut.withdraw
+        consents.add(device.text("usage/enabled"))
+      }
+      assert.lengthOf([...consents], 3)
+    }))
+
   it.effect("where nothing was disabled changes nothing", () =>
     Effect.gen(function*() {
       const device = yield* used
