@@ -130,23 +130,25 @@ export const make = Effect.gen(function*() {
       }
       const lease = yield* leases.acquire(bootMillis)
       if (lease === undefined) return false
-      const handle = yield* Effect.tapError(
-        spawner.spawn(ChildProcess.make(
-          current.executable,
-          [...worker, marker],
-          {
-            detached: true,
-            stdin: "ignore",
-            stdout: "ignore",
-            stderr: "ignore",
-            windowsHide: true,
-            // A live process pins its directory.
-            cwd: path.parse(current.executable).root,
-            env: yield* environment({ ...job, lease: lease.number }),
-            extendEnv: false
-          }
-        )),
-        () => lease.release
+      const handle = yield* environment({ ...job, lease: lease.number }).pipe(
+        Effect.flatMap((env) =>
+          spawner.spawn(ChildProcess.make(
+            current.executable,
+            [...worker, marker],
+            {
+              detached: true,
+              stdin: "ignore",
+              stdout: "ignore",
+              stderr: "ignore",
+              windowsHide: true,
+              // A live process pins its directory.
+              cwd: path.parse(current.executable).root,
+              env,
+              extendEnv: false
+            }
+          ))
+        ),
+        Effect.onError(() => lease.release)
       )
       yield* handle.unref
       if (job.lingers) yield* current.lowerPriority(handle.pid)

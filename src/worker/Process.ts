@@ -131,6 +131,7 @@ const tidy = Effect.gen(function*() {
  * @since 0.1.0
  */
 export const run = async (): Promise<number> => {
+  const until = Date.now() + Worker.lifeMillis
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
   const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
   if (job === undefined) return 0
@@ -156,6 +157,7 @@ export const run = async (): Promise<number> => {
   const delivered = await Worker.run({
     send: (messages) => Effect.promise(() => client.send(messages)),
     lingers,
+    until,
     lease
   }).pipe(
     Effect.tap(tidy),

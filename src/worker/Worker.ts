@@ -146,15 +146,17 @@ export const drain = Effect.fnUntraced(function*(
 export const run = Effect.fnUntraced(function*(options: {
   readonly send: Send
   readonly lingers: boolean
+  /** When it will be killed, in milliseconds since the epoch. */
+  readonly until: number
   /** The number of the lease that its starter took for it. */
   readonly lease?: number | undefined
 }) {
+  const { until } = options
   const outbox = yield* Outbox
   const consent = yield* Consent
   const lease = yield* WorkerLease
   const successor = yield* CaptureWorker
-  const until = (yield* Clock.currentTimeMillis) + lifeMillis
-  const held = yield* lease.acquire(lifeMillis, options.lease)
+  const held = yield* lease.acquire(until - (yield* Clock.currentTimeMillis), options.lease)
   if (held === undefined) return 0
   const done = new Set<string>()
 

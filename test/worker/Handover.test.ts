@@ -96,9 +96,12 @@ const around = (services: Services, wrap: {
 const work = (
   services: Services,
   successor: Effect.Effect<void>,
-  options: { readonly send?: Worker.Send; readonly lingers?: boolean; readonly lease?: number | undefined } = {}
+  options: Partial<Parameters<typeof Worker.run>[0]> = {}
 ) =>
-  Worker.run({ send: taken, lingers: false, ...options }).pipe(
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => Worker.run({ send: taken, lingers: false, until: now + Worker.lifeMillis, ...options })
+  ).pipe(
     Effect.provide(services),
     Effect.provideService(
       CaptureWorker,
@@ -448,6 +451,22 @@ describe("a worker's end", () => {
     }
     return { requests, send }
   }
+
+  it.live("is no later than its process is killed, which may have begun before a home that is slow to answer", () =>
+    Effect.gen(function*() {
+      const { outbox, services, successor } = yield* setUp
+      yield* outbox.add(event(1))
+      const lives: Array<number> = []
+      const watched = around(services, {
+        lease: ({ acquire }) => ({ acquire: (life, own) => (lives.push(life), acquire(life, own)) })
+      })
+      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+      const now = yield* Clock.currentTimeMillis
+      yield* work(watched, successor, { send, until: now + 4_000 })
+      assert.isAtMost(lives[0] ?? Number.NaN, 4_000)
+      // A request may take 5 s.
+      assert.isEmpty(requests)
+    }))
 
   it.live("has no successor when nothing waits", () =>
     Effect.gen(function*() {
