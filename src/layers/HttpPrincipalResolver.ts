@@ -36,8 +36,8 @@ import * as Variable from "./Variable.ts"
 export interface Form {
   /** The variable that may hold the secret, and then wins over the file. */
   readonly environment?: string | undefined
-  /** The path of the secret in the credentials file. */
-  readonly key: string
+  /** The path of the secret in the credentials file, where it may be there. */
+  readonly key?: string | undefined
   /** The base URL of the API, or its path in the credentials file. */
   readonly base: string | { readonly key: string }
   /** What follows the base URL: `"/api/v1/auth/validate"`. */
@@ -53,8 +53,8 @@ export interface Form {
  * @since 0.1.0
  */
 export interface Options {
-  /** The YAML file in which the host keeps its credentials. */
-  readonly file: string
+  /** The YAML or JSON file in which the host keeps its credentials, where it has one. */
+  readonly file?: string | undefined
   readonly forms: ReadonlyArray<Form>
 }
 
@@ -69,16 +69,16 @@ interface Question {
 const broken = Symbol("broken")
 const limit = "2 seconds"
 
-const at = (value: unknown, path: string): unknown =>
+const at = (value: unknown, path = ""): unknown =>
   path.split(".").reduce((value, key) => Predicate.isObject(value) ? value[key] : undefined, value)
 
-const textAt = (value: unknown, path: string): string | undefined => {
+const textAt = (value: unknown, path: string | undefined): string | undefined => {
   const text = at(value, path)
   return typeof text === "string" && text.trim() !== "" ? text : undefined
 }
 
 // Something is there all the same: a key of digits that nobody quoted, or a file that is none.
-const isNoText = (value: unknown, path: string): boolean => {
+const isNoText = (value: unknown, path: string | undefined): boolean => {
   if (Predicate.isNotNullish(value) && !Predicate.isObject(value)) return true
   const there = at(value, path)
   return Predicate.isNotNullish(there) && !Predicate.isString(there)
@@ -124,6 +124,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
 
   // Nothing is said of what went wrong: an error of the YAML parser may quote a line.
   const readFile = Effect.gen(function*() {
+    if (options.file === undefined) return undefined
     const text = yield* SmallFile.read(fs, options.file)
     return text === "" ? broken : yield* Effect.try(() => Yaml.parse(text))
   }).pipe(

@@ -195,6 +195,22 @@ describe("HttpPrincipalResolver", () => {
         assert.strictEqual(server.requests[0]?.headers.authorization, `Bearer ${secret}`)
       }))
 
+    it.live("comes from the environment of a host that keeps none in a file", () =>
+      Effect.gen(function*() {
+        const forms = [{ environment: "ACME_TOKEN", base: "http://127.0.0.1:9", path: "/", principal: ["id"] }]
+        const found = (env: Record<string, string>) =>
+          Effect.flatMap(PrincipalResolver, ({ credential }) => credential).pipe(
+            Effect.provide(
+              HttpPrincipalResolver.layer({ forms }).pipe(
+                Layer.provide([NodeHttpClient.layer, SyncNodeFileSystem.layer]),
+                Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
+              )
+            )
+          )
+        assert.strictEqual((yield* found({ ACME_TOKEN: secret }))?.source, "environment")
+        assert.isUndefined(yield* found({}))
+      }))
+
     it.live("comes from the environment before an access token, and without a file", () =>
       Effect.gen(function*() {
         const server = yield* api()
