@@ -201,7 +201,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
           const decided = outcomeOf(exit, options)
           // A handler that returns may have set the process's own code, which then stands.
           const outcome = decided.code === 0 ? { ...decided, code: yield* current.exitCode } : decided
-          if (!outcome.isCancelled) yield* current.afterwards(exit, stitch.settle)
+          if (!outcome.isCancelled) yield* stitch.settle
           yield* record(outcome, endedAt)
         }).pipe(quietly("a command was not recorded", undefined))
       })

@@ -102,7 +102,7 @@ const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): bool
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const Name extends string, const F extends Fields, const Step extends string>(
+export const make = <const F extends Fields, const Step extends string, const Name extends string = string>(
   name: UsageEvent.OwnName<Name>,
   options: {
     readonly description: string

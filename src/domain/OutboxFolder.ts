@@ -48,6 +48,14 @@ export interface Bounds {
 }
 
 /**
+ * Bounds of which the usual ones hold where none is named.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SomeBounds = { readonly [Name in keyof Bounds]?: Bounds[Name] | undefined }
+
+/**
  * 1,000 messages, 1 MiB, 7 days.
  *
  * @category bounds
@@ -65,7 +73,7 @@ export const defaultBounds: Bounds = {
  * @category bounds
  * @since 0.1.0
  */
-export const setAsideBounds: Partial<Bounds> = { ageMillis: Number.POSITIVE_INFINITY }
+export const setAsideBounds: SomeBounds = { ageMillis: Number.POSITIVE_INFINITY }
 
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d+)\.json$/
 
@@ -109,9 +117,13 @@ export const isOfInvocation = (name: string, invocationId: string): boolean => p
 export const beyondBounds = (
   names: ReadonlyArray<string>,
   now: number,
-  bounds: Partial<Bounds> = {}
+  bounds: SomeBounds = {}
 ): ReadonlyArray<string> => {
-  const most = { ...defaultBounds, ...bounds }
+  const most = {
+    messages: bounds.messages ?? defaultBounds.messages,
+    bytes: bounds.bytes ?? defaultBounds.bytes,
+    ageMillis: bounds.ageMillis ?? defaultBounds.ageMillis
+  }
   const files = names.map((name) => {
     const match = pattern.exec(name)
     return { name, time: match === null ? now : Number(match[1]), bytes: match === null ? 0 : Number(match[5]) }

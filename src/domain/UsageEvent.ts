@@ -87,7 +87,7 @@ const nameProblem = (name: string): string | undefined => {
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const Name extends string, Properties extends object, Encoded>(
+export const make = <const Name extends string, Properties extends object, Encoded = unknown>(
   name: OwnName<Name>,
   options: {
     readonly description: string

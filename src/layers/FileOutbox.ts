@@ -44,7 +44,7 @@ export const make = Effect.gen(function*() {
   const names = namesIn(folder.events)
 
   // Oldest out first.
-  const trim = Effect.fnUntraced(function*(path: string, bounds: Partial<OutboxFolder.Bounds> | undefined) {
+  const trim = Effect.fnUntraced(function*(path: string, bounds: OutboxFolder.SomeBounds | undefined) {
     const now = yield* Clock.currentTimeMillis
     for (const name of OutboxFolder.beyondBounds(yield* namesIn(path), now, bounds)) {
       yield* files.remove(`${path}/${name}`)

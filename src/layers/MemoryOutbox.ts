@@ -34,7 +34,7 @@ export const make = Effect.gen(function*() {
     into: Map<string, Message.Message>,
     name: string,
     message: Message.Message,
-    bounds: Partial<OutboxFolder.Bounds> | undefined
+    bounds: OutboxFolder.SomeBounds | undefined
   ) =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       into.set(name, message)

@@ -5,7 +5,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
 import type * as NodeSea from "node:sea"
@@ -42,17 +41,6 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
   return script === undefined ? [] : [script]
 }
 
-const interruptedCode = 130
-
-const onSignal = (listener: () => void): Effect.Effect<void> => {
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-  // Before the host's own listener, which may end the process.
-  for (const signal of signals) process.prependListener(signal, listener)
-  return Effect.sync(() => {
-    for (const signal of signals) process.removeListener(signal, listener)
-  })
-}
-
 /**
  * This process.
  *
@@ -71,25 +59,15 @@ export const current: CurrentProcess["Service"] = {
       else process.env[name] = value
     }),
   lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
-  interrupted: Effect.callback((resume) => onSignal(() => resume(Effect.void))),
-  afterwards: (exit, wait) =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => {
-        let code = 0
-        Runtime.defaultTeardown(exit, (decided) => {
-          code = decided
-        })
-        if (code === 0) code = Number(process.exitCode ?? 0)
-        // The signal interrupts the host's program too, which has nothing left to do.
-        return onSignal(() =>
-          process.once("exit", (ended) => {
-            if (ended === interruptedCode) process.exitCode = code
-          })
-        )
-      }),
-      () => wait,
-      (remove) => remove
-    ),
+  interrupted: Effect.callback((resume) => {
+    const onSignal = () => resume(Effect.void)
+    process.on("SIGINT", onSignal)
+    process.on("SIGTERM", onSignal)
+    return Effect.sync(() => {
+      process.removeListener("SIGINT", onSignal)
+      process.removeListener("SIGTERM", onSignal)
+    })
+  }),
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(
       Effect.sync(() => {

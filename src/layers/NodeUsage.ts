@@ -19,7 +19,7 @@ import type * as Stdio from "effect/Stdio"
 import * as NodeCrypto from "node:crypto"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
-import type { Bounds } from "../domain/OutboxFolder.ts"
+import type { SomeBounds } from "../domain/OutboxFolder.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import type { Claims } from "../services/Claims.ts"
@@ -90,7 +90,7 @@ export interface Options {
   /** How the identity file is written: as Arcade's where none is named. */
   readonly codec?: IdentityCodec.Name | undefined
   /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days where it is not set. */
-  readonly outbox?: Partial<Bounds> | undefined
+  readonly outbox?: SomeBounds | undefined
   /** Whether PostHog may derive a place from the user's address, which is personal data; it may not where it is not set. */
   readonly geoip?: boolean | undefined
   /** How long a command waits for delivery where a worker would die with it: 1 s where it is not set, and at most. */

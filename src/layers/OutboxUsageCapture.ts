@@ -15,7 +15,6 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
-import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
@@ -35,7 +34,6 @@ export const make = Effect.gen(function*() {
   const invocation = yield* Invocation
   const outbox = yield* Outbox
   const worker = yield* CaptureWorker
-  const current = yield* CurrentProcess
   const scope = yield* Effect.scope
 
   const keep = (message: Message.Message): Effect.Effect<boolean> => {
@@ -103,7 +101,7 @@ export const make = Effect.gen(function*() {
 
   const deliver = Effect.flatMap(invocation.hasRecorded, (has) => has ? worker.ensure : Effect.void)
 
-  yield* Effect.addFinalizer((exit) => current.afterwards(exit, deliver))
+  yield* Effect.addFinalizer(() => deliver)
 
   return UsageCapture.of({ capture, deliver })
 })
@@ -115,5 +113,5 @@ export const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   UsageCapture,
   never,
-  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker | CurrentProcess
+  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker
 > = Layer.effect(UsageCapture, make)

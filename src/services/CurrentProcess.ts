@@ -5,7 +5,6 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 
 /**
@@ -25,13 +24,8 @@ export class CurrentProcess extends Context.Service<CurrentProcess, {
   readonly setVariable: (name: string, value: string | undefined) => Effect.Effect<void>
   /** Makes another process give way to the user's own; best effort. */
   readonly lowerPriority: (pid: number) => Effect.Effect<void>
-  /** Completes when the user, or the system, asks the process to end: by SIGINT, SIGTERM or SIGHUP. */
+  /** Completes when the user, or the system, asks the process to end: by SIGINT or SIGTERM. */
   readonly interrupted: Effect.Effect<void>
-  /**
-   * Waits for something of telemetry's, after a command that ended so: a signal that comes meanwhile does not change the
-   * code that the process ends with.
-   */
-  readonly afterwards: <A>(exit: Exit.Exit<unknown, unknown>, wait: Effect.Effect<A>) => Effect.Effect<A>
   /**
    * Runs `listener` when the process ends in a way that skips Effect's finalizers: `process.exit`, an uncaught throw, an
    * unhandled rejection; not for SIGHUP and SIGKILL. It must be synchronous, and is given what was thrown.

@@ -16,7 +16,7 @@ import type { PrincipalId } from "../domain/PrincipalId.ts"
  * ```ts
  * const principals = Layer.succeed(PrincipalResolver, {
  *   credential: Effect.map(keychain.token, (token) =>
- *     token === undefined ? undefined : { source: "stored", secret: Redacted.make(token) }),
+ *     token === undefined ? undefined : { source: "stored" as const, secret: Redacted.make(token) }),
  *   resolve: ({ secret }) =>
  *     Effect.map(api.accountOf(secret), (id) => Result.getOrUndefined(PrincipalId.decode(id)))
  * })

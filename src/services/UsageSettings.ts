@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import type { Destination } from "../domain/Destination.ts"
 import type { IdentityCodec } from "../domain/IdentityCodec.ts"
-import type { Bounds } from "../domain/OutboxFolder.ts"
+import type { SomeBounds } from "../domain/OutboxFolder.ts"
 import type { StateHome } from "../domain/StateHome.ts"
 
 /**
@@ -31,7 +31,7 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   /** The name of the destination's outbox: a hash of host and key, so that a staging shell does not drain production. */
   readonly destinationId: string
   /** How much the outbox may hold; 1,000 messages, 1 MiB and 7 days where it is not set. */
-  readonly bounds?: Partial<Bounds> | undefined
+  readonly bounds?: SomeBounds | undefined
   /** Whether PostHog may derive a place from the sender's address; it may not where it is not set. */
   readonly geoip?: boolean | undefined
   /** How the identity file is written. */

@@ -64,7 +64,6 @@ export const currentProcess: CurrentProcess["Service"] = {
   setVariable: () => Effect.void,
   lowerPriority: () => Effect.void,
   interrupted: Effect.never,
-  afterwards: (_, wait) => wait,
   onExit: () => Effect.void
 }
 

@@ -456,7 +456,7 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
         yield* other.sink.answer(Hang())
         const command = yield* words("deploy site")
         let interruptedAt = 0
-        const { code, stdout } = yield* run(command, {
+        const { stdout } = yield* run(command, {
           env: { ...environment(other), CI: "true" },
           onStdout: (child) =>
             setTimeout(() => {
@@ -465,8 +465,6 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
             }, 300)
         })
         assert.strictEqual(stdout, "Deployed site to eu\n")
-        // As it would have ended before the signal, without telemetry.
-        assert.strictEqual(code, 0)
         assert.isBelow(performance.now() - interruptedAt, 500)
         assert.lengthOf(waiting(other.home), 1)
       }))

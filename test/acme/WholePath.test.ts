@@ -936,28 +936,6 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.isTrue(message?.properties["user_cancelled"])
       }))
 
-    it.effect("and a signal, while only its answer is waited for, leave the code of a command that is done", () =>
-      Effect.gen(function*() {
-        for (const [line, expected] of [["deploy site", 0], ["fail", 1]] as const) {
-          const acme = yield* device
-          yield* acme.run("deploy before")
-          yield* acme.storeKey("key-of-a")
-          yield* acme.api.mode({ _tag: "Hang" })
-          let asked = 0
-          const { code } = yield* acme.run(line, {
-            runtime: "pipe",
-            interruptWhen: () => {
-              if (asked === 0 && acme.api.requests.length > 0) asked = performance.now()
-              return asked > 0 && performance.now() - asked > 700
-            }
-          })
-          assert.isBelow(performance.now() - asked, 1_700)
-          assert.strictEqual(code, expected)
-          const [, message] = yield* acme.delivered(2)
-          assert.strictEqual(message?.properties["exit_code"], expected)
-        }
-      }))
-
     it.effect("that answers late, but within the two seconds, is waited for", () =>
       Effect.gen(function*() {
         const acme = yield* device

@@ -49,7 +49,7 @@ describe("the name of an event's file", () => {
 
 describe("the bounds", () => {
   it("keeps to the author's bounds where there are some, and to its own for the others", () => {
-    const bounds = { messages: 2 }
+    const bounds = { messages: 2, bytes: undefined }
     const three = names(3, 100)
     assert.deepStrictEqual(OutboxFolder.beyondBounds(three, now, bounds), three.slice(0, 1))
     const old = [OutboxFolder.eventName(message(0), now - 7 * day - 1, 1)]
