@@ -11,6 +11,11 @@ import type { PrincipalId } from "../domain/PrincipalId.ts"
 /**
  * Finds the credential at hand, and asks the host's API whose it is.
  *
+ * **Gotchas**
+ *
+ * One that cannot be interrupted is not waited for after its time, but goes on by itself: where it holds a timer or a
+ * socket, the process lives as long as that.
+ *
  * **Example** (A credential in a keychain)
  *
  * ```ts
