@@ -28,6 +28,7 @@ export type Variant =
   | "Loaded"
   | "ByHand"
   | "Layered"
+  | "LoadedLayered"
 
 const swap = (variant: Variant): Esbuild.Plugin => ({
   name: "swap",
@@ -189,7 +190,8 @@ export const build = async (): Promise<Programs> => {
       BareAppend: await host("BareAppend", at("hosts/BareAppend.mjs")),
       Loaded: await host("Loaded", at("hosts/Loaded.mjs")),
       ByHand: await host("ByHand", at("hosts/ByHand.mjs")),
-      Layered: await host("Layered", at("hosts/Layered.mjs"))
+      Layered: await host("Layered", at("hosts/Layered.mjs")),
+      LoadedLayered: await host("LoadedLayered", at("hosts/LoadedLayered.mjs"))
     },
     alone: await host("Ours", at("alone/hosts/acme.mjs")),
     oneFile: at("one-file/acme.mjs"),

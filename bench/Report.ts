@@ -40,7 +40,7 @@ const million = ({ million }: Row): string =>
   million === null ?
     "" :
     ` ${figure(million.ours)} ${million.unit}${
-      Object.entries(million.peers).filter(([name]) => !name.startsWith("floor")).map(([name, cost]) =>
+      Object.entries(million.peers).filter(([name]) => !/^(floor|noise)/.test(name)).map(([name, cost]) =>
         `; ${name} ${figure(cost)}`
       ).join("")
     }`.replaceAll(" -", " −").trim()

@@ -19,7 +19,7 @@ export interface Counts {
   readonly alive: number
   readonly oneCpu: number
   readonly next: number
-  readonly burst: { readonly commands: number; readonly rounds: number }
+  readonly burst: { readonly commands: number; readonly rounds: number; readonly floors: number }
   readonly hole: {
     readonly ours: number
     readonly peers: number
@@ -38,7 +38,7 @@ export const full: Counts = {
   alive: 30,
   oneCpu: 30,
   next: 15,
-  burst: { commands: 200, rounds: 3 },
+  burst: { commands: 200, rounds: 3, floors: 100 },
   hole: { ours: 200, peers: 50, rounds: 10, waits: true },
   worker: 15,
   drain: 10,
@@ -51,7 +51,7 @@ export const quick: Counts = {
   alive: 3,
   oneCpu: 3,
   next: 1,
-  burst: { commands: 15, rounds: 1 },
+  burst: { commands: 15, rounds: 1, floors: 5 },
   hole: { ours: 20, peers: 5, rounds: 3, waits: false },
   worker: 2,
   drain: 1,
@@ -78,7 +78,8 @@ const peerNames: Readonly<Record<Peer, string>> = {
   BareAppend: "floor: bare append",
   Loaded: "floor: the module loaded, not used",
   ByHand: "floor: recorded by hand, without the module",
-  Layered: "floor: recorded in seven layers that do the least"
+  Layered: "floor: recorded in seven layers that do the least",
+  LoadedLayered: "floor: the module loaded, and recorded in seven layers that do the least"
 }
 
 const peersOf = <const P extends Peer, A>(
@@ -212,7 +213,7 @@ const alive = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
   const settledMillis = 300
   const samples = await inTurn(
     { rounds: counts.alive, warm: true },
-    ["Baseline", "Again", "Ours", "BareAppend", "Loaded", "ByHand", "Layered", "DetachedPerEvent"],
+    ["Baseline", "Again", "Ours", "BareAppend", "Loaded", "ByHand", "Layered", "LoadedLayered", "DetachedPerEvent"],
     async (name) => {
       const variant = name === "Again" ? "Baseline" : name
       for (let turn = 0; turn < 5; turn++) {
@@ -237,7 +238,7 @@ const alive = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
       ours: samples("Ours"),
       baseline: samples("Baseline"),
       budget: 1.03,
-      peers: peersOf(["BareAppend", "ByHand", "Layered", "Loaded", "DetachedPerEvent"], samples),
+      peers: peersOf(["BareAppend", "ByHand", "Layered", "Loaded", "LoadedLayered", "DetachedPerEvent"], samples),
       note: "or within the noise",
       million: hours
     }),
@@ -294,7 +295,7 @@ const burst = async (
   runner: Runner | string,
   of: "cpu" | "wall"
 ): Promise<Row> => {
-  const { commands, rounds } = bench.counts.burst
+  const { commands, floors, rounds } = bench.counts.burst
   const options = of === "cpu"
     ? { id: "burst-cpu", what: `${commands} commands in a row: hosts and workers`, unit: "ms CPU", budget: 1.1 }
     : { id: "burst-wall", what: `${commands} commands in a row, on one CPU`, unit: "ms wall", budget: 1.15 }
@@ -302,21 +303,36 @@ const burst = async (
   if (of === "cpu" && runner.counts !== true) return notMeasured(options, runner.counts)
   const device = await usedDevice(bench, bench.sink.url)
   const expected = (await bench.sink.count()) + device.waiting() + commands * rounds
-  const take = async (name: Build.Variant) => {
-    // What a floor records must neither be delivered nor pile up.
-    const { env } = name === "Layered" ? await usedDevice(bench, nobody) : device
-    return (await runner.run({ words: deploy(bench.programs.hosts[name]), env, times: commands }))[of] ?? Number.NaN
-  }
-  const floors = ["Layered", "Loaded"] as const
-  const samples = await inTurn({ rounds, warm: false }, ["Baseline", "Ours", ...floors], take)
+  const take = async (name: Build.Variant, { env }: Device.Device, times: number) =>
+    (await runner.run({ words: deploy(bench.programs.hosts[name]), env, times }))[of] ?? Number.NaN
+  const samples = await inTurn({ rounds, warm: false }, ["Baseline", "Ours"], (name) => take(name, device, commands))
   await arrived(bench.sink, expected, options.id)
   const peers = ["DetachedPerEvent", "InProcess"] as const
-  const others = await inTurn({ rounds: 1, warm: false }, peers, take)
+  const others = await inTurn({ rounds: 1, warm: false }, peers, (name) => take(name, device, commands))
+
+  // No worker is part of the floor, so it needs no burst: command by command, the machine's moods fall on both alike.
+  const floorDevice = await usedDevice(bench, nobody)
+  const before = floorDevice.waiting()
+  const floor = await inTurn(
+    { rounds: floors, warm: false },
+    ["Baseline", "Again", "LoadedLayered"],
+    (name) => take(name === "Again" ? "Baseline" : name, floorDevice, 1)
+  )
+  if (floorDevice.waiting() !== before + floors) {
+    throw new Error(`${options.id}: of the floor's ${floors} events ${floorDevice.waiting() - before} were recorded`)
+  }
+  const scale = median(samples("Baseline")) / median(floor("Baseline"))
+  const scaled = (name: "Again" | "LoadedLayered") => floor(name).map((sample) => sample * scale)
   return paired({
     ...options,
     ours: samples("Ours"),
     baseline: samples("Baseline"),
-    peers: { ...peersOf(floors, samples), ...peersOf(peers, others) },
+    peers: {
+      ...peersOf(["LoadedLayered"], scaled),
+      "noise: the baseline against itself": scaled("Again"),
+      ...peersOf(peers, others)
+    },
+    note: "floor and noise command by command, in turn",
     million: of === "cpu"
       ? { unit: cpuUnit, each: cpuHours / commands }
       : { ...hours, each: hours.each / commands }
