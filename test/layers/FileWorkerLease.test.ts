@@ -181,6 +181,34 @@ describe("FileWorkerLease", () => {
       assert.isTrue(yield* Effect.flatMap(open(), (lease) => lease.isHeld))
     }))
 
+  it.effect("is never taken away from another: not by who releases it after its end, when others take it", () =>
+    Effect.gen(function*() {
+      const { leases, open } = yield* device
+      const [other, third] = [yield* open(), yield* open()]
+      // The numbers begin anew after the second, so the third's file has the name of the first's.
+      const others = Effect.gen(function*() {
+        yield* (yield* other.acquire(life))?.release ?? Effect.void
+        yield* third.acquire(life)
+      })
+      let isReleasing = false
+      let haveCome = false
+      const late = yield* open({
+        // Between the look at whose the file is, and its removal.
+        fileSystem: Device.interposed(({ method, path }) => {
+          if (!isReleasing || haveCome || method !== "remove" || !path.endsWith("lease-1")) return Effect.void
+          haveCome = true
+          return others
+        })
+      })
+      yield* TestClock.setTime(1_000_000)
+      const held = yield* late.acquire(life)
+      yield* TestClock.adjust(life)
+      isReleasing = true
+      yield* held?.release ?? Effect.die("the lease was not taken")
+      if (!haveCome) yield* others
+      assert.deepStrictEqual(leases(), ["lease-1"])
+    }))
+
   it.effect("is taken over by the worker for which it was taken, and by nobody else", () =>
     Effect.gen(function*() {
       const { leases, open } = yield* device
@@ -221,7 +249,7 @@ describe("FileWorkerLease", () => {
       assert.isTrue(yield* lease.isHeld)
     }))
 
-  it.effect("is not taken where consent is Device.denied, and nothing is made", () =>
+  it.effect("is not taken where consent is denied, and nothing is made", () =>
     Effect.gen(function*() {
       const { home, open } = yield* device
       const lease = yield* open({ consent: FixedConsent.layer(Device.denied) })

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -137,5 +139,31 @@ describe("a home", () => {
       const { files } = yield* device.start()
       assert.isFalse(yield* files.makeFolder(Path.parse(device.home).root))
       assert.isFalse(yield* files.makeFolder(`${device.home}-too`))
+    }))
+})
+
+describe("what is published while the user denies consent", () => {
+  it.effect("is taken back also where the command is interrupted in that moment", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const reached = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      // The claim is there, its temp file not yet gone.
+      const fileSystem = Device.interposed(({ method, path }) =>
+        method === "remove" && path.includes("usage/tmp")
+          ? Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(goOn))
+          : Effect.void
+      )
+      const { claims } = yield* device.start({ consent: Device.environmentConsent(device), fileSystem })
+      const claim = Device.claimOf(Device.anon.a, Device.P)
+      const publishing = yield* Effect.forkChild(claims.publish(claim))
+      yield* Deferred.await(reached)
+      assert.include(device.tree(), `usage/claims/${Device.anon.a}.json`)
+      yield* device.write("usage/opt-out", "")
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(publishing))
+      yield* Effect.yieldNow
+      yield* Deferred.succeed(goOn, undefined)
+      yield* Fiber.join(interrupting)
+      assert.notInclude(device.tree(), `usage/claims/${Device.anon.a}.json`)
     }))
 })
