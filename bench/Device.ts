@@ -47,7 +47,7 @@ export const make = (host: string): Device => {
   const home = Path.join(own, ".acme")
   Fs.mkdirSync(own, { mode: 0o700 })
   const destinationId = Crypto.createHash("sha256").update(`${host}\n${key}`).digest("hex").slice(0, 16)
-  const at = StateHome.make(path, home, "usage.json")
+  const at = StateHome.make(path, home)
   const { compileCache } = at
   const { backOff, events } = OutboxFolder.make(at, destinationId)
   const base = { PATH: process.env["PATH"] ?? "", HOME: own }

@@ -249,7 +249,7 @@ export const policies: ReadonlyArray<Policy> = [
       const sent: Array<Sent> = []
       let slot: PrincipalId | undefined
       if (principal !== undefined) {
-        const effects = onSighting({
+        const consequence = onSighting({
           principal,
           seenBy: isLogin ? "login" : "resolver",
           slot,
@@ -257,10 +257,12 @@ export const policies: ReadonlyArray<Policy> = [
           credential,
           ephemeral: ephemeral(device)
         })
-        if (effects.stamp) slot = principal
-        if (effects.disk === "Claim") sent.push(alias(principal, device.anonId))
-        if (effects.disk === "Switch") rotate(device, newAnonId)
-        if (effects.disk !== "Nothing") device.claim = { principal, credential: credential.source }
+        if (consequence !== "Nothing") slot = principal
+        if (consequence === "Claim") sent.push(alias(principal, device.anonId))
+        if (consequence === "Switch") rotate(device, newAnonId)
+        if (consequence === "Claim" || consequence === "Switch") {
+          device.claim = { principal, credential: credential.source }
+        }
       }
       const to = attribute({ slot, anonId: device.anonId, claim: device.claim, credential, invocationId })
       return [...sent, event(to.distinctId, to.personless)]

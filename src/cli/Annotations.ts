@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { combine, type Shared } from "../domain/Shared.ts"
+import { quietly } from "../layers/Debug.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
@@ -32,4 +33,6 @@ export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>
     current === undefined
       ? Effect.void
-      : Ref.update(current.said, (said) => ({ ...said, shared: combine(said.shared, shared) })))
+      : Ref.update(current.said, (said) => ({ ...said, shared: combine(said.shared, shared) }))).pipe(
+      quietly("a command was not annotated", undefined)
+    )

@@ -67,10 +67,11 @@ const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | unde
 }
 
 const isUsageError = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  Exit.isFailure(exit) &&
-  exit.cause.reasons.some((reason) =>
-    Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
-  )
+  ErrorClass.orElse(false, () =>
+    Exit.isFailure(exit) &&
+    exit.cause.reasons.some((reason) =>
+      Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
+    ))
 
 const interruptedCode = 130
 
@@ -78,9 +79,10 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   // A prompt that was left becomes an interruption only after the handler.
   if (ErrorClass.isCancelled(exit)) return interruptedCode
   let code = 1
-  Runtime.defaultTeardown(exit, (decided) => {
-    code = decided
-  })
+  ErrorClass.orElse(undefined, () =>
+    Runtime.defaultTeardown(exit, (decided) => {
+      code = decided
+    }))
   return code
 }
 
@@ -117,20 +119,11 @@ interface Outcome {
 
 const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undefined, isCancelled: false }
 
-// The author's function may fail as any other; then the event goes without a message.
-const messageOf = (error: unknown, options: Options): string | undefined => {
-  try {
-    return options.errorMessage?.(error)
-  } catch {
-    return undefined
-  }
-}
-
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => ({
   code: exitCode(exit),
   errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
   errorMessage: Exit.isFailure(exit) && !ErrorClass.isCancelled(exit)
-    ? messageOf(Cause.squash(exit.cause), options)
+    ? ErrorClass.orElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause)))
     : undefined,
   isCancelled: ErrorClass.isCancelled(exit)
 })
@@ -155,12 +148,13 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       const stitch = yield* IdentityStitch
       const invocation = yield* Invocation
       const current = yield* CurrentProcess
-      const startedAt = yield* Clock.currentTimeNanos
+      const startedAt = yield* Clock.monotonicTimeNanos
+      const codeBefore = yield* current.exitCode
       const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
-      const own: Tracked = { name: given.name, said: yield* Ref.make<Said>({ flagValues: {}, shared: {} }) }
+      const own: Tracked = { name: given.name, outer, said: yield* Ref.make<Said>({ flagValues: {}, shared: {} }) }
 
       const context = yield* Effect.context<never>()
-      const now = Clock.currentTimeNanos
+      const now = Clock.monotonicTimeNanos
       const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
         const kind = outcome.code === 0 ? "succeeded" : "failed"
         // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
@@ -184,14 +178,15 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       }, Effect.provideService(CurrentCommand, own))
 
       yield* invocation.begin
-      yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt)))
+      yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt))).pipe(
+        Effect.provideService(CurrentCommand, own)
+      )
       yield* current.onExit((code, error) => {
         const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
         // Nothing may wait any more, so what would is given up.
-        Effect.runSyncExitWith(context)(Effect.gen(function*() {
-          yield* record({ ...succeeded, code, errorClass }, yield* now)
-          yield* capture.deliver
-        }))
+        Effect.runSyncExitWith(context)(
+          Effect.flatMap(now, (endedAt) => record({ ...succeeded, code, errorClass }, endedAt))
+        )
       })
       yield* Effect.addFinalizer((exit) => {
         if (isUsageError(exit)) return Effect.void
@@ -199,8 +194,10 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
           // What is waited for from here on is telemetry's time, not the command's.
           const endedAt = yield* now
           const decided = outcomeOf(exit, options)
-          // A handler that returns may have set the process's own code, which then stands.
-          const outcome = decided.code === 0 ? { ...decided, code: yield* current.exitCode } : decided
+          // A handler that returns may have set the process's own code, which then stands; not one that an earlier
+          // command of this process set.
+          const code = yield* current.exitCode
+          const outcome = decided.code === 0 && code !== codeBefore ? { ...decided, code } : decided
           if (!outcome.isCancelled) yield* stitch.settle
           yield* record(outcome, endedAt)
         }).pipe(quietly("a command was not recorded", undefined))

@@ -8,6 +8,21 @@ import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Terminal from "effect/Terminal"
 
+/**
+ * What was evaluated; another value where that throws, as a getter or a proxy of the host's may, or a function of its
+ * author's.
+ *
+ * @category error handling
+ * @since 0.1.0
+ */
+export const orElse = <A, B>(other: B, evaluate: () => A): A | B => {
+  try {
+    return evaluate()
+  } catch {
+    return other
+  }
+}
+
 // Names that say only that something went wrong; what they wrap may say more.
 const empty = new Set([
   "Error",
@@ -37,15 +52,16 @@ const maxDepth = 10
  * @category getters
  * @since 0.1.0
  */
-export const ofError = (error: unknown): string => {
-  let current = error
-  for (let depth = 0; depth < maxDepth && Predicate.isObject(current); depth++) {
-    const own = ownClass(current)
-    if (!empty.has(own)) return own
-    current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
-  }
-  return Predicate.isObject(error) ? ownClass(error) : "Error"
-}
+export const ofError = (error: unknown): string =>
+  orElse("Error", () => {
+    let current = error
+    for (let depth = 0; depth < maxDepth && Predicate.isObject(current); depth++) {
+      const own = ownClass(current)
+      if (!empty.has(own)) return own
+      current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
+    }
+    return Predicate.isObject(error) ? ownClass(error) : "Error"
+  })
 
 /**
  * The class of what ended a command, if it was an error and not an interruption.
@@ -68,4 +84,5 @@ export const ofCause = (cause: Cause.Cause<unknown>): string | undefined => {
 export const isCancelled = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) &&
   (Cause.hasInterruptsOnly(exit.cause) ||
-    exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && Terminal.isQuitError(reason.error)))
+    orElse(false, () =>
+      exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && Terminal.isQuitError(reason.error))))

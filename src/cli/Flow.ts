@@ -12,6 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as UsageEvent from "../domain/UsageEvent.ts"
+import { quietly } from "../layers/Debug.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -134,14 +135,17 @@ export const make = <const F extends Fields, const Step extends string, const Na
       // An automatic re-authentication inside another flow is not a funnel of its own.
       if ((yield* CurrentFlow) !== undefined) return yield* effect
       const capture = yield* UsageCapture
-      const startedAt = yield* Clock.currentTimeMillis
+      const startedAt = yield* Clock.monotonicTimeNanos
       const current = yield* Ref.make<string | undefined>(undefined)
-      const own: Encodable = { ...properties }
+      const own = yield* quietly("a flow goes without properties", {})(
+        Effect.sync((): Encodable => ({ ...properties }))
+      )
 
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
         const step = yield* Ref.get(current)
         const at = { ...own, ...(step === undefined ? {} : { step }) }
-        const timed = { ...at, duration_ms: (yield* Clock.currentTimeMillis) - startedAt }
+        const took = (yield* Clock.monotonicTimeNanos) - startedAt
+        const timed = { ...at, duration_ms: Math.round(Number(took) / 1e6) }
         if (Exit.isSuccess(exit)) return yield* capture.capture(completed, timed)
         if (ErrorClass.isCancelled(exit) || isNamed(exit.cause, runOptions?.aborted ?? [])) {
           return yield* capture.capture(aborted, at)

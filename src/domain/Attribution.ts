@@ -71,17 +71,13 @@ export const attribute = (facts: {
 /**
  * What follows from a principal that was seen.
  *
- * `Claim` publishes the anon id's claim with its alias; `Switch` rotates, then claims the new anon id without one.
+ * `Stamp` is this command's alone. `Claim`, and `Switch`, stamp too: the one publishes the anon id's claim with its alias,
+ * the other rotates, then claims the new anon id without one.
  *
  * @category models
  * @since 0.1.0
  */
-export type Effects =
-  | { readonly stamp: false; readonly disk: "Nothing" }
-  | { readonly stamp: true; readonly disk: "Nothing" | "Claim" | "Switch" }
-
-const nothing: Effects = { stamp: false, disk: "Nothing" }
-const stamp: Effects = { stamp: true, disk: "Nothing" }
+export type Consequence = "Nothing" | "Stamp" | "Claim" | "Switch"
 
 /**
  * Says what is done when a principal is seen.
@@ -99,16 +95,16 @@ export const onSighting = (facts: {
   readonly claim: ClaimFacts | undefined
   readonly credential: CredentialFacts
   readonly ephemeral: boolean
-}): Effects => {
+}): Consequence => {
   const { claim, credential, ephemeral, principal, seenBy, slot } = facts
-  if (seenBy !== "login" && slot !== undefined) return nothing
-  if (claim?.principal === principal) return stamp
-  if (ephemeral) return stamp
-  if (claim === undefined) return { stamp: true, disk: "Claim" }
-  if (seenBy === "login") return { stamp: true, disk: "Switch" }
+  if (seenBy !== "login" && slot !== undefined) return "Nothing"
+  if (claim?.principal === principal) return "Stamp"
+  if (ephemeral) return "Stamp"
+  if (claim === undefined) return "Claim"
+  if (seenBy === "login") return "Switch"
   const isNew = credential.source === "stored" &&
     (credential.knownAs === undefined || credential.knownAs !== claim.principal)
-  return isNew ? { stamp: true, disk: "Switch" } : stamp
+  return isNew ? "Switch" : "Stamp"
 }
 
 /**

@@ -44,10 +44,7 @@ export interface IdentityCodec {
   /** Reads a file's text; nothing where it is not usable. */
   readonly decode: (text: string) => Option.Option<Pointer>
   /** Writes a file's text, over the keys that were there. */
-  readonly encode: (
-    pointer: { readonly anonId: AnonId.AnonId; readonly linkedPrincipal: PrincipalId.PrincipalId | undefined },
-    document: Schema.JsonObject
-  ) => string
+  readonly encode: (pointer: Pointer, document: Schema.JsonObject) => string
   /** Whether the file, given its text, denies consent; a format without consent never does. */
   readonly denies: (text: string) => boolean
   /** The file's text with consent denied or given in it; undefined for a format without consent. */
@@ -73,14 +70,14 @@ export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(docu
 
 const print = (document: Schema.JsonObject): string => JSON.stringify(document, null, 2) + "\n"
 
-const legalPrincipal = (value: unknown): PrincipalId.PrincipalId | undefined =>
-  Predicate.isString(value) ? Result.getOrElse(PrincipalId.decode(value), () => undefined) : undefined
-
 const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> =>
   Option.flatMap(document(text), (document) =>
     Option.map(AnonId.decode(document[anonKey]), (anonId) => ({
       anonId,
-      linkedPrincipal: legalPrincipal(document[principalKey])
+      // Another tool may write the id that it sends: before a login that is the device's own.
+      linkedPrincipal: document[principalKey] === document[anonKey]
+        ? undefined
+        : Result.getOrUndefined(PrincipalId.decode(document[principalKey]))
     })))
 
 /**
@@ -127,9 +124,9 @@ export const supabase: IdentityCodec = {
       onNone: () => true,
       onSome: (document) => document["enabled"] === false || document["consent"] === "denied"
     }),
-  // A denial takes the ids with it.
+  // A denial takes the ids with it, that of the session included, which the CLI before this module kept here.
   withConsent: (text, given) => {
-    const { device_id: _, distinct_id: __, ...rest } = keysOf(text ?? "")
+    const { device_id: _, distinct_id: __, session_id: ___, session_last_active: ____, ...rest } = keysOf(text ?? "")
     return print({ ...rest, enabled: given, consent: given ? "granted" : "denied" })
   }
 }

@@ -13,10 +13,8 @@ import type { Path } from "effect/Path"
  */
 export interface StateHome {
   readonly root: string
-  /** The identity file, named by its codec. */
-  readonly identity: string
-  /** The file of another codec. */
-  readonly formerIdentity: (fileName: string) => string
+  /** The identity file of a codec, by its file name. */
+  readonly identityFile: (fileName: string) => string
   /** Its existence says that another codec's identity was taken over. */
   readonly imported: string
   /** This module's own folder. */
@@ -40,14 +38,13 @@ export interface StateHome {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (path: Pick<Path, "dirname" | "join">, home: string, identityFile: string): StateHome => {
+export const make = (path: Pick<Path, "dirname" | "join">, home: string): StateHome => {
   const usage = path.join(home, "usage")
   // As every path below it is written: a shell's completion ends it with a slash, a script puts `..` into it.
   const root = home && path.dirname(usage)
   return {
     root,
-    identity: path.join(root, identityFile),
-    formerIdentity: (fileName) => path.join(root, fileName),
+    identityFile: (fileName) => path.join(root, fileName),
     imported: path.join(usage, "imported"),
     usage,
     claims: path.join(usage, "claims"),

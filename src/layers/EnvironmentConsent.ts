@@ -67,7 +67,8 @@ export const make = Effect.gen(function*() {
 
   // The author's own tests must not reach production.
   const byTestRun = Effect.gen(function*() {
-    const isTest = (yield* variable("NODE_ENV")) === "test" || (yield* variable("VITEST")) !== ""
+    const isTest = (yield* variable("NODE_ENV")) === "test" || (yield* variable("VITEST")) !== "" ||
+      (yield* variable("NODE_TEST_CONTEXT")) !== ""
     return isTest ? denied({ _tag: "TestRun" }) : undefined
   })
 
@@ -87,25 +88,21 @@ export const make = Effect.gen(function*() {
     policyFile: yield* policyFile
   }
 
-  const missing = (error: PlatformError) => error.reason._tag === "NotFound"
-
   // The machine's policy does not change while a command runs; the user's opt-out may.
   const byPolicy = environment.policyFile === undefined
     ? Effect.succeed(undefined)
     : yield* Effect.cached(
-      fs.readFileString(environment.policyFile).pipe(
+      SmallFile.read(fs, environment.policyFile).pipe(
         Effect.map((text) =>
           Option.exists(Policy(text), (policy) => policy.enabled) ? undefined : denied({ _tag: "PolicyFile" })
         ),
-        Effect.catch((error) => Effect.succeed(missing(error) ? undefined : denied({ _tag: "PolicyFile" })))
+        Effect.catch((error) => Effect.succeed(isAbsent(error) ? undefined : denied({ _tag: "PolicyFile" })))
       )
     )
 
   const byOptOut = fs.lstat(home.optOut).pipe(
     Effect.as(denied({ _tag: "OptOutFile" })),
-    Effect.catch((error) =>
-      Effect.succeed(missing(error) || isNoFolder(error) ? undefined : denied({ _tag: "OptOutFile" }))
-    )
+    Effect.catch((error) => Effect.succeed(isAbsent(error) ? undefined : denied({ _tag: "OptOutFile" })))
   )
 
   const byFile = (
@@ -115,9 +112,9 @@ export const make = Effect.gen(function*() {
   ) =>
     withConsent === undefined
       ? Effect.succeed(undefined)
-      : SmallFile.read(fs, home.formerIdentity(fileName)).pipe(
+      : SmallFile.read(fs, home.identityFile(fileName)).pipe(
         Effect.map(denies),
-        Effect.catch((error) => Effect.succeed(!missing(error) && unreadable(error))),
+        Effect.catch((error) => Effect.succeed(error.reason._tag !== "NotFound" && unreadable(error))),
         Effect.map((isDenied) => isDenied ? denied({ _tag: "OptOutFile" }) : undefined)
       )
 
@@ -128,7 +125,7 @@ export const make = Effect.gen(function*() {
   const byFormerFile = Effect.gen(function*() {
     for (const former of formers) {
       const denies = (text: string) => former.denies(text) && !isForeign(former, text)
-      const decision = yield* byFile(former, denies, (error) => !isNoFolder(error))
+      const decision = yield* byFile(former, denies, (error) => !isAbsent(error))
       if (decision !== undefined) return decision
     }
     return undefined
@@ -140,7 +137,7 @@ export const make = Effect.gen(function*() {
   const began = yield* Ref.make<string | undefined>(undefined)
   const consentNow = Effect.catch(
     SmallFile.read(fs, home.enabled),
-    (error) => missing(error) || isNoFolder(error) ? Effect.succeed("") : Effect.fail(denied({ _tag: "OptOutFile" }))
+    (error) => isAbsent(error) ? Effect.succeed("") : Effect.fail(denied({ _tag: "OptOutFile" }))
   )
   const byOutlived = Effect.gen(function*() {
     const now = yield* consentNow
@@ -168,8 +165,9 @@ export const make = Effect.gen(function*() {
   return Consent.of({ decision })
 })
 
-// The home is a file: there is no opt-out in it, and the look at the home itself will say that it is unsafe.
-const isNoFolder = (error: PlatformError): boolean => error.reason._tag === "BadResource"
+// Also where the folder is a file: a home that is one has no opt-out in it, and the look at the home itself will say that
+// it is unsafe; `/etc/hosts` has no policy in it.
+const isAbsent = ({ reason }: PlatformError): boolean => reason._tag === "NotFound" || reason._tag === "BadResource"
 
 /**
  * @category layers

@@ -10,7 +10,7 @@ import type { AnonId } from "../domain/AnonId.ts"
 import * as AnonIds from "../domain/AnonId.ts"
 import type { UnreadableClaim } from "../domain/Claim.ts"
 import * as Claim from "../domain/Claim.ts"
-import { Claims, type Publication } from "../services/Claims.ts"
+import { type Alias, Claims, type Publication } from "../services/Claims.ts"
 import { quietly } from "./Debug.ts"
 import { StateFiles } from "./StateFiles.ts"
 
@@ -53,15 +53,15 @@ export const make = Effect.gen(function*() {
 
   const undelivered = Effect.fnUntraced(function*(destination: string) {
     const names = new Set(yield* files.list(claims))
-    const waiting: Array<Claim.Claim> = []
+    const waiting: Array<Alias> = []
     for (const name of names) {
       if (!name.endsWith(".json")) continue
       const anonId = AnonIds.decode(name.slice(0, -".json".length))
       if (Option.isNone(anonId)) continue
       if (names.has(`${anonId.value}.delivered`) || names.has(`${anonId.value}.set-aside`)) continue
       const claim = yield* find(anonId.value)
-      if (claim === undefined || !Claim.isReadable(claim)) continue
-      if (claim.alias !== null && claim.destination === destination) waiting.push(claim)
+      if (claim === undefined || !Claim.isReadable(claim) || claim.destination !== destination) continue
+      if (claim.alias !== null) waiting.push({ _tag: "Alias", anonId: anonId.value, message: claim.alias })
     }
     return waiting
   })

@@ -46,7 +46,8 @@ export const make = Effect.gen(function*() {
   const claims = yield* Claims
   const { codec } = yield* UsageSettings
   const runtime = yield* RuntimeEnvironment
-  const { identity: pointerFile, successors } = files.home
+  const { successors } = files.home
+  const pointerFile = files.home.identityFile(codec.fileName)
 
   // CI, and a container without a terminal, keep nothing: they may read an identity, never make or mend one.
   const mayMake = !keepsNothing(runtime)
@@ -180,7 +181,7 @@ export const make = Effect.gen(function*() {
   const importFormer: Effect.Effect<boolean> = Effect.gen(function*() {
     if ((yield* files.read(files.home.imported))._tag !== "Missing") return false
     for (const former of formers(codec)) {
-      const file = yield* files.read(files.home.formerIdentity(former.fileName))
+      const file = yield* files.read(files.home.identityFile(former.fileName))
       const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
       if (pointer === undefined) continue
       yield* files.publish(pointerFile, codec.encode(pointer, {}))

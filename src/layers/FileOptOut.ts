@@ -53,7 +53,7 @@ export const make = Effect.gen(function*() {
 
   const writeConsent = Effect.fnUntraced(function*({ fileName, withConsent }: IdentityCodec, given: boolean) {
     if (withConsent === undefined) return
-    const file = home.formerIdentity(fileName)
+    const file = home.identityFile(fileName)
     const text = yield* Effect.orElseSucceed(SmallFile.read(fs, file), () => undefined)
     const temp = `${home.optOut}.${fileName}`
     yield* fs.makeDirectory(home.usage, { recursive: true, mode: 0o700 })
@@ -63,23 +63,22 @@ export const make = Effect.gen(function*() {
 
   // A file that is there and cannot be read denies, if its format holds consent.
   const denies = ({ denies, fileName, withConsent }: IdentityCodec) =>
-    Effect.match(SmallFile.read(fs, home.formerIdentity(fileName)), {
+    Effect.match(SmallFile.read(fs, home.identityFile(fileName)), {
       onFailure: (error) => withConsent !== undefined && error.reason._tag !== "NotFound",
       onSuccess: denies
     })
 
-  const exists = ({ fileName }: IdentityCodec) =>
-    Effect.orElseSucceed(fs.exists(home.formerIdentity(fileName)), () => false)
-
   const isFormer = (former: IdentityCodec) =>
-    Effect.match(SmallFile.read(fs, home.formerIdentity(former.fileName)), {
+    Effect.match(SmallFile.read(fs, home.identityFile(former.fileName)), {
       onFailure: () => false,
       onSuccess: (text) => !isForeign(former, text)
     })
 
+  const formats = Effect.map(Effect.filter(formers, isFormer), (isFormat) => [codec, ...isFormat])
+
   const deny = (codec: IdentityCodec) =>
     codec.withConsent === undefined
-      ? fs.remove(home.formerIdentity(codec.fileName), { force: true })
+      ? fs.remove(home.identityFile(codec.fileName), { force: true })
       : writeConsent(codec, false)
 
   // Node.js gives up a folder in which another process removes or renames a file meanwhile, and does not say so. Under
@@ -94,13 +93,12 @@ export const make = Effect.gen(function*() {
   const clean = Effect.gen(function*() {
     const listed = yield* Effect.exit(fs.readDirectory(home.usage))
     const names = Exit.isSuccess(listed) ? listed.value : []
-    const isFormat = yield* Effect.filter(formers, isFormer)
     const done = yield* Effect.forEach(
       [
         ...names.filter((name) => path.join(home.usage, name) !== home.optOut).map((name) =>
           remove(path.join(home.usage, name), `${home.optOut}.${name}`)
         ),
-        ...[codec, ...isFormat].map(deny)
+        ...(yield* formats).map(deny)
       ],
       Effect.exit
     )
@@ -119,15 +117,13 @@ export const make = Effect.gen(function*() {
 
   const isDenied = Effect.gen(function*() {
     if (yield* Effect.isSuccess(fs.lstat(home.optOut))) return true
-    for (const each of [codec, ...(yield* Effect.filter(formers, isFormer))]) if (yield* denies(each)) return true
+    for (const each of yield* formats) if (yield* denies(each)) return true
     return false
   })
 
   const beginAnew = Effect.gen(function*() {
     yield* fs.writeFileString(home.enabled, `${yield* Clock.currentTimeMillis} ${yield* Random.next}`, { mode: 0o600 })
-    for (const each of [codec, ...(yield* Effect.filter(formers, isFormer))]) {
-      if (yield* exists(each)) yield* writeConsent(each, true)
-    }
+    for (const each of yield* formats) yield* writeConsent(each, true)
     // Last: until then telemetry is off, whatever the files say.
     yield* fs.remove(home.optOut, { force: true })
   }).pipe(named(unchanged))

@@ -24,8 +24,8 @@ const Delivery = JsonDocument.make(() => Schema.Struct({ at: Schema.Finite }))
 // What a `Date` can say.
 const maxMillis = 8.64e15
 
-// Looking at the whole folder for every message would make a capture cost more the more waits; another process's
-// messages are seen at the next look.
+// Looking at the whole folder for every message would make a capture cost more the more waits: by so much a process may
+// go beyond the usual bounds. An author's own are looked at each time. Another process's messages are seen at the next.
 const lookEvery = { messages: 50, bytes: 64 * 1024 }
 
 /**
@@ -60,7 +60,8 @@ export const make = Effect.gen(function*() {
       const before = yield* Ref.get(unseen)
       const messages = (before?.messages ?? 0) + 1
       const bytes = (before?.bytes ?? 0) + size
-      const looks = before === undefined || messages >= lookEvery.messages || bytes >= lookEvery.bytes
+      const looks = before === undefined || bounds !== undefined || messages >= lookEvery.messages ||
+        bytes >= lookEvery.bytes
       yield* Ref.set(unseen, looks ? { messages: 0, bytes: 0 } : { messages, bytes })
       if (looks) yield* trim(folder.events, bounds)
       return true
@@ -86,13 +87,15 @@ export const make = Effect.gen(function*() {
     return undefined
   })
 
-  const aliases = Effect.map(
-    claims.undelivered(destinationId),
-    (claims) =>
-      claims.flatMap((claim): ReadonlyArray<Entry> =>
-        claim.alias === null ? [] : [{ _tag: "Alias", anonId: claim.anon_id, message: claim.alias }]
-      )
-  )
+  const aliases = claims.undelivered(destinationId)
+
+  const remove = (entries: ReadonlyArray<Entry>) =>
+    Effect.forEach(entries, (entry) =>
+      entry._tag === "Alias"
+        ? claims.settle(entry.anonId, "delivered")
+        : quietly("a delivered message stays", undefined)(files.remove(`${folder.events}/${entry.name}`)), {
+      discard: true
+    })
 
   const readBackOff = files.decode(folder.backOff, BackOff.decode)
 
@@ -118,17 +121,12 @@ export const make = Effect.gen(function*() {
       return waiting.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
     }),
     delivered: Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-      for (const entry of entries) {
-        if (entry._tag === "Alias") yield* claims.settle(entry.anonId, "delivered")
-        else {yield* quietly("a delivered message stays", undefined)(
-            files.remove(`${folder.events}/${entry.name}`)
-          )}
-      }
+      yield* remove(entries)
       const at = yield* Clock.currentTimeMillis
-      yield* quietly("the delivery could not be noted", undefined)(
-        Effect.andThen(files.replace(folder.lastDelivery, Delivery.encode({ at })), files.remove(folder.backOff))
-      )
-    }),
+      yield* files.replace(folder.lastDelivery, Delivery.encode({ at }))
+      yield* files.remove(folder.backOff)
+    }, quietly("the delivery could not be noted", undefined)),
+    remove,
     setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
     backedOffUntil: Effect.gen(function*() {
       return BackOff.until(yield* readBackOff, yield* Clock.currentTimeMillis)

@@ -15,7 +15,7 @@ import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import type { Publication } from "../services/Claims.ts"
 import { Consent } from "../services/Consent.ts"
-import { CurrentCommand, IsUntracked } from "../services/CurrentCommand.ts"
+import { CurrentCommand, IsUntracked, type Tracked } from "../services/CurrentCommand.ts"
 import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
@@ -39,6 +39,11 @@ const claimFacts = (identity: Identity): ClaimFacts | undefined =>
     principal: Claim.principalOf(identity.claim),
     credential: Claim.isReadable(identity.claim) ? identity.claim.credential : "none"
   }
+
+// Who logs out is the command that runs, and those that run it; what else runs in the process goes on. Outside of any
+// command it may be each of them.
+const isWithin = (command: Tracked | undefined, outer: Tracked | undefined): boolean =>
+  command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
 /**
  * @category constructors
@@ -64,7 +69,7 @@ export const make = Effect.gen(function*() {
   // There was something to record, so the device's identity was read.
   const isOpen = yield* Ref.make(false)
   const observed = yield* Ref.make<PrincipalId.PrincipalId | undefined>(undefined)
-  const beforeLogout = new Set<Effect.Effect<void>>()
+  const beforeLogout = new Set<{ readonly of: Tracked | undefined; readonly effect: Effect.Effect<void> }>()
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     const { found } = yield* credential.now
@@ -132,7 +137,7 @@ export const make = Effect.gen(function*() {
     turn = 0
   ): Effect.Effect<void> =>
     Effect.gen(function*() {
-      const effects = onSighting({
+      const consequence = onSighting({
         principal,
         seenBy,
         slot: turn === 0 ? yield* slot.get : undefined,
@@ -140,11 +145,11 @@ export const make = Effect.gen(function*() {
         credential: yield* facts,
         ephemeral: isEphemeral(runtime, identity)
       })
-      if (!effects.stamp) return
+      if (consequence === "Nothing") return
       yield* slot.set(principal)
-      if (effects.disk === "Nothing" || turn === maxTurns) return
+      if (consequence === "Stamp" || turn === maxTurns) return
       let claimed = identity
-      if (effects.disk === "Switch") {
+      if (consequence === "Switch") {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") return yield* takeBack
         if (rotation._tag === "Overtaken") {
@@ -153,7 +158,7 @@ export const make = Effect.gen(function*() {
         }
         claimed = rotation.identity
       }
-      const result = yield* publish(claimed, principal, seenBy, effects.disk === "Claim")
+      const result = yield* publish(claimed, principal, seenBy, consequence === "Claim")
       if (result._tag === "Unwritable") yield* takeBack
       if (result._tag === "Held") yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, turn + 1)
     })
@@ -245,10 +250,7 @@ export const make = Effect.gen(function*() {
 
   return IdentityStitch.of({
     begin,
-    settle: Effect.flatMap(
-      question.wait,
-      (unanswered) => unanswered === undefined ? Effect.void : cache.remember(unanswered, undefined)
-    ),
+    settle: question.wait,
     observe: (principalId, authorization) =>
       Effect.gen(function*() {
         if ((yield* IsUntracked) && (yield* CurrentCommand) === undefined) return
@@ -296,7 +298,10 @@ export const make = Effect.gen(function*() {
         before.claim !== undefined || identity.claim !== undefined
       if (!wasSignedIn) return
       // Whoever has logged out before is nobody now, whatever the device's claim says.
-      if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* Effect.all(beforeLogout, { discard: true })
+      if (!(yield* Ref.getAndSet(hasLoggedOut, true))) {
+        const command = yield* CurrentCommand
+        for (const { effect, of } of beforeLogout) if (command === undefined || isWithin(command, of)) yield* effect
+      }
       yield* Ref.set(stitchAttempted, true)
       yield* question.withdraw
       yield* slot.set(undefined)
@@ -306,11 +311,13 @@ export const make = Effect.gen(function*() {
       // Whoever was faster may have logged in: then the new anon id is theirs, and this command is nobody's.
       if (rotation._tag === "Overtaken") yield* credential.set(CredentialAtHand.nobodys)
     }).pipe(Effect.uninterruptible, quietly("a logout was not noted", undefined)),
-    beforeLogout: (effect) =>
-      Effect.acquireRelease(
-        Effect.sync(() => void beforeLogout.add(effect)),
-        () => Effect.sync(() => void beforeLogout.delete(effect))
-      ),
+    beforeLogout: Effect.fnUntraced(function*(effect) {
+      const entry = { of: yield* CurrentCommand, effect }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => void beforeLogout.add(entry)),
+        () => Effect.sync(() => void beforeLogout.delete(entry))
+      )
+    }),
     attribution: Effect.gen(function*() {
       const wasOpen = yield* Ref.get(isOpen)
       if (!(yield* open) || (wasOpen && !(yield* store.stands))) return undefined

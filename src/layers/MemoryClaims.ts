@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { AnonId } from "../domain/AnonId.ts"
 import type { Claim } from "../domain/Claim.ts"
-import { Claims } from "../services/Claims.ts"
+import { type Alias, Claims } from "../services/Claims.ts"
 
 /**
  * @category layers
@@ -32,8 +32,10 @@ export const layer: Layer.Layer<Claims> = Layer.sync(Claims, () => {
       }),
     undelivered: (destination) =>
       Effect.sync(() =>
-        [...claims.values()].filter((claim) =>
-          claim.alias !== null && claim.destination === destination && !settled.has(claim.anon_id)
+        [...claims.values()].flatMap(({ alias, anon_id: anonId, destination: to }): ReadonlyArray<Alias> =>
+          alias === null || to !== destination || settled.has(anonId)
+            ? []
+            : [{ _tag: "Alias", anonId, message: alias }]
         )
       ),
     settle: (anonId) => Effect.sync(() => void settled.add(anonId))

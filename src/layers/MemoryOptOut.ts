@@ -21,7 +21,7 @@ export const make = Effect.fnUntraced(function*(decision: Ref.Ref<ConsentDecisio
   return OptOut.of({
     publish: Effect.gen(function*() {
       yield* Ref.set(decision, denied({ _tag: "OptOutFile" }))
-      yield* Effect.flatMap(outbox.entries, outbox.delivered)
+      yield* Effect.flatMap(outbox.entries, outbox.remove)
       yield* store.rotate
     }),
     withdraw: Ref.set(decision, given)

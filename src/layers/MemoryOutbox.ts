@@ -41,21 +41,19 @@ export const make = Effect.gen(function*() {
       for (const beyond of OutboxFolder.beyondBounds([...into.keys()].toSorted(), now, bounds)) into.delete(beyond)
     })
 
-  const aliases = Effect.map(
-    claims.undelivered(destinationId),
-    (claims) =>
-      claims.flatMap((claim): ReadonlyArray<Entry> =>
-        claim.alias === null ? [] : [{ _tag: "Alias", anonId: claim.anon_id, message: claim.alias }]
-      )
-  )
-
-  const entries = Effect.map(aliases, (owed): ReadonlyArray<Entry> => [
+  const entries = Effect.map(claims.undelivered(destinationId), (owed): ReadonlyArray<Entry> => [
     ...owed,
     ...names().flatMap((name): ReadonlyArray<Entry> => {
       const message = events.get(name)
       return message === undefined ? [] : [{ _tag: "Event", name, message }]
     })
   ])
+
+  const remove = (entries: ReadonlyArray<Entry>) =>
+    Effect.forEach(entries, (entry) =>
+      entry._tag === "Alias"
+        ? claims.settle(entry.anonId, "delivered")
+        : Effect.sync(() => void events.delete(entry.name)), { discard: true })
 
   return Outbox.of({
     add: (message) =>
@@ -69,15 +67,13 @@ export const make = Effect.gen(function*() {
     has: (invocationId) => Effect.sync(() => names().some((name) => OutboxFolder.isOfInvocation(name, invocationId))),
     delivered: (entries) =>
       Effect.andThen(
-        Effect.forEach(entries, (entry) =>
-          entry._tag === "Alias"
-            ? claims.settle(entry.anonId, "delivered")
-            : Effect.sync(() => void events.delete(entry.name)), { discard: true }),
+        remove(entries),
         Effect.map(Clock.currentTimeMillis, (now) => {
           lastDelivery = now
           backOff = undefined
         })
       ),
+    remove,
     setAside: (entry) =>
       Effect.suspend(() => {
         if (entry._tag === "Alias") {

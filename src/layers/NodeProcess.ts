@@ -41,6 +41,25 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
   return script === undefined ? [] : [script]
 }
 
+type ExitListener = Parameters<CurrentProcess["Service"]["onExit"]>[0]
+
+// One pair for all: Node.js warns of the eleventh listener, and a process may run many commands at once.
+const exitListeners = new Set<ExitListener>()
+let thrown: unknown
+const onThrow = (error: unknown) => {
+  thrown = error
+}
+// What began last ends first: a command records before delivery begins.
+const onEnd = (code: number) => {
+  for (const listener of [...exitListeners].toReversed()) {
+    try {
+      listener(code, thrown)
+    } catch {
+      // The host's own listeners come after this one, and its exit code stands.
+    }
+  }
+}
+
 /**
  * This process.
  *
@@ -53,35 +72,42 @@ export const current: CurrentProcess["Service"] = {
     return workerArguments()
   },
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
+  // A host may have put another object in the place of `process.env`, which cannot be written.
   setVariable: (name, value) =>
-    Effect.sync(() => {
+    Effect.ignore(Effect.try(() => {
       if (value === undefined) delete process.env[name]
       else process.env[name] = value
-    }),
+    })),
   lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
   interrupted: Effect.callback((resume) => {
-    const onSignal = () => resume(Effect.void)
-    process.on("SIGINT", onSignal)
-    process.on("SIGTERM", onSignal)
-    return Effect.sync(() => {
+    const remove = () => {
       process.removeListener("SIGINT", onSignal)
       process.removeListener("SIGTERM", onSignal)
-    })
+    }
+    const onSignal = (signal: NodeJS.Signals) => {
+      remove()
+      // Where nobody else listens, the process would have ended by it.
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+      resume(Effect.void)
+    }
+    process.on("SIGINT", onSignal)
+    process.on("SIGTERM", onSignal)
+    return Effect.sync(remove)
   }),
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(
       Effect.sync(() => {
-        let thrown: unknown
-        const onThrow = (error: unknown) => {
-          thrown = error
-        }
-        const onEnd = (code: number) => listener(code, thrown)
+        // Who begins now has nothing to do with what the process survived before.
+        thrown = undefined
+        exitListeners.add(listener)
+        if (exitListeners.size > 1) return
         process.on("uncaughtExceptionMonitor", onThrow)
         process.on("exit", onEnd)
-        return { onThrow, onEnd }
       }),
-      ({ onEnd, onThrow }) =>
+      () =>
         Effect.sync(() => {
+          exitListeners.delete(listener)
+          if (exitListeners.size > 0) return
           process.removeListener("uncaughtExceptionMonitor", onThrow)
           process.removeListener("exit", onEnd)
         })

@@ -142,7 +142,7 @@ const settings = Effect.fnUntraced(function*(options: Options) {
     name: options.name,
     version: options.version,
     variables: variablesOf(options.name),
-    home: StateHome.make(path, root, codec.fileName),
+    home: StateHome.make(path, root),
     destination: to,
     destinationProblem: Result.isFailure(destination) ? destination.failure : undefined,
     destinationId: (yield* digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).slice(0, 16),
@@ -228,19 +228,22 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
     )
     const notice = debugs || options.notice === undefined ? StderrNotice.layerNone : StderrNotice.layer(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
-    return OutboxUsageCapture.layer.pipe(
+    const shown = Layer.succeed(IsShown, debugs)
+    const usage = OutboxUsageCapture.layer.pipe(
       Layer.provideMerge(worker),
       Layer.provideMerge(HybridIdentityStitch.layer),
-      Layer.provideMerge(Layer.mergeAll(CommandInvocation.layer, MemoryIdentitySlot.layer, principals)),
+      Layer.provideMerge(Layer.mergeAll(CommandInvocation.layer, MemoryIdentitySlot.layer)),
       Layer.provideMerge(Layer.merge(onDisk, notice)),
       Layer.provide(debugs ? DryStateFiles.layer : StateFiles.layer),
       Layer.provideMerge(Layer.mergeAll(EnvironmentConsent.layer, FileOptOut.layer)),
       Layer.provideMerge(Layer.mergeAll(
         NodeProcess.layer,
         NodeRuntimeEnvironment.layer,
-        Layer.succeed(IsShown, debugs),
+        shown,
         Layer.effect(UsageSettings, settings(options))
       )),
       Layer.provide(machine)
     )
+    // Where another product's `Usage.layer` stands around this one, its parts are built already, and they are that one's.
+    return Layer.fresh(usage).pipe(Layer.provideMerge(principals.pipe(Layer.provide(machine), Layer.provide(shown))))
   })).pipe(Layer.provide(processEnvironment))

@@ -13,5 +13,5 @@ import { UsageCapture } from "../services/UsageCapture.ts"
  */
 export const layer: Layer.Layer<UsageCapture> = Layer.succeed(
   UsageCapture,
-  UsageCapture.of({ capture: () => Effect.void, deliver: Effect.void })
+  UsageCapture.of({ capture: () => Effect.void })
 )

@@ -8,7 +8,6 @@ import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
-import { quietly } from "./Debug.ts"
 
 /**
  * Which responses name a principal.
@@ -60,9 +59,7 @@ export const observe = Effect.fnUntraced(function*(
     const principal = principalIn(response)
     return principal === undefined
       ? Effect.void
-      : quietly("a principal could not be observed", undefined)(
-        stitch.observe(principal, response.request.headers["authorization"])
-      )
+      : stitch.observe(principal, response.request.headers["authorization"])
   })
 })
 

@@ -15,6 +15,7 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
+import { CurrentProcess } from "../services/CurrentProcess.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { Invocation } from "../services/Invocation.ts"
 import { Outbox } from "../services/Outbox.ts"
@@ -22,7 +23,7 @@ import { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageContext } from "../services/UsageContext.ts"
 import { debug, quietly } from "./Debug.ts"
 
-const deliverEveryMillis = 30_000
+const deliverEveryNanos = 30_000_000_000n
 
 /**
  * @category constructors
@@ -34,6 +35,7 @@ export const make = Effect.gen(function*() {
   const invocation = yield* Invocation
   const outbox = yield* Outbox
   const worker = yield* CaptureWorker
+  const current = yield* CurrentProcess
   const scope = yield* Effect.scope
 
   const keep = (message: Message.Message): Effect.Effect<boolean> => {
@@ -53,11 +55,11 @@ export const make = Effect.gen(function*() {
     names.length === 0 ? Effect.void : debug(`"${event}" goes without ${names.join(", ")}: ${why}`)
 
   // A command that runs for hours (`dev`, `watch`) does not keep its events until it ends.
-  const lastDelivery = yield* Ref.make(yield* Clock.currentTimeMillis)
+  const lastStart = yield* Ref.make(yield* Clock.monotonicTimeNanos)
   const deliverAlong = Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    if (now - (yield* Ref.get(lastDelivery)) < deliverEveryMillis) return
-    yield* Ref.set(lastDelivery, now)
+    const now = yield* Clock.monotonicTimeNanos
+    if (now - (yield* Ref.get(lastStart)) < deliverEveryNanos) return
+    yield* Ref.set(lastStart, now)
     yield* Effect.forkIn(worker.ensure, scope)
   })
 
@@ -102,8 +104,11 @@ export const make = Effect.gen(function*() {
   const deliver = Effect.flatMap(invocation.hasRecorded, (has) => has ? worker.ensure : Effect.void)
 
   yield* Effect.addFinalizer(() => deliver)
+  // A process may end within the layer, or never close it. Nothing may wait any more, so what would is given up.
+  const context = yield* Effect.context<never>()
+  yield* current.onExit(() => Effect.runSyncExitWith(context)(deliver))
 
-  return UsageCapture.of({ capture, deliver })
+  return UsageCapture.of({ capture })
 })
 
 /**
@@ -113,5 +118,5 @@ export const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   UsageCapture,
   never,
-  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker
+  Consent | IdentityStitch | Invocation | Outbox | CaptureWorker | CurrentProcess
 > = Layer.effect(UsageCapture, make)

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -41,9 +40,7 @@ export interface Answer {
 export const make = Effect.fnUntraced(function*(hear: (answer: Answer) => Effect.Effect<void>) {
   const resolver = yield* PrincipalResolver
   const scope = yield* Effect.scope
-  const asked = yield* Ref.make<
-    { readonly fiber: Fiber.Fiber<void>; readonly credential: Credential; readonly since: number } | undefined
-  >(undefined)
+  const asked = yield* Ref.make<Fiber.Fiber<void> | undefined>(undefined)
   const answer = yield* Ref.make<Answer | undefined>(undefined)
 
   const put = Effect.fnUntraced(function*(credential: Credential) {
@@ -63,26 +60,17 @@ export const make = Effect.fnUntraced(function*(hear: (answer: Answer) => Effect
     ask: Effect.fnUntraced(function*(credential: Credential) {
       if ((yield* Ref.get(asked)) !== undefined) return
       if (!isKnown(credential)) return yield* debug(`${nobodyKnown}: it cannot be read`)
-      const since = yield* Clock.currentTimeMillis
-      const fiber = yield* Effect.forkIn(Effect.interruptible(put(credential)), scope)
-      yield* Ref.set(asked, { fiber, credential, since })
+      yield* Ref.set(asked, yield* Effect.forkIn(Effect.interruptible(put(credential)), scope))
     }),
-    /** Waits for the answer, for what is left of its time; gives the credential that there was none for. */
+    /** Waits until the answer has come, or its time is over: then, too, it is heard that nobody is known. */
     wait: Effect.gen(function*() {
-      const open = yield* Ref.get(asked)
-      if (open === undefined) return undefined
-      const left = open.since + Duration.toMillis(limit) - (yield* Clock.currentTimeMillis)
+      const fiber = yield* Ref.get(asked)
+      if (fiber === undefined) return
       // In a finalizer nothing is interrupted, but a user who wants to leave must not wait.
-      const awaited = yield* Effect.exit(
-        Effect.interruptible(Effect.timeoutOption(Fiber.await(open.fiber), Math.max(0, left)))
-      )
-      if (Exit.isSuccess(awaited) && Option.isSome(awaited.value)) return undefined
-      yield* Fiber.interrupt(open.fiber)
-      if (Exit.isFailure(awaited)) return undefined
-      // Or every command would wait for an API that hangs.
-      return open.credential
+      const awaited = yield* Effect.exit(Effect.interruptible(Fiber.await(fiber)))
+      if (Exit.isFailure(awaited)) yield* Fiber.interrupt(fiber)
     }),
     /** Wants no answer any more. */
-    withdraw: Effect.flatMap(Ref.get(asked), (open) => open === undefined ? Effect.void : Fiber.interrupt(open.fiber))
+    withdraw: Effect.flatMap(Ref.get(asked), (fiber) => fiber === undefined ? Effect.void : Fiber.interrupt(fiber))
   }
 })

@@ -48,8 +48,7 @@ export const layer: Layer.Layer<UsageCapture | RecordedEvents> = Layer.effectCon
             onFailure: (reason) => ({ _tag: "Refused", event: event.name, reason }),
             onSuccess: ({ properties }) => ({ _tag: "Captured", event: event.name, properties })
           }))
-        }),
-      deliver: Effect.void
+        })
     })
   ).pipe(Context.add(RecordedEvents, RecordedEvents.of({ all: Effect.sync(() => [...recorded]) })))
 }))

@@ -11,7 +11,8 @@ import type { PlatformError } from "effect/PlatformError"
 const maxBytes = 1024 * 1024
 
 /**
- * Reads a file's text; empty where it is none, which a device or a FIFO would be for ever, or longer than 1 MiB.
+ * Reads a file's text; empty where it is none, which a device or a FIFO would be for ever, longer than 1 MiB, or a link
+ * that leads nowhere, as to a disk that is not there.
  *
  * @category reading
  * @since 0.1.0
@@ -20,4 +21,4 @@ export const read = (fs: FileSystem.FileSystem, file: string): Effect.Effect<str
   Effect.flatMap(
     fs.stat(file),
     (info) => info.type === "File" && info.size <= maxBytes ? fs.readFileString(file) : Effect.succeed("")
-  )
+  ).pipe(Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.as(fs.lstat(file), "")))

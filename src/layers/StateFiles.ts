@@ -121,26 +121,6 @@ export const make = Effect.gen(function*() {
     (decision) => decision.enabled ? Effect.void : Effect.fail(new ConsentDenied())
   )
 
-  // `lstat` comes first: opening a FIFO waits for a writer, and a link must not be followed.
-  const read = (file: string): Effect.Effect<Read> =>
-    Effect.gen(function*() {
-      if ((yield* fs.lstat(file)).type !== "File") return unreadable
-      const handle = yield* fs.open(file, { flag: "r", noFollow: true })
-      // Of the file that was opened: another process may have put a longer one in its place since the look above, and half
-      // an identity file would pass for an unusable one.
-      const size = Number((yield* handle.stat).size)
-      if (size > maxBytes) return unreadable
-      const bytes = yield* handle.readAlloc(size + 1)
-      const text = Option.match(bytes, {
-        onNone: () => "",
-        onSome: (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
-      })
-      return { _tag: "Text", text } as const
-    }).pipe(
-      Effect.scoped,
-      Effect.catch((error) => Effect.succeed(isNotFound(error) ? missing : unreadable))
-    )
-
   // The home and this module's folder are looked at with consent. A folder below them that is a link would lead what is
   // written, moved or swept elsewhere.
   const real = new Set([home.root, home.usage])
@@ -161,6 +141,26 @@ export const make = Effect.gen(function*() {
     const above = path.dirname(folder)
     return above === folder ? Effect.succeed(false) : isReal(above)
   }
+
+  // `lstat` comes first: opening a FIFO waits for a writer, and a link must not be followed.
+  const read = (file: string): Effect.Effect<Read> =>
+    Effect.gen(function*() {
+      if (!(yield* isReal(path.dirname(file))) || (yield* fs.lstat(file)).type !== "File") return unreadable
+      const handle = yield* fs.open(file, { flag: "r", noFollow: true })
+      // Of the file that was opened: another process may have put a longer one in its place since the look above, and half
+      // an identity file would pass for an unusable one.
+      const size = Number((yield* handle.stat).size)
+      if (size > maxBytes) return unreadable
+      const bytes = yield* handle.readAlloc(size + 1)
+      const text = Option.match(bytes, {
+        onNone: () => "",
+        onSome: (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
+      })
+      return { _tag: "Text", text } as const
+    }).pipe(
+      Effect.scoped,
+      Effect.catch((error) => Effect.succeed(isNotFound(error) ? missing : unreadable))
+    )
 
   const inRealFolder = (file: string): Effect.Effect<void, PlatformError> =>
     Effect.flatMap(isReal(path.dirname(file)), (is) =>

@@ -30,6 +30,8 @@ export interface Said {
 export interface Tracked {
   /** Its dotted path. */
   readonly name: string
+  /** The command that runs it. */
+  readonly outer: Tracked | undefined
   readonly said: Ref.Ref<Said>
 }
 

@@ -5,18 +5,18 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { AnonId } from "../domain/AnonId.ts"
 import type { Message } from "../domain/Message.ts"
+import type { Alias } from "./Claims.ts"
 
 /**
- * A message that waits: an event, by the name of its file, or a claim's alias, by the anon id that was claimed.
+ * A message that waits: an event, by the name of its file, or a claim's alias.
  *
  * @category models
  * @since 0.1.0
  */
 export type Entry =
   | { readonly _tag: "Event"; readonly name: string; readonly message: Message }
-  | { readonly _tag: "Alias"; readonly anonId: AnonId; readonly message: Message }
+  | Alias
 
 /**
  * @category models
@@ -48,8 +48,10 @@ export class Outbox extends Context.Service<Outbox, {
   readonly isEmpty: Effect.Effect<boolean>
   /** Whether an event of this command still waits. */
   readonly has: (invocationId: string) => Effect.Effect<boolean>
-  /** Removes what PostHog has taken. */
+  /** Removes what PostHog has taken, and ends the back-off. */
   readonly delivered: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
+  /** Removes what is not to be sent again, though it was no success. */
+  readonly remove: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
   /** Takes what PostHog will never take out of the way; 1,000 messages and 1 MiB of it are kept. */
   readonly setAside: (entry: Entry) => Effect.Effect<void>
   /** Until when, in milliseconds since 1970, PostHog is not to be asked again; 0 where it may be. */

@@ -8,7 +8,8 @@ import type * as Effect from "effect/Effect"
 import type { UsageEvent } from "../domain/UsageEvent.ts"
 
 /**
- * Accepts declared events, and sees to it that they are delivered after the command.
+ * Accepts declared events, and sees to it that they are delivered: when its scope closes or the process ends, and every
+ * 30 s before.
  *
  * @category services
  * @since 0.1.0
@@ -26,6 +27,4 @@ export class UsageCapture extends Context.Service<UsageCapture, {
     event: UsageEvent<Properties>,
     properties: NoInfer<Properties>
   ) => Effect.Effect<void>
-  /** Starts a worker, if something was recorded; done by itself when the command's scope closes, and every 30 s before. */
-  readonly deliver: Effect.Effect<void>
 }>()("effect-cli-usage/services/UsageCapture") {}

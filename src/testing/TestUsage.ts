@@ -71,7 +71,7 @@ const settings: UsageSettings["Service"] = {
   name: "test",
   version: "0.0.0",
   variables: "TEST",
-  home: StateHome.make(Path, "/nowhere", arcade.fileName),
+  home: StateHome.make(Path, "/nowhere"),
   destination: { host: "http://127.0.0.1:9", key: "phc_test" },
   destinationId: "test",
   codec: arcade
@@ -107,15 +107,14 @@ export interface Options {
  * @since 0.1.0
  */
 export const layerWith = (options: Options) =>
-  Layer.unwrap(Effect.map(Ref.make(given), (decision) =>
-    OutboxUsageCapture.layer.pipe(
+  Layer.unwrap(Effect.map(Ref.make(given), (decision) => {
+    const usage = OutboxUsageCapture.layer.pipe(
       Layer.provideMerge(HybridIdentityStitch.layer),
       Layer.provideMerge(Layer.mergeAll(
         CommandInvocation.layer,
         MemoryIdentitySlot.layer,
         MemoryOptOut.layer(decision),
         options.consent ?? FixedConsent.layerRef(decision),
-        options.principals ?? FixedPrincipalResolver.layerNone,
         StderrNotice.layerNone
       )),
       Layer.provideMerge(Layer.mergeAll(
@@ -135,7 +134,10 @@ export const layerWith = (options: Options) =>
         Layer.succeed(UsageSettings, settings)
       )),
       Layer.provide(SecureRandom.layerWebCrypto)
-    )))
+    )
+    // Within a test of `layer`, its parts are built already.
+    return Layer.fresh(usage).pipe(Layer.provideMerge(options.principals ?? FixedPrincipalResolver.layerNone))
+  }))
 
 /**
  * What `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in. There is no

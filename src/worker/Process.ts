@@ -58,7 +58,7 @@ const settings = (job: WorkerJob.WorkerJob) =>
         name: job.name,
         version: "",
         variables: job.variables,
-        home: StateHome.make(path, job.home, codec.fileName),
+        home: StateHome.make(path, job.home),
         destination: job.destination,
         destinationId: job.destinationId,
         codec

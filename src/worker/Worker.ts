@@ -89,8 +89,8 @@ export const drain = Effect.fnUntraced(function*(
         case "Taken": {
           const taken = answer.quotaLimited ? batch.filter((entry) => entry._tag === "Event") : batch
           isDone(taken)
-          // What was refused for its quota is no success: it must not end the back-off.
-          if (taken.length > 0) yield* outbox.delivered(taken)
+          // What PostHog drops for its quota is no success: it must not end the back-off.
+          yield* answer.quotaLimited ? outbox.remove(taken) : outbox.delivered(taken)
           delivered += taken.length
           if (taken.length === batch.length) return undefined
           failure = "the project is over its PostHog quota"

@@ -516,6 +516,7 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
       ["exit 7", "by process.exit(7)", "CLI execution failed", 7, undefined],
       ["set 3", "by process.exitCode = 3 and a return", "CLI execution failed", 3, undefined],
       ["uncaught", "by an uncaught exception", "CLI execution failed", 1, "Broken"],
+      ["guarded", "by an exception that cannot be looked at", "CLI execution failed", 3, "Error"],
       ["unhandled", "by an unhandled rejection", "CLI execution failed", 1, "Broken"],
       ["defect", "by a defect", "CLI execution failed", 1, "Broken"]
     ]
@@ -536,6 +537,50 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
             [event?.event, event?.properties["exit_code"], event?.properties["error_class"]],
             [name, code, errorClass]
           )
+        }))
+    }
+  })
+
+  describe.concurrent("a host", () => {
+    for (
+      const [mode, what] of [["within", "ends its process within the layer"], [
+        "open",
+        "never closes the layer"
+      ]] as const
+    ) {
+      it.effect(`that ${what} delivers`, () =>
+        Effect.gen(function*() {
+          const hosts = yield* Hosts
+          const acme = yield* (yield* Harness).device("ended")
+          const home = Path.join(Path.dirname(acme.home), "ends")
+          const { code } = yield* run([process.execPath, hosts.ends, "say"], {
+            env: { ...environment(acme), ENDS_HOME: home, ENDS_POSTHOG_HOST: acme.sink.url, ENDS_MODE: mode }
+          })
+          assert.strictEqual(code, 0)
+          const messages = yield* acme.sink.waitFor(({ length }) => length === 1)
+          assert.deepStrictEqual(messages.map(({ properties }) => properties["command_name"]), ["say"])
+        }))
+    }
+
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      it.effect(`that listens to no signal ends by ${signal} also while delivery is waited for`, () =>
+        Effect.gen(function*() {
+          const hosts = yield* Hosts
+          const acme = yield* (yield* Harness).device("ended")
+          yield* acme.sink.answer(Hang())
+          const home = Path.join(Path.dirname(acme.home), "ends")
+          const ended = yield* run([process.execPath, hosts.ends, "say"], {
+            env: {
+              ...environment(acme),
+              CI: "true",
+              ENDS_HOME: home,
+              ENDS_POSTHOG_HOST: acme.sink.url,
+              ENDS_MODE: "goes on"
+            },
+            onStdout: (child) => setTimeout(() => child.kill(signal), 300)
+          })
+          assert.deepStrictEqual([ended.signal, ended.stdout], [signal, "Said\n"])
+          assert.lengthOf(waiting(home), 1)
         }))
     }
   })

@@ -349,12 +349,17 @@ describe("track", () => {
 
   it.effect("counts a code that the host set on its process, where the command says none", () =>
     Effect.gen(function*() {
-      const process = { ...TestUsage.currentProcess, exitCode: Effect.succeed(3) }
+      let code = 0
+      const process = { ...TestUsage.currentProcess, exitCode: Effect.sync(() => code) }
       const layers = Layer.provideMerge(Layer.succeed(CurrentProcess, process), layer)
+      const setting = Usage.trackEffect("setting")(Effect.sync(() => void (code = 3)))
       yield* Effect.gen(function*() {
-        yield* run("remote push x")
+        yield* setting
         yield* run("failing")
-        const [set, failed] = yield* TestUsage.messages
+        // It is not this one's that an earlier command of the process set it.
+        yield* run("remote push x")
+        const [set, failed, after] = yield* TestUsage.messages
+        assert.strictEqual(after?.event, "CLI execution succeeded")
         assert.strictEqual(set?.event, "CLI execution failed")
         assert.strictEqual(set?.properties["exit_code"], 3)
         assert.strictEqual(set?.properties["user_cancelled"], false)
@@ -362,6 +367,39 @@ describe("track", () => {
         assert.strictEqual(failed?.properties["exit_code"], 1)
       }).pipe(Effect.provide([layers, NodeServices.layer]))
     }))
+
+  it.effect("measures by a clock that nobody sets", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(1_000_000)
+      yield* Usage.trackEffect("sync")(Effect.andThen(TestClock.adjust("3 seconds"), TestClock.setTime(0)))
+      const [last] = yield* TestUsage.messages
+      assert.strictEqual(last?.properties["duration_ms"], 3000)
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("records a command whose error cannot be looked at, and its exit stays", () =>
+    Effect.gen(function*() {
+      const { proxy: error, revoke } = Proxy.revocable({}, {})
+      revoke()
+      for (const effect of [Effect.fail(error), Effect.die(error)]) {
+        const exit = yield* Effect.exit(Usage.trackEffect("strange")(effect))
+        assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.length === 1)
+      }
+      const outcomes = (yield* TestUsage.messages).map(({ event, properties }) => [event, properties["exit_code"]])
+      assert.deepStrictEqual(outcomes, [["CLI execution failed", 1], ["CLI execution failed", 1]])
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("goes on where an annotation cannot be read", () =>
+    Effect.gen(function*() {
+      const properties = Object.defineProperty({}, "kind", {
+        enumerable: true,
+        get: () => {
+          throw new Error("nobody may ask")
+        }
+      })
+      yield* Usage.trackEffect("sync")(Usage.annotateCommand({ properties }))
+      const [last] = yield* TestUsage.messages
+      assert.strictEqual(last?.event, "CLI execution succeeded")
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
 
   it.effect("leaves the host's exit and output as they are", () =>
     Effect.gen(function*() {
@@ -407,6 +445,24 @@ describe("track", () => {
         ["inner", "account_1"],
         ["menu", "account_1"],
         ["leaving", "account_1"]
+      ])
+    }).pipe(Effect.provide([layer, NodeServices.layer])))
+
+  it.effect("leaves what else runs in the process to its own end at a logout", () =>
+    Effect.gen(function*() {
+      const stitch = yield* IdentityStitch
+      yield* stitch.login("account_1")
+      const beside = yield* Effect.forkChild(Effect.exit(
+        Usage.trackEffect("beside")(Effect.andThen(Effect.sleep("1 second"), Effect.fail("broken")))
+      ))
+      yield* TestClock.adjust("500 millis")
+      yield* Usage.trackEffect("leaving")(stitch.logout)
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(beside)
+      const events = (yield* TestUsage.messages).filter(({ event }) => event !== "$create_alias")
+      assert.deepStrictEqual(events.map(({ event, properties }) => [properties["command_name"], event]), [
+        ["leaving", "CLI execution succeeded"],
+        ["beside", "CLI execution failed"]
       ])
     }).pipe(Effect.provide([layer, NodeServices.layer])))
 })

@@ -21,4 +21,22 @@ describe("the class of an error", () => {
       assert.strictEqual(ErrorClass.ofError(text), "Error")
     })
   }
+
+  const refuse = (): never => {
+    throw new Error("nobody may ask")
+  }
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  for (
+    const [what, error] of [
+      ["a tag", Object.defineProperty(new TypeError(), "_tag", { get: refuse })],
+      ["a constructor", Object.defineProperty(new TypeError(), "constructor", { get: refuse })],
+      ["a cause", Object.defineProperty(new Error(), "cause", { get: refuse })],
+      ["anything", proxy]
+    ] as const
+  ) {
+    it(`is Error where ${what} cannot be asked for`, () => {
+      assert.strictEqual(ErrorClass.ofError(error), "Error")
+    })
+  }
 })

@@ -34,6 +34,7 @@ describe("a flow", () => {
       const result = yield* Effect.gen(function*() {
         yield* Auth.step("browser_wait")
         yield* TestClock.adjust("3 seconds")
+        yield* TestClock.setTime(0)
         yield* Auth.step("code_exchange")
         return 1
       }).pipe(Auth.run({ flow: "login" }))
@@ -42,6 +43,18 @@ describe("a flow", () => {
         ["CLI Auth Started", { flow: "login" }],
         ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 3000 }]
       ])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("is run also where its properties cannot be read", () =>
+    Effect.gen(function*() {
+      const properties = Object.defineProperty({ flow: "login" as const }, "flow", {
+        enumerable: true,
+        get: () => {
+          throw new Error("nobody may ask")
+        }
+      })
+      assert.strictEqual(yield* Auth.run(properties)(Effect.succeed(1)), 1)
+      assert.deepStrictEqual(yield* told, [])
     }).pipe(Effect.provide(layer)))
 
   it.effect("fails with the class of the error, and the error goes on", () =>

@@ -116,13 +116,12 @@ describe("what follows from a principal that was seen", () => {
     readonly credential: CredentialFacts
     readonly ephemeral: boolean
   }) => {
-    if (row.slot !== undefined && row.seenBy !== "login") return { stamp: false, disk: "Nothing" }
-    const onlyStamp = { stamp: true, disk: "Nothing" }
-    if (row.ephemeral || row.claim === "P") return onlyStamp
-    if (row.claim === "none") return { stamp: true, disk: "Claim" }
-    if (row.seenBy === "login") return { stamp: true, disk: "Switch" }
-    if (row.credential.source !== "stored") return onlyStamp
-    return row.claim === "Q" && row.credential.knownAs === Q ? onlyStamp : { stamp: true, disk: "Switch" }
+    if (row.slot !== undefined && row.seenBy !== "login") return "Nothing"
+    if (row.ephemeral || row.claim === "P") return "Stamp"
+    if (row.claim === "none") return "Claim"
+    if (row.seenBy === "login") return "Switch"
+    if (row.credential.source !== "stored") return "Stamp"
+    return row.claim === "Q" && row.credential.knownAs === Q ? "Stamp" : "Switch"
   }
 
   for (const seenBy of seenBys) {

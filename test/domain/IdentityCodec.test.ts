@@ -135,16 +135,26 @@ describe("Supabase's format", () => {
   })
 
   it("takes the ids with a denial, and keeps the rest", () => {
-    const text = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { session_id: "s" })
+    const text = supabase.encode(
+      { anonId: anon.a, linkedPrincipal: P },
+      { session_id: "s", session_last_active: "2026-01-01T00:00:00Z", mine: 1 }
+    )
     const denied = supabase.withConsent?.(text, false) ?? assert.fail()
     assert.deepStrictEqual(JSON.parse(denied), {
-      session_id: "s",
+      mine: 1,
       schema_version: 1,
       enabled: false,
       consent: "denied"
     })
     assert.isTrue(supabase.denies(denied))
     assert.isFalse(supabase.denies(supabase.withConsent?.(denied, true) ?? ""))
+  })
+
+  it("names nobody where both ids are the device's", () => {
+    for (const codec of [supabase, arcade]) {
+      const text = codec.encode({ anonId: anon.a, linkedPrincipal: Device.principalId(anon.a) }, {})
+      assert.deepStrictEqual(Option.getOrUndefined(codec.decode(text)), { anonId: anon.a, linkedPrincipal: undefined })
+    }
   })
 
   it("can be denied where there is no file, or one that cannot be read", () => {

@@ -3,7 +3,6 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Layer from "effect/Layer"
-import type * as PlatformError from "effect/PlatformError"
 import * as NFS from "node:fs"
 import * as Path from "node:path"
 import { explain, format } from "../../src/domain/ConsentDecision.ts"
@@ -30,7 +29,7 @@ const layer = (device: Device.Device, options: Options = {}): Layer.Layer<Consen
   const { codec = arcade, hasKey = true, home = device.home, ...rest } = options
   const settings = {
     codec,
-    home: StateHome.make(Path, home, codec.fileName),
+    home: StateHome.make(Path, home),
     ...(hasKey ? {} : { destination: undefined })
   }
   return Device.environmentConsent(device, { ...rest, settings })
@@ -56,14 +55,17 @@ const assertUnsafe = (device: Device.Device, why: string, options?: Options): Ef
     assert.strictEqual(explain(decidedBy), `unsafe home: ${why}`)
   })
 
-/** The real disk, where the machine's policy file has a text of the test's. */
-const withPolicy = (
-  read: Effect.Effect<string, PlatformError.PlatformError>,
-  file = "/etc/acme/usage.json"
-): Layer.Layer<FileSystem.FileSystem> =>
-  Device.withFileSystem((real) => ({
-    readFileString: (path, encoding) => path === file ? read : real.readFileString(path, encoding)
+const policyFile = "/etc/acme/usage.json"
+
+/** The real disk, where something of the test's stands in the place of the machine's policy file. */
+const withPolicy = (place: string, file = policyFile): Layer.Layer<FileSystem.FileSystem> => {
+  const at = (path: string) => path === file ? place : path
+  return Device.withFileSystem((real) => ({
+    lstat: (path) => real.lstat(at(path)),
+    readFileString: (path, encoding) => real.readFileString(at(path), encoding),
+    stat: (path) => real.stat(at(path))
   }))
+}
 
 describe("consent", () => {
   it.effect("is given where nothing denies it, and looking makes nothing", () =>
@@ -169,6 +171,7 @@ describe("where several deny, the first is named", () => {
       Effect.gen(function*() {
         const device = yield* Device.make
         const denies = (name: string) => order.indexOf(name) >= position
+        if (denies("policy file")) yield* device.write("policy.json", "{}")
         if (denies("opt-out file")) yield* device.write("usage/opt-out", "")
         const options: Options = {
           env: {
@@ -177,7 +180,7 @@ describe("where several deny, the first is named", () => {
             ...(denies("test run") ? { NODE_ENV: "test", VITEST: "true" } : {})
           },
           hasKey: !denies("no key"),
-          fileSystem: denies("policy file") ? withPolicy(Effect.succeed("{}")) : SyncNodeFileSystem.layer,
+          fileSystem: denies("policy file") ? withPolicy(device.at("policy.json")) : SyncNodeFileSystem.layer,
           runtime: { ...Device.persistent, uid: { effective: 1, real: 2 } }
         }
         assert.strictEqual(yield* decidedBy(device, options), name)
@@ -200,18 +203,47 @@ describe("the machine's policy file", () => {
     it.effect(`${decided === "default" ? "allows" : "denies"} with ${JSON.stringify(text)}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
-        assert.strictEqual(yield* decidedBy(device, { fileSystem: withPolicy(Effect.succeed(text)) }), decided)
+        yield* device.write("policy.json", text)
+        assert.strictEqual(yield* decidedBy(device, { fileSystem: withPolicy(device.at("policy.json")) }), decided)
       }))
   }
 
-  for (const code of ["EACCES", "EIO", "EISDIR"]) {
+  for (const code of ["EACCES", "EIO"]) {
     it.effect(`denies where it is there but cannot be read: ${code}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
-        const fileSystem = withPolicy(Effect.fail(Device.errno(code, "open", "/etc/acme/usage.json")))
+        const fileSystem = Device.failing(({ path }) => path === policyFile ? code : undefined)
         assert.strictEqual(yield* decidedBy(device, { fileSystem }), "policy file")
       }))
   }
+
+  for (
+    const [what, make] of [
+      ["a folder", (file: string) => NFS.mkdirSync(file)],
+      ["a link that leads nowhere", (file: string) => NFS.symlinkSync("/nowhere", file)],
+      [
+        "larger than any policy",
+        (file: string) => NFS.writeFileSync(file, `{"enabled":true}${" ".repeat(1024 * 1024)}`)
+      ]
+    ] as const
+  ) {
+    it.effect(`denies where it is ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        make(device.at("policy.json"))
+        assert.strictEqual(
+          yield* decidedBy(device, { fileSystem: withPolicy(device.at("policy.json")) }),
+          "policy file"
+        )
+      }))
+  }
+
+  it.effect("is not there where a file has its folder's name, as `/etc/hosts` has", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("hosts", "127.0.0.1 localhost")
+      assert.strictEqual(yield* decidedBy(device, { fileSystem: withPolicy(device.at("hosts/usage.json")) }), "default")
+    }))
 
   for (
     const [type, file, env] of [
@@ -223,9 +255,10 @@ describe("the machine's policy file", () => {
     it.effect(`is looked for where ${type} keeps such files`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
+        yield* device.write("policy.json", "{ \"enabled\": false }")
         const options: Options = {
           env,
-          fileSystem: withPolicy(Effect.succeed("{ \"enabled\": false }"), file),
+          fileSystem: withPolicy(device.at("policy.json"), file),
           runtime: { ...Device.persistent, os: { ...Device.persistent.os, type } }
         }
         assert.strictEqual(yield* decidedBy(device, options), "policy file")
@@ -265,6 +298,7 @@ describe("a test run", () => {
       [{ NODE_ENV: "test" }, "test run"],
       [{ VITEST: "true" }, "test run"],
       [{ VITEST: "1" }, "test run"],
+      [{ NODE_TEST_CONTEXT: "child-v8" }, "test run"],
       [{ NODE_ENV: "production" }, "default"],
       [{ NODE_ENV: "testing" }, "default"],
       [{ NODE_ENV: "", VITEST: "" }, "default"]

@@ -220,12 +220,12 @@ describe("disabling", () => {
   it.effect("denies in the identity file too where its format holds consent, and takes the ids out of it", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
+      const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", mine: 1, schema_version: 1 }
       yield* device.write("telemetry.json", JSON.stringify(theirs))
       const { optOut } = yield* device.start({ codec: supabase })
       yield* optOut.publish
       assert.deepStrictEqual(JSON.parse(device.text("telemetry.json") ?? ""), {
-        session_id: "s",
+        mine: 1,
         schema_version: 1,
         enabled: false,
         consent: "denied"

@@ -30,6 +30,7 @@ interface Options {
   readonly fileSystem?: Layer.Layer<FileSystem.FileSystem>
   readonly consent?: ReturnType<typeof FixedConsent.layer>
   readonly destinationId?: string
+  readonly bounds?: UsageSettings["Service"]["bounds"]
 }
 
 const device = Effect.gen(function*() {
@@ -44,10 +45,11 @@ const device = Effect.gen(function*() {
       name: "acme",
       version: "1.2.3",
       variables: "ACME",
-      home: StateHome.make(Path, home, arcade.fileName),
+      home: StateHome.make(Path, home),
       destination: { host: "http://127.0.0.1:1", key: "phc_test" },
       destinationId: options.destinationId ?? destinationId,
-      codec: arcade
+      codec: arcade,
+      bounds: options.bounds
     })
     const layer = FileOutbox.layer.pipe(
       Layer.provideMerge(FileClaims.layer),
@@ -245,6 +247,18 @@ describe("FileOutbox", () => {
         yield* next.outbox.add(event(1_120))
         const left = uuids(yield* next.outbox.entries)
         assert.deepStrictEqual(left, Array.from({ length: 1_000 }, (_, n) => event(n + 121).uuid))
+      }))
+
+    it.effect("are an author's own at each message", () =>
+      Effect.gen(function*() {
+        const { names, open } = yield* device
+        const { outbox } = yield* open({ bounds: { messages: 10 } })
+        for (let n = 0; n < 30; n++) {
+          yield* TestClock.adjust(1)
+          yield* outbox.add(event(n))
+          assert.isAtMost(names("events").length, 10)
+        }
+        assert.deepStrictEqual(uuids(yield* outbox.entries), Array.from({ length: 10 }, (_, n) => event(n + 20).uuid))
       }))
 
     it.effect("are 1 MiB: the oldest go", () =>

@@ -39,7 +39,7 @@ const device = Effect.gen(function*() {
       name: "acme",
       version: "1.2.3",
       variables: "ACME",
-      home: StateHome.make(Path, home, arcade.fileName),
+      home: StateHome.make(Path, home),
       destination: { host: "http://127.0.0.1:1", key: "phc_test" },
       destinationId,
       codec: arcade

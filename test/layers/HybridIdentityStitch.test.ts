@@ -1314,6 +1314,7 @@ describe("a host's own resolver that dies", () => {
       const { distinctId, personless } = yield* to(process)
       assert.isTrue(personless)
       assert.notInclude([P, anonId], distinctId)
+      assert.strictEqual((yield* process.store.get).anonId, anonId)
       yield* process.stitch.login(Q)
       yield* process.stitch.settle
       yield* process.stitch.logout
@@ -1664,5 +1665,17 @@ describe("the resolver", () => {
       yield* process.end
       assert.isFalse(NFS.existsSync(device.at("usage.json")))
       assert.deepStrictEqual(device.claimed(), [])
+    }))
+})
+
+describe("a logout in CI, in a host without a resolver", () => {
+  it.effect("ends the account that a login of the same command began", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const process = yield* device.start({ runtime: Device.runtimes.ci })
+      yield* process.stitch.login(P)
+      assert.deepStrictEqual(yield* to(process), account(P))
+      yield* process.stitch.logout
+      assert.isTrue((yield* to(process)).personless)
     }))
 })

@@ -34,7 +34,7 @@ const settings = UsageSettings.of({
   name: "acme",
   version: "1.2.3",
   variables: "ACME",
-  home: StateHome.make(Path, "/nowhere", arcade.fileName),
+  home: StateHome.make(Path, "/nowhere"),
   destination: undefined,
   destinationId,
   codec: arcade

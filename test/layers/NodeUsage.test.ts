@@ -13,6 +13,7 @@ import { vi } from "vitest"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { Consent } from "../../src/services/Consent.ts"
+import { OptOut } from "../../src/services/OptOut.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 
 const home = Path.join(NFS.realpathSync(OS.tmpdir()), "usage-that-is-never-made")
@@ -93,6 +94,19 @@ describe("a host in a process that was started as a worker", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(built)))
     }).pipe(Effect.provide(NodeServices.layer)))
 })
+
+it.effect("two products in one process keep apart, also where the one's layer stands around the other's", () =>
+  Effect.gen(function*() {
+    const root = yield* Effect.acquireRelease(
+      Effect.sync(() => NFS.mkdtempSync(Path.join(NFS.realpathSync(OS.tmpdir()), "products-"))),
+      (root) => Effect.sync(() => NFS.rmSync(root, { recursive: true, force: true }))
+    )
+    const product = (name: string) =>
+      NodeUsage.layer({ name, version: "1.2.3", home: Path.join(root, name), posthog: { key: "phc_test" } })
+    const optOut = Effect.flatMap(OptOut, ({ publish }) => publish)
+    yield* Effect.provide(optOut, product("inner")).pipe(Effect.provide(product("outer")))
+    assert.deepStrictEqual(NFS.readdirSync(root), ["inner"])
+  }).pipe(Effect.provide(NodeServices.layer)))
 
 it.effect("a resolver that cannot be built, for want of a keychain's module, is none, and ends no command", () =>
   Effect.gen(function*() {

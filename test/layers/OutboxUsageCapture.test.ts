@@ -40,7 +40,7 @@ describe("an event", () => {
       const process = yield* home.start()
       const said = yield* Ref.make<Said>({ flagValues: {}, shared: {} })
       yield* process.capture.capture(Used, { text: "x" }).pipe(
-        Effect.provideService(CurrentCommand, { name: "project.create", said })
+        Effect.provideService(CurrentCommand, { name: "project.create", outer: undefined, said })
       )
       const { anonId } = yield* process.store.get
       const [message, ...others] = home.events()

@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Claim from "../../src/domain/Claim.ts"
 import * as Device from "../fixtures/Device.ts"
 import { event } from "../worker/RealWorker.ts"
 
@@ -101,6 +102,22 @@ describe("a folder that is a link", () => {
         assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
       }))
   }
+})
+
+describe("a claim below a folder that is a link", () => {
+  it.effect.skipIf(process.platform === "win32")("is not believed", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(Device.anon.a)
+      yield* device.write(
+        `elsewhere/${Device.anon.a}.json`,
+        Claim.encode(Device.claimOf(Device.anon.a, Device.P, { credential: "none" }))
+      )
+      Fs.mkdirSync(device.at("usage"), { recursive: true, mode: 0o700 })
+      Fs.symlinkSync(device.at("elsewhere"), device.at("usage/claims"))
+      const { claims } = yield* device.start()
+      assert.deepStrictEqual(yield* claims.find(Device.anon.a), Claim.unreadable)
+    }))
 })
 
 describe("a look at what waits", () => {

@@ -61,7 +61,7 @@ const settingsOf = (home: string) =>
     name: "acme",
     version: "1.2.3",
     variables: "ACME",
-    home: StateHome.make(Path, home, arcade.fileName),
+    home: StateHome.make(Path, home),
     destination: { host: "http://127.0.0.1:4000", key: "phc_test" },
     destinationId: "destination",
     codec: arcade

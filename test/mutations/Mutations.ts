@@ -15,6 +15,7 @@ const stitch = "src/layers/HybridIdentityStitch.ts"
 const store = "src/layers/FileIdentityStore.ts"
 const files = "src/layers/StateFiles.ts"
 const outbox = "src/layers/FileOutbox.ts"
+const claims = "src/layers/FileClaims.ts"
 
 export const mutations: ReadonlyArray<Mutation> = [
   {
@@ -54,12 +55,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "the rotation is skipped on a switch",
     why: "one anon id belongs to two accounts",
     file: stitch,
-    edits: [{ search: "if (effects.disk === \"Switch\") {", replace: "if (effects.disk === \"Never\") {" }]
+    edits: [{ search: "if (consequence === \"Switch\") {", replace: "if (turn > 99) {" }]
   },
   {
     name: "an alias gets a new uuid on every send",
     why: "a resend is counted again",
-    file: outbox,
+    file: claims,
     edits: [{
       search: "message: claim.alias }",
       replace: "message: { ...claim.alias, uuid: globalThis.crypto.randomUUID() } }"
@@ -88,7 +89,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "an alias for an id without a history",
     file: stitch,
     edits: [{
-      search: "yield* publish(claimed, principal, seenBy, effects.disk === \"Claim\")",
+      search: "yield* publish(claimed, principal, seenBy, consequence === \"Claim\")",
       replace: "yield* publish(claimed, principal, seenBy, true)"
     }]
   },
@@ -162,7 +163,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "an ephemeral runtime claims",
     why: "every CI run leaves a dead id on the person",
     file: "src/domain/Attribution.ts",
-    edits: [{ search: "if (ephemeral) return stamp\n", replace: "" }]
+    edits: [{ search: "if (ephemeral) return \"Stamp\"\n", replace: "" }]
   },
   {
     name: "a session goes on under a new anon id",

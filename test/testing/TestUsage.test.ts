@@ -4,7 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
+import { OptOut, Outbox, Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
 import {
   FixedConsent,
   FixedPrincipalResolver,
@@ -51,7 +51,6 @@ describe("NoopUsageCapture", () => {
   it.effect("takes every event and does nothing", () =>
     Effect.gen(function*() {
       yield* choosing("shopping")
-      yield* Effect.flatMap(UsageCapture, (usage) => usage.deliver)
     }).pipe(Effect.provide(NoopUsageCapture.layer)))
 })
 
@@ -93,6 +92,29 @@ describe("TestUsage", () => {
       assert.deepStrictEqual([alias?.event, alias?.distinct_id], ["$create_alias", "account_1"])
       assert.deepStrictEqual([event?.properties["command_name"], event?.distinct_id], ["sync", "account_1"])
     }))
+
+  it.effect("is another one where a test varies it within one that does not", () =>
+    Effect.gen(function*() {
+      yield* Usage.trackEffect("outside")(Effect.void)
+      const options = { runtime: { ci: "GitHub Actions" }, principals: FixedPrincipalResolver.layer("account_1") }
+      const inside = yield* Effect.gen(function*() {
+        yield* Usage.trackEffect("inside")(Effect.void)
+        return yield* TestUsage.messages
+      }).pipe(Effect.provide(TestUsage.layerWith(options)))
+      assert.deepStrictEqual(
+        inside.map(({ distinct_id, properties }) => [properties["command_name"], properties["ci"], distinct_id]),
+        [["inside", "GitHub Actions", "account_1"]]
+      )
+      assert.lengthOf(yield* TestUsage.messages, 1)
+    }).pipe(Effect.provide(TestUsage.layer)))
+
+  it.effect("deletes what waits when a user opts out, which is no delivery", () =>
+    Effect.gen(function*() {
+      yield* Usage.trackEffect("sync")(Effect.void)
+      yield* Effect.flatMap(OptOut, ({ publish }) => publish)
+      const { lastDelivery, pending } = yield* Effect.flatMap(Outbox, ({ status }) => status)
+      assert.deepStrictEqual([lastDelivery, pending], [undefined, 0])
+    }).pipe(Effect.provide(TestUsage.layer)))
 
   it.effect("joins nothing in CI", () =>
     Effect.gen(function*() {

@@ -229,7 +229,7 @@ export class RealWorker extends Context.Service<RealWorker, {
           const sink = given ?? (yield* PostHogSink.make())
           const home = Path.join(folder, `device-${++devices}`)
           Fs.mkdirSync(home, { mode: 0o700 })
-          const at = StateHome.make(path, home, "usage.json")
+          const at = StateHome.make(path, home)
           const { claims } = at
           const outbox = OutboxFolder.make(at, destinationId)
           const texts = new Map<string, string>()

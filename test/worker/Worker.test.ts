@@ -216,6 +216,10 @@ layer(RealWorker.layer, { excludeTestServices: true, timeout: "60 seconds" })("t
         // Nothing but the alias is left, and it is no less in vain for being alone.
         yield* run(worker)
         yield* assertKept(worker, { waiting: [] }, "over quota still", 2)
+        // Nor is an event that PostHog drops with it a success, which would end the back-off.
+        yield* worker.record(eventOf(2, alice))
+        yield* run(worker)
+        yield* assertKept(worker, { waiting: [] }, "over quota, with an event", 3)
 
         yield* worker.sink.answer(Validate())
         yield* run(worker)

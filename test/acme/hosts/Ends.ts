@@ -1,5 +1,6 @@
 /**
- * A host whose commands end in every way but the usual one.
+ * A host whose commands end in every way but the usual one; and which itself, by `ENDS_MODE`, ends within its layer, never
+ * closes it, or goes on after it.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -10,6 +11,7 @@ import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
 
 class Broken extends Error {
   override readonly name = "Broken"
@@ -32,6 +34,21 @@ const uncaught = Command.make("uncaught", {}, () =>
     Effect.never
   ))
 
+const guarded = Command.make("guarded", {}, () =>
+  Effect.andThen(
+    Effect.sync(() => {
+      process.on("uncaughtException", () => process.exit(3))
+      setTimeout(() => {
+        throw Object.defineProperty(new Broken("of a kind of its own"), "_tag", {
+          get: () => {
+            throw new Broken("nobody may ask")
+          }
+        })
+      }, 1)
+    }),
+    Effect.never
+  ))
+
 const unhandled = Command.make(
   "unhandled",
   {},
@@ -39,6 +56,8 @@ const unhandled = Command.make(
 )
 
 const wait = Command.make("wait", {}, () => Effect.andThen(Console.log("Waiting"), Effect.never))
+
+const say = Command.make("say", {}, () => Console.log("Said"))
 
 const defect = Command.make("defect", {}, () => Effect.die(new Broken("inside Effect")))
 
@@ -51,10 +70,22 @@ const services = Layer.unwrap(Effect.gen(function*() {
   })
 })).pipe(Layer.provideMerge(NodeServices.layer))
 
-Command.make("ends").pipe(
-  Command.withSubcommands([exit, set, uncaught, unhandled, wait, defect]),
+const ends = Command.make("ends").pipe(
+  Command.withSubcommands([exit, set, uncaught, guarded, unhandled, wait, say, defect]),
   Usage.track,
-  Command.run({ version: "1.0.0" }),
-  Effect.provide(services),
-  NodeRuntime.runMain
+  Command.run({ version: "1.0.0" })
 )
+
+switch (process.env["ENDS_MODE"]) {
+  case "within":
+    Effect.andThen(ends, Effect.sync(() => process.exit(0))).pipe(Effect.provide(services), NodeRuntime.runMain)
+    break
+  case "open":
+    void ManagedRuntime.make(services).runPromise(ends)
+    break
+  case "goes on":
+    void Effect.runPromise(Effect.provide(ends, services)).then(() => process.stdout.write("The host goes on\n"))
+    break
+  default:
+    ends.pipe(Effect.provide(services), NodeRuntime.runMain)
+}
