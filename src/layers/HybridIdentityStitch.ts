@@ -270,6 +270,8 @@ export const make = Effect.gen(function*() {
         yield* Ref.set(stitchAttempted, true)
         if (!(yield* isAllowed)) return
         yield* open
+        // It was about the credential before this login, and nobody waits for that any more.
+        yield* question.withdraw
         yield* Ref.set(observed, undefined)
         yield* Ref.set(hasLoggedOut, false)
         const identity = yield* store.refresh

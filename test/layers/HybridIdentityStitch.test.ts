@@ -1679,3 +1679,21 @@ describe("a logout in CI, in a host without a resolver", () => {
       assert.isTrue((yield* to(process)).personless)
     }))
 })
+
+describe("a login while the API is asked about the credential before it", () => {
+  it.effect("waits for no answer", () =>
+    Effect.gen(function*() {
+      const api = yield* Device.makeApi({ credential: Device.stored("old") })
+      api.accounts.set("old", Effect.never)
+      const device = yield* Device.make
+      const process = yield* device.start({ resolver: api.layer })
+      yield* process.stitch.begin
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(api.calls, ["old"])
+      yield* Ref.set(api.credential, Device.stored("new"))
+      yield* process.stitch.login(P)
+      const settled = yield* Effect.forkChild(process.stitch.settle)
+      yield* TestClock.adjust(0)
+      assert.isDefined(settled.pollUnsafe())
+    }))
+})

@@ -528,6 +528,7 @@ class Step {
     this.process.attempted = true
     if (!this.isAllowed) return
     this.open()
+    this.process.question = undefined
     this.process.loggedOut = false
     this.refresh()
     this.process.isStranger = false
