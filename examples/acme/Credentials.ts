@@ -46,6 +46,8 @@ export class Credentials extends Context.Service<Credentials, {
               `cloud:\n  api:\n    key: ${JSON.stringify(key)}\n`,
               { mode: 0o600 }
             )),
+            // A file that was there keeps its mode.
+            Effect.andThen(fs.chmod(acme.credentials, 0o600)),
             Effect.mapError(failure)
           ),
         remove: fs.remove(acme.credentials).pipe(
