@@ -158,8 +158,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
         const kind = outcome.code === 0 ? "succeeded" : "failed"
         // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
-        const before = yield* Ref.getAndSet(recorded, kind)
-        if (before === kind || before === "failed") return
+        if ((yield* Ref.getAndSet(recorded, kind)) === kind) return
         const { flagValues } = yield* Ref.get(own.said)
         const common = {
           ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),

@@ -89,13 +89,13 @@ export const make = Effect.gen(function*() {
 
   const aliases = claims.undelivered(destinationId)
 
-  const remove = (entries: ReadonlyArray<Entry>) =>
-    Effect.forEach(entries, (entry) =>
-      entry._tag === "Alias"
+  const remove = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+    for (const entry of entries) {
+      yield* entry._tag === "Alias"
         ? claims.settle(entry.anonId, "delivered")
-        : quietly("a delivered message stays", undefined)(files.remove(`${folder.events}/${entry.name}`)), {
-      discard: true
-    })
+        : quietly("a delivered message stays", undefined)(files.remove(`${folder.events}/${entry.name}`))
+    }
+  })
 
   const readBackOff = files.decode(folder.backOff, BackOff.decode)
 

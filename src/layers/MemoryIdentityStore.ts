@@ -16,23 +16,28 @@ import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(options: { readonly durable: boolean; readonly firstRun: boolean }) {
+export const make = Effect.gen(function*() {
   const random = yield* SecureRandom.SecureRandom
   const claims = yield* Claims
   const fresh = Effect.fnUntraced(function*(durable: boolean): Effect.fn.Return<Identity> {
-    const anonId = AnonId.make(yield* random.uuidV4())
-    return { anonId, claim: undefined, published: options.firstRun && durable, durable, firstRun: options.firstRun }
+    return {
+      anonId: AnonId.make(yield* random.uuidV4()),
+      claim: undefined,
+      published: false,
+      durable,
+      firstRun: false
+    }
   })
-  const first = yield* fresh(options.durable)
+  const first = yield* fresh(true)
   const state = yield* Ref.make(first)
   // As if on disk: the identity that stands there, and the anon ids that have.
-  const durable = yield* Ref.make(first.durable ? first : undefined)
-  const known = new Set(first.durable ? [first.anonId] : [])
+  const durable = yield* Ref.make(first)
+  const known = new Set([first.anonId])
 
   // What the next command would find.
   const peek = Effect.gen(function*() {
     const identity = yield* Ref.get(durable)
-    return identity === undefined ? undefined : { ...identity, claim: yield* claims.find(identity.anonId) }
+    return { ...identity, claim: yield* claims.find(identity.anonId) }
   })
 
   const set = Effect.fnUntraced(function*(identity: Identity) {
@@ -45,7 +50,7 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
   return IdentityStore.of({
     get: Ref.get(state),
     refresh: Effect.gen(function*() {
-      const identity = (yield* peek) ?? (yield* Ref.get(state))
+      const identity = yield* peek
       yield* Ref.set(state, identity)
       return identity
     }),
@@ -77,11 +82,12 @@ export const make = Effect.fnUntraced(function*(options: { readonly durable: boo
 })
 
 /**
- * A device that was seen before, as if its identity stood on disk; or one in memory only.
+ * A device that was seen before, as if its identity stood on disk.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (
-  options: { readonly durable: boolean; readonly firstRun: boolean } = { durable: true, firstRun: false }
-): Layer.Layer<IdentityStore, never, SecureRandom.SecureRandom | Claims> => Layer.effect(IdentityStore, make(options))
+export const layer: Layer.Layer<IdentityStore, never, SecureRandom.SecureRandom | Claims> = Layer.effect(
+  IdentityStore,
+  make
+)

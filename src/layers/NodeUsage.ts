@@ -228,7 +228,6 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
     )
     const notice = debugs || options.notice === undefined ? StderrNotice.layerNone : StderrNotice.layer(options.notice)
     const worker = debugs ? noWorker : DetachedCaptureWorker.layer({ deliveryWait: options.deliveryWait })
-    const shown = Layer.succeed(IsShown, debugs)
     const usage = OutboxUsageCapture.layer.pipe(
       Layer.provideMerge(worker),
       Layer.provideMerge(HybridIdentityStitch.layer),
@@ -239,11 +238,13 @@ export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | S
       Layer.provideMerge(Layer.mergeAll(
         NodeProcess.layer,
         NodeRuntimeEnvironment.layer,
-        shown,
         Layer.effect(UsageSettings, settings(options))
-      )),
-      Layer.provide(machine)
+      ))
     )
     // Where another product's `Usage.layer` stands around this one, its parts are built already, and they are that one's.
-    return Layer.fresh(usage).pipe(Layer.provideMerge(principals.pipe(Layer.provide(machine), Layer.provide(shown))))
+    return Layer.fresh(usage).pipe(
+      Layer.provideMerge(principals),
+      Layer.provideMerge(Layer.succeed(IsShown, debugs)),
+      Layer.provide(machine)
+    )
   })).pipe(Layer.provide(processEnvironment))

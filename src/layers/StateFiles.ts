@@ -145,7 +145,9 @@ export const make = Effect.gen(function*() {
   // `lstat` comes first: opening a FIFO waits for a writer, and a link must not be followed.
   const read = (file: string): Effect.Effect<Read> =>
     Effect.gen(function*() {
-      if (!(yield* isReal(path.dirname(file))) || (yield* fs.lstat(file)).type !== "File") return unreadable
+      const folder = path.dirname(file)
+      if (!real.has(folder) && !(yield* isReal(folder))) return unreadable
+      if ((yield* fs.lstat(file)).type !== "File") return unreadable
       const handle = yield* fs.open(file, { flag: "r", noFollow: true })
       // Of the file that was opened: another process may have put a longer one in its place since the look above, and half
       // an identity file would pass for an unusable one.

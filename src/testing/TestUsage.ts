@@ -118,7 +118,7 @@ export const layerWith = (options: Options) =>
         StderrNotice.layerNone
       )),
       Layer.provideMerge(Layer.mergeAll(
-        MemoryIdentityStore.layer(),
+        MemoryIdentityStore.layer,
         MemoryPrincipalCache.layer,
         MemorySessionStore.layer,
         MemoryOutbox.layer

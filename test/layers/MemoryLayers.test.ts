@@ -43,7 +43,7 @@ const settings = UsageSettings.of({
 const inMemory = Effect.gen(function*() {
   const context = yield* Layer.build(Layer.fresh(
     Layer.mergeAll(
-      MemoryIdentityStore.layer(),
+      MemoryIdentityStore.layer,
       MemoryOutbox.layer,
       MemoryPrincipalCache.layer,
       MemorySessionStore.layer
