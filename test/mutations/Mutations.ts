@@ -108,9 +108,12 @@ export const mutations: ReadonlyArray<Mutation> = [
     file: stitch,
     edits: [
       {
-        search:
-          "if (!(yield* Ref.getAndSet(hasLoggedOut, true))) yield* Effect.all(beforeLogout, { discard: true })\n      yield* Ref.set(stitchAttempted, true)\n",
-        replace: "yield* Effect.all(beforeLogout, { discard: true })\n      yield* Ref.set(stitchAttempted, false)\n"
+        search: "if (!(yield* Ref.getAndSet(hasLoggedOut, true))) {",
+        replace: "if (!(yield* Ref.get(hasLoggedOut))) {"
+      },
+      {
+        search: "yield* Ref.set(stitchAttempted, true)\n      yield* question.withdraw\n",
+        replace: "yield* Ref.set(stitchAttempted, false)\n      yield* question.withdraw\n"
       }
     ]
   },
