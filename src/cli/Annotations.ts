@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { combine, type Shared } from "../domain/Shared.ts"
-import { quietly } from "../layers/Debug.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
@@ -33,6 +32,4 @@ export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>
     current === undefined
       ? Effect.void
-      : Ref.update(current.said, (said) => ({ ...said, shared: combine(said.shared, shared) }))).pipe(
-      quietly("a command was not annotated", undefined)
-    )
+      : Ref.update(current.said, (said) => ({ ...said, shared: combine(said.shared, shared) })))

@@ -149,7 +149,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       const invocation = yield* Invocation
       const current = yield* CurrentProcess
       const startedAt = yield* Clock.monotonicTimeNanos
-      const codeBefore = yield* current.exitCode
+      const codeBefore = (yield* invocation.hasRecorded) ? yield* current.exitCode : 0
       const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
       const own: Tracked = { name: given.name, outer, said: yield* Ref.make<Said>({ flagValues: {}, shared: {} }) }
 

@@ -12,7 +12,6 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as UsageEvent from "../domain/UsageEvent.ts"
-import { quietly } from "../layers/Debug.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -137,9 +136,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
       const capture = yield* UsageCapture
       const startedAt = yield* Clock.monotonicTimeNanos
       const current = yield* Ref.make<string | undefined>(undefined)
-      const own = yield* quietly("a flow goes without properties", {})(
-        Effect.sync((): Encodable => ({ ...properties }))
-      )
+      const own: Encodable = { ...properties }
 
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
         const step = yield* Ref.get(current)

@@ -79,7 +79,7 @@ export const make = Effect.gen(function*() {
     Effect.gen(function*() {
       if ((yield* Ref.get(hasBegun)) || (yield* SynchronizedRef.get(sequence)) > 0) return
       yield* debug(
-        "nothing was tracked: no tracked command ran, or `Usage.track` is not the last step"
+        "nothing was tracked: no command, or `Usage.track` is not the last step"
       )
     })
   )

@@ -89,7 +89,7 @@ export const make = Effect.gen(function*() {
     if (answer === undefined) return unreadable
     if (Option.isNone(answer)) {
       yield* Ref.set(isSilent, true)
-      return yield* Effect.as(debug("the credential was not there in time"), unreadable)
+      return yield* Effect.as(debug("no credential came in time"), unreadable)
     }
     const found = answer.value
     return found === undefined ? none : { found, known: yield* cache.recall(found) }

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
@@ -167,7 +168,8 @@ export const make = Effect.gen(function*() {
 
 // Also where the folder is a file: a home that is one has no opt-out in it, and the look at the home itself will say that
 // it is unsafe; `/etc/hosts` has no policy in it.
-const isAbsent = ({ reason }: PlatformError): boolean => reason._tag === "NotFound" || reason._tag === "BadResource"
+const isAbsent = ({ cause, reason }: PlatformError): boolean =>
+  reason._tag === "NotFound" || (Predicate.hasProperty(cause, "code") && cause.code === "ENOTDIR")
 
 /**
  * @category layers

@@ -78,7 +78,7 @@ export const make = Effect.gen(function*() {
     settle: (anonId, outcome) =>
       files.publish(path(`${anonId}.${outcome}`), "").pipe(
         Effect.asVoid,
-        quietly("an alias could not be marked as settled", undefined)
+        quietly("an alias could not be settled", undefined)
       )
   })
 })

@@ -123,7 +123,7 @@ export const make = Effect.gen(function*() {
       files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, keysOf(text)))
     ).pipe(
       Effect.as(true),
-      quietly("the identity file could not be rewritten", false)
+      quietly("the identity file was not rewritten", false)
     )
   }
 
@@ -188,7 +188,7 @@ export const make = Effect.gen(function*() {
       return yield* files.publish(files.home.imported, "")
     }
     return false
-  }).pipe(quietly("a former identity could not be read", false))
+  }).pipe(quietly("a former identity was not read", false))
 
   const read = (make: boolean, firstRun: boolean): Effect.Effect<Identity | undefined> =>
     Effect.gen(function*() {

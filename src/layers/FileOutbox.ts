@@ -125,7 +125,7 @@ export const make = Effect.gen(function*() {
       const at = yield* Clock.currentTimeMillis
       yield* files.replace(folder.lastDelivery, Delivery.encode({ at }))
       yield* files.remove(folder.backOff)
-    }, quietly("the delivery could not be noted", undefined)),
+    }, quietly("the delivery was not noted", undefined)),
     remove,
     setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
     backedOffUntil: Effect.gen(function*() {
@@ -134,7 +134,7 @@ export const make = Effect.gen(function*() {
     backOff: Effect.fnUntraced(function*(reason: string) {
       const longer = BackOff.next(yield* readBackOff, yield* Clock.currentTimeMillis, reason)
       yield* files.replace(folder.backOff, BackOff.encode(longer))
-    }, quietly("the back-off could not be written", undefined)),
+    }, quietly("the back-off was not written", undefined)),
     status: Effect.gen(function*() {
       const waiting = yield* names
       const owed = yield* aliases

@@ -41,7 +41,7 @@ export const make = Effect.gen(function*() {
     const current = isDue ? { ...session, last_active: now } : session
     yield* Ref.set(held, current)
     if (isDue && !keepsNothing(runtime)) {
-      yield* quietly("the session could not be written", undefined)(
+      yield* quietly("the session was not written", undefined)(
         files.replace(files.home.session, Session.encode(current))
       )
     }

@@ -214,7 +214,7 @@ export const make = Effect.gen(function*() {
       if (former !== undefined) yield* credential.set(former)
       const { found, known } = former ?? (yield* credential.read)
       if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* facts })) {
-        yield* debug("the device gets a new id: the stored credential that its account was known by is gone")
+        yield* debug("the device gets a new id: its account's stored credential is gone")
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") yield* store.forget
       }

@@ -44,20 +44,13 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
 type ExitListener = Parameters<CurrentProcess["Service"]["onExit"]>[0]
 
 // One pair for all: Node.js warns of the eleventh listener, and a process may run many commands at once.
-const exitListeners = new Set<ExitListener>()
-let thrown: unknown
+const exitListeners = new Set<{ readonly listener: ExitListener; thrown: unknown }>()
 const onThrow = (error: unknown) => {
-  thrown = error
+  for (const each of exitListeners) each.thrown = error
 }
 // What began last ends first: a command records before delivery begins.
 const onEnd = (code: number) => {
-  for (const listener of [...exitListeners].toReversed()) {
-    try {
-      listener(code, thrown)
-    } catch {
-      // The host's own listeners come after this one, and its exit code stands.
-    }
-  }
+  for (const { listener, thrown } of [...exitListeners].toReversed()) listener(code, thrown)
 }
 
 /**
@@ -85,28 +78,29 @@ export const current: CurrentProcess["Service"] = {
       process.removeListener("SIGTERM", onSignal)
     }
     const onSignal = (signal: NodeJS.Signals) => {
+      // Where nobody else listens, the process would have ended by it. Asked before others have heard it and gone.
+      const isAlone = process.listenerCount(signal) === 1
       remove()
-      // Where nobody else listens, the process would have ended by it.
-      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
-      resume(Effect.void)
+      if (isAlone) process.kill(process.pid, signal)
+      process.nextTick(() => resume(Effect.void))
     }
-    process.on("SIGINT", onSignal)
-    process.on("SIGTERM", onSignal)
+    process.prependListener("SIGINT", onSignal)
+    process.prependListener("SIGTERM", onSignal)
     return Effect.sync(remove)
   }),
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(
       Effect.sync(() => {
-        // Who begins now has nothing to do with what the process survived before.
-        thrown = undefined
-        exitListeners.add(listener)
-        if (exitListeners.size > 1) return
+        const entry = { listener, thrown: undefined }
+        exitListeners.add(entry)
+        if (exitListeners.size > 1) return entry
         process.on("uncaughtExceptionMonitor", onThrow)
         process.on("exit", onEnd)
+        return entry
       }),
-      () =>
+      (entry) =>
         Effect.sync(() => {
-          exitListeners.delete(listener)
+          exitListeners.delete(entry)
           if (exitListeners.size > 0) return
           process.removeListener("uncaughtExceptionMonitor", onThrow)
           process.removeListener("exit", onEnd)

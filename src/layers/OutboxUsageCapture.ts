@@ -87,7 +87,7 @@ export const make = Effect.gen(function*() {
       const attributed = yield* stitch.attribution
       if (attributed === undefined) {
         return yield* debug(
-          `"${event.name}" is dropped: consent, or the device's id, was withdrawn while this command ran`
+          `"${event.name}" is dropped: consent, or the device's id, was withdrawn meanwhile`
         )
       }
       const { identity, to } = attributed

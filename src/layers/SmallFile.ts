@@ -21,4 +21,10 @@ export const read = (fs: FileSystem.FileSystem, file: string): Effect.Effect<str
   Effect.flatMap(
     fs.stat(file),
     (info) => info.type === "File" && info.size <= maxBytes ? fs.readFileString(file) : Effect.succeed("")
-  ).pipe(Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.as(fs.lstat(file), "")))
+  ).pipe(
+    // A file that is there now was made in this moment.
+    Effect.catchIf(
+      (error) => error.reason._tag === "NotFound",
+      (error) => Effect.flatMap(fs.lstat(file), ({ type }) => type === "File" ? Effect.fail(error) : Effect.succeed(""))
+    )
+  )

@@ -89,10 +89,13 @@ export const drain = Effect.fnUntraced(function*(
         case "Taken": {
           const taken = answer.quotaLimited ? batch.filter((entry) => entry._tag === "Event") : batch
           isDone(taken)
-          // What PostHog drops for its quota is no success: it must not end the back-off.
-          yield* answer.quotaLimited ? outbox.remove(taken) : outbox.delivered(taken)
           delivered += taken.length
-          if (taken.length === batch.length) return undefined
+          if (taken.length === batch.length) {
+            yield* outbox.delivered(taken)
+            return undefined
+          }
+          // What PostHog dropped while an alias is kept is no success: it must not end the back-off.
+          yield* outbox.remove(taken)
           failure = "the project is over its PostHog quota"
           return "Kept"
         }

@@ -388,19 +388,6 @@ describe("track", () => {
       assert.deepStrictEqual(outcomes, [["CLI execution failed", 1], ["CLI execution failed", 1]])
     }).pipe(Effect.provide([layer, NodeServices.layer])))
 
-  it.effect("goes on where an annotation cannot be read", () =>
-    Effect.gen(function*() {
-      const properties = Object.defineProperty({}, "kind", {
-        enumerable: true,
-        get: () => {
-          throw new Error("nobody may ask")
-        }
-      })
-      yield* Usage.trackEffect("sync")(Usage.annotateCommand({ properties }))
-      const [last] = yield* TestUsage.messages
-      assert.strictEqual(last?.event, "CLI execution succeeded")
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
   it.effect("leaves the host's exit and output as they are", () =>
     Effect.gen(function*() {
       for (const line of ["remote push x", "failing", "dying", "quitting", "remote", "--version"]) {

@@ -45,18 +45,6 @@ describe("a flow", () => {
       ])
     }).pipe(Effect.provide(layer)))
 
-  it.effect("is run also where its properties cannot be read", () =>
-    Effect.gen(function*() {
-      const properties = Object.defineProperty({ flow: "login" as const }, "flow", {
-        enumerable: true,
-        get: () => {
-          throw new Error("nobody may ask")
-        }
-      })
-      assert.strictEqual(yield* Auth.run(properties)(Effect.succeed(1)), 1)
-      assert.deepStrictEqual(yield* told, [])
-    }).pipe(Effect.provide(layer)))
-
   it.effect("fails with the class of the error, and the error goes on", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Effect.fail(new Denied()).pipe(Auth.run({ flow: "login" })))

@@ -1068,7 +1068,7 @@ describe("a stored credential", () => {
       const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
       assert.deepStrictEqual(lines, [
         "usage: no credential was found",
-        "usage: the device gets a new id: the stored credential that its account was known by is gone"
+        "usage: the device gets a new id: its account's stored credential is gone"
       ])
       assert.deepStrictEqual(yield* to(yield* device.start({ resolver: api.layer })), nobody(fresh))
     }).pipe(Effect.provideService(Debug.IsShown, true)))
