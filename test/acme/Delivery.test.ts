@@ -562,6 +562,26 @@ layer(services, { excludeTestServices: true, timeout: "60 seconds" })("delivery"
         }))
     }
 
+    it.effect("that listens to a signal once is heard out, also while delivery is waited for", () =>
+      Effect.gen(function*() {
+        const hosts = yield* Hosts
+        const acme = yield* (yield* Harness).device("ended")
+        yield* acme.sink.answer(Hang())
+        const home = Path.join(Path.dirname(acme.home), "ends")
+        const said: Array<number> = []
+        const { code, stdout } = yield* run([process.execPath, hosts.ends, "say"], {
+          env: {
+            ...environment(acme),
+            CI: "true",
+            ENDS_HOME: home,
+            ENDS_POSTHOG_HOST: acme.sink.url,
+            ENDS_MODE: "gracefully"
+          },
+          onStdout: (child) => said.push(0) === 1 && setTimeout(() => child.kill("SIGTERM"), 300)
+        })
+        assert.deepStrictEqual([code, stdout], [0, "Said\nShut down\n"])
+      }))
+
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       it.effect(`that listens to no signal ends by ${signal} also while delivery is waited for`, () =>
         Effect.gen(function*() {

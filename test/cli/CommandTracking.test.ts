@@ -356,7 +356,7 @@ describe("track", () => {
       yield* Effect.gen(function*() {
         yield* setting
         yield* run("failing")
-        // It is not this one's that an earlier command of the process set it.
+        // It is not theirs that an earlier command of the process set it.
         yield* run("remote push x")
         const [set, failed, after] = yield* TestUsage.messages
         assert.strictEqual(after?.event, "CLI execution succeeded")

@@ -221,6 +221,7 @@ describe("the machine's policy file", () => {
     const [what, make] of [
       ["a folder", (file: string) => NFS.mkdirSync(file)],
       ["a link that leads nowhere", (file: string) => NFS.symlinkSync("/nowhere", file)],
+      ["a link to itself", (file: string) => NFS.symlinkSync(file, file)],
       [
         "larger than any policy",
         (file: string) => NFS.writeFileSync(file, `{"enabled":true}${" ".repeat(1024 * 1024)}`)

@@ -83,6 +83,14 @@ switch (process.env["ENDS_MODE"]) {
   case "open":
     void ManagedRuntime.make(services).runPromise(ends)
     break
+  case "gracefully":
+    process.once("SIGTERM", () =>
+      setTimeout(() => {
+        process.stdout.write("Shut down\n")
+        process.exit(0)
+      }, 100))
+    void Effect.runPromise(Effect.provide(ends, services))
+    break
   case "goes on":
     void Effect.runPromise(Effect.provide(ends, services)).then(() => process.stdout.write("The host goes on\n"))
     break
