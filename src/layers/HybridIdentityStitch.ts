@@ -40,8 +40,7 @@ const claimFacts = (identity: Identity): ClaimFacts | undefined =>
     credential: Claim.isReadable(identity.claim) ? identity.claim.credential : "none"
   }
 
-// Who logs out is the command that runs, and those that run it; what else runs in the process goes on. Outside of any
-// command it may be each of them.
+// Who logs out is the command that runs, and those that run it; what else runs in the process goes on.
 const isWithin = (command: Tracked | undefined, outer: Tracked | undefined): boolean =>
   command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
@@ -301,6 +300,7 @@ export const make = Effect.gen(function*() {
       if (!wasSignedIn) return
       // Whoever has logged out before is nobody now, whatever the device's claim says.
       if (!(yield* Ref.getAndSet(hasLoggedOut, true))) {
+        // Outside of any command it may be each of them.
         const command = yield* CurrentCommand
         for (const { effect, of } of beforeLogout) if (command === undefined || isWithin(command, of)) yield* effect
       }

@@ -34,7 +34,7 @@ export class IdentityStitch extends Context.Service<IdentityStitch, {
   readonly logout: Effect.Effect<void>
   /**
    * Runs `effect` before a logout gives the device its new id, while events still go to the account; until the scope
-   * closes.
+   * closes. Of commands that run beside each other, only where the one that asks, or one that it runs, logs out.
    */
   readonly beforeLogout: (effect: Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
   /**

@@ -368,6 +368,17 @@ describe("track", () => {
       }).pipe(Effect.provide([layers, NodeServices.layer]))
     }))
 
+  it.effect("counts a code that stood before the first command of the process, which ends with it", () =>
+    Effect.gen(function*() {
+      const process = { ...TestUsage.currentProcess, exitCode: Effect.succeed(1) }
+      const layers = Layer.provideMerge(Layer.succeed(CurrentProcess, process), layer)
+      yield* Effect.gen(function*() {
+        yield* Usage.trackEffect("setting")(Effect.void)
+        const [set] = yield* TestUsage.messages
+        assert.deepStrictEqual([set?.event, set?.properties["exit_code"]], ["CLI execution failed", 1])
+      }).pipe(Effect.provide([layers, NodeServices.layer]))
+    }))
+
   it.effect("measures by a clock that nobody sets", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_000_000)

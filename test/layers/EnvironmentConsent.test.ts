@@ -501,6 +501,20 @@ describe("an identity file that holds consent", () => {
       assert.notInclude(read, device.at("telemetry.json"))
     }))
 
+  it.effect("does not deny where another process makes it between two looks", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const file = device.at("telemetry.json")
+      const fileSystem = Device.withFileSystem((real) => ({
+        stat: (path) =>
+          path === file && !NFS.existsSync(file)
+            ? Effect.tapError(real.stat(path), () => device.write("telemetry.json", "{ \"enabled\": true }"))
+            : real.stat(path)
+      }))
+      assert.strictEqual(yield* decidedBy(device, { codec: supabase, fileSystem }), "default")
+      assert.isTrue(NFS.existsSync(file))
+    }))
+
   it.effect("in a format without consent says nothing about it", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
