@@ -3,10 +3,12 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // A limit only bounds a failure: no test may fail on a slow or busy machine.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Two cores: each file starts child processes of its own.
     maxWorkers: 2,
+    maxConcurrency: 3,
     // The module is off in a test run (a test run is a denial), so a test says where it is not one.
     env: { NODE_ENV: "test" }
   }

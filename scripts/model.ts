@@ -16,8 +16,9 @@ const { values } = parseArgs({
 
 const usage = `node scripts/model.ts [--programs N] [--seed N] [--replay JSON]
 
-Tries N random programs, of seeds in a row; the first seed is random where none is given. Exits with 1 at the first
-program that breaks a rule, with the shortest counterexample that was found.`
+Tries 2 N random programs, two of each of N seeds in a row: one in which processes interrupt each other and anything goes
+wrong, and a sequential one, in which the steady path is compared with the whole one. The first seed is random where none
+is given. Exits with 1 at the first program that breaks a rule, with the shortest counterexample that was found.`
 
 const main = (): number => {
   if (values.help) {
@@ -41,13 +42,19 @@ const main = (): number => {
   const { counterexample, counts } = Check.run(seed, programs, (done) => {
     if (done % 1000 === 0 && done < programs) console.log(`${done} programs`)
   })
+  const share = ((100 * counts.steady) / Math.max(1, counts.events)).toFixed(0)
   console.log(
-    `seed ${seed}: ${counts.programs} programs (${counts.sequential} of them against the model), ${counts.steps} steps, ` +
-      `${counts.faults} faults injected, in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`
+    `seed ${seed}: ${counts.programs} programs (${counts.sequential} of them against the model, ${counts.tampered} with ` +
+      `files tampered with), ${counts.steps} steps, ${counts.faults} faults injected, in ` +
+      `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
   )
   console.log(
-    `${counts.events} events, ${counts.aliases} aliases, ${counts.switches} claims without one, ` +
-      `${counts.rotations} rotations, ${counts.logouts} logouts, ${counts.races} races lost`
+    `${counts.events} events, ${share} % of them by the steady path; ${counts.twins} operations of steady commands ` +
+      `compared with the whole path`
+  )
+  console.log(
+    `${counts.aliases} aliases, ${counts.switches} claims without one, ${counts.rotations} rotations, ` +
+      `${counts.logouts} logouts, ${counts.races} races lost`
   )
   if (counterexample === undefined) return 0
   console.error(Check.show(counterexample))

@@ -11,16 +11,15 @@ import { type Mutation, mutations } from "../test/mutations/Mutations.ts"
 const root = Path.resolve(import.meta.dirname, "..")
 
 const model = ["test/model/Model.test.ts"]
+// The files of these folders, but for those whose subject no mutation is of.
+const folders = ["test/domain", "test/layers", "test/stitch"]
+const others = ["test/worker/Handover.test.ts"]
+const unrelated =
+  /\/(Debug|Disk|MemoryDisk|Http\w*|NodeProcess|NodeHostRuntime|ObservedHttpClient|WorkerProcess)\.test\.ts$/
 const units = [
-  "test/layers/HybridIdentityStitch.test.ts",
-  "test/layers/FileIdentityStore.test.ts",
-  "test/layers/FileOptOut.test.ts",
-  "test/layers/CrashMatrix.test.ts",
-  "test/layers/FileOutbox.test.ts",
-  "test/layers/FileSessionStore.test.ts",
-  "test/layers/FilePrincipalCache.test.ts",
-  "test/layers/OutboxUsageCapture.test.ts"
-]
+  ...folders.flatMap((folder) => NFS.readdirSync(Path.join(root, folder)).map((name) => `${folder}/${name}`)),
+  ...others
+].filter((file) => file.endsWith(".test.ts") && !unrelated.test(file))
 
 // == a copy of the package
 

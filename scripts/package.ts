@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { defer, namespaces } from "./Deferred.ts"
 import { bundleWorker } from "./WorkerBundle.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
@@ -18,6 +19,8 @@ execFileSync(process.execPath, [
   "--outDir",
   dist
 ], { stdio: "inherit" })
+const deferred = await defer(dist, Path.join(dist, "cli/Usage.js"))
+await namespaces(dist, Path.join(dist, "index.js"))
 // The worker's own modules are in its bundle.
 for (const name of ["start", "main", "Process", "Worker", "PostHogClient", "Transport"]) {
   for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
@@ -31,18 +34,18 @@ const licences = (name: string, files: ReadonlyArray<string>): string => {
   const folder = Path.join(root, "node_modules", name)
   const { version } = JSON.parse(Fs.readFileSync(Path.join(folder, "package.json"), "utf8"))
   const own = Fs.readdirSync(folder).filter((file) => /^licen[cs]e/i.test(file)).map((file) => Path.join(folder, file))
-  if (own.length === 0) throw new Error(`${name} is in the worker's bundle and has no licence`)
+  if (own.length === 0) throw new Error(`${name} is in the package and has no licence`)
   const vendored = files.map((file) => Path.join(root, `${file}.LICENSE.txt`)).filter((file) => Fs.existsSync(file))
   const texts = [...own, ...vendored].map((file) => Fs.readFileSync(file, "utf8").trim())
   return `${name} ${version}\n\n${[...new Set(texts)].join("\n\n")}\n`
 }
 
 const packageOf = (file: string): string | undefined => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]
-const packages = Map.groupBy(new Set(bundled), packageOf)
+const packages = Map.groupBy(new Set([...bundled, ...deferred]), packageOf)
 Fs.writeFileSync(
   Path.join(dist, "THIRD-PARTY-NOTICES.txt"),
   [
-    "worker/main.cjs contains these packages.\n",
+    "worker/main.cjs and the files of layers contain these packages.\n",
     ...[...packages].flatMap(([name, files]) => name === undefined ? [] : [licences(name, files)]).toSorted()
   ].join(`\n${"-".repeat(80)}\n\n`)
 )

@@ -30,6 +30,6 @@ import { CurrentCommand } from "../services/CurrentCommand.ts"
  */
 export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>
-    current === undefined
+    current === undefined || current === "untracked"
       ? Effect.void
-      : Ref.update(current.said, (said) => ({ ...said, shared: combine(said.shared, shared) })))
+      : Ref.update(current.annotations, (said) => ({ ...said, shared: combine(said.shared, shared) })))

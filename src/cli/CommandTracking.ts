@@ -15,12 +15,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
-import { CommandFailed, CommandSucceeded, type UsageEvent } from "../domain/UsageEvent.ts"
+import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
+import type { UsageEvent } from "../domain/UsageEvent.ts"
 import { debug, quietly } from "../layers/Debug.ts"
-import { CurrentCommand, IsUntracked, type Said, type Tracked } from "../services/CurrentCommand.ts"
-import { CurrentProcess } from "../services/CurrentProcess.ts"
-import { IdentityStitch } from "../services/IdentityStitch.ts"
-import { Invocation } from "../services/Invocation.ts"
+import { type Annotations, type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
+import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -37,7 +36,7 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
 
 // Not exported: a declaration of a host's own then names the services, which it can import. Where the layer is missing,
 // the compiler's message has this name.
-type GivenByUsageLayer = UsageCapture | IdentityStitch | Invocation | CurrentProcess
+type GivenByUsageLayer = UsageCapture | IdentityStitch
 
 interface Given {
   readonly name: string
@@ -75,7 +74,7 @@ const isUsageError = (exit: Exit.Exit<unknown, unknown>): boolean =>
 
 const interruptedCode = 130
 
-const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
+const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   // A prompt that was left becomes an interruption only after the handler.
   if (ErrorClass.isCancelled(exit)) return interruptedCode
   let code = 1
@@ -103,12 +102,20 @@ export interface Options {
 }
 
 /**
- * An event, under the author's name where there is one.
+ * Returns an event under the author's name for it, if there is one.
  *
  * @internal
  */
 export const named = <P>(event: UsageEvent<P>, name: string | undefined): UsageEvent<P> =>
-  name === undefined ? event : { ...event, name }
+  name === undefined ? event : {
+    name,
+    description: event.description,
+    // Not by a spread, which would make the schema.
+    get properties() {
+      return event.properties
+    },
+    encodeOwn: event.encodeOwn
+  }
 
 interface Outcome {
   readonly code: number
@@ -120,7 +127,7 @@ interface Outcome {
 const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undefined, isCancelled: false }
 
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => ({
-  code: exitCode(exit),
+  code: exitCodeOf(exit),
   errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
   errorMessage: Exit.isFailure(exit) && !ErrorClass.isCancelled(exit)
     ? ErrorClass.orElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause)))
@@ -138,28 +145,24 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
   Layer.effect(
     CurrentCommand,
     Effect.gen(function*() {
-      const outer = yield* CurrentCommand
+      const current = yield* CurrentCommand
+      const outer = current === "untracked" ? undefined : current
       // A leaf that is tracked on its own does not know its path.
       if (outer !== undefined && `.${outer.name}`.endsWith(`.${given.name}`)) {
         yield* debug(`"${given.name}" is not recorded again: \`Usage.track\` stands once, on the root`)
         return outer
       }
-      const capture = yield* UsageCapture
-      const stitch = yield* IdentityStitch
-      const invocation = yield* Invocation
-      const current = yield* CurrentProcess
-      const startedAt = yield* Clock.monotonicTimeNanos
-      const codeBefore = (yield* invocation.hasRecorded) ? yield* current.exitCode : 0
-      const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
-      const own: Tracked = { name: given.name, outer, said: yield* Ref.make<Said>({ flagValues: {}, shared: {} }) }
-
-      const context = yield* Effect.context<never>()
+      const usage = yield* UsageCapture
       const now = Clock.monotonicTimeNanos
+      const startedAt = yield* now
+      const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
+      const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
+
       const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
         const kind = outcome.code === 0 ? "succeeded" : "failed"
-        // A logout records its success before the device gets its new id; if the handler fails after that, it says so too.
+        // A logout records its success before the device gets its new id; a handler that fails after that records both.
         if ((yield* Ref.getAndSet(recorded, kind)) === kind) return
-        const { flagValues } = yield* Ref.get(own.said)
+        const { flagValues } = yield* Ref.get(annotations)
         const common = {
           ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
           duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
@@ -167,44 +170,52 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
           flags_used: given.flags
         }
         const { failed, succeeded } = options.events ?? {}
-        if (outcome.code === 0) return yield* capture.capture(named(CommandSucceeded, succeeded), common)
-        yield* capture.capture(named(CommandFailed, failed), {
+        if (outcome.code === 0) return yield* usage.capture(named(CommandSucceeded, succeeded), common)
+        yield* usage.capture(named(CommandFailed, failed), {
           ...common,
           ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
           ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
           user_cancelled: outcome.isCancelled
         })
-      }, Effect.provideService(CurrentCommand, own))
-
-      yield* invocation.begin
-      yield* stitch.beforeLogout(Effect.flatMap(now, (endedAt) => record(succeeded, endedAt))).pipe(
-        Effect.provideService(CurrentCommand, own)
-      )
-      yield* current.onExit((code, error) => {
-        const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
-        // Nothing may wait any more, so what would is given up.
-        Effect.runSyncExitWith(context)(
-          Effect.flatMap(now, (endedAt) => record({ ...succeeded, code, errorClass }, endedAt))
-        )
       })
+
+      const recordNow = (outcome: Outcome): Effect.Effect<void> =>
+        Effect.provideService(
+          Effect.flatMap(now, (endedAt) => record(outcome, endedAt)),
+          CurrentCommand,
+          command
+        )
+      const command: CommandRun = {
+        name: given.name,
+        outer,
+        annotations,
+        recordSuccess: Effect.suspend(() => recordNow(succeeded)),
+        recordExit: (code, error) =>
+          Effect.suspend(() =>
+            recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
+          )
+      }
+      const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)
+      if (followed === undefined) return command
+
       yield* Effect.addFinalizer((exit) => {
         if (isUsageError(exit)) return Effect.void
         return Effect.gen(function*() {
           // What is waited for from here on is telemetry's time, not the command's.
           const endedAt = yield* now
           const decided = outcomeOf(exit, options)
-          // A handler that returns may have set the process's own code, which then stands; not one that an earlier
-          // command of this process set.
-          const code = yield* current.exitCode
-          const outcome = decided.code === 0 && code !== codeBefore ? { ...decided, code } : decided
-          if (!outcome.isCancelled) yield* stitch.settle
-          yield* record(outcome, endedAt)
-        }).pipe(quietly("a command was not recorded", undefined))
+          // A handler that returns may have set the process's exit code.
+          const outcome = decided.code === 0 ? { ...decided, code: yield* followed.exitCode } : decided
+          if (!outcome.isCancelled) yield* followed.settle
+          yield* Effect.provideService(record(outcome, endedAt), CurrentCommand, command)
+        }).pipe(quietly("could not record a command", undefined))
       })
-      yield* Effect.provideService(stitch.begin, CurrentCommand, own)
-      return own
+      return command
     })
   )
+
+// Inside a tracked command's handler, what an untracked one causes is the outer command's.
+const untracked = Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (current) => current ?? "untracked"))
 
 /**
  * Records every command of a tree: its dotted path, duration, exit code, the names of the flags that were given, and
@@ -236,7 +247,7 @@ export const track = <const Name extends string, Input, ContextInput, E, R>(
   const tokens = new WeakMap<object, Command.ParsedTokens>()
   const provided = Command.provide(root, (input: Input) => {
     const given = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
-    return given.isUntracked ? Layer.succeed(IsUntracked, true) : whileRunning(given, options)
+    return given.isUntracked ? untracked : whileRunning(given, options)
   })
   // `parse` is the one internal: it alone is given what the parser recognised. `Command.ParsedTokens` is public.
   if (!hasParse(provided)) return provided

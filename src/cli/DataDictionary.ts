@@ -5,6 +5,8 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
+import { CommonProperties } from "../domain/CommonProperties.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { named, type Options } from "./CommandTracking.ts"
 
@@ -107,8 +109,8 @@ const alias: Declared = {
  */
 export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => {
   const all: ReadonlyArray<Declared> = [
-    named(UsageEvent.CommandSucceeded, options.events?.succeeded),
-    named(UsageEvent.CommandFailed, options.events?.failed),
+    named(CommandSucceeded, options.events?.succeeded),
+    named(CommandFailed, options.events?.failed),
     alias,
     ...events
   ]
@@ -120,9 +122,9 @@ export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "ev
     events: all.map((event) => ({
       name: event.name,
       description: event.description,
-      properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.reserved.has(name))
+      properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.isReserved(name))
     })),
-    common: propertiesOf("every event", UsageEvent.Common)
+    common: propertiesOf("every event", CommonProperties)
   }
 }
 

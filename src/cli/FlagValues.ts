@@ -44,12 +44,12 @@ export const withFlagValues =
   ): Command.Command<Name, Input, ContextInput, E, R> =>
     Command.provideEffectDiscard(command, (input: Input) =>
       Effect.flatMap(CurrentCommand, (current) => {
-        if (current === undefined) return Effect.void
+        if (current === undefined || current === "untracked") return Effect.void
         const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
           const value = sent(input[key])
           return value === undefined ? [] : [[key, value]]
         })
-        return Ref.update(current.said, (said) => ({
+        return Ref.update(current.annotations, (said) => ({
           ...said,
           flagValues: { ...said.flagValues, ...Object.fromEntries(allowed) }
         }))

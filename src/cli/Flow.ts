@@ -114,20 +114,23 @@ export const make = <const F extends Fields, const Step extends string, const Na
     readonly steps: ReadonlyArray<Step>
   }
 ): Flow<F, Step> => {
-  const declare = (what: string, more: Fields): UsageEvent.UsageEvent<Encodable> => ({
+  // A schema is made when its event is captured: most commands capture none of a flow's.
+  const declare = (what: string, more: () => Fields): UsageEvent.UsageEvent<Encodable> => ({
     name: `${name} ${what}`,
     description: `${options.description}: ${what.toLowerCase()}`,
-    properties: Schema.Struct({ ...options.properties.fields, ...more })
+    get properties() {
+      return Schema.Struct({ ...options.properties.fields, ...more() })
+    }
   })
-  const step = Schema.optionalKey(Schema.Literals(options.steps))
-  const started = declare("Started", {})
-  const completed = declare("Completed", { step, duration_ms: Schema.Finite })
-  const aborted = declare("Aborted", { step })
-  const failed = declare("Failed", {
-    step,
+  const step = () => Schema.optionalKey(Schema.Literals(options.steps))
+  const started = declare("Started", () => ({}))
+  const completed = declare("Completed", () => ({ step: step(), duration_ms: Schema.Finite }))
+  const aborted = declare("Aborted", () => ({ step: step() }))
+  const failed = declare("Failed", () => ({
+    step: step(),
     duration_ms: Schema.Finite,
     error_class: Schema.optionalKey(Schema.String)
-  })
+  }))
 
   const run: Flow<F, Step>["run"] = (properties, runOptions) => (effect) =>
     Effect.gen(function*() {

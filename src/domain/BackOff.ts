@@ -1,35 +1,51 @@
 /**
- * How long PostHog is left alone after it took nothing.
+ * How long no request is made after PostHog took nothing.
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "./JsonDocument.ts"
 
-const schema = () =>
-  Schema.Struct({ attempts: Schema.Int, until: Schema.Finite, reason: Schema.optionalKey(Schema.String) })
-
 /**
- * How often in a row it took nothing, why at last, and until when, in milliseconds since 1970, it is not asked again.
+ * The back-off as it stands on disk.
  *
  * @category models
  * @since 0.1.0
  */
-export interface BackOff extends Schema.Schema.Type<ReturnType<typeof schema>> {}
+export interface BackOff {
+  /** The number of failures in a row. */
+  readonly attempts: number
+  /** Milliseconds since 1970. */
+  readonly until: number
+  /** Why the last request failed. */
+  readonly reason?: string
+}
 
 /**
- * The back-off's file.
+ * Decodes the back-off's file.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const { decode, encode } = JsonDocument.make(schema)
+export const decode = JsonDocument.decoder<BackOff>(({ attempts, reason, until }) =>
+  Predicate.isNumber(attempts) && Number.isInteger(attempts) && Predicate.isNumber(until)
+    ? { attempts, until, ...(Predicate.isString(reason) ? { reason } : {}) }
+    : undefined
+)
+
+/**
+ * Encodes the back-off's file.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const encode = (backOff: BackOff): string => JSON.stringify(backOff)
 
 const firstMillis = 1000
 const longestMillis = 10 * 60 * 1000
 
 /**
- * The back-off after another failure: twice as long as the one before it, from 1 s to 10 min.
+ * Returns the back-off after one more failure: twice as long as the one before, from 1 s to 10 min.
  *
  * @category constructors
  * @since 0.1.0
@@ -40,7 +56,9 @@ export const next = (before: BackOff | undefined, now: number, reason: string): 
 }
 
 /**
- * Until when PostHog is not asked; 0 where it may be. One that is longer than the longest is of a clock that was set back.
+ * Returns until when no request is made, or 0.
+ *
+ * A time further ahead than the longest back-off was written before the clock was set back.
  *
  * @category rules
  * @since 0.1.0

@@ -3,68 +3,50 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
-import { AnonId } from "./AnonId.ts"
+import * as Predicate from "effect/Predicate"
+import { type AnonId, isAnonId } from "./AnonId.ts"
 import * as JsonDocument from "./JsonDocument.ts"
-import { Message } from "./Message.ts"
-import { PrincipalId } from "./PrincipalId.ts"
+import * as Message from "./Message.ts"
+import { isPrincipalId, type PrincipalId } from "./PrincipalId.ts"
 
 /**
- * Where the credential at hand came from when a principal was learned.
+ * The source of the credential when a principal was learned.
  *
- * @category schemas
- * @since 0.1.0
- */
-export const CredentialSource = Schema.Literals(["stored", "environment", "none"])
-
-/**
  * @category models
  * @since 0.1.0
  */
-export type CredentialSource = typeof CredentialSource.Type
+export type CredentialSource = "stored" | "environment" | "none"
 
 /**
- * How a principal was learned: the host's login, a response that named it, the resolver's answer, or a link that
- * another tool had written.
+ * How a principal was learned: the host's login, a response that named it, the resolver's answer, or a link that another
+ * tool wrote.
  *
- * @category schemas
- * @since 0.1.0
- */
-export const Sighting = Schema.Literals(["login", "observe", "resolver", "adopted"])
-
-/**
  * @category models
  * @since 0.1.0
  */
-export type Sighting = typeof Sighting.Type
+export type Sighting = "login" | "observe" | "resolver" | "adopted"
 
 /**
  * An anon id's principal, with the whole alias message that tells PostHog so.
  *
- * `alias` is null where the anon id had no history of its own, or where another tool had sent its alias already.
- * `destination` is the outbox that the alias belongs to; null with a null alias.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Claim = Schema.Struct({
-  version: Schema.Literal(1),
-  anon_id: AnonId,
-  principal_id: PrincipalId,
-  learned_by: Sighting,
-  credential: CredentialSource,
-  destination: Schema.NullOr(Schema.String),
-  alias: Schema.NullOr(Message)
-})
-
-/**
  * @category models
  * @since 0.1.0
  */
-export interface Claim extends Schema.Schema.Type<typeof Claim> {}
+export interface Claim {
+  readonly version: 1
+  readonly anon_id: AnonId
+  readonly principal_id: PrincipalId
+  readonly learned_by: Sighting
+  readonly credential: CredentialSource
+  /** The outbox that the alias belongs to; null with a null alias. */
+  readonly destination: string | null
+  /** Null where the anon id had no history of its own, or where another tool had sent its alias already. */
+  readonly alias: Message.Message | null
+}
 
 /**
- * A claim file that cannot be read: it claims, but for nobody that we know, so its anon id is never aliased again.
+ * A claim file that is not understood, or cannot be read now: its anon id is claimed, by an unknown principal, so it is
+ * never aliased again.
  *
  * @category models
  * @since 0.1.0
@@ -80,13 +62,15 @@ export interface UnreadableClaim {
 export const unreadable: UnreadableClaim = { _tag: "UnreadableClaim" }
 
 /**
+ * Returns whether a claim is understood.
+ *
  * @category guards
  * @since 0.1.0
  */
 export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !("_tag" in claim)
 
 /**
- * The principal that a claim names, if it can be read.
+ * Returns the principal of a claim that is understood.
  *
  * @category getters
  * @since 0.1.0
@@ -94,10 +78,45 @@ export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !(
 export const principalOf = (claim: Claim | UnreadableClaim): PrincipalId | undefined =>
   isReadable(claim) ? claim.principal_id : undefined
 
+const isSource = (value: unknown): value is CredentialSource =>
+  value === "stored" || value === "environment" || value === "none"
+
+const isSighting = (value: unknown): value is Sighting =>
+  value === "login" || value === "observe" || value === "resolver" || value === "adopted"
+
 /**
- * A claim's file.
+ * Decodes a claim's file.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const { decode, encode } = JsonDocument.make(() => Claim)
+export const decode = JsonDocument.decoder<Claim>((document) => {
+  const { alias, anon_id, credential, destination, learned_by, principal_id, version } = document
+  const isClaim = version === 1 && isAnonId(anon_id) && isPrincipalId(principal_id) && isSighting(learned_by) &&
+    isSource(credential) && (destination === null || Predicate.isString(destination))
+  if (!isClaim) return undefined
+  const message = alias === null ? null : Message.decodeValue(alias)
+  return message === undefined
+    ? undefined
+    : { version, anon_id, principal_id, learned_by, credential, destination, alias: message }
+})
+
+/**
+ * Encodes a claim's file.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const encode = (claim: Claim): string => JSON.stringify(claim)
+
+/**
+ * Returns what the rules ask of a claim.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const facts = (claim: Claim | UnreadableClaim | undefined) =>
+  claim === undefined ? undefined : {
+    principal: principalOf(claim),
+    credential: isReadable(claim) ? claim.credential : "none" as const
+  }

@@ -78,3 +78,21 @@ export const explain = (decidedBy: DecidedBy): string => {
   if (decidedBy._tag === "UnsafeHome") return `${format(decidedBy)}: ${decidedBy.problem}`
   return (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
 }
+
+const allowing = {
+  usageTracking: new Set(["", "1", "true", "yes", "on"]),
+  doNotTrack: new Set(["", "0", "false", "no", "off"])
+}
+
+/**
+ * Returns the variables by which a user denies, with the values of each that do not; case and spaces aside.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const variables = (
+  prefix: string
+): ReadonlyArray<{ readonly name: string; readonly allows: (value: string) => boolean }> => [
+  { name: `${prefix}_USAGE_TRACKING`, allows: (value) => allowing.usageTracking.has(value.trim().toLowerCase()) },
+  { name: "DO_NOT_TRACK", allows: (value) => allowing.doNotTrack.has(value.trim().toLowerCase()) }
+]

@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 
 /**
  * @category models
@@ -16,12 +15,6 @@ export interface Destination {
   /** The project's API key (`phc_…`): public by design, it can only add events. */
   readonly key: string
 }
-
-/**
- * @category schemas
- * @since 0.1.0
- */
-export const Destination = Schema.Struct({ host: Schema.String, key: Schema.String })
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 

@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as AnonId from "./AnonId.ts"
+import * as JsonDocument from "./JsonDocument.ts"
 import * as PrincipalId from "./PrincipalId.ts"
 
 /**
@@ -51,14 +52,9 @@ export interface IdentityCodec {
   readonly withConsent: ((text: string | undefined, given: boolean) => string) | undefined
 }
 
-// Whatever `JSON.parse` gives and is an object is a `JsonObject`: there is nothing left for a schema to check.
-const isJsonObject = (value: unknown): value is Schema.JsonObject => Predicate.isObject(value)
-
-const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
-
 // An editor or another tool may have put a byte order mark in front of the text.
 const document = (text: string): Option.Option<Schema.JsonObject> =>
-  Option.filter(parse(text.startsWith("\ufeff") ? text.slice(1) : text), isJsonObject)
+  JsonDocument.parse(text.startsWith("\ufeff") ? text.slice(1) : text)
 
 /**
  * Every key of an identity file, so that what other tools keep there survives a rewrite; none where it is no object.
@@ -131,6 +127,8 @@ export const supabase: IdentityCodec = {
   }
 }
 
+const isJson = (text: string): boolean => Option.isSome(Option.liftThrowable(JSON.parse)(text))
+
 /**
  * Whether a text is certainly not of this format: the host, or another tool, may have a JSON file of the same name.
  *
@@ -142,7 +140,7 @@ export const isForeign = (codec: IdentityCodec, text: string): boolean => {
     document(text),
     ({ consent, enabled }) => Predicate.isString(consent) || Predicate.isBoolean(enabled)
   )
-  return Option.isSome(parse(text)) && Option.isNone(codec.decode(text)) && !ofDenial
+  return isJson(text) && Option.isNone(codec.decode(text)) && !ofDenial
 }
 
 /**
@@ -161,6 +159,14 @@ export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]
  */
 export const formers = (codec: IdentityCodec): ReadonlyArray<IdentityCodec> =>
   codecs.filter(({ fileName }) => fileName !== codec.fileName)
+
+/**
+ * Returns whether a value names a codec.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isName = (value: unknown): value is Name => value === "arcade" || value === "supabase"
 
 /**
  * The codec of a name.

@@ -1,39 +1,33 @@
 /**
- * A value that is kept as JSON text.
+ * Values that are kept as JSON text.
  *
  * @since 0.1.0
  */
-import type * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
+
+// Whatever `JSON.parse` returns and is an object is a `JsonObject`.
+const isJsonObject = (value: unknown): value is Schema.JsonObject => Predicate.isObject(value)
 
 /**
- * How a document is read and written.
+ * Parses a text as a JSON object; an array, a scalar and a text that is no JSON are none.
  *
- * @category models
+ * @category decoding
  * @since 0.1.0
  */
-export interface JsonDocument<A> {
-  /** Reads a text by the schema; nothing where it is not such a document. */
-  readonly decode: (text: string) => Option.Option<A>
-  /** The text of a value; the compiler has checked it, so no schema does. */
-  readonly encode: (value: A) => string
-}
+export const parse = (text: string): Option.Option<Schema.JsonObject> =>
+  Option.filter(Option.liftThrowable((text: string): unknown => JSON.parse(text))(text), isJsonObject)
 
 /**
- * A document by its schema, which is compiled when the first text is read: a command that reads none pays for none.
+ * Makes a decoder of a text from a decoder of the parsed object.
  *
- * The schema may check and brand, not transform: a value is its own JSON.
+ * A command decodes some of these documents each time. Compiling a schema for them would cost it more than the rest of
+ * its work, so their fields are checked by hand.
  *
- * @category constructors
+ * @category decoding
  * @since 0.1.0
  */
-export const make = <A extends E, E>(schema: () => Schema.Codec<A, E>): JsonDocument<A> => {
-  let decode: JsonDocument<A>["decode"] | undefined
-  return {
-    decode: (text) => {
-      decode ??= Schema.decodeOption(Schema.fromJsonString(schema()))
-      return decode(text)
-    },
-    encode: (value) => JSON.stringify(value)
-  }
-}
+export const decoder =
+  <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): Option.Option<A> =>
+    Option.flatMap(parse(text), (document) => Option.fromUndefinedOr(decode(document)))

@@ -4,28 +4,24 @@
  * @since 0.1.0
  */
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
 import * as JsonDocument from "./JsonDocument.ts"
 
 /**
- * One event or alias, whole: what stands on disk is what goes over the wire, byte for byte, however often it is sent.
+ * One event or alias: what is on disk is what goes over the wire, byte for byte, however often it is sent.
  *
- * @category schemas
- * @since 0.1.0
- */
-export const Message = Schema.Struct({
-  event: Schema.NonEmptyString,
-  properties: Schema.JsonObject,
-  timestamp: Schema.NonEmptyString,
-  uuid: Schema.String.check(Schema.isUUID()),
-  distinct_id: Schema.NonEmptyString
-})
-
-/**
  * @category models
  * @since 0.1.0
  */
-export interface Message extends Schema.Schema.Type<typeof Message> {}
+export interface Message {
+  readonly event: string
+  readonly properties: Schema.JsonObject
+  /** ISO 8601. */
+  readonly timestamp: string
+  readonly uuid: string
+  readonly distinct_id: string
+}
 
 /**
  * The largest message that capture takes, in bytes of JSON (PostHog's own limit for an event is about 1 MB).
@@ -35,31 +31,51 @@ export interface Message extends Schema.Schema.Type<typeof Message> {}
  */
 export const maxBytes = 64 * 1024
 
-// The `version` is the format's, so that an older worker leaves a newer message alone.
-const Spooled = JsonDocument.make(() => Schema.Struct({ version: Schema.Literal(1), message: Message }))
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+const isText = (value: unknown): value is string => Predicate.isString(value) && value !== ""
+
+const isObject = (value: Schema.Json | undefined): value is Schema.JsonObject => Predicate.isObject(value)
 
 /**
- * The text of a message's file.
+ * Decodes a message from parsed JSON; undefined where PostHog would refuse its whole batch for it.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const encode = (message: Message): string => Spooled.encode({ version: 1, message })
+export const decodeValue = (value: Schema.Json | undefined): Message | undefined => {
+  if (!isObject(value)) return undefined
+  const { distinct_id, event, properties, timestamp, uuid: id } = value
+  const isMessage = isText(event) && isObject(properties) && isText(timestamp) && isText(id) && uuid.test(id) &&
+    isText(distinct_id)
+  return isMessage ? { event, properties, timestamp, uuid: id, distinct_id } : undefined
+}
 
 /**
- * Reads a message's file; nothing where it is not whole or from a newer version.
+ * Decodes a message's file; nothing where it is not whole or from a newer version.
+ *
+ * The `version` is the format's, so that an older worker leaves a newer message alone.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const decode = Spooled.decode
-
-const Versioned = JsonDocument.make(() => Schema.Struct({ version: Schema.Int }))
+export const decode = JsonDocument.decoder<Message>(({ message, version }) =>
+  version === 1 ? decodeValue(message) : undefined
+)
 
 /**
- * Whether a message's file is of a newer version, whose worker will send it.
+ * Encodes a message's file.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const isNewer = (text: string): boolean => Option.exists(Versioned.decode(text), ({ version }) => version > 1)
+export const encode = (message: Message): string => JSON.stringify({ version: 1, message })
+
+/**
+ * Returns whether a message's file is of a newer version, whose worker will send it.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const isNewer = (text: string): boolean =>
+  Option.exists(JsonDocument.parse(text), ({ version }) => Predicate.isNumber(version) && version > 1)

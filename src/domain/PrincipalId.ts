@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
+import type * as Brand from "effect/Brand"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 
-// PostHog refuses to merge these, and events sent under them gather everybody's history in one person. Sources: the
-// `isDistinctIdIllegal` lists of PostHog's ingestion; the first set in any letter case, the second exactly.
+// PostHog refuses to merge these ids (`isDistinctIdIllegal` in its ingestion): the first set in any letter case, the
+// second in exactly this case.
 const illegalInAnyCase = new Set([
   "anonymous",
   "guest",
@@ -31,7 +32,7 @@ const unquoted = (id: string): string => {
 }
 
 /**
- * Says why PostHog would not merge an id, or `undefined` where it would.
+ * Returns why PostHog would not merge an id, or `undefined` where it would.
  *
  * @category guards
  * @since 0.1.0
@@ -50,20 +51,21 @@ export const problem = (id: string): string | undefined => {
 }
 
 /**
- * An id under which PostHog will merge a device's history.
+ * An id under which PostHog merges a device's history.
  *
- * @category schemas
- * @since 0.1.0
- */
-export const PrincipalId = Schema.String.check(Schema.makeFilter(problem)).pipe(Schema.brand("PrincipalId"))
-
-/**
  * @category models
  * @since 0.1.0
  */
-export type PrincipalId = typeof PrincipalId.Type
+export type PrincipalId = string & Brand.Brand<"PrincipalId">
 
-const make = Schema.decodeUnknownResult(PrincipalId)
+/**
+ * Returns whether a value is a principal id.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isPrincipalId = (input: unknown): input is PrincipalId =>
+  Predicate.isString(input) && problem(input) === undefined
 
 /**
  * Decodes a principal id that comes from outside this process; the failure is the reason for a debug line.
@@ -72,4 +74,6 @@ const make = Schema.decodeUnknownResult(PrincipalId)
  * @since 0.1.0
  */
 export const decode = (input: unknown): Result.Result<PrincipalId, string> =>
-  Result.mapError(make(input), (error) => typeof input === "string" ? problem(input) ?? error.message : "not a string")
+  isPrincipalId(input)
+    ? Result.succeed(input)
+    : Result.fail((Predicate.isString(input) ? problem(input) : undefined) ?? "not a string")

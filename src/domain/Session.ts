@@ -3,46 +3,56 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
-import { AnonId } from "./AnonId.ts"
-import * as JsonDocument from "./JsonDocument.ts"
-
-/**
- * @category schemas
- * @since 0.1.0
- */
-export const Session = Schema.Struct({
-  version: Schema.Literal(1),
-  anon_id: AnonId,
-  session_id: Schema.String.check(Schema.isUUID()),
-  /** Milliseconds since 1970. */
-  last_active: Schema.Finite
-})
+import type { AnonId } from "./AnonId.ts"
 
 /**
  * @category models
  * @since 0.1.0
  */
-export interface Session extends Schema.Schema.Type<typeof Session> {}
-
-/**
- * The session's file.
- *
- * @category codecs
- * @since 0.1.0
- */
-export const { decode, encode } = JsonDocument.make(() => Session)
+export interface Session {
+  readonly anon_id: AnonId
+  readonly session_id: string
+  /** Milliseconds since 1970. */
+  readonly last_active: number
+}
 
 /** PostHog's own session length. */
 const silenceMillis = 30 * 60 * 1000
 
+/** The file is not written more often than this in a burst of commands. */
+const writeEveryMillis = 60 * 1000
+
 /**
- * Whether a session goes on: the same device's, with less than 30 minutes between its last sign of life and now.
+ * Returns whether a session continues: the same anon id, with less than 30 minutes since it was last active.
  *
- * A clock that was set back by less than that ends none.
+ * A clock that was set back by less than that ends no session.
  *
  * @category rules
  * @since 0.1.0
  */
-export const goesOn = (session: Session, anonId: AnonId, now: number): boolean =>
+export const continues = (session: Session, anonId: AnonId, now: number): boolean =>
   session.anon_id === anonId && Math.abs(now - session.last_active) < silenceMillis
+
+/**
+ * Returns the session of an event that is recorded now.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const touch = (
+  before: Session | undefined,
+  anonId: AnonId,
+  now: number,
+  newId: () => string
+): Session =>
+  before !== undefined && continues(before, anonId, now)
+    ? before
+    : { anon_id: anonId, session_id: newId(), last_active: 0 }
+
+/**
+ * Returns whether a session is to be written again.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const isDue = (session: Session, now: number): boolean => Math.abs(now - session.last_active) >= writeEveryMillis

@@ -21,8 +21,8 @@ export interface StateHome {
   readonly usage: string
   readonly claims: string
   readonly successors: string
-  readonly credentials: string
-  readonly session: string
+  /** The cache of the session and of resolved credentials. */
+  readonly known: string
   readonly outboxes: string
   readonly optOut: string
   /** Which consent this is: another text after each opt-out that was withdrawn. */
@@ -49,8 +49,7 @@ export const make = (path: Pick<Path, "dirname" | "join">, home: string): StateH
     usage,
     claims: path.join(usage, "claims"),
     successors: path.join(usage, "successors"),
-    credentials: path.join(usage, "credentials.json"),
-    session: path.join(usage, "session.json"),
+    known: path.join(usage, "known.json"),
     outboxes: path.join(usage, "outbox"),
     optOut: path.join(usage, "opt-out"),
     enabled: path.join(usage, "enabled"),

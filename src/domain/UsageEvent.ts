@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import type { CommonProperties } from "./CommonProperties.ts"
 
 /**
  * A declared event.
@@ -117,8 +118,6 @@ const toJson = (value: unknown): Schema.Json | undefined => {
   }
 }
 
-const format = SchemaIssue.makeFormatterStandardSchemaV1()
-
 /**
  * An event's properties as they may be sent, with the names of those that could not be.
  *
@@ -166,110 +165,57 @@ export const encode = <Properties>(
   if (event.encodeOwn !== undefined) return Result.succeed(clean(event.encodeOwn(input)))
   const encoded = Schema.encodeUnknownResult(event.properties)(input, { errors: "all" })
   if (Result.isFailure(encoded)) {
+    const format = SchemaIssue.makeFormatterStandardSchemaV1()
     const names = format(encoded.failure.issue).issues.map((issue) => String(issue.path?.[0] ?? "(all)"))
     return Result.fail(`the event does not declare this value of ${[...new Set(names)].join(", ")}`)
   }
   return Result.succeed(clean(Object(encoded.success)))
 }
 
-/**
- * What every event has; an event's own properties can never override it.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Common = Schema.Struct({
-  invocation_id: Schema.String,
-  parent_invocation_id: Schema.optionalKey(Schema.String),
-  sequence: Schema.Int,
-  command_name: Schema.optionalKey(Schema.String),
-  cli_version: Schema.String,
-  runtime_language: Schema.String,
-  runtime_version: Schema.String,
-  os_type: Schema.String,
-  os_release: Schema.String,
-  arch: Schema.String,
-  is_ci: Schema.Boolean,
-  is_tty: Schema.Boolean,
-  is_first_run: Schema.Boolean,
-  agent: Schema.optionalKey(Schema.String),
-  ci: Schema.optionalKey(Schema.String),
-  schema_version: Schema.Literal(1),
-  $session_id: Schema.String,
-  $groups: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  $process_person_profile: Schema.optionalKey(Schema.Literal(false)),
-  $geoip_disable: Schema.Boolean,
-  $ignore_sent_at: Schema.Literal(true),
-  $lib: Schema.String,
-  $lib_version: Schema.String
-})
+type Reserved = Exclude<keyof CommonProperties, "$groups">
 
-type Reserved = Exclude<keyof typeof Common.Type, "$groups">
-
-/**
- * The names that an event of one's own cannot have a property of: what it says under them is not sent.
- *
- * Its value would pass for the machine's where this command has none: its agent, its CI. Groups come with the event.
- *
- * @category constants
- * @since 0.1.0
- */
-export const reserved: ReadonlySet<string> = new Set(Object.keys(Common.fields).filter((name) => name !== "$groups"))
-
-/**
- * The names that an event which is nobody's cannot have a property of: a person property of an anon id would make PostHog
- * refuse its later alias without a word.
- *
- * @category constants
- * @since 0.1.0
- */
-export const ofPersons: ReadonlySet<string> = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])
-
-// The command events are recorded by every command: compiling their schemas would cost it 0.8 ms.
-const ofCommand = <Properties extends object>(
-  name: string,
-  description: string,
-  properties: Schema.Codec<Properties, unknown> & { readonly fields: Schema.Struct.Fields }
-): UsageEvent<Properties> => ({
-  name,
-  description,
-  properties,
-  encodeOwn: (input) =>
-    Object.fromEntries(Object.entries(input).filter(([name]) => Object.hasOwn(properties.fields, name)))
-})
-
-const common = {
-  duration_ms: Schema.Finite,
-  exit_code: Schema.Int,
-  flags_used: Schema.Array(Schema.String),
-  flag_values: Schema.optionalKey(Schema.JsonObject)
+const reservedNames: { readonly [Name in Reserved]: true } = {
+  invocation_id: true,
+  parent_invocation_id: true,
+  sequence: true,
+  command_name: true,
+  cli_version: true,
+  runtime_language: true,
+  runtime_version: true,
+  os_type: true,
+  os_release: true,
+  arch: true,
+  is_ci: true,
+  is_tty: true,
+  is_first_run: true,
+  agent: true,
+  ci: true,
+  schema_version: true,
+  $session_id: true,
+  $process_person_profile: true,
+  $geoip_disable: true,
+  $ignore_sent_at: true,
+  $lib: true,
+  $lib_version: true
 }
 
 /**
- * A command's handler ended well.
+ * Returns whether a name is that of a property which every event has: what an event declares under it is not sent.
  *
- * @category events
+ * Its value would pass for the machine's where this command has none: its agent, its CI. Groups come with the event.
+ *
+ * @category guards
  * @since 0.1.0
  */
-export const CommandSucceeded = ofCommand(
-  "CLI execution succeeded",
-  "A command ended without an error",
-  Schema.Struct(common)
-)
+export const isReserved = (name: string): boolean => Object.hasOwn(reservedNames, name)
+
+const personNames = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])
 
 /**
- * A command's handler failed, died or was interrupted.
+ * Returns whether a name is that of a person property, which an anonymous event cannot have: PostHog would refuse the
+ * later alias of its anon id without a word.
  *
- * @category events
+ * @category guards
  * @since 0.1.0
  */
-export const CommandFailed = ofCommand(
-  "CLI execution failed",
-  "A command ended with an error, or the user cancelled it",
-  Schema.Struct({
-    ...common,
-    error_class: Schema.optionalKey(Schema.String),
-    error_message: Schema.optionalKey(Schema.String),
-    user_cancelled: Schema.Boolean
-  })
-)
+export const isOfPersons = (name: string): boolean => personNames.has(name)

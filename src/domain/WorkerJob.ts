@@ -3,40 +3,61 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
-import { Destination } from "./Destination.ts"
+import * as Predicate from "effect/Predicate"
+import type { Destination } from "./Destination.ts"
+import * as IdentityCodec from "./IdentityCodec.ts"
 import * as JsonDocument from "./JsonDocument.ts"
-
-/**
- * @category schemas
- * @since 0.1.0
- */
-export const WorkerJob = Schema.Struct({
-  version: Schema.Literal(1),
-  /** The host's name and the start of its variables. */
-  name: Schema.String,
-  variables: Schema.String,
-  home: Schema.String,
-  /** The name of the identity file's codec. */
-  codec: Schema.Literals(["arcade", "supabase"]),
-  destination: Destination,
-  destinationId: Schema.String,
-  /** Whether the worker waits a while for more. */
-  lingers: Schema.Boolean,
-  /** The number of the lease that the starter took for the worker. */
-  lease: Schema.optionalKey(Schema.Int)
-})
 
 /**
  * @category models
  * @since 0.1.0
  */
-export interface WorkerJob extends Schema.Schema.Type<typeof WorkerJob> {}
+export interface WorkerJob {
+  /** The host's name. */
+  readonly name: string
+  /** The prefix of the host's variables. */
+  readonly variables: string
+  /** The state home. */
+  readonly home: string
+  /** The name of the identity file's codec. */
+  readonly codec: IdentityCodec.Name
+  readonly destination: Destination
+  readonly destinationId: string
+  /** Whether the worker waits a while for more. */
+  readonly lingers: boolean
+  /** The number of the lease that the starter took for the worker. */
+  readonly lease?: number
+}
 
 /**
- * The job as a variable's value.
+ * Decodes the job from a variable's value.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const { decode, encode } = JsonDocument.make(() => WorkerJob)
+export const decode = JsonDocument.decoder<WorkerJob>((document) => {
+  const { codec, destination, destinationId, home, lease, lingers, name, variables, version } = document
+  if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(variables) || !Predicate.isString(home)) return
+  if (!IdentityCodec.isName(codec) || !Predicate.isString(destinationId) || !Predicate.isBoolean(lingers)) return
+  if (!Predicate.isObject(destination) || !Predicate.isString(destination["host"])) return
+  if (!Predicate.isString(destination["key"]) || (lease !== undefined && !Predicate.isNumber(lease))) return
+  const { host, key } = destination
+  return {
+    name,
+    variables,
+    home,
+    codec,
+    destination: { host, key },
+    destinationId,
+    lingers,
+    ...(lease === undefined ? {} : { lease })
+  }
+})
+
+/**
+ * Encodes the job as a variable's value.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const encode = (job: WorkerJob): string => JSON.stringify({ version: 1, ...job })

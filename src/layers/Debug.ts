@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { LogLevel } from "effect/LogLevel"
 import * as References from "effect/References"
 
 /**
@@ -28,6 +29,8 @@ const onStderr = (console: Console.Console): Console.Console => {
   return Object.create(console, { debug: own, error: own, info: own, log: own })
 }
 
+const logged: ReadonlySet<LogLevel> = new Set(["All", "Trace", "Debug"])
+
 /**
  * A debug line on stderr, never on stdout, which is the host's: through the host's own loggers at level Debug, and
  * printed as it is where `IsShown`. A logger of the host's that dies is not telemetry's to tell of.
@@ -37,6 +40,8 @@ const onStderr = (console: Console.Console): Console.Console => {
  */
 export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effect.Effect<void> =>
   Effect.gen(function*() {
+    // Most commands log nothing at this level, and need not find out how.
+    if (!(yield* IsShown) && !logged.has(yield* References.MinimumLogLevel)) return
     const text = `usage: ${message}`
     if (yield* IsShown) {
       return yield* Console.error(

@@ -4,339 +4,378 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Digest from "effect/crypto/Digest"
-import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import * as SynchronizedRef from "effect/SynchronizedRef"
-import * as AnonId from "../domain/AnonId.ts"
+import * as Path from "effect/Path"
+import { type AnonId, decode as decodeAnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { formers, keysOf, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
-import { Claims } from "../services/Claims.ts"
-import { type Identity, IdentityStore, type Rotation } from "../services/IdentityStore.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { Consent } from "../services/Consent.ts"
+import { isIrregular, isRefused, type Read } from "../services/Disk.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
+import { type Identity, IdentityStore, type Publication, type Rotation } from "../services/IdentityStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import { debug, quietly } from "./Debug.ts"
-import { StateFiles } from "./StateFiles.ts"
+import * as ClaimFiles from "./ClaimFiles.ts"
+import * as ClaimWriter from "./ClaimWriter.ts"
+import * as Notes from "./Notes.ts"
+import * as StateFiles from "./StateFiles.ts"
+import { identityInMemory } from "./SteadyStitch.ts"
 
-const Successor = JsonDocument.make(() => Schema.Struct({ version: Schema.Literal(1), anon_id: AnonId.AnonId }))
+const decodeSuccessor = JsonDocument.decoder<AnonId>(({ anon_id, version }) =>
+  version === 1 && isAnonId(anon_id) ? anon_id : undefined
+)
 
+// An I/O error says nothing about what a file of another format holds.
+const isUnknown = (read: Read): boolean => read._tag === "Unreadable" && !isIrregular(read.code)
+
+const encodeSuccessor = (anonId: AnonId): string => JSON.stringify({ version: 1, anon_id: anonId })
+
+// What comes after an anon id or an unusable file. A successor file that is not understood has a key of its own, so that
+// all processes that read it agree on what comes after it.
 type Next =
   | { readonly _tag: "None" }
-  | { readonly _tag: "AnonId"; readonly anonId: AnonId.AnonId }
+  | { readonly _tag: "AnonId"; readonly anonId: AnonId }
   | { readonly _tag: "Unusable"; readonly key: string }
+  | { readonly _tag: "Unreadable" }
 
-// Nothing can lead to a fact of this age any more but a process that was suspended before it was written.
+// Only a process that was suspended before can still ask for a fact of this age.
 const pruneAfterMillis = 90 * 24 * 60 * 60 * 1000
 
 /**
+ * The store of one process over its files; `initial` is an identity that was read before.
+ *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.gen(function*() {
-  const files = yield* StateFiles
-  const fs = yield* FileSystem.FileSystem
-  const digest = yield* Digest.Digest
-  const random = yield* SecureRandom.SecureRandom
-  const claims = yield* Claims
+export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles, initial: Identity | undefined) {
+  const runtime = yield* HostRuntime
   const { codec } = yield* UsageSettings
-  const runtime = yield* RuntimeEnvironment
-  const { successors } = files.home
-  const pointerFile = files.home.identityFile(codec.fileName)
+  const { disk, sha256, uuid } = runtime
+  const { home, notes } = files
+  const pointerFile = home.identityFile(codec.fileName)
 
-  // CI, and a container without a terminal, keep nothing: they may read an identity, never make or mend one.
+  // CI, and a container without a terminal, keep nothing: they may read an identity, never make or repair one.
   const mayMake = !keepsNothing(runtime)
 
-  const newAnonId = Effect.map(random.uuidV4(), (uuid) => AnonId.AnonId.make(uuid))
-  const hash = (text: string) => digest.digestHex(Digest.sha256, new TextEncoder().encode(text))
-  const successorFile = (key: string) => `${successors}/${key}.json`
+  const inMemory = (firstRun: boolean): Identity => identityInMemory(uuid, firstRun)
+  const newAnonId = (): AnonId => inMemory(false).anonId
+  const successorFile = (key: string): string => `${home.successors}/${key}.json`
 
-  const inMemory = (firstRun: boolean): Effect.Effect<Identity> =>
-    Effect.map(newAnonId, (anonId) => ({ anonId, claim: undefined, durable: false, firstRun, published: false }))
+  // == successors
 
-  // What a fact's key leads to; `undefined` where it leads nowhere yet. A file that cannot be understood has a key of its
-  // own, so that all who see it agree on what came after.
-  const successorOf = Effect.fnUntraced(function*(key: string): Effect.fn.Return<Next> {
-    const read = yield* files.read(successorFile(key))
+  const successorOf = (key: string): Next => {
+    const read = files.read(successorFile(key))
     if (read._tag === "Missing") return { _tag: "None" }
-    const text = read._tag === "Text" ? read.text : "unreadable"
-    const successor = Option.getOrUndefined(Successor.decode(text))
+    if (read._tag === "Unreadable") return { _tag: "Unreadable" }
+    const successor = Option.getOrUndefined(decodeSuccessor(read.text))
     return successor === undefined
-      ? { _tag: "Unusable", key: yield* hash(`${key}\n${text}`) }
-      : { _tag: "AnonId", anonId: successor.anon_id }
-  })
-
-  // Publishes what comes after a key, or reads what another process published.
-  const succeed = (key: string): Effect.Effect<{ readonly won: boolean; readonly anonId: AnonId.AnonId } | undefined> =>
-    Effect.gen(function*() {
-      const anonId = yield* newAnonId
-      const won = yield* files.publish(successorFile(key), Successor.encode({ version: 1, anon_id: anonId }))
-      if (won) return { won, anonId }
-      const next = yield* successorOf(key)
-      if (next._tag === "AnonId") return { won, anonId: next.anonId }
-      return next._tag === "Unusable" ? yield* succeed(next.key) : undefined
-    }).pipe(
-      quietly("an anon id could not be succeeded", undefined)
-    )
-
-  // The anon id that an identity file names, or the one that came after a file that names none.
-  const startOf = Effect.fnUntraced(function*(text: string, mayWrite: boolean) {
-    const pointer = Option.getOrUndefined(codec.decode(text))
-    if (pointer !== undefined) return pointer.anonId
-    const key = yield* hash(text)
-    const next = yield* successorOf(key)
-    if (next._tag === "AnonId") return next.anonId
-    return mayWrite ? (yield* succeed(key))?.anonId : undefined
-  })
-
-  // Follows the successors of an anon id to the end.
-  const follow = (start: AnonId.AnonId, mayWrite: boolean): Effect.Effect<AnonId.AnonId | undefined> =>
-    Effect.gen(function*() {
-      const seen = new Set<string>()
-      let anonId = start
-      while (!seen.has(anonId)) {
-        seen.add(anonId)
-        const next = yield* successorOf(anonId)
-        if (next._tag === "None") return anonId
-        if (next._tag === "AnonId") anonId = next.anonId
-        else {
-          const made = mayWrite ? yield* succeed(next.key) : undefined
-          if (made === undefined) return undefined
-          anonId = made.anonId
-        }
-      }
-      return undefined
-    })
-
-  const writePointer = (
-    identity: { readonly anonId: AnonId.AnonId; readonly claim: Identity["claim"] },
-    text: string
-  ): Effect.Effect<boolean> => {
-    const linkedPrincipal = identity.claim && Claim.principalOf(identity.claim)
-    // What other tools keep in the file may be too deep to be written again.
-    return Effect.suspend(() =>
-      files.replace(pointerFile, codec.encode({ anonId: identity.anonId, linkedPrincipal }, keysOf(text)))
-    ).pipe(
-      Effect.as(true),
-      quietly("the identity file was not rewritten", false)
-    )
+      ? { _tag: "Unusable", key: sha256(`${key}\n${read.text}`) }
+      : { _tag: "AnonId", anonId: successor }
   }
 
-  // Read again just before it is rewritten: a key that another tool has just added is kept, and a file that the user has
-  // just deleted stays deleted. Says whether no pointer leads to an older identity any more.
-  const updatePointer = (identity: Identity): Effect.Effect<boolean> =>
-    Effect.flatMap(files.read(pointerFile), (read) =>
-      read._tag === "Text"
-        ? writePointer(identity, read.text)
-        : Effect.succeed(read._tag === "Missing"))
+  // Publishes what comes after a key, or reads what another process published.
+  const publishSuccessor = (key: string): { readonly won: boolean; readonly anonId: AnonId } | undefined => {
+    const anonId = newAnonId()
+    const code = files.publish(successorFile(key), encodeSuccessor(anonId))
+    if (code === undefined) return { won: true, anonId }
+    if (code !== "EEXIST") {
+      notes.add(`could not write the successor of an anon id: ${code}`)
+      return undefined
+    }
+    const next = successorOf(key)
+    if (next._tag === "AnonId") return { won: false, anonId: next.anonId }
+    return next._tag === "Unusable" ? publishSuccessor(next.key) : undefined
+  }
 
-  const adopt = (anonId: AnonId.AnonId, pointer: Pointer, mayWrite: boolean): Effect.Effect<Identity["claim"]> => {
-    if (pointer.anonId !== anonId || pointer.linkedPrincipal === undefined) return Effect.succeed(undefined)
+  // The anon id that an identity file names, or the one that comes after a file that names none.
+  const startOf = (text: string, mayWrite: boolean): AnonId | undefined => {
+    const pointer = Option.getOrUndefined(codec.decode(text))
+    if (pointer !== undefined) return pointer.anonId
+    const key = sha256(text)
+    const next = successorOf(key)
+    if (next._tag === "AnonId") return next.anonId
+    return mayWrite && next._tag !== "Unreadable" ? publishSuccessor(key)?.anonId : undefined
+  }
+
+  // Follows the successors of an anon id to the end.
+  const follow = (start: AnonId, mayWrite: boolean): AnonId | undefined => {
+    const seen = new Set<string>()
+    let anonId = start
+    while (!seen.has(anonId)) {
+      seen.add(anonId)
+      const next = successorOf(anonId)
+      if (next._tag === "None") return anonId
+      if (next._tag === "Unreadable") return undefined
+      if (next._tag === "AnonId") anonId = next.anonId
+      else {
+        const made = mayWrite ? publishSuccessor(next.key) : undefined
+        if (made === undefined) return undefined
+        anonId = made.anonId
+      }
+    }
+    return undefined
+  }
+
+  // == the pointer
+
+  const writePointer = ({ anonId, claim }: Pick<Identity, "anonId" | "claim">, text: string): boolean => {
+    const linkedPrincipal = claim && Claim.principalOf(claim)
+    let code: string | undefined
+    try {
+      code = files.replace(pointerFile, codec.encode({ anonId, linkedPrincipal }, keysOf(text)))
+    } catch {
+      // What other tools keep in the file is nested too deep to be encoded.
+      code = "it cannot be encoded"
+    }
+    if (code !== undefined) notes.add(`could not rewrite the identity file: ${code}`)
+    return code === undefined
+  }
+
+  // Whether the identity file leads neither to an anon id nor to one that came after it: another tool made another one.
+  const leadsElsewhere = (text: string, anonId: AnonId): boolean => {
+    const start = startOf(text, false)
+    const end = start === undefined ? undefined : follow(start, false)
+    const last = follow(anonId, false)
+    // Another process may have rotated the anon id since the first look.
+    return end !== undefined && last !== undefined && end !== last && follow(end, false) !== last
+  }
+
+  // Reads the file just before it is rewritten: a key that another tool added is kept, and so is the anon id that another
+  // tool made; a file that the user deleted stays deleted. Returns whether no pointer leads to an older identity any more.
+  const updatePointer = (identity: Identity): boolean => {
+    const read = files.read(pointerFile)
+    if (read._tag !== "Text") return read._tag === "Missing"
+    return !leadsElsewhere(read.text, identity.anonId) && writePointer(identity, read.text)
+  }
+
+  // Another tool's link becomes a claim without an alias: that tool sent its own.
+  const adopt = ({ anonId, linkedPrincipal }: Pointer, mayWrite: boolean): Identity["claim"] => {
+    if (linkedPrincipal === undefined) return undefined
     const claim: Claim.Claim = {
       version: 1,
       anon_id: anonId,
-      principal_id: pointer.linkedPrincipal,
+      principal_id: linkedPrincipal,
       learned_by: "adopted",
       credential: "none",
       destination: null,
       alias: null
     }
-    if (!mayWrite) return Effect.succeed(claim)
-    return Effect.map(claims.publish(claim), (result) => result._tag === "Held" ? result.claim : claim)
+    const result = mayWrite ? ClaimWriter.publish(files, claim) : undefined
+    return result?._tag === "Held" ? result.claim : claim
   }
 
-  const settle = Effect.fnUntraced(function*(
-    text: string,
-    start: AnonId.AnonId,
-    options: { readonly firstRun: boolean; readonly mayWrite: boolean }
-  ) {
-    const { firstRun, mayWrite } = options
+  // Undefined where the successors or the claim cannot be read now.
+  const settle = (text: string, start: AnonId, firstRun: boolean, mayWrite: boolean): Identity | undefined => {
     const pointer = Option.getOrUndefined(codec.decode(text))
-    const anonId = yield* follow(start, mayWrite)
-    if (anonId === undefined) return yield* inMemory(firstRun)
-    const claim = (yield* claims.find(anonId)) ??
-      (pointer === undefined ? undefined : yield* adopt(anonId, pointer, mayWrite))
+    const anonId = follow(start, mayWrite)
+    const found = anonId === undefined ? undefined : ClaimFiles.look(files, anonId)
+    if (anonId === undefined || found === "Unknown") return undefined
+    const claim = found ??
+      (pointer?.anonId === anonId ? adopt(pointer, mayWrite) : undefined)
     const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
     const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim))
-    if (lags && mayWrite) yield* writePointer(identity, text)
+    const isUnderstood = claim === undefined || Claim.isReadable(claim)
+    if (lags && mayWrite && isUnderstood) writePointer(identity, text)
     return identity
-  })
+  }
 
-  const create: Effect.Effect<Identity | undefined> = Effect.gen(function*() {
-    const anonId = yield* newAnonId
-    const won = yield* files.publish(pointerFile, codec.encode({ anonId, linkedPrincipal: undefined }, {}))
-    if (!won) return undefined
-    return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
-  }).pipe(
-    Effect.tapError((error) => debug("an identity could not be made", error)),
-    Effect.catch(() => inMemory(true))
-  )
+  // Undefined where another process made the file.
+  const create = (): Identity | undefined => {
+    const anonId = newAnonId()
+    const code = files.publish(pointerFile, codec.encode({ anonId, linkedPrincipal: undefined }, {}))
+    if (code === undefined) return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
+    if (code === "EEXIST") return undefined
+    notes.add(`could not make an identity, so it lives in memory: ${code}`)
+    return inMemory(true)
+  }
 
-  // A host that changes its file's format keeps its devices' ids; once, so that deleting the file still means that.
-  const importFormer: Effect.Effect<boolean> = Effect.gen(function*() {
-    if ((yield* files.read(files.home.imported))._tag !== "Missing") return false
+  // A host that changes its file's format keeps its devices' ids; once, so that a deleted file stays deleted.
+  const importFormer = (): "Imported" | "None" | "Unknown" => {
+    const imported = files.read(home.imported)
+    if (isUnknown(imported)) return "Unknown"
+    if (imported._tag !== "Missing") return "None"
     for (const former of formers(codec)) {
-      const file = yield* files.read(files.home.identityFile(former.fileName))
+      const file = files.read(home.identityFile(former.fileName))
+      if (isUnknown(file)) return "Unknown"
       const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
       if (pointer === undefined) continue
-      yield* files.publish(pointerFile, codec.encode(pointer, {}))
-      return yield* files.publish(files.home.imported, "")
+      const code = files.publish(pointerFile, codec.encode(pointer, {}))
+      if (code !== undefined && code !== "EEXIST") return "None"
+      return files.publish(home.imported, "") === undefined ? "Imported" : "None"
     }
-    return false
-  }).pipe(quietly("a former identity was not read", false))
+    return "None"
+  }
 
-  const read = (make: boolean, firstRun: boolean): Effect.Effect<Identity | undefined> =>
-    Effect.gen(function*() {
-      const mayWrite = make && mayMake
-      const file = yield* files.read(pointerFile)
-      if (file._tag === "Missing") {
-        if (!mayWrite) return make ? yield* inMemory(true) : undefined
-        if (yield* importFormer) return yield* read(make, firstRun)
-        // Losing means that the file is there now; it can only be missing again if somebody deletes it meanwhile.
-        return (yield* create) ?? (yield* read(make, true))
-      }
-      if (file._tag === "Text") {
-        const start = yield* startOf(file.text, mayWrite)
-        if (start !== undefined) return yield* settle(file.text, start, { firstRun, mayWrite })
-      }
-      return make ? yield* inMemory(firstRun) : undefined
-    })
+  const read = (make: boolean, firstRun: boolean): Identity | undefined => {
+    const mayWrite = make && mayMake
+    const file = files.read(pointerFile)
+    if (file._tag === "Missing") {
+      if (!mayWrite) return make ? inMemory(true) : undefined
+      const former = importFormer()
+      if (former === "Unknown") return inMemory(true)
+      if (former === "Imported") return read(make, firstRun)
+      // Another process made the file, unless somebody deleted it since.
+      return create() ?? read(make, true)
+    }
+    const start = file._tag === "Text" ? startOf(file.text, mayWrite) : undefined
+    const identity = file._tag === "Text" && start !== undefined
+      ? settle(file.text, start, firstRun, mayWrite)
+      : undefined
+    return identity ?? (make ? inMemory(firstRun) : undefined)
+  }
 
-  const state = yield* SynchronizedRef.make<Identity | undefined>(undefined)
+  // == the identity of this process
 
-  const load = (known: Identity | undefined) =>
-    Effect.flatMap(read(true, known?.firstRun ?? false), (found) => {
-      if (found === undefined) return inMemory(true)
-      // An identity in memory must not change under a process only because it was looked at again.
-      return Effect.succeed(
-        !found.durable && known !== undefined && !known.durable ? known : {
-          ...found,
-          published: known?.published ?? found.published
-        }
-      )
-    })
+  let state = initial
 
-  const get = SynchronizedRef.modifyEffect(state, (known) =>
-    known === undefined
-      ? Effect.map(load(undefined), (identity) => [identity, identity] as const)
-      : Effect.succeed([known, known] as const))
+  const load = (known: Identity | undefined): Identity => {
+    const found = read(true, known?.firstRun ?? false) ?? inMemory(true)
+    // An identity in memory must not change only because it was read again.
+    if (!found.durable && known !== undefined && !known.durable) return known
+    return { ...found, published: known?.published ?? found.published }
+  }
 
-  const refresh = SynchronizedRef.modifyEffect(
-    state,
-    (known) => Effect.map(load(known), (identity) => [identity, identity] as const)
-  )
+  const isOld = (file: string, now: number): boolean => {
+    const entry = disk.look(file)
+    return !isRefused(entry) && now - entry.modifiedAt > pruneAfterMillis
+  }
 
-  const prune = Effect.gen(function*() {
-    // The file of the former format still names an id whose claim and successor are among these: a host that goes back to
+  const prune = (now: number): void => {
+    // The file of a former format still names an id whose claim and successor are among these: a host that goes back to
     // that format would claim the id once more.
-    if ((yield* files.read(files.home.imported))._tag !== "Missing") return
-    const now = yield* Clock.currentTimeMillis
-    const isOld = (file: string) =>
-      Effect.map(fs.stat(file), (info) => Option.exists(info.mtime, (time) => now - time.getTime() > pruneAfterMillis))
-    for (const name of yield* files.list(successors)) {
-      if (yield* isOld(`${successors}/${name}`)) yield* files.remove(`${successors}/${name}`)
+    if (files.read(home.imported)._tag !== "Missing") return
+    const successors = files.list(home.successors)
+    const claims = files.list(home.claims)
+    if (isRefused(successors) || isRefused(claims)) return
+    for (const name of successors) {
+      if (isOld(`${home.successors}/${name}`, now)) files.remove(`${home.successors}/${name}`)
     }
-    const names = new Set(yield* files.list(files.home.claims))
-    for (const name of names) {
-      const anonId = Option.getOrUndefined(AnonId.decode(name.slice(0, -".json".length)))
-      if (anonId === undefined || !(yield* isOld(`${files.home.claims}/${name}`))) continue
-      const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => names.has(name))
-      const claim = yield* claims.find(anonId)
-      if (settled.length === 0 && claim !== undefined && Claim.isReadable(claim) && claim.alias !== null) continue
-      for (const file of [name, `${anonId}.stored`, ...settled]) yield* files.remove(`${files.home.claims}/${file}`)
+    for (const name of claims) {
+      const anonId = Option.getOrUndefined(decodeAnonId(name.slice(0, -".json".length)))
+      if (anonId === undefined || !isOld(`${home.claims}/${name}`, now)) continue
+      const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => claims.includes(name))
+      const claim = ClaimFiles.look(files, anonId)
+      if (claim === "Unknown") continue
+      const isOwed = claim !== undefined && Claim.isReadable(claim) && claim.alias !== null
+      if (settled.length === 0 && isOwed) continue
+      for (const file of [name, `${anonId}.stored`, ...settled]) files.remove(`${home.claims}/${file}`)
     }
-  }).pipe(Effect.ignoreCause)
+  }
 
-  // Whether the disk leads neither to an anon id nor on from it: an opt-out, or the user, has deleted it meanwhile. It may
-  // have been claimed and aliased before, and nothing says so any more.
-  const isForgotten = Effect.fnUntraced(function*(anonId: AnonId.AnonId) {
-    const file = yield* files.read(pointerFile)
-    if (file._tag !== "Text") return file._tag === "Missing"
-    const start = yield* startOf(file.text, false)
-    if (start !== undefined && (yield* follow(start, false)) === anonId) return false
-    // Asked last: another process may have rotated it since the file was read.
-    return (yield* successorOf(anonId))._tag === "None"
-  })
+  // What became of an anon id on disk. What cannot be read now says nothing against it.
+  const checkOnDisk = (anonId: AnonId): "Current" | "Replaced" | "Deleted" => {
+    const file = files.read(pointerFile)
+    if (file._tag === "Unreadable") return "Current"
+    if (file._tag === "Missing") return "Deleted"
+    const start = startOf(file.text, false)
+    const end = start === undefined ? undefined : follow(start, false)
+    if (end === anonId || (start !== undefined && end === undefined)) return "Current"
+    // Last: another process may have rotated the anon id since the file was read.
+    return successorOf(anonId)._tag === "None" ? "Replaced" : "Current"
+  }
 
-  const outcome = (rotation: Rotation, identity: Identity): readonly [Rotation, Identity] => [rotation, identity]
+  const rotate = (now: number): Rotation => {
+    const from = state ?? load(undefined)
+    if (!from.durable) {
+      state = inMemory(from.firstRun)
+      return { _tag: "Rotated", identity: state }
+    }
+    state = from
+    const file = files.read(pointerFile)
+    const isReplaced = file._tag === "Text" && leadsElsewhere(file.text, from.anonId)
+    if (isReplaced || checkOnDisk(from.anonId) === "Replaced") {
+      state = load(from)
+      return { _tag: "Overtaken", identity: state }
+    }
+    const next = publishSuccessor(from.anonId)
+    if (next === undefined) return { _tag: "Unwritable" }
+    if (next.won) {
+      state = { ...from, anonId: next.anonId, claim: undefined }
+      if (updatePointer(state)) prune(now)
+      return { _tag: "Rotated", identity: state }
+    }
+    const anonId = follow(next.anonId, mayMake)
+    const claim = anonId === undefined ? undefined : ClaimFiles.look(files, anonId)
+    if (anonId === undefined || claim === "Unknown") return { _tag: "Unwritable" }
+    state = { ...from, anonId, claim }
+    updatePointer(state)
+    return { _tag: "Overtaken", identity: state }
+  }
 
-  const rotate = SynchronizedRef.modifyEffect(state, (known) =>
-    Effect.gen(function*() {
-      const from = known ?? (yield* load(undefined))
-      if (!from.durable) {
-        const identity = yield* inMemory(from.firstRun)
-        return outcome({ _tag: "Rotated", identity }, identity)
-      }
-      const next = yield* succeed(from.anonId)
-      if (next === undefined) return outcome({ _tag: "Unwritable" }, from)
-      if (next.won) {
-        const identity: Identity = { ...from, anonId: next.anonId, claim: undefined }
-        if (yield* updatePointer(identity)) yield* prune
-        return outcome({ _tag: "Rotated", identity }, identity)
-      }
-      const anonId = yield* follow(next.anonId, mayMake)
-      if (anonId === undefined) return outcome({ _tag: "Unwritable" }, from)
-      const identity: Identity = { ...from, anonId, claim: yield* claims.find(anonId) }
-      yield* updatePointer(identity)
-      return outcome({ _tag: "Overtaken", identity }, identity)
-    }))
+  const publishClaim = (claim: Claim.Claim): Publication => {
+    // Another tool may have linked the anon id since it was read. Its link was first, and it sent its own alias.
+    const file = files.read(pointerFile)
+    if (file._tag === "Unreadable") return { _tag: "Unwritable" }
+    const pointer = file._tag === "Text" ? Option.getOrUndefined(codec.decode(file.text)) : undefined
+    const first = pointer?.anonId === claim.anon_id && pointer.linkedPrincipal !== undefined
+      ? ClaimFiles.look(files, claim.anon_id) ?? adopt(pointer, mayMake)
+      : undefined
+    if (first === "Unknown") return { _tag: "Unwritable" }
+    return first === undefined ? ClaimWriter.publish(files, claim) : { _tag: "Held", claim: first }
+  }
 
-  const forget = SynchronizedRef.modifyEffect(
-    state,
-    (known) => Effect.map(inMemory(known?.firstRun ?? false), (identity) => [identity, identity] as const)
-  )
+  const claim = (claim: Claim.Claim): Publication => {
+    const check = checkOnDisk(claim.anon_id)
+    if (check === "Deleted") return { _tag: "Unwritable" }
+    if (check === "Replaced") {
+      state = load(state)
+      return { _tag: "Replaced", identity: state }
+    }
+    const result = publishClaim(claim)
+    const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
+    // The claim of an anon id that was rotated meanwhile is not the new one's.
+    if (state?.anonId !== claim.anon_id || held === undefined) return result
+    state = { ...state, claim: held }
+    if (result._tag === "Published") updatePointer(state)
+    return result
+  }
+
+  const confirmStored = (): void => {
+    const claim = state?.claim
+    if (state === undefined || claim === undefined || !Claim.isReadable(claim)) return
+    if (claim.credential === "stored" || !state.durable || !mayMake) return
+    ClaimWriter.note(files, claim.anon_id, "stored")
+    state = { ...state, claim: { ...claim, credential: "stored" } }
+  }
 
   return IdentityStore.of({
-    get,
-    refresh,
-    stands: Effect.flatMap(
-      SynchronizedRef.get(state),
-      (known) =>
-        known?.durable === true
-          ? Effect.map(isForgotten(known.anonId), (forgotten) => !forgotten)
-          : Effect.succeed(true)
-    ),
-    peek: read(false, false),
-    claim: (claim) =>
-      SynchronizedRef.modifyEffect(state, (known) =>
-        Effect.gen(function*() {
-          if (yield* isForgotten(claim.anon_id)) return [{ _tag: "Unwritable" }, known] as const
-          const result = yield* claims.publish(claim)
-          const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
-          // The claim of an anon id that was rotated meanwhile stands, but it is not the new one's.
-          if (known?.anonId !== claim.anon_id || held === undefined) return [result, known] as const
-          const identity: Identity = { ...known, claim: held }
-          if (result._tag === "Published") yield* updatePointer(identity)
-          return [result, identity] as const
-        })),
-    confirmStored: SynchronizedRef.updateEffect(state, (known) => {
-      const claim = known?.claim
-      if (known === undefined || claim === undefined || !Claim.isReadable(claim)) return Effect.succeed(known)
-      if (claim.credential === "stored" || !known.durable || !mayMake) return Effect.succeed(known)
-      return Effect.as(claims.confirmStored(claim.anon_id), { ...known, claim: { ...claim, credential: "stored" } })
-    }),
-    rotate,
-    forget
+    get: notes.run(() => state ??= load(undefined)),
+    refresh: notes.run(() => state = load(state)),
+    check: notes.run(() => state?.durable === true ? checkOnDisk(state.anonId) : "Current"),
+    peek: notes.run(() => read(false, false)),
+    claim: (made) => notes.run(() => claim(made)),
+    confirmStored: notes.run(confirmStored),
+    rotate: Effect.flatMap(Clock.currentTimeMillis, (now) => notes.run(() => rotate(now))),
+    forget: notes.run(() => state = inMemory(state?.firstRun ?? false))
   })
 })
 
 /**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*() {
+  const { stillGiven } = yield* Consent
+  const files = StateFiles.make({
+    home: (yield* UsageSettings).home,
+    notes: Notes.make(),
+    path: yield* Path.Path,
+    runtime: yield* HostRuntime,
+    stillGiven: () => Effect.runSync(stillGiven)
+  })
+  return yield* makeWith(files, undefined)
+})
+
+/**
+ * Provides the store.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<
+export const layer: Layer.Layer<IdentityStore, never, HostRuntime | UsageSettings | Consent | Path.Path> = Layer.effect(
   IdentityStore,
-  never,
-  | StateFiles
-  | FileSystem.FileSystem
-  | Digest.Digest
-  | SecureRandom.SecureRandom
-  | Claims
-  | UsageSettings
-  | RuntimeEnvironment
-> = Layer.effect(IdentityStore, make)
+  make()
+)

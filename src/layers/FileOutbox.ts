@@ -1,5 +1,5 @@
 /**
- * The outbox as a folder: one file a message, named so that names sort by time.
+ * The whole outbox: what a command does with it, and what a worker does.
  *
  * @since 0.1.0
  */
@@ -7,153 +7,172 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
-import * as Schema from "effect/Schema"
+import * as Path from "effect/Path"
+import * as Predicate from "effect/Predicate"
 import * as BackOff from "../domain/BackOff.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Message from "../domain/Message.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
-import { Claims } from "../services/Claims.ts"
+import { Consent } from "../services/Consent.ts"
+import { isRefused } from "../services/Disk.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
 import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import { quietly } from "./Debug.ts"
-import { StateFiles } from "./StateFiles.ts"
+import * as ClaimWriter from "./ClaimWriter.ts"
+import * as Notes from "./Notes.ts"
+import * as OutboxWriter from "./OutboxWriter.ts"
+import * as StateFiles from "./StateFiles.ts"
 
-const Delivery = JsonDocument.make(() => Schema.Struct({ at: Schema.Finite }))
+const decodeDelivery = JsonDocument.decoder(({ at }) => Predicate.isNumber(at) ? { at } : undefined)
 
-// What a `Date` can say.
+// What a `Date` can hold.
 const maxMillis = 8.64e15
 
-// Looking at the whole folder for every message would make a capture cost more the more waits: by so much a process may
-// go beyond the usual bounds. An author's own are looked at each time. Another process's messages are seen at the next.
-const lookEvery = { messages: 50, bytes: 64 * 1024 }
+const isOfPrincipal = ({ properties }: Message.Message): boolean => properties["$process_person_profile"] !== false
+
+/**
+ * The outbox over the files of a process.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeWith = Effect.fnUntraced(function*(
+  files: StateFiles.StateFiles,
+  writer: OutboxWriter.OutboxWriter
+) {
+  const { destinationId } = yield* UsageSettings
+  const { folder } = writer
+  const { notes } = files
+
+  const namesIn = (path: string): ReadonlyArray<string> => {
+    const names = files.list(path)
+    if (!isRefused(names)) return names.filter(OutboxFolder.isEventName).toSorted()
+    notes.add(`could not list the outbox: ${names}`)
+    return []
+  }
+  const names = () => namesIn(folder.events)
+  const claims = () => ClaimWriter.undelivered(files, destinationId)
+
+  const setAsideFile = (name: string, now: number): void => {
+    const file = `${folder.events}/${name}`
+    // Another worker was faster, or an opt-out: then no folder is made for the file either.
+    if (files.read(file)._tag === "Missing") return
+    const code = files.move(file, `${folder.setAside}/${name}`)
+    if (code !== undefined) return notes.add(`could not set a message aside: ${code}`)
+    OutboxWriter.trimFolder(files, folder.setAside, now, OutboxFolder.setAsideBounds)
+  }
+
+  // A file that cannot be read now waits; one that was read whole and is no message is set aside.
+  const read = (name: string, now: number): Entry | "Unreadable" | undefined => {
+    const file = files.read(`${folder.events}/${name}`)
+    if (file._tag === "Unreadable") return "Unreadable"
+    if (file._tag === "Missing") return undefined
+    const message = Option.getOrUndefined(Message.decode(file.text))
+    if (message !== undefined) return { _tag: "Event", name, message }
+    if (!Message.isNewer(file.text)) setAsideFile(name, now)
+    return undefined
+  }
+
+  // Events are listed before claims: an event whose principal was claimed before it was recorded is then never returned
+  // without its alias. Where a claim cannot be read now, no event of an account is returned.
+  const look = (now: number) => {
+    const waiting = names()
+    const { aliases, isUncertain } = claims()
+    const read_ = waiting.flatMap((name) => read(name, now) ?? [])
+    const events = read_.filter((entry) => entry !== "Unreadable")
+    const free = isUncertain ? events.filter(({ message }) => !isOfPrincipal(message)) : events
+    const unreadable = read_.length - events.length
+    const blocked = free.length < events.length
+      ? "a claim cannot be read, so the events of accounts wait for its alias"
+      : unreadable > 0
+      ? `${unreadable} of the waiting messages cannot be read`
+      : undefined
+    return { entries: [...aliases, ...free], blocked }
+  }
+
+  const remove = (entries: ReadonlyArray<Entry>): void => {
+    for (const entry of entries) {
+      if (entry._tag === "Alias") ClaimWriter.note(files, entry.anonId, "delivered")
+      else {
+        const code = files.remove(`${folder.events}/${entry.name}`)
+        if (code !== undefined) notes.add(`could not remove a message: ${code}`)
+      }
+    }
+  }
+
+  const replace = (file: string, text: string): void => {
+    const code = files.replace(file, text)
+    if (code !== undefined) notes.add(`could not write ${file}: ${code}`)
+  }
+
+  const readBackOff = () => files.decode(folder.backOff, BackOff.decode)
+
+  const status = () => {
+    const pending = names().length + claims().aliases.length
+    const aside = files.list(folder.setAside)
+    const claimFiles = files.list(files.home.claims)
+    const refused = isRefused(claimFiles) ? [] : claimFiles.filter((name) => name.endsWith(".set-aside"))
+    const delivery = files.decode(folder.lastDelivery, decodeDelivery)
+    const reason = readBackOff()?.reason
+    return {
+      pending,
+      setAside: (isRefused(aside) ? 0 : aside.length) + refused.length,
+      lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,
+      ...(reason === undefined ? {} : { lastFailure: reason })
+    }
+  }
+
+  const at = <A>(evaluate: (now: number) => A): Effect.Effect<A> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => notes.run(() => evaluate(now)))
+
+  return Outbox.of({
+    add: (message) => at((now) => writer.add(message, now)),
+    trim: at(writer.trim),
+    backedOffUntil: at(writer.backedOffUntil),
+    look: at(look),
+    entries: at((now) => look(now).entries),
+    isEmpty: notes.run(() => names().length === 0 && claims().aliases.length === 0),
+    has: (invocationId) => notes.run(() => names().some((name) => OutboxFolder.isOfInvocation(name, invocationId))),
+    delivered: (entries) =>
+      at((now) => {
+        remove(entries)
+        replace(folder.lastDelivery, JSON.stringify({ at: now }))
+        files.remove(folder.backOff)
+      }),
+    remove: (entries) => notes.run(() => remove(entries)),
+    setAside: (entry) =>
+      at((now) =>
+        entry._tag === "Alias" ? ClaimWriter.note(files, entry.anonId, "set-aside") : setAsideFile(entry.name, now)
+      ),
+    backOff: (reason) => at((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)))),
+    status: notes.run(status)
+  })
+})
 
 /**
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.gen(function*() {
-  const files = yield* StateFiles
-  const claims = yield* Claims
-  const { bounds, destinationId } = yield* UsageSettings
-  const folder = OutboxFolder.make(files.home, destinationId)
-  const unseen = yield* Ref.make<{ readonly messages: number; readonly bytes: number } | undefined>(undefined)
-
-  const namesIn = (path: string) =>
-    Effect.map(files.list(path), (all) => all.filter(OutboxFolder.isEventName).toSorted())
-  const names = namesIn(folder.events)
-
-  // Oldest out first.
-  const trim = Effect.fnUntraced(function*(path: string, bounds: OutboxFolder.SomeBounds | undefined) {
-    const now = yield* Clock.currentTimeMillis
-    for (const name of OutboxFolder.beyondBounds(yield* namesIn(path), now, bounds)) {
-      yield* files.remove(`${path}/${name}`)
-    }
-  }, quietly("the outbox could not be trimmed", undefined))
-
-  const add = Effect.fnUntraced(
-    function*(message: Message.Message) {
-      const text = Message.encode(message)
-      const size = new TextEncoder().encode(text).length
-      const name = OutboxFolder.eventName(message, yield* Clock.currentTimeMillis, size)
-      yield* files.replace(`${folder.events}/${name}`, text)
-      const before = yield* Ref.get(unseen)
-      const messages = (before?.messages ?? 0) + 1
-      const bytes = (before?.bytes ?? 0) + size
-      const looks = before === undefined || bounds !== undefined || messages >= lookEvery.messages ||
-        bytes >= lookEvery.bytes
-      yield* Ref.set(unseen, looks ? { messages: 0, bytes: 0 } : { messages, bytes })
-      if (looks) yield* trim(folder.events, bounds)
-      return true
-    },
-    quietly("a message could not be kept", false)
-  )
-
-  const setAsideFile = Effect.fnUntraced(function*(name: string) {
-    const file = `${folder.events}/${name}`
-    // Another worker was faster, or an opt-out: then no folder is made for it either.
-    if ((yield* files.read(file))._tag === "Missing") return
-    yield* files.move(file, `${folder.setAside}/${name}`)
-    yield* trim(folder.setAside, OutboxFolder.setAsideBounds)
-  }, quietly("a message could not be set aside", undefined))
-
-  const read = Effect.fnUntraced(function*(name: string): Effect.fn.Return<Entry | undefined> {
-    const file = yield* files.read(`${folder.events}/${name}`)
-    // Another worker was faster.
-    if (file._tag === "Missing") return undefined
-    const message = file._tag === "Text" ? Message.decode(file.text) : Option.none()
-    if (Option.isSome(message)) return { _tag: "Event", name, message: message.value.message }
-    if (file._tag === "Unreadable" || !Message.isNewer(file.text)) yield* setAsideFile(name)
-    return undefined
+  const settings = yield* UsageSettings
+  const { stillGiven } = yield* Consent
+  const files = StateFiles.make({
+    home: settings.home,
+    notes: Notes.make(),
+    path: yield* Path.Path,
+    runtime: yield* HostRuntime,
+    stillGiven: () => Effect.runSync(stillGiven)
   })
-
-  const aliases = claims.undelivered(destinationId)
-
-  const remove = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-    for (const entry of entries) {
-      yield* entry._tag === "Alias"
-        ? claims.settle(entry.anonId, "delivered")
-        : quietly("a delivered message stays", undefined)(files.remove(`${folder.events}/${entry.name}`))
-    }
-  })
-
-  const readBackOff = files.decode(folder.backOff, BackOff.decode)
-
-  return Outbox.of({
-    add,
-    // Events are listed before claims: an event whose principal was claimed before it was recorded is then never seen
-    // without its alias.
-    entries: Effect.gen(function*() {
-      const waiting = yield* names
-      const owed = yield* aliases
-      const events: Array<Entry> = []
-      for (const name of waiting) {
-        const entry = yield* read(name)
-        if (entry !== undefined) events.push(entry)
-      }
-      return [...owed, ...events]
-    }),
-    isEmpty: Effect.gen(function*() {
-      return (yield* names).length === 0 && (yield* aliases).length === 0
-    }),
-    has: Effect.fnUntraced(function*(invocationId: string) {
-      const waiting = yield* names
-      return waiting.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
-    }),
-    delivered: Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-      yield* remove(entries)
-      const at = yield* Clock.currentTimeMillis
-      yield* files.replace(folder.lastDelivery, Delivery.encode({ at }))
-      yield* files.remove(folder.backOff)
-    }, quietly("the delivery was not noted", undefined)),
-    remove,
-    setAside: (entry) => entry._tag === "Alias" ? claims.settle(entry.anonId, "set-aside") : setAsideFile(entry.name),
-    backedOffUntil: Effect.gen(function*() {
-      return BackOff.until(yield* readBackOff, yield* Clock.currentTimeMillis)
-    }),
-    backOff: Effect.fnUntraced(function*(reason: string) {
-      const longer = BackOff.next(yield* readBackOff, yield* Clock.currentTimeMillis, reason)
-      yield* files.replace(folder.backOff, BackOff.encode(longer))
-    }, quietly("the back-off was not written", undefined)),
-    status: Effect.gen(function*() {
-      const waiting = yield* names
-      const owed = yield* aliases
-      const aside = yield* files.list(folder.setAside)
-      const refused = (yield* files.list(files.home.claims)).filter((name) => name.endsWith(".set-aside"))
-      const delivery = yield* files.decode(folder.lastDelivery, Delivery.decode)
-      const reason = (yield* readBackOff)?.reason
-      return {
-        pending: waiting.length + owed.length,
-        setAside: aside.length + refused.length,
-        lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,
-        ...(reason === undefined ? {} : { lastFailure: reason })
-      }
-    })
-  })
+  return yield* makeWith(files, OutboxWriter.make(files, settings))
 })
 
 /**
+ * Provides the outbox.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Outbox, never, StateFiles | Claims | UsageSettings> = Layer.effect(Outbox, make)
+export const layer: Layer.Layer<Outbox, never, HostRuntime | UsageSettings | Consent | Path.Path> = Layer.effect(
+  Outbox,
+  make
+)

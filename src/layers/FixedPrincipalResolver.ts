@@ -36,12 +36,21 @@ export const layer = (
   })
 
 /**
+ * The resolver of hosts without accounts.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const none: PrincipalResolver["Service"] = PrincipalResolver.of({
+  input: { files: [], variables: {}, configuration: "", parse: () => Effect.succeed(undefined) },
+  credential: Effect.succeed(undefined),
+  resolve: () => Effect.succeed(undefined)
+})
+
+/**
  * Provides no credential, ever: for hosts without accounts.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerNone: Layer.Layer<PrincipalResolver> = Layer.succeed(PrincipalResolver, {
-  credential: Effect.succeed(undefined),
-  resolve: () => Effect.succeed(undefined)
-})
+export const layerNone: Layer.Layer<PrincipalResolver> = Layer.succeed(PrincipalResolver, none)

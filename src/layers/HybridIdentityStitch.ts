@@ -1,95 +1,172 @@
 /**
- * Stamps in every runtime, and claims where the device will still be there tomorrow.
+ * Stamps in every runtime, and claims where the device persists: the whole of the identity rules.
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
-import { attribute, type ClaimFacts, onSighting, signedOutElsewhere } from "../domain/Attribution.ts"
+import * as Semaphore from "effect/Semaphore"
+import { attribute, onSighting, signedOutElsewhere } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
-import * as Credentials from "../domain/Credential.ts"
+import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
-import type { Publication } from "../services/Claims.ts"
+import * as StitchState from "../domain/StitchState.ts"
 import { Consent } from "../services/Consent.ts"
-import { CurrentCommand, IsUntracked, type Tracked } from "../services/CurrentCommand.ts"
+import { type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
 import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
-import { Invocation } from "../services/Invocation.ts"
-import { Notice } from "../services/Notice.ts"
-import { PrincipalCache } from "../services/PrincipalCache.ts"
-import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import * as CredentialAtHand from "./CredentialAtHand.ts"
-import { debug, quietly } from "./Debug.ts"
-import * as PrincipalQuestion from "./PrincipalQuestion.ts"
+import * as CredentialText from "./CredentialText.ts"
+import { debug, IsShown, quietly } from "./Debug.ts"
+import * as Notice from "./Notice.ts"
+import type { Belongs, Shared } from "./SteadyStitch.ts"
+import { within } from "./Within.ts"
 
 type SeenBy = "login" | "observe" | "resolver"
 
-// Every turn follows another process's claim or rotation in the middle of ours.
+// Every turn follows a claim or rotation that another process made in the middle of this one's.
 const maxTurns = 8
 
-const claimFacts = (identity: Identity): ClaimFacts | undefined =>
-  identity.claim === undefined ? undefined : {
-    principal: Claim.principalOf(identity.claim),
-    credential: Claim.isReadable(identity.claim) ? identity.claim.credential : "none"
-  }
+/**
+ * How long a command waits for its credential: a keychain may ask its user first.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const credentialLimit = Duration.seconds(1)
 
-// Who logs out is the command that runs, and those that run it; what else runs in the process goes on.
-const isWithin = (command: Tracked | undefined, outer: Tracked | undefined): boolean =>
+/** How long a command waits for the API, counted from the question. */
+const answerLimit = Duration.seconds(2)
+
+const noPrincipal = "no principal is known for the credential"
+
+// The command that logs out, and the commands whose handlers run it; other commands of the process go on.
+const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =>
   command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
 /**
+ * The stitch of a command.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stitch {
+  readonly service: IdentityStitch["Service"]
+  /** Returns who an event belongs to; undefined where the device's identity was deleted while the command ran. */
+  readonly attribution: Effect.Effect<Belongs | undefined>
+  /** Waits for the API's answer, until its time is over. */
+  readonly settle: Effect.Effect<void>
+  /** Runs one effect at a time: who an event belongs to must not change between the question and the event. */
+  readonly locked: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Reads the credential that the command begins with, and asks about a new one. */
+  readonly start: Effect.Effect<void>
+}
+
+/**
+ * The stitch of a command whose state is `initial`.
+ *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.gen(function*() {
+export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchState.StitchState) {
+  const { files, known, recorder, running } = shared
+  const { notes } = files
   const consent = yield* Consent
   const store = yield* IdentityStore
   const slot = yield* IdentitySlot
-  const cache = yield* PrincipalCache
-  const invocation = yield* Invocation
-  const notice = yield* Notice
-  const runtime = yield* RuntimeEnvironment
+  const { input, ...resolver } = yield* PrincipalResolver
+  const runtime = yield* HostRuntime
   const settings = yield* UsageSettings
-  const credential = yield* CredentialAtHand.make
-  const facts = Effect.map(credential.now, CredentialAtHand.facts)
+  const scope = yield* Effect.scope
 
-  // Of many sightings at once one stitches; a login is always another.
-  const stitchAttempted = yield* Ref.make(false)
-  const hasLoggedOut = yield* Ref.make(false)
-  // Somebody is logging out: the host has removed the credential already.
-  const isLeaving = yield* Ref.make(false)
-  // There was something to record, so the device's identity was read.
-  const isOpen = yield* Ref.make(false)
-  const observed = yield* Ref.make<PrincipalId.PrincipalId | undefined>(undefined)
-  const beforeLogout = new Set<{ readonly of: Tracked | undefined; readonly effect: Effect.Effect<void> }>()
+  const lock = yield* Semaphore.make(1)
+  // While the process exits nobody waits: an effect that holds the lock never continues.
+  const locked: Stitch["locked"] = (effect) =>
+    Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock.withPermit(effect))
+  const now = Clock.currentTimeMillis
+  const stitchAttempted = {
+    get: Effect.sync(() => shared.stitchAttempted),
+    set: (attempted: boolean) =>
+      Effect.sync(() => {
+        shared.stitchAttempted = attempted
+      })
+  }
+
+  const state = yield* Ref.make(initial)
+  const to = <A extends ReadonlyArray<unknown>>(
+    transition: (state: StitchState.StitchState, ...args: A) => StitchState.StitchState,
+    ...args: A
+  ): Effect.Effect<void> => Ref.update(state, (before) => transition(before, ...args))
+  const facts = Effect.map(Ref.get(state), ({ current }) => StitchState.facts(current))
+  const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
+
+  // == the credential
+
+  const recall = (found: Credential.Credential) =>
+    Effect.flatMap(now, (now) => notes.run(() => known.recall(found, now)))
+  const rememberAnswer = (about: Credential.Credential, principal: PrincipalId.PrincipalId | undefined) =>
+    Effect.flatMap(now, (now) => notes.run(() => known.remember(about, principal, now)))
+
+  // What is parsed from an input is kept with the next event, so that the next command need not parse it.
+  const credentialNow = input === undefined ? resolver.credential : Effect.gen(function*() {
+    const text = CredentialText.read(runtime.disk, input)
+    if (text === undefined) return undefined
+    const found = yield* input.parse(CredentialText.decode(text))
+    known.noteInput(text, found)
+    return found
+  })
+
+  const lookUp: Effect.Effect<StitchState.ReadCredential> = Effect.gen(function*() {
+    if ((yield* Ref.get(state)).isSilent) return StitchState.unreadable
+    // A host's own resolver may die or hang.
+    const answer = yield* credentialNow.pipe(
+      within(credentialLimit),
+      quietly("could not read the credential", undefined)
+    )
+    if (answer === undefined) return StitchState.unreadable
+    if (Option.isNone(answer)) {
+      yield* to(StitchState.silenced)
+      return yield* Effect.as(debug("the credential was not read within its time limit"), StitchState.unreadable)
+    }
+    const found = answer.value
+    return found === undefined ? StitchState.none : { found, known: yield* recall(found) }
+  })
+
+  const readCredential = Effect.tap(lookUp, (credential) => to(StitchState.read, credential))
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    const { found } = yield* credential.now
+    const { found } = (yield* Ref.get(state)).current
     if (found === undefined) return
-    yield* cache.remember(found, principal)
-    yield* credential.set({ found, known: { _tag: "Principal", principal } })
-    // The claim was made before the credential was stored, by the validating response of its login, by another tool or
-    // under a variable: from now on it lasts only as long as the credential.
+    yield* rememberAnswer(found, principal)
+    yield* to(StitchState.identified, principal)
+    // The claim was learned before the credential was stored: by the validating response of a login, by another tool, or
+    // under a variable. From now on it lasts only as long as the credential.
     if (found.source !== "stored") return
     const { claim } = yield* store.get
     if (claim !== undefined && Claim.principalOf(claim) === principal) yield* store.confirmStored
   })
 
-  // A response may be about another credential than the one at hand: that of a login which is not over yet. So what it
-  // said is remembered only when the command has ended well and nobody has logged in or out.
+  // A response may be about another credential than the current one: that of a login which is not complete yet. So its
+  // principal is remembered only when the command has succeeded and nobody has logged in or out since.
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(
-      Ref.get(observed),
-      (principal) => principal === undefined || Exit.isFailure(exit) ? Effect.void : remember(principal)
+      Ref.get(state),
+      ({ observed }) => observed === undefined || Exit.isFailure(exit) ? Effect.void : remember(observed)
     )
   )
+
+  // == acting on a principal
 
   const publish = Effect.fnUntraced(function*(
     identity: Identity,
@@ -103,32 +180,33 @@ export const make = Effect.gen(function*() {
       anon_id: identity.anonId,
       principal_id: principal,
       learned_by: seenBy,
-      // A login stores what it was given, even where a variable wins over it in this command.
+      // A login stores its credential, even where a variable takes precedence in this command.
       credential: seenBy === "login" && source === "environment" ? "stored" : source,
       destination: null,
       alias: null
     }
     if (!withAlias) return yield* store.claim(claim)
-    return yield* invocation.record(
-      {
-        event: "$create_alias",
-        distinctId: principal,
-        // A personless alias is dropped by PostHog.
-        personless: false,
-        properties: { distinct_id: principal, alias: identity.anonId }
-      },
-      identity,
-      (alias) =>
-        Effect.map(
-          store.claim({ ...claim, destination: settings.destinationId, alias }),
-          (result): readonly [boolean, Publication] => [result._tag === "Published", result]
-        )
-    )
+    const command = yield* CurrentCommand
+    const draft = {
+      event: "$create_alias",
+      distinctId: principal,
+      // PostHog drops a personless alias.
+      personless: false,
+      properties: { distinct_id: principal, alias: identity.anonId },
+      command: command === undefined || command === "untracked" ? undefined : command.name
+    }
+    const at = yield* now
+    const { kept, message } = yield* notes.run(() => recorder.draw(draft, identity, at))
+    const result = yield* store.claim({ ...claim, destination: settings.destinationId, alias: message })
+    if (result._tag !== "Published") return result
+    yield* notes.run(kept)
+    if (yield* IsShown) yield* Console.error(JSON.stringify(message))
+    return result
   })
 
-  const takeBack = Effect.andThen(slot.set(undefined), Ref.set(stitchAttempted, false))
+  const unstamp = Effect.andThen(slot.set(undefined), stitchAttempted.set(false))
 
-  // Carries out the table, and again where another process changed the state in between.
+  // Carries out the table of sightings, and again where another process or tool changed the state in between.
   const apply = (
     principal: PrincipalId.PrincipalId,
     seenBy: SeenBy,
@@ -140,7 +218,7 @@ export const make = Effect.gen(function*() {
         principal,
         seenBy,
         slot: turn === 0 ? yield* slot.get : undefined,
-        claim: claimFacts(identity),
+        claim: Claim.facts(identity.claim),
         credential: yield* facts,
         ephemeral: isEphemeral(runtime, identity)
       })
@@ -150,206 +228,256 @@ export const make = Effect.gen(function*() {
       let claimed = identity
       if (consequence === "Switch") {
         const rotation = yield* store.rotate
-        if (rotation._tag === "Unwritable") return yield* takeBack
+        if (rotation._tag === "Unwritable") return yield* unstamp
         if (rotation._tag === "Overtaken") {
-          // Whoever was faster may have logged out: only a login here and now is newer than that.
+          // The process that was faster may have logged out: only a login in this command is newer than that.
           return seenBy === "login" ? yield* apply(principal, seenBy, rotation.identity, turn + 1) : undefined
         }
         claimed = rotation.identity
       }
       const result = yield* publish(claimed, principal, seenBy, consequence === "Claim")
-      if (result._tag === "Unwritable") yield* takeBack
-      if (result._tag === "Held") yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, turn + 1)
+      if (result._tag === "Unwritable") return yield* unstamp
+      if (result._tag === "Held") {
+        return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, turn + 1)
+      }
+      if (result._tag === "Replaced") return yield* apply(principal, seenBy, result.identity, turn + 1)
     })
-
-  const isAllowed = Effect.map(consent.decision, (decision) => decision.enabled)
 
   const legal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
     Result.match(PrincipalId.decode(input), {
-      onFailure: (reason) => Effect.as(debug(`a principal was refused: ${reason}`), undefined),
+      onFailure: (reason) => Effect.as(debug(`ignored a principal: ${reason}`), undefined),
       onSuccess: Effect.succeed
     })
 
-  // This command was the account's, but neither the device nor the credential at hand need be.
+  // The command was the account's, but neither the device nor the current credential need be.
   const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed) || !(yield* open)) return
+    if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
     if ((yield* slot.get) === undefined) yield* slot.set(principal)
-  }, Effect.uninterruptible)
+  })
 
-  const see = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId, seenBy: "observe" | "resolver") {
-    // Set before anything is waited for, so that of many responses at once one stitches.
-    if (yield* Ref.getAndSet(stitchAttempted, true)) return
-    if ((yield* Ref.get(hasLoggedOut)) || !(yield* isAllowed) || !(yield* open)) return
-    // A response to a request that was under way is about the former credential.
-    if (seenBy === "observe" && (yield* credential.isAnotherNow)) return yield* stampOnly(principal)
+  // A credential that is not known yet says nothing against a response.
+  const isAbout = (authorization: string | undefined) =>
+    Effect.map(Ref.get(state), ({ current, initial }) => {
+      const found = current.found ?? initial?.found
+      return found === undefined || authorization === undefined || Credential.authorizes(found, authorization)
+    })
+
+  const see = Effect.fnUntraced(function*(
+    principal: PrincipalId.PrincipalId,
+    seenBy: "observe" | "resolver",
+    authorization?: string
+  ) {
+    if (yield* stitchAttempted.get) return
+    yield* stitchAttempted.set(true)
+    if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
+    // The response to an earlier request is about the former credential.
+    if (seenBy === "observe" && (StitchState.hasChanged(yield* Ref.get(state)) || !(yield* isAbout(authorization)))) {
+      return yield* stampOnly(principal)
+    }
     yield* apply(principal, seenBy, yield* store.get)
     if (seenBy === "resolver") yield* remember(principal)
-    else if ((yield* slot.get) === principal) yield* Ref.set(observed, principal)
-  }, Effect.uninterruptible)
-
-  // An answer that comes before anything was recorded waits for that: a command that turns out to be a usage error
-  // leaves no trace.
-  const hear = Effect.fnUntraced(function*({ about, principal }: PrincipalQuestion.Answer) {
-    if (!(yield* Ref.get(isOpen))) return
-    if (principal === undefined) return yield* cache.remember(about, undefined)
-    if (!(yield* open)) return
-    // It may have been replaced or removed since.
-    if (CredentialAtHand.is(yield* credential.now, about)) yield* see(principal, "resolver")
+    else if ((yield* slot.get) === principal) yield* to(StitchState.observed, principal)
   })
 
-  const question = yield* PrincipalQuestion.make(hear)
+  // == the question to the API
 
-  // Reads whose device this is, once; says whether it was allowed to. Where consent was denied, or unreadable, at just
-  // that moment nothing is known, and nobody must pass for the one whom the claim names.
-  const open: Effect.Effect<boolean> = yield* Effect.cached(
-    Effect.gen(function*() {
-      yield* Ref.set(isOpen, true)
-      if (!(yield* isAllowed)) return false
-      yield* notice.show
-      // The identity first: a credential that is newer than the identity means a switch, never the other way round.
-      const identity = yield* store.get
-      // Whoever logs out has removed the credential already: the account is the one that the command began with.
-      const former = (yield* Ref.get(isLeaving)) ? yield* credential.atStart : undefined
-      if (former !== undefined) yield* credential.set(former)
-      const { found, known } = former ?? (yield* credential.read)
-      if (signedOutElsewhere({ claim: claimFacts(identity), credential: yield* facts })) {
-        yield* debug("the device gets a new id: its account's stored credential is gone")
-        const rotation = yield* store.rotate
-        if (rotation._tag === "Unwritable") yield* store.forget
-      }
-      // Another process has logged out, or in as somebody else, while this command ran: it stays whose it began.
-      const began = (yield* credential.atStart)?.known
-      if (began?._tag === "Principal" && (yield* credential.isAnotherNow)) {
-        yield* Ref.set(stitchAttempted, true)
-        yield* slot.set(began.principal)
-        return true
-      }
-      if (found === undefined) return true
-      const early = yield* question.answer
-      const fresh = early !== undefined && CredentialAtHand.is({ found, known }, early.about) ? early : undefined
-      const principal = known?._tag === "Principal" ? known.principal : fresh?.principal
-      if (principal !== undefined) {
-        // Also where a response waits for this: whose the credential at hand is was known before it.
-        yield* Ref.set(stitchAttempted, true)
-        yield* apply(principal, "resolver", yield* store.get)
-        yield* remember(principal)
-      } else if (fresh !== undefined) yield* cache.remember(found, undefined)
-      // Who logs in this moment, or has just been seen, is not asked for.
-      else if (known === undefined && !(yield* Ref.get(stitchAttempted))) yield* question.ask(found)
-      return true
-    }).pipe(Effect.uninterruptible)
+  const asked = yield* Ref.make<Fiber.Fiber<void> | undefined>(undefined)
+
+  // An answer that comes before anything was recorded waits for that: a usage error leaves no trace.
+  const onAnswer = Effect.fnUntraced(function*({ about, principal }: StitchState.Answer) {
+    if (!(yield* Ref.get(state)).isOpen) return
+    if (principal === undefined) return yield* rememberAnswer(about, undefined)
+    if (!(yield* open)) return
+    // The credential may have been replaced or removed since.
+    if (StitchState.is((yield* Ref.get(state)).current, about)) yield* see(principal, "resolver")
+  })
+
+  const ask = Effect.fnUntraced(function*(credential: Credential.Credential) {
+    if ((yield* Ref.get(asked)) !== undefined) return
+    if (!Credential.isKnown(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
+    const question = Effect.gen(function*() {
+      const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
+        quietly(noPrincipal, undefined),
+        within(answerLimit)
+      )
+      const answer = { about: credential, principal: Option.getOrUndefined(reply) }
+      yield* to(StitchState.answered, answer)
+      yield* Effect.uninterruptible(locked(onAnswer(answer)))
+    })
+    yield* Ref.set(asked, yield* Effect.forkIn(Effect.interruptible(question), scope))
+  })
+
+  const withdrawQuestion = Effect.flatMap(
+    Ref.get(asked),
+    (fiber) => fiber === undefined ? Effect.void : Effect.sync(() => fiber.interruptUnsafe())
   )
 
-  const begin = Effect.gen(function*() {
-    if ((yield* Ref.get(isOpen)) || !(yield* isAllowed)) return
-    const { found, known } = yield* credential.begin
-    if (found === undefined) yield* debug("no credential was found")
-    if (found !== undefined && known === undefined) yield* question.ask(found)
-  }).pipe(quietly("a command was not begun", undefined))
+  // == the identity
 
-  return IdentityStitch.of({
-    begin,
-    settle: question.wait,
-    observe: (principalId, authorization) =>
-      Effect.gen(function*() {
-        if ((yield* IsUntracked) && (yield* CurrentCommand) === undefined) return
-        const principal = yield* legal(principalId)
-        if (principal === undefined) return
-        const found = (yield* credential.now).found ?? (yield* credential.atStart)?.found
-        const isAbout = found === undefined || authorization === undefined ||
-          Credentials.authorizes(found, authorization)
-        return yield* isAbout ? see(principal, "observe") : stampOnly(principal)
-      }).pipe(quietly("a principal could not be observed", undefined)),
-    login: (principalId) =>
-      Effect.gen(function*() {
-        yield* Ref.set(observed, undefined)
-        const principal = yield* legal(principalId)
-        if (principal === undefined) return
-        // Responses are about another credential from here on, also where consent cannot be read at this moment.
-        yield* Ref.set(stitchAttempted, true)
-        if (!(yield* isAllowed)) return
-        yield* open
-        // It was about the credential before this login, and nobody waits for that any more.
-        yield* question.withdraw
-        yield* Ref.set(observed, undefined)
-        yield* Ref.set(hasLoggedOut, false)
-        const identity = yield* store.refresh
-        const now = yield* credential.read
-        yield* credential.beginWith(now)
-        yield* apply(principal, "login", identity)
-        if (now.found?.source === "stored") yield* remember(principal)
-      }).pipe(Effect.uninterruptible, quietly("a login was not noted", undefined)),
-    logout: Effect.gen(function*() {
-      if (!(yield* isAllowed)) {
-        // Consent may only have been unreadable at this moment, and this process must not be the account's any more.
-        yield* Ref.set(hasLoggedOut, true)
-        yield* slot.set(undefined)
-        yield* credential.beginWith(undefined)
-        yield* credential.set(CredentialAtHand.none)
-        yield* store.forget
-        return
-      }
-      yield* Ref.set(isLeaving, true)
-      const isKnown = yield* open
-      const before = yield* store.get
-      const identity = yield* store.refresh
-      const now = yield* credential.now
-      const hasCredential = now.found !== undefined && now !== CredentialAtHand.nobodys
-      const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined ||
-        before.claim !== undefined || identity.claim !== undefined
-      if (!wasSignedIn) return
-      // Whoever has logged out before is nobody now, whatever the device's claim says.
-      if (!(yield* Ref.getAndSet(hasLoggedOut, true))) {
-        // Outside of any command it may be each of them.
-        const command = yield* CurrentCommand
-        for (const { effect, of } of beforeLogout) if (command === undefined || isWithin(command, of)) yield* effect
-      }
-      yield* Ref.set(stitchAttempted, true)
-      yield* question.withdraw
-      yield* slot.set(undefined)
-      yield* credential.set(CredentialAtHand.none)
-      const rotation = yield* store.rotate
-      if (rotation._tag === "Unwritable") yield* store.forget
-      // Whoever was faster may have logged in: then the new anon id is theirs, and this command is nobody's.
-      if (rotation._tag === "Overtaken") yield* credential.set(CredentialAtHand.nobodys)
-    }).pipe(Effect.uninterruptible, quietly("a logout was not noted", undefined)),
-    beforeLogout: Effect.fnUntraced(function*(effect) {
-      const entry = { of: yield* CurrentCommand, effect }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => void beforeLogout.add(entry)),
-        () => Effect.sync(() => void beforeLogout.delete(entry))
-      )
-    }),
-    attribution: Effect.gen(function*() {
-      const wasOpen = yield* Ref.get(isOpen)
-      if (!(yield* open) || (wasOpen && !(yield* store.stands))) return undefined
-      const identity = yield* store.get
-      const to = attribute({
-        slot: yield* slot.get,
-        anonId: identity.anonId,
-        claim: claimFacts(identity),
-        credential: yield* facts,
-        invocationId: invocation.id
-      })
-      return { identity, to }
+  const { notice } = settings
+  const showNotice = Effect.flatMap(
+    notes.run(() =>
+      Notice.isDue(files, runtime, notice) && files.publish(files.home.notice, "") === undefined ? notice : undefined
+    ),
+    (text) => text === undefined ? Effect.void : Console.error(text)
+  )
+
+  // Reads the identity, once; returns whether consent allowed it. Where consent was denied, or could not be read, nothing
+  // is known, and the command must not pass for the principal of the claim.
+  const open: Effect.Effect<boolean> = yield* Effect.cached(Effect.gen(function*() {
+    if ((yield* Ref.get(state)).isOpen) return true
+    yield* to(StitchState.opened)
+    if (!(yield* isAllowed)) return false
+    yield* showNotice
+    // The identity first: a credential that is newer than the identity means a switch, never the other way round.
+    const identity = yield* store.get
+    // The host has removed the credential before it reports a logout: the account is that of the first credential.
+    const { initial, phase } = yield* Ref.get(state)
+    const former = phase === "SigningOut" ? initial : undefined
+    if (former !== undefined) yield* to(StitchState.read, former)
+    const { found, known: knowledge } = former ?? (yield* readCredential)
+    if (signedOutElsewhere({ claim: Claim.facts(identity.claim), credential: yield* facts })) {
+      yield* debug("the device gets a new anon id: the stored credential of its account is gone")
+      if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
+    }
+    // Another process has logged out, or in as somebody else: this command stays that of its first credential.
+    const began = initial?.known
+    if (began?._tag === "Principal" && StitchState.hasChanged(yield* Ref.get(state))) {
+      yield* stitchAttempted.set(true)
+      yield* slot.set(began.principal)
+      return true
+    }
+    if (found === undefined) return true
+    const { answer } = yield* Ref.get(state)
+    const fresh = answer !== undefined && StitchState.is({ found, known: knowledge }, answer.about) ? answer : undefined
+    const principal = knowledge?._tag === "Principal" ? knowledge.principal : fresh?.principal
+    if (principal !== undefined) {
+      // Also where a response caused this: the principal of the credential was known before it.
+      yield* stitchAttempted.set(true)
+      yield* apply(principal, "resolver", yield* store.get)
+      yield* remember(principal)
+    } else if (fresh !== undefined) yield* rememberAnswer(found, undefined)
+    // A login in progress, or a response, names the principal without a question.
+    else if (knowledge === undefined && !(yield* stitchAttempted.get)) yield* ask(found)
+    return true
+  }))
+
+  const attribution = Effect.gen(function*() {
+    const wasOpen = (yield* Ref.get(state)).isOpen
+    if (!(yield* open)) return undefined
+    const check = wasOpen ? yield* store.check : "Current"
+    if (check === "Deleted") return undefined
+    // Another tool gave the device another anon id: it is followed.
+    const identity = check === "Replaced" ? yield* store.refresh : yield* store.get
+    const to = attribute({
+      slot: yield* slot.get,
+      anonId: identity.anonId,
+      claim: Claim.facts(identity.claim),
+      credential: yield* facts,
+      invocationId: recorder.id
     })
+    return { identity, to } satisfies Belongs
   })
-})
 
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<
-  IdentityStitch,
-  never,
-  | Consent
-  | IdentityStore
-  | IdentitySlot
-  | PrincipalResolver
-  | PrincipalCache
-  | Invocation
-  | Notice
-  | RuntimeEnvironment
-  | UsageSettings
-> = Layer.effect(IdentityStitch, make)
+  // == the operations
+
+  const begin = Effect.gen(function*() {
+    const { isOpen } = yield* Ref.get(state)
+    if (isOpen || !(yield* isAllowed)) return
+    const credential = yield* lookUp
+    yield* to(StitchState.begun, credential)
+    if (credential.found === undefined) yield* debug("no credential was found")
+    else if (credential.known === undefined) yield* ask(credential.found)
+  })
+
+  const observe = (principalId: string, authorization?: string) =>
+    Effect.gen(function*() {
+      if ((yield* CurrentCommand) === "untracked") return
+      const principal = yield* legal(principalId)
+      if (principal === undefined) return
+      return yield* (yield* isAbout(authorization)) ? see(principal, "observe", authorization) : stampOnly(principal)
+    })
+
+  const login = (principalId: string) =>
+    Effect.gen(function*() {
+      yield* to(StitchState.observed, undefined)
+      const principal = yield* legal(principalId)
+      if (principal === undefined) return
+      // From here on responses are about another credential, also where consent cannot be read now.
+      yield* stitchAttempted.set(true)
+      if (!(yield* isAllowed)) return
+      yield* open
+      // The question was about the former credential.
+      yield* withdrawQuestion
+      const identity = yield* store.refresh
+      const credential = yield* lookUp
+      yield* to(StitchState.signedIn, credential)
+      yield* apply(principal, "login", identity)
+      if (credential.found?.source === "stored") yield* remember(principal)
+    })
+
+  // The first step of a logout: returns whether somebody was signed in, and whether a command is to record its success.
+  const beginLogout = Effect.gen(function*() {
+    if (!(yield* isAllowed)) {
+      // Consent may only be unreadable now, and this process must not be the account's any more.
+      yield* to(StitchState.forgotten)
+      yield* slot.set(undefined)
+      yield* store.forget
+      return undefined
+    }
+    yield* to(StitchState.signingOut)
+    const isKnown = yield* open
+    const before = yield* store.get
+    const identity = yield* store.refresh
+    const { current, phase } = yield* Ref.get(state)
+    const hasCredential = current.found !== undefined && current !== StitchState.nobodys
+    const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined || before.claim !== undefined ||
+      identity.claim !== undefined
+    return wasSignedIn ? { isFirst: phase !== "SignedOut" } : undefined
+  })
+
+  const endLogout = Effect.gen(function*() {
+    yield* stitchAttempted.set(true)
+    yield* withdrawQuestion
+    yield* slot.set(undefined)
+    yield* to(StitchState.signedOut, StitchState.none)
+    const rotation = yield* store.rotate
+    if (rotation._tag === "Unwritable") yield* store.forget
+    // The process that was faster may have logged in: the new anon id is then that account's.
+    if (rotation._tag === "Overtaken") yield* to(StitchState.signedOut, StitchState.nobodys)
+  })
+
+  const logout = Effect.gen(function*() {
+    const begun = yield* locked(beginLogout)
+    if (begun === undefined) return
+    // A second logout must not be recorded under the former principal. Outside of any command the logout may be that of
+    // each of them.
+    const current = yield* CurrentCommand
+    const command = current === "untracked" ? undefined : current
+    const ends = begun.isFirst ? [...running].filter((run) => command === undefined || isWithin(command, run)) : []
+    for (const run of ends) yield* run.recordSuccess
+    yield* locked(endLogout)
+  })
+
+  const operation = (what: string) => (effect: Effect.Effect<void>) =>
+    locked(effect).pipe(Effect.uninterruptible, quietly(what, undefined))
+
+  const start = operation("could not begin a command")(begin)
+
+  const settle = Effect.gen(function*() {
+    const fiber = yield* Ref.get(asked)
+    if (fiber === undefined) return
+    // A finalizer is not interrupted, but a user who wants to leave must not wait.
+    const awaited = yield* Effect.exit(Effect.interruptible(Fiber.await(fiber)))
+    if (Exit.isFailure(awaited)) yield* withdrawQuestion
+  })
+
+  const service = IdentityStitch.of({
+    observe: (principalId, authorization) =>
+      operation("could not act on an observed principal")(observe(principalId, authorization)),
+    login: (principalId) => operation("could not act on a login")(login(principalId)),
+    logout: logout.pipe(Effect.uninterruptible, quietly("could not act on a logout", undefined))
+  })
+
+  return { service, attribution, locked, settle, start } satisfies Stitch
+})

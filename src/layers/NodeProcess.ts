@@ -4,26 +4,25 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
 import type * as NodeSea from "node:sea"
 import { fileURLToPath } from "node:url"
-import { CurrentProcess } from "../services/CurrentProcess.ts"
-import type { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import type { HostRuntime } from "../services/HostRuntime.ts"
+import { disk } from "./NodeDisk.ts"
 import { isOwnWorker } from "./WorkerMarks.ts"
 
-const lowest = 19
+// == the worker
 
 // `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the host's
-// name, whatever stands beside it, and the host is its own worker if it said so when it started.
+// name, and the host is its own worker if it said so when it started.
 const shippedWorker = (): string | undefined => {
-  // V8 is asked: a bundler may put a path of the machine that it ran on in the place of `import.meta.url`.
+  // V8 is asked: a bundler may replace `import.meta.url` by a path of the machine that it ran on.
   const [here] = process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })
   const script = here?.scriptName ?? ""
-  // Node.js names a module by its URL, other runtimes by its path.
+  // Node.js names a module by its URL, other runtimes by its path. In the package this module is a part of another.
   const path = script.startsWith("file:") ? fileURLToPath(script) : script
-  const [, root, language] = /^(.*[\\/])layers[\\/]NodeProcess\.([jt])s$/.exec(path) ?? []
+  const [, root, language] = /^(.*[\\/])layers[\\/](?:Steady|NodeProcess)\.([jt])s$/.exec(path) ?? []
   if (root === undefined) return undefined
   const file = `${root}worker/main.${language === "t" ? "ts" : "cjs"}`
   return NodeFs.existsSync(file) ? file : undefined
@@ -41,44 +40,68 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
   return script === undefined ? [] : [script]
 }
 
-type ExitListener = Parameters<CurrentProcess["Service"]["onExit"]>[0]
+// == the end of the process
 
-// One pair for all: Node.js warns of the eleventh listener, and a process may run many commands at once.
+type ExitListener = Parameters<HostRuntime["Service"]["onExit"]>[0]
+
+// One pair of listeners for all: Node.js warns of the eleventh, and a process may run many commands at once.
 const exitListeners = new Set<{ readonly listener: ExitListener; thrown: unknown }>()
+let isExiting = false
 const onThrow = (error: unknown) => {
   for (const each of exitListeners) each.thrown = error
 }
-// What began last ends first: a command records before delivery begins.
+// The last one first: a command records before delivery begins.
 const onEnd = (code: number) => {
+  isExiting = true
   for (const { listener, thrown } of [...exitListeners].toReversed()) listener(code, thrown)
 }
 
 /**
- * This process.
+ * Merges two objects whose getters stay getters.
  *
- * @category getters
+ * @category constructors
  * @since 0.1.0
  */
-export const current: CurrentProcess["Service"] = {
+export const merge = <A extends object, B extends object>(first: A, second: B): A & B =>
+  Object.defineProperties(
+    Object.defineProperties(Object.create(null), Object.getOwnPropertyDescriptors(first)),
+    Object.getOwnPropertyDescriptors(second)
+  )
+
+/**
+ * What Node.js knows of any process without a look at the machine.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const current = {
+  runtime: { language: "node", version: process.versions.node },
+  os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },
+  pid: process.pid,
+  uid: process.geteuid === undefined || process.getuid === undefined
+    ? undefined
+    : { effective: process.geteuid(), real: process.getuid() },
+  disk,
+  uuid: () => process.getBuiltinModule("node:crypto").randomUUID(),
+  sha256: (text) => process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex"),
   executable: process.execPath,
   get worker() {
     return workerArguments()
   },
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
-  // A host may have put another object in the place of `process.env`, which cannot be written.
+  // A host may have replaced `process.env` by an object that cannot be written.
   setVariable: (name, value) =>
     Effect.ignore(Effect.try(() => {
       if (value === undefined) delete process.env[name]
       else process.env[name] = value
     })),
-  lowerPriority: (pid) => Effect.ignore(Effect.try(() => NodeOs.setPriority(pid, lowest))),
   interrupted: Effect.callback((resume) => {
     const remove = () => {
       process.removeListener("SIGINT", onSignal)
       process.removeListener("SIGTERM", onSignal)
     }
     const onSignal = (signal: NodeJS.Signals) => {
-      // Where nobody else listens, the process would have ended by it. Asked before others have heard it and gone.
+      // Without another listener the signal would have ended the process. Counted before the others have run and gone.
       const isAlone = process.listenerCount(signal) === 1
       remove()
       if (isAlone) process.kill(process.pid, signal)
@@ -105,26 +128,6 @@ export const current: CurrentProcess["Service"] = {
           process.removeListener("uncaughtExceptionMonitor", onThrow)
           process.removeListener("exit", onEnd)
         })
-    ))
-}
-
-/**
- * What Node.js knows of any process without a look around.
- *
- * @category getters
- * @since 0.1.0
- */
-export const facts = {
-  runtime: { language: "node", version: process.versions.node },
-  os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },
-  pid: process.pid,
-  uid: process.geteuid === undefined || process.getuid === undefined
-    ? undefined
-    : { effective: process.geteuid(), real: process.getuid() }
-} satisfies Partial<RuntimeEnvironment["Service"]>
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<CurrentProcess> = Layer.succeed(CurrentProcess, current)
+    )),
+  isExiting: Effect.sync(() => isExiting)
+} satisfies Partial<HostRuntime["Service"]>

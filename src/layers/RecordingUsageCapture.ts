@@ -48,7 +48,8 @@ export const layer: Layer.Layer<UsageCapture | RecordedEvents> = Layer.effectCon
             onFailure: (reason) => ({ _tag: "Refused", event: event.name, reason }),
             onSuccess: ({ properties }) => ({ _tag: "Captured", event: event.name, properties })
           }))
-        })
+        }),
+      follow: () => Effect.succeed({ exitCode: Effect.succeed(0), settle: Effect.void })
     })
   ).pipe(Context.add(RecordedEvents, RecordedEvents.of({ all: Effect.sync(() => [...recorded]) })))
 }))

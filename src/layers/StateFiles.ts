@@ -1,294 +1,177 @@
 /**
- * Files that are whole or absent, below the host's state home.
+ * Files below the state home that are whole or absent.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FileSystem from "effect/FileSystem"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Path from "effect/Path"
-import { type PlatformError, systemError } from "effect/PlatformError"
-import * as Predicate from "effect/Predicate"
-import * as Random from "effect/Random"
+import type * as Option from "effect/Option"
+import type { Path } from "effect/Path"
 import type { StateHome } from "../domain/StateHome.ts"
-import { Consent } from "../services/Consent.ts"
-import { UsageSettings } from "../services/UsageSettings.ts"
+import { type Errno, isAbsent, isRefused, type Read, unread } from "../services/Disk.ts"
+import type { HostRuntime } from "../services/HostRuntime.ts"
+import * as FolderSafety from "./FolderSafety.ts"
+import type { Notes } from "./Notes.ts"
 
 /**
- * What reading a file gave: its bytes as text; nothing there; or something that must not or cannot be read.
+ * Why a file was not published: the user opted out before.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const denied: Errno = "ECONSENT"
+
+/**
+ * What the files need.
  *
  * @category models
  * @since 0.1.0
  */
-export type Read =
-  | { readonly _tag: "Text"; readonly text: string }
-  | { readonly _tag: "Missing" }
-  | { readonly _tag: "Unreadable" }
-
-/**
- * Consent was denied before the file could be published, so it was not.
- *
- * @category errors
- * @since 0.1.0
- */
-export class ConsentDenied extends Data.TaggedError("ConsentDenied") {}
+export interface Requirements {
+  readonly home: StateHome
+  readonly path: Pick<Path, "dirname" | "join">
+  readonly runtime: Pick<HostRuntime["Service"], "disk" | "uid" | "uuid">
+  readonly notes: Notes
+  /** Whether the user has not opted out since consent was last looked at. */
+  readonly stillGiven: () => boolean | undefined
+}
 
 /**
  * Reads and publishes the module's files.
  *
- * @category services
+ * @category models
  * @since 0.1.0
  */
-export class StateFiles extends Context.Service<StateFiles, {
+export interface StateFiles {
   readonly home: StateHome
-  /** Reads a regular file of at most 1 MiB, without following a link. */
-  readonly read: (path: string) => Effect.Effect<Read>
-  /** Reads a file as a document; undefined where it is missing, unreadable or not one. */
-  readonly decode: <A>(path: string, decode: (text: string) => Option.Option<A>) => Effect.Effect<A | undefined>
-  /** Publishes a file that can be made only once; `false` where it was there already. */
-  readonly publish: (path: string, text: string) => Effect.Effect<boolean, PlatformError | ConsentDenied>
-  /** Publishes a file in the place of whatever was there. */
-  readonly replace: (path: string, text: string) => Effect.Effect<void, PlatformError | ConsentDenied>
-  /**
-   * Makes a folder for another's files, where there is none, which nobody else can look into. Says whether what is written
-   * into it stays below the home: neither it nor one above it, up to there, is a link.
-   */
-  readonly makeFolder: (folder: string) => Effect.Effect<boolean>
-  /** The names in a folder, none where there is no folder. */
-  readonly list: (path: string) => Effect.Effect<ReadonlyArray<string>>
-  /** Removes a file or folder, if it is there. */
-  readonly remove: (path: string) => Effect.Effect<void, PlatformError>
-  /** Removes what killed processes left where files are written before they are published, and old compiled code. */
-  readonly sweep: Effect.Effect<void>
-  /** Moves a file, into a folder that is made where there is none. */
-  readonly move: (from: string, to: string) => Effect.Effect<void, PlatformError | ConsentDenied>
-}>()("effect-cli-usage/layers/StateFiles") {}
-
-const maxBytes = 1024 * 1024
-
-// Nobody takes an hour from a temp file to its publication but a suspended process, whose link or rename then fails.
-const staleTempMillis = 60 * 60 * 1000
-
-// A file is kept for each version of Node.js, of the worker, and of a host that is its own; nobody removes one. What is
-// used again is made again.
-const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
-
-const missing: Read = { _tag: "Missing" }
-const unreadable: Read = { _tag: "Unreadable" }
-
-/**
- * What was read as a document; undefined where it is none.
- *
- * @category getters
- * @since 0.1.0
- */
-export const decoded = <A>(decode: (text: string) => Option.Option<A>) => (read: Read): A | undefined =>
-  read._tag === "Text" ? Option.getOrUndefined(decode(read.text)) : undefined
-
-const isNotFound = (error: PlatformError): boolean => error.reason._tag === "NotFound"
-
-// What link(2) says on file systems without hard links (FAT, some network and user-space ones).
-const noHardLinks = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"])
-
-const hasNoHardLinks = (error: PlatformError): boolean =>
-  Predicate.hasProperty(error.cause, "code") && Predicate.isString(error.cause.code) &&
-  noHardLinks.has(error.cause.code)
-
-// Nobody must guess a temp file's name, only not meet it: `wx` refuses one that is there. Loading a secure generator
-// costs a worker 4 ms.
-const tempName = Effect.map(
-  Effect.all([Random.next, Random.next]),
-  (numbers) => numbers.map((number) => number.toString(36).slice(2)).join("")
-)
+  readonly notes: Notes
+  /** Reads a file of the given owner, unless a folder above it, up to the home, is a link or not the user's own. */
+  readonly read: (file: string, owner?: number) => Read
+  /** Reads a file as a document; undefined where it is missing, cannot be read now, or is not such a document. */
+  readonly decode: <A>(file: string, decode: (text: string) => Option.Option<A>) => A | undefined
+  /** Publishes a file that can be made only once; `EEXIST` where it was there before. */
+  readonly publish: (file: string, text: string) => Errno | undefined
+  /** Publishes a file in the place of an older one. */
+  readonly replace: (file: string, text: string) => Errno | undefined
+  /** Returns the names in a folder; none where there is no folder. */
+  readonly list: (folder: string) => ReadonlyArray<string> | Errno
+  /** Removes a file, if it is there. */
+  readonly remove: (file: string) => Errno | undefined
+  /** Moves a file into another folder. */
+  readonly move: (from: string, to: string) => Errno | undefined
+  /** Makes a folder for files of another program; refused where it is not the user's own, as below a link. */
+  readonly makeFolder: (folder: string) => Errno | undefined
+}
 
 /**
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.gen(function*() {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const consent = yield* Consent
-  const { home } = yield* UsageSettings
+export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): StateFiles => {
+  const { disk, uid, uuid } = runtime
 
-  const allowed = Effect.flatMap(
-    consent.decision,
-    (decision) => decision.enabled ? Effect.void : Effect.fail(new ConsentDenied())
-  )
+  // The home and this module's folder are looked at with consent.
+  const safe = new Set([home.root, home.usage])
 
-  // The home and this module's folder are looked at with consent. A folder below them that is a link would lead what is
-  // written, moved or swept elsewhere.
-  const real = new Set([home.root, home.usage])
-  const isReal = (folder: string): Effect.Effect<boolean> =>
-    real.has(folder) ? Effect.succeed(true) : Effect.matchEffect(fs.lstat(folder), {
-      onFailure: (error) => isNotFound(error) ? isRealAbove(folder) : Effect.succeed(false),
-      onSuccess: ({ type }) =>
-        type !== "Directory"
-          ? Effect.succeed(false)
-          : Effect.map(isRealAbove(folder), (is) => {
-            if (is) real.add(folder)
-            return is
-          })
-    })
-
-  // What is not below the home has no end but the root of all folders.
-  const isRealAbove = (folder: string): Effect.Effect<boolean> => {
+  // A folder that is a link leads what is written or read elsewhere; in one that others may write to, so can they.
+  const checkFolder = (folder: string): Errno | undefined => {
+    if (safe.has(folder)) return undefined
     const above = path.dirname(folder)
-    return above === folder ? Effect.succeed(false) : isReal(above)
+    if (above === folder) return "EPERM"
+    const refused = checkFolder(above)
+    if (refused !== undefined) return refused
+    const entry = disk.look(folder)
+    if (isRefused(entry)) return entry
+    if (FolderSafety.problem(folder, entry, uid) !== undefined) return "EPERM"
+    safe.add(folder)
   }
 
-  // `lstat` comes first: opening a FIFO waits for a writer, and a link must not be followed.
-  const read = (file: string): Effect.Effect<Read> =>
-    Effect.gen(function*() {
-      const folder = path.dirname(file)
-      if (!real.has(folder) && !(yield* isReal(folder))) return unreadable
-      if ((yield* fs.lstat(file)).type !== "File") return unreadable
-      const handle = yield* fs.open(file, { flag: "r", noFollow: true })
-      // Of the file that was opened: another process may have put a longer one in its place since the look above, and half
-      // an identity file would pass for an unusable one.
-      const size = Number((yield* handle.stat).size)
-      if (size > maxBytes) return unreadable
-      const bytes = yield* handle.readAlloc(size + 1)
-      const text = Option.match(bytes, {
-        onNone: () => "",
-        onSome: (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
-      })
-      return { _tag: "Text", text } as const
-    }).pipe(
-      Effect.scoped,
-      Effect.catch((error) => Effect.succeed(isNotFound(error) ? missing : unreadable))
-    )
+  const read = (file: string, owner?: number): Read => {
+    const refused = checkFolder(path.dirname(file))
+    return refused === undefined ? disk.read(file, { owner }) : unread(refused)
+  }
 
-  const inRealFolder = (file: string): Effect.Effect<void, PlatformError> =>
-    Effect.flatMap(isReal(path.dirname(file)), (is) =>
-      is ? Effect.void : Effect.fail(systemError({
-        _tag: "BadResource",
-        module: "StateFiles",
-        method: "write",
-        pathOrDescriptor: path.dirname(file),
-        description: "it, or a folder above it, is no folder, or a link"
-      })))
+  const makeOne = (folder: string): Errno | undefined => {
+    const code = disk.makeFolder(folder)
+    return code === "EEXIST" ? undefined : code
+  }
 
-  // Folders are made when a write finds none, so that the usual write costs no look-up.
-  const inFolder = <A>(file: string, write: Effect.Effect<A, PlatformError>): Effect.Effect<A, PlatformError> =>
-    Effect.catchIf(
-      write,
-      isNotFound,
-      () => Effect.andThen(fs.makeDirectory(path.dirname(file), { recursive: true, mode: 0o700 }), write)
-    )
+  const makeFolders = (folder: string): Errno | undefined => {
+    const code = makeOne(folder)
+    const above = path.dirname(folder)
+    if (!isAbsent(code) || above === folder) return code
+    return makeFolders(above) ?? makeOne(folder)
+  }
 
-  // Looked at between the two: whoever disables telemetry after that takes the temp file away, and nothing is published.
-  const withTemp = <A>(text: string, isMoved: boolean, use: (temp: string) => Effect.Effect<A, PlatformError>) =>
-    Effect.flatMap(tempName, (name) => {
-      const temp = path.join(home.temp, name)
-      return Effect.andThen(
-        inRealFolder(temp),
-        inFolder(temp, fs.writeFileString(temp, text, { flag: "wx", mode: 0o600 }))
-      ).pipe(
-        Effect.andThen(allowed),
-        Effect.andThen(Effect.suspend(() => use(temp))),
-        // A rename that succeeded has taken the temp file along.
-        Effect.onExit((exit) =>
-          isMoved && Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(temp, { force: true }))
-        )
-      )
+  // A folder is made when a write finds none. An opt-out removes the folders, so consent is looked at before that.
+  const inFolder = (file: string, write: () => Errno | undefined): Errno | undefined => {
+    const folder = path.dirname(file)
+    const code = checkFolder(folder) ?? write()
+    if (!isAbsent(code)) return code
+    if (!stillGiven()) return denied
+    return makeFolders(folder) ?? checkFolder(folder) ?? write()
+  }
+
+  // An opt-out that comes later removes the temp file, and nothing is published.
+  const withTemp = (text: string, publish: (temp: string) => Errno | undefined): Errno | undefined => {
+    const temp = path.join(home.temp, uuid())
+    const created = inFolder(temp, () => disk.create(temp, text))
+    if (created !== undefined) return created
+    const code = stillGiven() ? publish(temp) : denied
+    if (code !== undefined) disk.remove(temp)
+    return code
+  }
+
+  // What is published while `telemetry disable` is at work is removed again: either its clean-up comes later, or the
+  // opt-out came earlier and is seen here. A look that fails removes nothing: another process may have read a claim already,
+  // or sent its alias.
+  const guarded = (file: string, code: Errno | undefined): Errno | undefined => {
+    if (code !== undefined || stillGiven() !== false) return code
+    disk.remove(file)
+    return denied
+  }
+
+  // link(2) also fails where the file system has no hard links (FAT, some network file systems), or where a security
+  // policy forbids them. A full or read-only disk then refuses the file itself.
+  const exclusive = (temp: string, file: string, text: string): Errno | undefined =>
+    inFolder(file, () => {
+      const code = disk.link(temp, file)
+      return code === undefined || code === "EEXIST" || code === "ENOENT" ? code : disk.create(file, text)
     })
 
-  // A look that fails denies what is to be written. It takes nothing back: somebody may have read the claim already, or
-  // sent its alias, and without it the anon id would be claimed once more.
-  const isCertain: Effect.Effect<boolean> = Effect.matchEffect(fs.lstat(home.optOut), {
-    onFailure: (error) =>
-      isNotFound(error)
-        ? Effect.map(consent.decision, (decision) => !decision.enabled)
-        : Effect.succeed(false),
-    onSuccess: () => Effect.succeed(true)
-  })
-
-  // What is published while `telemetry disable` is at work is taken back: either its clean-up comes later and removes
-  // the file, or the opt-out came earlier and is seen here.
-  const guarded = <A>(file: string, write: Effect.Effect<A, PlatformError | ConsentDenied>) =>
-    allowed.pipe(
-      Effect.andThen(inRealFolder(file)),
-      Effect.andThen(write),
-      Effect.tap(() =>
-        Effect.catch(allowed, (denied) =>
-          Effect.flatMap(isCertain, (certain) =>
-            certain
-              ? Effect.andThen(Effect.ignore(fs.remove(file, { force: true })), Effect.fail(denied))
-              : Effect.void))
-      ),
-      Effect.uninterruptible
-    )
-
-  const exclusive = (temp: string, file: string, text: string) =>
-    inFolder(
-      file,
-      Effect.catchIf(
-        fs.link(temp, file),
-        hasNoHardLinks,
-        () => fs.writeFileString(file, text, { flag: "wx", mode: 0o600 })
-      )
-    )
-
-  const list = Effect.fnUntraced(function*(folder: string) {
-    return (yield* isReal(folder)) ? yield* Effect.orElseSucceed(fs.readDirectory(folder), () => []) : []
-  })
-
-  const sweep = (folder: string, afterMillis: number) =>
-    Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      for (const name of yield* list(folder)) {
-        const { mtime } = yield* fs.lstat(path.join(folder, name))
-        const isStale = Option.exists(mtime, (time) => now - time.getTime() > afterMillis)
-        if (isStale) yield* Effect.ignore(fs.remove(path.join(folder, name), { force: true }))
-      }
-    }).pipe(Effect.ignore)
-
-  return StateFiles.of({
+  return {
     home,
+    notes,
     read,
-    decode: (file, decode) => Effect.map(read(file), decoded(decode)),
+    decode: (file, decode) => {
+      const found = read(file)
+      if (found._tag !== "Text") return undefined
+      const value = decode(found.text)
+      return value._tag === "Some" ? value.value : undefined
+    },
     publish: (file, text) =>
-      guarded(file, withTemp(text, false, (temp) => Effect.as(exclusive(temp, file, text), true))).pipe(
-        Effect.catchIf(
-          (error) => error._tag === "PlatformError" && error.reason._tag === "AlreadyExists",
-          () => Effect.succeed(false)
-        )
+      guarded(
+        file,
+        withTemp(text, (temp) => {
+          const code = exclusive(temp, file, text)
+          if (code === undefined) disk.remove(temp)
+          return code
+        })
       ),
-    replace: (file, text) => guarded(file, withTemp(text, true, (temp) => inFolder(file, fs.rename(temp, file)))),
-    makeFolder: (folder) =>
-      Effect.flatMap(isReal(folder), (is) =>
-        is
-          ? Effect.isSuccess(fs.makeDirectory(folder, { recursive: true, mode: 0o700 }))
-          : Effect.succeed(false)),
-    list,
-    remove: (target) => fs.remove(target, { force: true, recursive: true }),
-    sweep: Effect.gen(function*() {
-      yield* sweep(home.temp, staleTempMillis)
-      for (const version of yield* list(home.compileCache)) {
-        yield* sweep(path.join(home.compileCache, version), staleCodeMillis)
-      }
-    }),
-    move: (from, to) =>
-      allowed.pipe(
-        Effect.andThen(inRealFolder(from)),
-        Effect.andThen(inRealFolder(to)),
-        Effect.andThen(inFolder(to, fs.rename(from, to)))
-      )
-  })
-})
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<
-  StateFiles,
-  never,
-  FileSystem.FileSystem | Path.Path | Consent | UsageSettings
-> = Layer.effect(StateFiles, make)
+    replace: (file, text) => guarded(file, withTemp(text, (temp) => inFolder(file, () => disk.rename(temp, file)))),
+    list: (folder) => {
+      const names = checkFolder(folder) ?? disk.list(folder)
+      return isRefused(names) && isAbsent(names) ? [] : names
+    },
+    remove: (file) => {
+      const code = disk.remove(file)
+      return isAbsent(code) ? undefined : code
+    },
+    move: (from, to) => {
+      if (!stillGiven()) return denied
+      return checkFolder(path.dirname(from)) ?? inFolder(to, () => disk.rename(from, to))
+    },
+    makeFolder: (folder) => {
+      const code = checkFolder(folder)
+      return isAbsent(code) ? makeFolders(folder) ?? checkFolder(folder) : code
+    }
+  }
+}

@@ -1,5 +1,5 @@
 /**
- * Environment variables, through the host's `ConfigProvider`.
+ * Environment variables, through the `ConfigProvider`.
  *
  * @since 0.1.0
  */
@@ -7,10 +7,22 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 
 /**
- * The value of a variable; undefined where it is not set, and `unreadable`, or undefined, where it cannot be read.
+ * The process's own environment: `ConfigProvider.fromEnv` would index every variable, for a handful of names.
  *
- * A `Config` would say the same: it also describes itself, decodes by a schema and explains its failures, and a command
- * that reads a handful of names pays 0.4 ms of CPU for that.
+ * @category providers
+ * @since 0.1.0
+ */
+export const ofProcess: ConfigProvider.ConfigProvider = ConfigProvider.make((path) =>
+  Effect.sync(() => {
+    const value = process.env[path.join("_")]
+    return value === undefined || value === "" ? undefined : ConfigProvider.makeValue(value)
+  })
+)
+
+/**
+ * Returns the value of a variable; undefined where it is not set, and `unreadable` where it cannot be read.
+ *
+ * A `Config` would describe itself, decode by a schema and explain its failures, which costs a command 0.4 ms of CPU.
  *
  * @category getters
  * @since 0.1.0

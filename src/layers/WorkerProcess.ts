@@ -3,16 +3,18 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import * as ChildProcess from "effect/process/ChildProcess"
-import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Predicate from "effect/Predicate"
+import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
-import { CurrentProcess } from "../services/CurrentProcess.ts"
-import { WorkerLease } from "../services/WorkerLease.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug } from "./Debug.ts"
-import { StateFiles } from "./StateFiles.ts"
+import * as HeldLease from "./HeldLease.ts"
+import type { StateFiles } from "./StateFiles.ts"
 import * as Variable from "./Variable.ts"
 import { marker, variable } from "./WorkerMarks.ts"
 
@@ -58,12 +60,13 @@ const proxyUrl = (value: string): string | undefined => {
 }
 
 /**
- * That the host has no worker, and what its author is to do.
+ * Why a host without a worker delivers nothing, and what its author must do.
  *
  * @category constants
  * @since 0.1.0
  */
-export const missing = "this host is bundled without a worker. Ask isWorker() of effect-cli-usage/worker first"
+export const missing =
+  "this host is bundled without a worker: its entry must call isWorker() of effect-cli-usage/worker first"
 
 /**
  * @category logging
@@ -74,29 +77,62 @@ export const tellMissing: Effect.Effect<void> = debug(`nothing is delivered: ${m
 /** How long a worker may take from its start to a lease of its own. */
 const bootMillis = 3_000
 
+const lowestPriority = 19
+
+interface Child {
+  readonly executable: string
+  readonly args: ReadonlyArray<string>
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+// One synchronous call. Effect's own spawner looks up the working directory in Node's thread pool and waits for the child
+// to start, which a command would feel at its end.
+const spawn = ({ args, cwd, env, executable }: Child, lowersPriority: boolean): Effect.Effect<void, string> =>
+  Effect.callback((resume) => {
+    try {
+      // Most commands start no worker, and loading this module costs 2 ms.
+      const child = process.getBuiltinModule("node:child_process").spawn(executable, args, {
+        cwd,
+        env: { ...env },
+        windowsHide: true,
+        detached: true,
+        stdio: "ignore"
+      })
+      // Node reports a refused spawn on the next tick; without a listener that would be an uncaught exception of the host.
+      child.on("error", (error: NodeJS.ErrnoException) => resume(Effect.fail(error.code ?? "unknown error")))
+      child.unref()
+      if (child.pid === undefined) return
+      if (lowersPriority) process.getBuiltinModule("node:os").setPriority(child.pid, lowestPriority)
+      resume(Effect.void)
+    } catch (error) {
+      // Not the message: where Node refuses an argument or a variable it quotes the value, which may be a secret.
+      const code = Predicate.hasProperty(error, "code") ? String(error.code) : "unknown error"
+      resume(Effect.fail(code))
+    }
+  })
+
 /**
- * The function that starts a worker: detached, in a session of its own, with nothing of its starter but what sending
- * needs. It says whether it did.
+ * Makes the function that starts a worker: detached, in a session of its own, with nothing of its starter but what sending
+ * needs. It returns whether it started one.
  *
- * None is started where one lives, or boots: the starter takes the lease for it. Of the commands of a burst that end
- * before their first worker runs, one alone pays for a process.
- *
- * A worker that lingers gives way to the user's own processes; one that is waited for does not.
+ * None is started where one lives or boots: the starter takes the lease for it. Of the commands of a burst that end before
+ * their first worker runs, one alone starts a process. A worker that lingers has a low priority; one that is waited for has
+ * not.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.gen(function*() {
-  const current = yield* CurrentProcess
-  const spawner = yield* ChildProcessSpawner
+export const make = Effect.fnUntraced(function*(files: StateFiles) {
+  const runtime = yield* HostRuntime
   const path = yield* Path.Path
-  const leases = yield* WorkerLease
-  const files = yield* StateFiles
-  // That of the layer, which knows the process's own environment; the command's may know the host's configuration only.
+  const { destinationId } = yield* UsageSettings
+  const { root } = OutboxFolder.make(files.home, destinationId)
+  // The layer's provider has the process's own environment; the command's may have the host's configuration only.
   const provider = yield* ConfigProvider.ConfigProvider
 
   const delimiter = path.sep === "\\" ? ";" : ":"
-  // A relative path would be looked up from the worker's own directory.
+  // A relative path would be resolved in the worker's own directory.
   const usable = (name: string, value: string): string | undefined => {
     if (value === "") return undefined
     if (folders.includes(name)) return path.resolve(value)
@@ -111,50 +147,31 @@ export const make = Effect.gen(function*() {
       const text = value === undefined ? undefined : usable(name, value)
       if (text !== undefined) env[name] = text
     }
-    // Node hands this one on by itself, unless it is named.
+    // Node passes this variable on, unless it is named.
     if ((yield* Variable.read("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
     const { compileCache } = files.home
-    if (job.lingers && (yield* files.makeFolder(compileCache))) env["NODE_COMPILE_CACHE"] = compileCache
+    if (job.lingers && files.makeFolder(compileCache) === undefined) env["NODE_COMPILE_CACHE"] = compileCache
     env[variable] = WorkerJob.encode(job)
     return env
   }, Effect.provideService(ConfigProvider.ConfigProvider, provider))
 
-  return Effect.fnUntraced(
-    function*(job: WorkerJob.WorkerJob) {
-      const { worker } = current
-      if (worker === undefined) {
-        yield* tellMissing
-        return false
-      }
-      const lease = yield* leases.acquire(bootMillis)
-      if (lease === undefined) return false
-      const handle = yield* environment({ ...job, lease: lease.number }).pipe(
-        Effect.flatMap((env) =>
-          spawner.spawn(ChildProcess.make(
-            current.executable,
-            [...worker, marker],
-            {
-              detached: true,
-              stdin: "ignore",
-              stdout: "ignore",
-              stderr: "ignore",
-              windowsHide: true,
-              // A live process pins its directory.
-              cwd: path.parse(current.executable).root,
-              env,
-              extendEnv: false
-            }
-          ))
-        ),
-        Effect.onError(() => lease.release)
-      )
-      yield* handle.unref
-      if (job.lingers) yield* current.lowerPriority(handle.pid)
-      return true
-    },
-    Effect.scoped,
-    Effect.uninterruptible
-  )
+  return Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
+    const { executable, worker } = runtime
+    if (worker === undefined) return yield* Effect.as(tellMissing, false)
+    const now = yield* Clock.currentTimeMillis
+    const lease = yield* files.notes.run(() => HeldLease.acquire(files, root, now, bootMillis))
+    if (lease === undefined) return false
+    const release = Effect.map(Clock.currentTimeMillis, lease.release)
+    return yield* environment({ ...job, lease: lease.number }).pipe(
+      Effect.flatMap((env) =>
+        // A live process pins its directory.
+        spawn({ executable, args: [...worker, marker], cwd: path.parse(executable).root, env }, job.lingers)
+      ),
+      Effect.as(true),
+      Effect.onError(() => release),
+      Effect.catch((code) => Effect.as(debug(`could not start a worker: ${code}`), false))
+    )
+  }, Effect.uninterruptible)
 })

@@ -4,23 +4,50 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 
 /**
- * The user's decision, read from where users make it: environment, policy file, opt-out file.
+ * The opt-out could not be published or withdrawn, so consent is unchanged; or it was published, and some state could not
+ * be deleted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OptOutError extends Data.TaggedError("OptOutError")<{
+  readonly path: string
+  /** What went wrong, and why. */
+  readonly problem: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `The opt-out at ${this.path} ${this.problem}`
+  }
+}
+
+/**
+ * The user's decision.
  *
  * @category services
  * @since 0.1.0
  */
 export class Consent extends Context.Service<Consent, {
   /**
-   * The decision as it stands at this moment, and what decided it.
+   * Returns the decision and which setting decided it.
    *
-   * **Details**
-   *
-   * It is asked again before every write and every request, so that `telemetry disable` reaches processes that run
-   * already. What cannot be read denies. It never fails and changes nothing.
+   * What cannot be read denies. It changes nothing and never fails.
    */
   readonly decision: Effect.Effect<ConsentDecision>
+  /**
+   * Returns whether consent that `decision` gave still stands: the user has not opted out since.
+   *
+   * It is the last look before and after every write, and before every request. Undefined where it cannot be found out
+   * now: then nothing is written, and nothing that was published is removed.
+   */
+  readonly stillGiven: Effect.Effect<boolean | undefined>
+  /** Publishes the opt-out, then deletes identity, claims and outbox. */
+  readonly deny: Effect.Effect<void, OptOutError>
+  /** Withdraws the opt-out: what is recorded from now on starts empty. */
+  readonly allow: Effect.Effect<void, OptOutError>
 }>()("effect-cli-usage/services/Consent") {}

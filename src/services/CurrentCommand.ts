@@ -1,59 +1,51 @@
 /**
- * The command that runs, as far as it is recorded.
+ * The tracked command that runs.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type { Shared } from "../domain/Shared.ts"
 
 /**
- * What was said of a command while it runs.
+ * What the host's author adds to the events of a command while it runs.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Said {
-  /** Values of flags that the author allowed to be sent, for the command's own event. */
+export interface Annotations {
+  /** Values of flags that the author allows to be sent, for the command's own event. */
   readonly flagValues: Schema.JsonObject
   /** For every event that follows. */
   readonly shared: Shared
 }
 
 /**
- * A command of the invocation: one that runs another is itself again when that has ended.
+ * A command that runs: a handler that runs another command has that one as an inner run.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Tracked {
-  /** Its dotted path. */
+export interface CommandRun {
+  /** The dotted path below the root. */
   readonly name: string
-  /** The command that runs it. */
-  readonly outer: Tracked | undefined
-  readonly said: Ref.Ref<Said>
+  /** The command whose handler runs this one. */
+  readonly outer: CommandRun | undefined
+  readonly annotations: Ref.Ref<Annotations>
+  /** Records, once, that the command succeeded. */
+  readonly recordSuccess: Effect.Effect<void>
+  /** Records, once, how the process ended within the command; `error` is what was thrown. */
+  readonly recordExit: (code: number, error: unknown) => Effect.Effect<void>
 }
 
 /**
- * The tracked command that the running fiber is in.
+ * The command that the running fiber is in; `"untracked"` in one that is not recorded.
  *
  * @category references
  * @since 0.1.0
  */
-export const CurrentCommand: Context.Reference<Tracked | undefined> = Context.Reference<Tracked | undefined>(
-  "effect-cli-usage/services/CurrentCommand",
-  { defaultValue: () => undefined }
-)
-
-/**
- * Whether the running fiber is in a command that is not recorded; if `CurrentCommand` is none, what its responses say
- * leaves no trace.
- *
- * @category references
- * @since 0.1.0
- */
-export const IsUntracked: Context.Reference<boolean> = Context.Reference<boolean>(
-  "effect-cli-usage/services/CurrentCommand/IsUntracked",
-  { defaultValue: () => false }
-)
+export const CurrentCommand: Context.Reference<CommandRun | "untracked" | undefined> = Context.Reference<
+  CommandRun | "untracked" | undefined
+>("effect-cli-usage/services/CurrentCommand", { defaultValue: () => undefined })

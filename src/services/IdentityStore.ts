@@ -7,10 +7,9 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AnonId } from "../domain/AnonId.ts"
 import type { Claim, UnreadableClaim } from "../domain/Claim.ts"
-import type { Publication } from "./Claims.ts"
 
 /**
- * The device's id and whom it belongs to, as this process knows it.
+ * The device's anon id and its claim, as this process knows them.
  *
  * @category models
  * @since 0.1.0
@@ -18,7 +17,7 @@ import type { Publication } from "./Claims.ts"
 export interface Identity {
   readonly anonId: AnonId
   readonly claim: Claim | UnreadableClaim | undefined
-  /** Whether it stands on disk; one in memory ends with the process. */
+  /** Whether it is on disk; an identity in memory ends with the process. */
   readonly durable: boolean
   /** Whether there was no identity when the command started. */
   readonly firstRun: boolean
@@ -27,44 +26,24 @@ export interface Identity {
 }
 
 /**
- * The anon id and its claim; nothing here is ever taken back, only followed by something newer.
+ * What came of a claim.
  *
- * @category services
+ * `Held`: another claim of the anon id was there before. `Replaced`: another tool has given the device another anon id
+ * since it was read. `Unwritable`: the claim could not be published, or the identity was deleted.
+ *
+ * @category models
  * @since 0.1.0
  */
-export class IdentityStore extends Context.Service<IdentityStore, {
-  /**
-   * The identity, made where there is none and the runtime keeps one; read once per process.
-   *
-   * **Details**
-   *
-   * Where nothing can be read or written the identity lives in memory.
-   */
-  readonly get: Effect.Effect<Identity>
-  /** The identity read again, because the host has just logged in or out. */
-  readonly refresh: Effect.Effect<Identity>
-  /** Whether the device still has the identity at hand: not where an opt-out, or the user, has deleted it since. */
-  readonly stands: Effect.Effect<boolean>
-  /** The identity on disk, if there is one; makes nothing and changes nothing. */
-  readonly peek: Effect.Effect<Identity | undefined>
-  /** Claims the anon id at hand; `Published` and `Held` are known to `get` from then on. */
-  readonly claim: (claim: Claim) => Effect.Effect<Publication>
-  /** Notes that the claim at hand is that of a stored credential, where it was learned before one was stored. */
-  readonly confirmStored: Effect.Effect<void>
-  /**
-   * Gives the device a new anon id, or takes the one that another process has put in its place already.
-   *
-   * **Details**
-   *
-   * `Unwritable` where the disk refused: the identity is then as it was.
-   */
-  readonly rotate: Effect.Effect<Rotation>
-  /** Goes on with an anon id in memory, where a device must not keep the one it has. */
-  readonly forget: Effect.Effect<Identity>
-}>()("effect-cli-usage/services/IdentityStore") {}
+export type Publication =
+  | { readonly _tag: "Published" }
+  | { readonly _tag: "Held"; readonly claim: Claim | UnreadableClaim }
+  | { readonly _tag: "Replaced"; readonly identity: Identity }
+  | { readonly _tag: "Unwritable" }
 
 /**
  * What came of a rotation.
+ *
+ * `Overtaken`: another process or tool had replaced the anon id before. `Unwritable`: the identity is unchanged.
  *
  * @category models
  * @since 0.1.0
@@ -73,3 +52,35 @@ export type Rotation =
   | { readonly _tag: "Rotated"; readonly identity: Identity }
   | { readonly _tag: "Overtaken"; readonly identity: Identity }
   | { readonly _tag: "Unwritable" }
+
+/**
+ * The anon id and its claim. A fact is never changed, only followed by a newer one.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class IdentityStore extends Context.Service<IdentityStore, {
+  /**
+   * Returns the identity, which is read once per process, and made where there is none and the runtime keeps one.
+   *
+   * Where nothing can be read or written the identity lives in memory.
+   */
+  readonly get: Effect.Effect<Identity>
+  /** Reads the identity again. */
+  readonly refresh: Effect.Effect<Identity>
+  /**
+   * Returns what became of the identity in memory: it is still the device's, another one took its place, or it was
+   * deleted by an opt-out or by the user.
+   */
+  readonly check: Effect.Effect<"Current" | "Replaced" | "Deleted">
+  /** Returns the identity on disk; makes nothing and changes nothing. */
+  readonly peek: Effect.Effect<Identity | undefined>
+  /** Claims the anon id in memory, after reading the identity file again. */
+  readonly claim: (claim: Claim) => Effect.Effect<Publication>
+  /** Notes that the claim in memory is that of a stored credential, if it was learned before the credential was stored. */
+  readonly confirmStored: Effect.Effect<void>
+  /** Gives the device a new anon id, or takes over the one that another process gave it. */
+  readonly rotate: Effect.Effect<Rotation>
+  /** Continues with a new anon id in memory. */
+  readonly forget: Effect.Effect<Identity>
+}>()("effect-cli-usage/services/IdentityStore") {}

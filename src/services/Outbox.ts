@@ -5,18 +5,18 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type { AnonId } from "../domain/AnonId.ts"
 import type { Message } from "../domain/Message.ts"
-import type { Alias } from "./Claims.ts"
 
 /**
- * A message that waits: an event, by the name of its file, or a claim's alias.
+ * A message that waits: an event, by the name of its file, or the alias of a claim.
  *
  * @category models
  * @since 0.1.0
  */
 export type Entry =
   | { readonly _tag: "Event"; readonly name: string; readonly message: Message }
-  | Alias
+  | { readonly _tag: "Alias"; readonly anonId: AnonId; readonly message: Message }
 
 /**
  * @category models
@@ -34,30 +34,34 @@ export interface OutboxStatus {
 }
 
 /**
- * The messages for one destination, on disk before `add` returns, oldest first.
+ * The messages for one destination, oldest first.
  *
  * @category services
  * @since 0.1.0
  */
 export class Outbox extends Context.Service<Outbox, {
-  /** Adds a message, whole; says whether it is there now. */
+  /** Adds a message; it is on disk, whole, when this returns true. */
   readonly add: (message: Message) => Effect.Effect<boolean>
-  /** What waits: every alias before any event, events in the order they were recorded. */
+  /** Removes the oldest messages beyond the bounds. */
+  readonly trim: Effect.Effect<void>
+  /** Returns what can be sent: every alias before any event, events in the order they were recorded. */
   readonly entries: Effect.Effect<ReadonlyArray<Entry>>
-  /** Whether anything waits. */
+  /** Returns what can be sent, and why something that waits cannot be sent now. */
+  readonly look: Effect.Effect<{ readonly entries: ReadonlyArray<Entry>; readonly blocked: string | undefined }>
+  /** Returns whether nothing waits. */
   readonly isEmpty: Effect.Effect<boolean>
-  /** Whether an event of this command still waits. */
+  /** Returns whether an event of this invocation still waits. */
   readonly has: (invocationId: string) => Effect.Effect<boolean>
-  /** Removes what PostHog has taken, and ends the back-off. */
+  /** Removes what PostHog took, and ends the back-off. */
   readonly delivered: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
-  /** Removes what is not to be sent again, though it was no success. */
+  /** Removes what must not be sent again, though PostHog did not take everything. */
   readonly remove: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
-  /** Takes what PostHog will never take out of the way; 1,000 messages and 1 MiB of it are kept. */
+  /** Sets aside what PostHog will never take; at most 1,000 messages and 1 MiB are kept. */
   readonly setAside: (entry: Entry) => Effect.Effect<void>
-  /** Until when, in milliseconds since 1970, PostHog is not to be asked again; 0 where it may be. */
+  /** Returns until when no request is to be made, in milliseconds since 1970; 0 without a back-off. */
   readonly backedOffUntil: Effect.Effect<number>
-  /** Doubles the back-off, from 1 s to 10 min, and remembers why. */
+  /** Doubles the back-off, from 1 s to 10 min, and keeps the reason. */
   readonly backOff: (reason: string) => Effect.Effect<void>
-  /** Counts for `telemetry status`; makes nothing. */
+  /** Returns the counts for `telemetry status`; makes nothing. */
   readonly status: Effect.Effect<OutboxStatus>
 }>()("effect-cli-usage/services/Outbox") {}

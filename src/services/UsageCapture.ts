@@ -5,26 +5,44 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { UsageEvent } from "../domain/UsageEvent.ts"
+import type { CommandRun } from "./CurrentCommand.ts"
 
 /**
- * Accepts declared events, and sees to it that they are delivered: when its scope closes or the process ends, and every
- * 30 s before.
+ * What a command that is followed asks at its end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Followed {
+  /** Returns the exit code that the host has set since the command began; 0 where it has set none. */
+  readonly exitCode: Effect.Effect<number>
+  /** Waits for the principal of a new credential: at most until 2 s after it was asked for. */
+  readonly settle: Effect.Effect<void>
+}
+
+/**
+ * Accepts declared events, and has them delivered: when its scope closes or the process ends, and every 30 s before.
  *
  * @category services
  * @since 0.1.0
  */
 export class UsageCapture extends Context.Service<UsageCapture, {
   /**
-   * Records an event: it is on disk when this returns, and nothing is where the user denied consent.
+   * Records an event: it is on disk when this returns. Where the user denied consent nothing is recorded.
    *
-   * **Details**
-   *
-   * A property that the event's schema refuses drops the event, with a debug line that names the property. It never
-   * fails, and waits for no network.
+   * A property that the event's schema refuses drops the event, with a debug line that names the property. It never fails,
+   * and does not wait for the network.
    */
   readonly capture: <Properties>(
     event: UsageEvent<Properties>,
     properties: NoInfer<Properties>
   ) => Effect.Effect<void>
+  /**
+   * Follows a command until the scope closes: reads the credential that it begins with, and asks in the background for
+   * the principal of a new one. Nothing is made or claimed before an event is recorded. Returns undefined where nothing
+   * will be recorded.
+   */
+  readonly follow: (command: CommandRun) => Effect.Effect<Followed | undefined, never, Scope.Scope>
 }>()("effect-cli-usage/services/UsageCapture") {}

@@ -36,4 +36,8 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   readonly geoip?: boolean | undefined
   /** How the identity file is written. */
   readonly codec: IdentityCodec
+  /** What the user is told once on stderr, before the first command on a terminal is recorded. */
+  readonly notice?: string | undefined
+  /** The longest time, in milliseconds, that a command waits for delivery in a short-lived runtime; 1,000 at most. */
+  readonly deliveryWaitMillis?: number | undefined
 }>()("effect-cli-usage/services/UsageSettings") {}

@@ -265,6 +265,9 @@ const describe = (
     )
   ].join("\n")
 
+/** How long an idle connection is kept. */
+const keepAliveMillis = 60_000
+
 const listen = (server: Net.Server, port: number): Effect.Effect<number, SinkError> =>
   Effect.callback((resume) => {
     const fail = (cause: unknown) => {
@@ -447,6 +450,8 @@ export const make = Effect.fnUntraced(function*(options?: {
     try: () => tls === undefined ? Http.createServer() : Https.createServer(tls),
     catch: (cause) => new SinkError({ message: "The sink cannot use this TLS key and certificate", cause })
   })
+  // Node.js closes a connection that is idle for 5 s, which a client on a busy machine is between two requests.
+  server.keepAliveTimeout = keepAliveMillis
   server.on("request", (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
     const chunks: Array<Buffer> = []
     incoming.on("data", (chunk: Buffer) => chunks.push(chunk))

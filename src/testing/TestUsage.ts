@@ -3,43 +3,34 @@
  *
  * @since 0.1.0
  */
-import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Ref from "effect/Ref"
-import * as Path from "node:path"
-import { given } from "../domain/ConsentDecision.ts"
+import * as Path from "effect/Path"
+import * as AnonId from "../domain/AnonId.ts"
 import { arcade } from "../domain/IdentityCodec.ts"
 import type { Message } from "../domain/Message.ts"
 import * as StateHome from "../domain/StateHome.ts"
-import * as CommandInvocation from "../layers/CommandInvocation.ts"
-import * as FixedConsent from "../layers/FixedConsent.ts"
+import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
 import * as FixedPrincipalResolver from "../layers/FixedPrincipalResolver.ts"
-import * as HybridIdentityStitch from "../layers/HybridIdentityStitch.ts"
-import * as MemoryClaims from "../layers/MemoryClaims.ts"
-import * as MemoryIdentitySlot from "../layers/MemoryIdentitySlot.ts"
-import * as MemoryIdentityStore from "../layers/MemoryIdentityStore.ts"
-import * as MemoryOptOut from "../layers/MemoryOptOut.ts"
-import * as MemoryOutbox from "../layers/MemoryOutbox.ts"
-import * as MemoryPrincipalCache from "../layers/MemoryPrincipalCache.ts"
-import * as MemorySessionStore from "../layers/MemorySessionStore.ts"
-import * as OutboxUsageCapture from "../layers/OutboxUsageCapture.ts"
-import * as StderrNotice from "../layers/StderrNotice.ts"
+import * as MemoryDisk from "../layers/MemoryDisk.ts"
+import * as UsageServices from "../layers/UsageServices.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
-import type { Consent } from "../services/Consent.ts"
-import { CurrentProcess } from "../services/CurrentProcess.ts"
+import { Consent } from "../services/Consent.ts"
+import type { Disk } from "../services/Disk.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
 import { Outbox } from "../services/Outbox.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 
 /**
- * A developer's terminal, on no machine in particular.
+ * A developer's terminal on no machine in particular, over a disk: a process that nothing happens to, and that starts
+ * nothing.
  *
- * @category layers
+ * @category constructors
  * @since 0.1.0
  */
-export const runtime: RuntimeEnvironment["Service"] = {
+export const runtime = (disk: Disk): HostRuntime["Service"] => ({
   ci: undefined,
   agent: undefined,
   container: false,
@@ -48,34 +39,49 @@ export const runtime: RuntimeEnvironment["Service"] = {
   runtime: { language: "node", version: "0.0.0" },
   os: { type: "Test", release: "0", arch: "none" },
   pid: 2,
-  uid: undefined
-}
-
-/**
- * A process that nothing happens to, and that starts nothing.
- *
- * @category layers
- * @since 0.1.0
- */
-export const currentProcess: CurrentProcess["Service"] = {
+  uid: undefined,
+  disk,
+  uuid: () => process.getBuiltinModule("node:crypto").randomUUID(),
+  sha256: (text) => process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex"),
   executable: "/nowhere",
   worker: undefined,
   exitCode: Effect.succeed(0),
   setVariable: () => Effect.void,
-  lowerPriority: () => Effect.void,
   interrupted: Effect.never,
-  onExit: () => Effect.void
-}
+  onExit: () => Effect.void,
+  isExiting: Effect.succeed(false)
+})
 
-const settings: UsageSettings["Service"] = {
-  name: "test",
-  version: "0.0.0",
-  variables: "TEST",
-  home: StateHome.make(Path, "/nowhere"),
-  destination: { host: "http://127.0.0.1:9", key: "phc_test" },
-  destinationId: "test",
-  codec: arcade
-}
+const settings = Effect.map(Path.Path, (path) =>
+  UsageSettings.of({
+    name: "test",
+    version: "0.0.0",
+    variables: "TEST",
+    home: StateHome.make(path, "/home/test"),
+    destination: { host: "http://127.0.0.1:9", key: "phc_test" },
+    destinationId: "test",
+    codec: arcade
+  }))
+
+// A device that was seen before.
+const makeDisk = Effect.gen(function*() {
+  const { home } = yield* UsageSettings
+  const disk = MemoryDisk.make()
+  for (const folder of ["/home", home.root]) disk.makeFolder(folder)
+  const anonId = yield* Effect.fromOption(AnonId.decode(runtime(disk).uuid()))
+  disk.create(home.identityFile(arcade.fileName), arcade.encode({ anonId, linkedPrincipal: undefined }, {}))
+  return disk
+}).pipe(Effect.orDie)
+
+// The variables of the test's own process do not count.
+const consentOfUser = Layer.effect(
+  Consent,
+  Effect.flatMap(EnvironmentConsent.make, EnvironmentConsent.serviceOf)
+).pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))))
+
+const noWorker = Effect.succeed(
+  CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+)
 
 /**
  * What a test may vary.
@@ -84,18 +90,18 @@ const settings: UsageSettings["Service"] = {
  * @since 0.1.0
  */
 export interface Options {
-  /** The user's decision, by `FixedConsent`; where none is named it is given, and `OptOut` changes it. */
+  /** The user's decision, by `FixedConsent`; given by default, and the `telemetry` commands change it. */
   readonly consent?: Layer.Layer<Consent> | undefined
-  /** Who is logged in: `FixedPrincipalResolver.layer("account_1")`; nobody where none is named. */
-  readonly principals?: Layer.Layer<PrincipalResolver> | undefined
+  /** Who is logged in: `FixedPrincipalResolver.layer("account_1")`; nobody by default. */
+  readonly principals?: Layer.Layer<PrincipalResolver, never, HostRuntime> | undefined
   /** What differs from the developer's terminal of `runtime`: `{ ci: "GitHub Actions" }`. */
-  readonly runtime?: Partial<RuntimeEnvironment["Service"]> | undefined
+  readonly runtime?: Partial<HostRuntime["Service"]> | undefined
 }
 
 /**
- * `layer`, for another user on another machine.
+ * Provides `layer` for another user on another machine.
  *
- * **Example** (A host's own test, of a user who opted out)
+ * **Example** (Testing a host for a user who opted out)
  *
  * ```ts
  * const optedOut = TestUsage.layerWith({
@@ -106,44 +112,29 @@ export interface Options {
  * @category layers
  * @since 0.1.0
  */
-export const layerWith = (options: Options) =>
-  Layer.unwrap(Effect.map(Ref.make(given), (decision) => {
-    const usage = OutboxUsageCapture.layer.pipe(
-      Layer.provideMerge(HybridIdentityStitch.layer),
-      Layer.provideMerge(Layer.mergeAll(
-        CommandInvocation.layer,
-        MemoryIdentitySlot.layer,
-        MemoryOptOut.layer(decision),
-        options.consent ?? FixedConsent.layerRef(decision),
-        StderrNotice.layerNone
-      )),
-      Layer.provideMerge(Layer.mergeAll(
-        MemoryIdentityStore.layer,
-        MemoryPrincipalCache.layer,
-        MemorySessionStore.layer,
-        MemoryOutbox.layer
-      )),
-      Layer.provideMerge(Layer.mergeAll(
-        MemoryClaims.layer,
-        Layer.succeed(
-          CaptureWorker,
-          CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
-        ),
-        Layer.succeed(CurrentProcess, currentProcess),
-        Layer.succeed(RuntimeEnvironment, { ...runtime, ...options.runtime }),
-        Layer.succeed(UsageSettings, settings)
-      )),
-      Layer.provide(SecureRandom.layerWebCrypto)
-    )
+export const layerWith = (
+  options: Options
+): Layer.Layer<UsageServices.Services | Consent | HostRuntime | PrincipalResolver | UsageSettings> => {
+  const machine = Layer.effect(
+    HostRuntime,
+    Effect.map(makeDisk, (disk) => HostRuntime.of({ ...runtime(disk), ...options.runtime }))
+  )
+  return UsageServices.layer({ worker: noWorker }).pipe(
+    Layer.provideMerge(options.consent ?? consentOfUser),
+    Layer.provideMerge(options.principals ?? FixedPrincipalResolver.layerNone),
+    Layer.provideMerge(machine),
+    Layer.provideMerge(Layer.effect(UsageSettings, settings)),
+    Layer.provide(Path.layer),
     // Within a test of `layer`, its parts are built already.
-    return Layer.fresh(usage).pipe(Layer.provideMerge(options.principals ?? FixedPrincipalResolver.layerNone))
-  }))
+    Layer.fresh
+  )
+}
 
 /**
- * What `Usage.layer` gives, in memory: a device that was seen before, in a terminal, with nobody logged in. There is no
- * `WorkerLease`, for there is no worker, and no notice. All that runs while it is built is one invocation.
+ * Provides what `Usage.layer` provides, in memory: a device that was seen before, in a terminal, with nobody logged in.
+ * There is no worker and no notice. All that runs while it is built is one invocation.
  *
- * **Example** (A host's own test)
+ * **Example** (Testing what a host records)
  *
  * ```ts
  * it.effect("records the deployment", () =>
@@ -160,7 +151,7 @@ export const layerWith = (options: Options) =>
 export const layer = layerWith({})
 
 /**
- * What was recorded and would be sent: aliases first, then events in their order.
+ * Returns what was recorded and would be sent: aliases first, then events in their order.
  *
  * @category getters
  * @since 0.1.0

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as NodePath from "@effect/platform-node/NodePath"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -13,20 +14,16 @@ import * as Destination from "../domain/Destination.ts"
 import { byName } from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
-import { quietly } from "../layers/Debug.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
-import * as FileClaims from "../layers/FileClaims.ts"
 import * as FileOutbox from "../layers/FileOutbox.ts"
-import * as FileWorkerLease from "../layers/FileWorkerLease.ts"
-import * as NodeProcess from "../layers/NodeProcess.ts"
+import { current, merge } from "../layers/NodeProcess.ts"
+import * as Notes from "../layers/Notes.ts"
+import * as OutboxWriter from "../layers/OutboxWriter.ts"
 import * as StateFiles from "../layers/StateFiles.ts"
-import * as SyncNodeChildProcessSpawner from "../layers/SyncNodeChildProcessSpawner.ts"
-import * as SyncNodeFileSystem from "../layers/SyncNodeFileSystem.ts"
+import { sweep } from "../layers/Sweep.ts"
 import { variable } from "../layers/WorkerMarks.ts"
 import * as WorkerProcess from "../layers/WorkerProcess.ts"
-import { CaptureWorker } from "../services/CaptureWorker.ts"
-import { Consent } from "../services/Consent.ts"
-import { RuntimeEnvironment } from "../services/RuntimeEnvironment.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
@@ -38,66 +35,33 @@ const closeOnExec = 0o2000000
 const graceMillis = 250
 
 const runtime = Layer.succeed(
-  RuntimeEnvironment,
-  RuntimeEnvironment.of({
+  HostRuntime,
+  HostRuntime.of(merge({
     ci: undefined,
     agent: undefined,
     container: false,
     stdoutIsTerminal: false,
-    stderrIsTerminal: false,
-    ...NodeProcess.facts
-  })
+    stderrIsTerminal: false
+  }, current))
 )
 
 const settings = (job: WorkerJob.WorkerJob) =>
   Layer.effect(
     UsageSettings,
-    Effect.map(Path.Path, (path) => {
-      const codec = byName(job.codec)
-      return UsageSettings.of({
+    Effect.map(Path.Path, (path) =>
+      UsageSettings.of({
         name: job.name,
         version: "",
         variables: job.variables,
         home: StateHome.make(path, job.home),
         destination: job.destination,
         destinationId: job.destinationId,
-        codec
-      })
-    })
-  )
-
-const successor = (job: WorkerJob.WorkerJob) =>
-  Layer.effect(
-    CaptureWorker,
-    Effect.map(WorkerProcess.make, (start) =>
-      CaptureWorker.of({
-        ensure: start(job).pipe(Effect.asVoid, quietly("no successor could be started", undefined)),
-        flush: Effect.succeed({ delivered: 0, kept: 0 })
+        codec: byName(job.codec)
       }))
   )
 
-/**
- * The layers of a worker for a job.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer = (job: WorkerJob.WorkerJob) =>
-  FileOutbox.layer.pipe(
-    Layer.provideMerge(FileClaims.layer),
-    Layer.merge(successor(job)),
-    Layer.provideMerge(FileWorkerLease.layer),
-    Layer.provideMerge(StateFiles.layer),
-    Layer.provideMerge(EnvironmentConsent.layer),
-    Layer.provide(settings(job)),
-    Layer.provide([
-      runtime,
-      NodeProcess.layer,
-      SyncNodeFileSystem.layer,
-      SyncNodeChildProcessSpawner.layer,
-      NodePath.layer
-    ])
-  )
+const machine = (job: WorkerJob.WorkerJob) =>
+  settings(job).pipe(Layer.provideMerge(Layer.merge(runtime, NodePath.layer)))
 
 // Node keeps what it was given from its children up to descriptor 15 only; every one of its own closes on exec. What
 // does not is somebody else's: the pipe of a shell's process substitution, of a CI runner.
@@ -114,13 +78,12 @@ const closeInherited = (): void => {
   }
 }
 
-// Node.js makes the folder for a process's compiled code when the process starts, which may be after an opt-out, and
-// writes into it when the process ends; where the folder is gone by then, nothing is written.
-const tidy = Effect.gen(function*() {
-  const files = yield* StateFiles.StateFiles
-  const { decision } = yield* Consent
-  yield* (yield* decision).enabled ? files.sweep : files.remove(files.home.compileCache)
-})
+// Node.js makes the folder of the compile cache when a process starts, which may be after an opt-out. Where the folder is
+// gone when the process ends, nothing is written.
+const tidy = (files: StateFiles.StateFiles, isAllowed: boolean, now: number): void => {
+  if (isAllowed) return sweep(files, current.disk, now)
+  process.getBuiltinModule("node:fs").rmSync(files.home.compileCache, { recursive: true, force: true })
+}
 
 /**
  * Runs a worker to its end, and gives how many messages it delivered; never rejects.
@@ -153,19 +116,37 @@ export const run = async (): Promise<number> => {
     }
   })
   const client = new PostHogClient(destination)
-  const { lease, lingers } = job
-  const delivered = await Worker.run({
-    send: (messages) => Effect.promise(() => client.send(messages)),
-    lingers,
-    until,
-    lease
+  const delivered = await Effect.gen(function*() {
+    const settings = yield* UsageSettings
+    // The user's variables are not in a worker's environment. The host that started it has looked at them.
+    const looks = yield* EnvironmentConsent.make
+    const files = StateFiles.make({
+      home: settings.home,
+      notes: Notes.make(),
+      path: yield* Path.Path,
+      runtime: yield* HostRuntime,
+      stillGiven: looks.stillGiven
+    })
+    const start = yield* WorkerProcess.make(files)
+    const outbox = yield* FileOutbox.makeWith(files, OutboxWriter.make(files, settings))
+    const total = yield* Worker.run({
+      send: (messages) => Effect.promise(() => client.send(messages)),
+      files,
+      isAllowed: () => looks.decide().enabled,
+      job,
+      outbox,
+      startSuccessor: Effect.asVoid(start(job)),
+      until
+    })
+    const now = yield* Clock.currentTimeMillis
+    yield* Effect.ignore(Effect.try(() => tidy(files, looks.decide().enabled, now)))
+    return total
   }).pipe(
-    Effect.tap(tidy),
-    Effect.provide(layer(job)),
+    Effect.provide(machine(job)),
     Effect.catchCause(() => Effect.succeed(0)),
     Effect.runPromise
   )
-  // What still holds the process, a name look-up that never answers, has nothing to do any more.
+  // What still holds the process, such as a name look-up that never answers, has nothing to do any more.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), graceMillis).unref()
   return delivered
 }

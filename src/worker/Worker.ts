@@ -6,10 +6,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Message } from "../domain/Message.ts"
-import { CaptureWorker } from "../services/CaptureWorker.ts"
-import { Consent } from "../services/Consent.ts"
-import { type Entry, Outbox } from "../services/Outbox.ts"
-import { WorkerLease } from "../services/WorkerLease.ts"
+import * as OutboxFolder from "../domain/OutboxFolder.ts"
+import type { WorkerJob } from "../domain/WorkerJob.ts"
+import * as HeldLease from "../layers/HeldLease.ts"
+import type { StateFiles } from "../layers/StateFiles.ts"
+import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { Answer } from "./Transport.ts"
 
 /** How long a worker lives, in milliseconds. */
@@ -35,6 +36,24 @@ const maxBatch = 250
  * @since 0.1.0
  */
 export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
+
+/**
+ * What a worker needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly send: Send
+  readonly files: StateFiles
+  /** Whether the user has not opted out. */
+  readonly isAllowed: () => boolean
+  readonly job: Pick<WorkerJob, "destinationId" | "lease" | "lingers">
+  readonly outbox: Outbox["Service"]
+  readonly startSuccessor: Effect.Effect<void>
+  /** When it will be killed, in milliseconds since 1970. */
+  readonly until: number
+}
 
 /**
  * How a drain ended: nothing waits any more; something is kept for later; time ran out; or the user has opted out.
@@ -63,13 +82,10 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
  * @since 0.1.0
  */
 export const drain = Effect.fnUntraced(function*(
-  send: Send,
-  until: number,
+  { isAllowed, outbox, send, until }: Pick<Options, "isAllowed" | "outbox" | "send" | "until">,
   done: Set<string>,
-  stands: Effect.Effect<boolean>
+  stands: () => boolean
 ) {
-  const outbox = yield* Outbox
-  const consent = yield* Consent
   let delivered = 0
   let failure = "PostHog refuses every message (status 400)"
   const suspects: Array<Entry> = []
@@ -83,7 +99,7 @@ export const drain = Effect.fnUntraced(function*(
       const [first] = batch
       if (first === undefined) return undefined
       if ((yield* Clock.currentTimeMillis) + requestMillis > until) return "OutOfTime"
-      if (!(yield* consent.decision).enabled || !(yield* stands)) return "Denied"
+      if (!isAllowed() || !stands()) return "Denied"
       const answer = yield* send(batch.map((entry) => entry.message))
       switch (answer._tag) {
         case "Taken": {
@@ -118,8 +134,12 @@ export const drain = Effect.fnUntraced(function*(
 
   let outcome: Drained["outcome"] | undefined
   while (outcome === undefined) {
-    const waiting = (yield* outbox.entries).filter(({ message }) => !done.has(message.uuid))
-    if (waiting.length === 0) outcome = "Empty"
+    const { blocked, entries } = yield* outbox.look
+    const waiting = entries.filter(({ message }) => !done.has(message.uuid))
+    if (waiting.length === 0 && blocked !== undefined) {
+      failure = blocked
+      outcome = "Kept"
+    } else if (waiting.length === 0) outcome = "Empty"
     for (let sent = 0; sent < waiting.length && outcome === undefined; sent += maxBatch) {
       outcome = yield* deliver(waiting.slice(sent, sent + maxBatch))
     }
@@ -130,12 +150,12 @@ export const drain = Effect.fnUntraced(function*(
     if (delivered > 0) yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
     else outcome = "Kept"
   }
-  if (outcome === "Kept" && (yield* stands)) yield* outbox.backOff(failure)
+  if (outcome === "Kept" && stands()) yield* outbox.backOff(failure)
   return { delivered, outcome }
 })
 
 /**
- * A worker's whole life: takes the lease, drains, lingers for more, gives the lease up, and looks once more. Gives how
+ * A worker's whole life: takes the lease, drains, lingers for more, gives the lease up, and looks once more. Returns how
  * many messages it delivered.
  *
  * **Details**
@@ -146,47 +166,38 @@ export const drain = Effect.fnUntraced(function*(
  * @category worker
  * @since 0.1.0
  */
-export const run = Effect.fnUntraced(function*(options: {
-  readonly send: Send
-  readonly lingers: boolean
-  /** When it will be killed, in milliseconds since the epoch. */
-  readonly until: number
-  /** The number of the lease that its starter took for it. */
-  readonly lease?: number | undefined
-}) {
-  const { until } = options
-  const outbox = yield* Outbox
-  const consent = yield* Consent
-  const lease = yield* WorkerLease
-  const successor = yield* CaptureWorker
-  const held = yield* lease.acquire(until - (yield* Clock.currentTimeMillis), options.lease)
+export const run = Effect.fnUntraced(function*(options: Options) {
+  const { files, isAllowed, job, outbox, startSuccessor, until } = options
+  const { root } = OutboxFolder.make(files.home, job.destinationId)
+  const startedAt = yield* Clock.currentTimeMillis
+  const held = HeldLease.acquire(files, root, startedAt, until - startedAt, job.lease)
   if (held === undefined) return 0
   const done = new Set<string>()
 
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
     while ((yield* Clock.currentTimeMillis) < deadline) {
       yield* Effect.sleep(lookEveryMillis)
-      if (!(yield* held.stands)) return false
+      if (!held.stands()) return false
       if (!(yield* outbox.isEmpty)) return true
     }
     return false
   })
 
-  let isOver = !(yield* consent.decision).enabled
+  let isOver = !isAllowed()
   let lingerUntil: number | undefined
   let total = 0
   while (!isOver) {
-    const { delivered, outcome } = yield* drain(options.send, until, done, held.stands)
+    const { delivered, outcome } = yield* drain(options, done, held.stands)
     total += delivered
     const now = yield* Clock.currentTimeMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
-    isOver = outcome !== "Empty" || !options.lingers || !(yield* waitForMore(lingerUntil))
+    isOver = outcome !== "Empty" || !job.lingers || !(yield* waitForMore(lingerUntil))
   }
-  yield* held.release
-  if (!(yield* consent.decision).enabled || (yield* outbox.isEmpty)) return total
+  held.release(yield* Clock.currentTimeMillis)
+  if (!isAllowed() || (yield* outbox.isEmpty)) return total
   if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total
-  // A successor would find what can be neither sent nor taken away, and start its own.
+  // A successor would find what can be neither sent nor removed, and start its own.
   const waits = (yield* outbox.entries).some(({ message }) => !done.has(message.uuid))
-  if (waits) yield* successor.ensure
+  if (waits) yield* startSuccessor
   return total
 })

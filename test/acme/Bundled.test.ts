@@ -12,14 +12,19 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import { inject } from "postject"
 import { afterAll, beforeAll } from "vitest"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
-import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { run } from "../fixtures/Process.ts"
+import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 const entry = fileURLToPath(new URL("../../examples/acme/entry.ts", import.meta.url))
 
 const published = Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-published-"))
 const worker = Path.join(published, "main.cjs")
+const bundled = { esm: Path.join(published, "acme.mjs"), cjs: Path.join(published, "acme.cjs") }
 
-beforeAll(() => bundleWorker(worker, true))
+beforeAll(async () => {
+  await bundleWorker(worker, true)
+  for (const format of ["esm", "cjs"] as const) bundle(bundled[format], format)
+})
 afterAll(() => Fs.rmSync(published, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 
 const bundle = (
@@ -64,10 +69,8 @@ const directory = Effect.acquireRelease(
 
 const isDelivered = (command: ReadonlyArray<string>, home: string) =>
   Effect.gen(function*() {
-    const sink = yield* PostHogSink.make()
-    const [file = "", ...args] = command
-    const run = ChildProcess.spawnSync(file, [...args, "deploy", "x"], {
-      encoding: "utf8",
+    const sink = yield* makeSink()
+    const ended = yield* run([...command, "deploy", "x"], {
       env: {
         PATH: process.env["PATH"],
         HOME: home,
@@ -76,32 +79,24 @@ const isDelivered = (command: ReadonlyArray<string>, home: string) =>
         ACME_POSTHOG_KEY: "phc_bundled"
       }
     })
-    assert.strictEqual(run.stdout, "Deployed x to eu\n")
-    assert.strictEqual(run.stderr, "")
-    assert.strictEqual(run.status, 0)
-    const messages = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
+    assert.deepStrictEqual(ended, { stdout: "Deployed x to eu\n", stderr: "", code: 0, signal: null })
+    const messages = yield* sink.waitFor((messages) => messages.length > 0)
     assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
+    yield* noLease(Path.join(home, ".acme"))
   })
 
 describe("a bundled host", () => {
   for (const format of ["esm", "cjs"] as const) {
     it.live(`delivers as one ${format} file`, () =>
-      Effect.gen(function*() {
-        const home = yield* directory
-        const file = Path.join(home, format === "esm" ? "acme.mjs" : "acme.cjs")
-        bundle(file, format)
-        yield* isDelivered([process.execPath, file], home)
-      }))
+      Effect.flatMap(directory, (home) => isDelivered([process.execPath, bundled[format]], home)))
   }
 
   it.live("delivers as a single executable", () =>
     Effect.gen(function*() {
       const home = yield* directory
-      const main = Path.join(home, "acme.cjs")
-      bundle(main, "cjs")
-      const executable = yield* Effect.promise(() => makeExecutable(home, main))
+      const executable = yield* Effect.promise(() => makeExecutable(home, bundled.cjs))
       yield* isDelivered([executable], home)
-    }), 60_000)
+    }))
 
   it.live("says in debug mode what to do where it has no worker", () =>
     Effect.gen(function*() {
@@ -117,8 +112,7 @@ describe("a bundled host", () => {
       assert.strictEqual(without.stdout, "Deployed x to eu\n")
       assert.include(without.stderr, "usage: nothing is delivered: this host is bundled without a worker")
       assert.include(without.stderr, "isWorker()")
-      bundle(file, "esm")
-      assert.notInclude(run(file).stderr, "without a worker")
+      assert.notInclude(run(bundled.esm).stderr, "without a worker")
     }))
 
   it.live("does not take a file of its own for the worker, whatever its name, nor one where it was bundled", () =>
@@ -159,24 +153,20 @@ describe("a bundled host", () => {
   it.live("delivers where the runtime knows nothing of single executables", () =>
     Effect.gen(function*() {
       const home = yield* directory
-      const file = Path.join(home, "acme.mjs")
-      bundle(file, "esm")
       const unknown = Path.join(home, "unknown.mjs")
       Fs.writeFileSync(
         unknown,
         `const get = process.getBuiltinModule
          process.getBuiltinModule = (name) => name === "node:sea" ? undefined : get(name)`
       )
-      yield* isDelivered([process.execPath, "--import", unknown, file], home)
+      yield* isDelivered([process.execPath, "--import", unknown, bundled.esm], home)
     }))
 
   it.live("is no worker with one mark alone", () =>
     Effect.gen(function*() {
       const home = yield* directory
-      const file = Path.join(home, "acme.mjs")
-      bundle(file, "esm")
       const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
-        ChildProcess.spawnSync(process.execPath, [file, ...args], {
+        ChildProcess.spawnSync(process.execPath, [bundled.esm, ...args], {
           encoding: "utf8",
           env: { PATH: process.env["PATH"], HOME: home, ...env }
         })

@@ -19,9 +19,13 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { eventually, makeSink, type NotInTime } from "../fixtures/Wait.ts"
+
+export { eventually }
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const source = Path.join(root, "examples/acme/main.ts")
+const farLimits = Path.join(root, "test/acme/hosts/FarLimits.ts")
 
 /** Who the keys of Acme's API are of. */
 export const principals: ReadonlyMap<string, string> = new Map([
@@ -45,13 +49,19 @@ export interface RunOptions {
   readonly fromSource?: boolean
   /** Sends SIGINT, as Ctrl-C does, once this holds. Only without a terminal. */
   readonly interruptWhen?: () => boolean
+  /** Is called when the process writes to stdout. */
+  readonly onStdout?: () => void
+  /**
+   * `far`, the default: a slow machine reaches no time limit of the host. `own`: the limits are the host's (1 s for
+   * delivery, 2 s for the resolver). The worker's limits are far in both cases.
+   */
+  readonly limits?: "far" | "own"
 }
 
 export interface Run {
   readonly stdout: string
   readonly stderr: string
   readonly code: number
-  readonly ms: number
 }
 
 const quoted = (words: ReadonlyArray<string>): string =>
@@ -75,15 +85,17 @@ const spawn = (
   words: ReadonlyArray<string>,
   env: Readonly<Record<string, string>>,
   cwd: string,
-  interruptWhen?: () => boolean
+  { interruptWhen, onStdout }: RunOptions = {}
 ): Effect.Effect<Run> =>
   Effect.callback((resume) => {
     const [file = "", ...args] = words
-    const startedAt = performance.now()
     const child = ChildProcess.spawn(file, args, { cwd, env: { ...env }, stdio: ["ignore", "pipe", "pipe"] })
     let stdout = ""
     let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text
+      onStdout?.()
+    })
     child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
     const timer = interruptWhen === undefined ? undefined : setInterval(() => {
       if (!interruptWhen()) return
@@ -97,7 +109,7 @@ const spawn = (
       resume(
         code === null
           ? Effect.die(new Error(`${words.join(" ")} was ended by ${signal}: ${stderr}`))
-          : Effect.succeed({ stdout, stderr, code, ms: performance.now() - startedAt })
+          : Effect.succeed({ stdout, stderr, code })
       )
     })
     return Effect.sync(() => {
@@ -109,17 +121,19 @@ const spawn = (
 // == Acme's API
 
 /**
- * How Acme's API answers: as it should, after a while, never, or badly.
+ * How Acme's API answers: as it should, only when it is released, or badly.
  */
 export type ApiMode =
-  | { readonly _tag: "Normal"; readonly afterMillis?: number }
-  | { readonly _tag: "Hang" }
+  | { readonly _tag: "Normal" }
+  | { readonly _tag: "Hold" }
   | { readonly _tag: "Answer"; readonly status: number; readonly body: string }
   | { readonly _tag: "Principal"; readonly id: string }
 
 export interface Api {
   readonly url: string
   readonly mode: (mode: ApiMode) => Effect.Effect<void>
+  /** Answers the requests that are held, and from now on every request, as it should. */
+  readonly release: Effect.Effect<void>
   /** The paths that were asked for. */
   readonly requests: ReadonlyArray<string>
 }
@@ -127,7 +141,7 @@ export interface Api {
 const makeApi: Effect.Effect<Api, never, Scope.Scope> = Effect.gen(function*() {
   const requests: Array<string> = []
   let mode: ApiMode = { _tag: "Normal" }
-  const timers = new Set<NodeJS.Timeout>()
+  const held: Array<() => void> = []
 
   const named = (response: Http.ServerResponse, principal: string) => {
     response.writeHead(200, { "content-type": "application/json", "x-principal-id": principal })
@@ -135,18 +149,14 @@ const makeApi: Effect.Effect<Api, never, Scope.Scope> = Effect.gen(function*() {
   }
   const respond = (request: Http.IncomingMessage, response: Http.ServerResponse, mode: ApiMode): void => {
     switch (mode._tag) {
-      case "Hang":
-        return
+      case "Hold":
+        return void held.push(() => respond(request, response, { _tag: "Normal" }))
       case "Answer":
         response.writeHead(mode.status, { "content-type": "application/json" })
         return void response.end(mode.body)
       case "Principal":
         return named(response, mode.id)
       case "Normal": {
-        const { afterMillis } = mode
-        if (afterMillis !== undefined) {
-          return void timers.add(setTimeout(() => respond(request, response, { _tag: "Normal" }), afterMillis))
-        }
         const principal = principals.get(request.headers.authorization?.replace(/^Bearer /, "") ?? "")
         const isKnown = /^\/api\/v1\/auth\/(validate|whoami)$/.test(request.url ?? "")
         if (isKnown && principal !== undefined) return named(response, principal)
@@ -166,7 +176,6 @@ const makeApi: Effect.Effect<Api, never, Scope.Scope> = Effect.gen(function*() {
     }),
     (server) =>
       Effect.sync(() => {
-        for (const timer of timers) clearTimeout(timer)
         server.close()
         server.closeAllConnections()
       })
@@ -178,6 +187,10 @@ const makeApi: Effect.Effect<Api, never, Scope.Scope> = Effect.gen(function*() {
       Effect.sync(() => {
         mode = next
       }),
+    release: Effect.sync(() => {
+      mode = { _tag: "Normal" }
+      for (const answer of held.splice(0)) answer()
+    }),
     requests
   }
 })
@@ -201,27 +214,6 @@ const decodeStatus = Schema.decodeEffect(Schema.fromJsonString(Status))
 export const Identity = Schema.Struct({ anon_id: Schema.String, linked_principal_id: Schema.NullOr(Schema.String) })
 export interface Identity extends Schema.Schema.Type<typeof Identity> {}
 const decodeIdentity = Schema.decodeEffect(Schema.fromJsonString(Identity))
-
-/** What was waited for did not come. */
-export class NotInTime extends Schema.TaggedError<NotInTime>()("NotInTime", { message: Schema.String }) {}
-
-/**
- * Looks again and again until what it sees is as wanted.
- */
-export const eventually = <A, E>(
-  look: Effect.Effect<A, E>,
-  isWanted: (seen: A) => boolean,
-  limitMillis = 10_000
-): Effect.Effect<A, E | NotInTime> =>
-  Effect.gen(function*() {
-    const deadline = performance.now() + limitMillis
-    while (true) {
-      const seen = yield* look
-      if (isWanted(seen)) return seen
-      if (performance.now() > deadline) return yield* new NotInTime({ message: `Last seen: ${JSON.stringify(seen)}` })
-      yield* Effect.sleep(20)
-    }
-  })
 
 export interface Worker {
   readonly pid: number
@@ -254,12 +246,24 @@ const workersOf = (folder: string): ReadonlyArray<Worker> =>
       : []
   })
 
+const signalWorkers = (folder: string, signal: NodeJS.Signals): void => {
+  for (const { pid } of workersOf(folder)) {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // The worker has ended meanwhile.
+    }
+  }
+}
+
 /**
  * A device: a home, with its own PostHog and API.
  */
 export interface Device {
   /** `ACME_HOME`. It is not made before acme makes it. */
   readonly home: string
+  /** The environment of acme on this device, without a runtime and with far limits. */
+  readonly env: Readonly<Record<string, string>>
   readonly sink: PostHogSink.PostHogSink
   readonly api: Api
   readonly run: (line: string | ReadonlyArray<string>, options?: RunOptions) => Effect.Effect<Run>
@@ -273,10 +277,16 @@ export interface Device {
     commands: number
   ) => Effect.Effect<
     ReadonlyArray<PostHogSink.ReceivedMessage>,
-    PostHogSink.SinkTimeout | Schema.SchemaError | NotInTime
+    PostHogSink.SinkTimeout | NotInTime
   >
   /** The workers that live, as Linux sees them. */
   readonly workers: Effect.Effect<ReadonlyArray<Worker>>
+  /**
+   * From now on a worker is stopped when its request arrives at PostHog, and does not read the answer: the worker neither
+   * gives up nor ends before `continueWorkers`. A command that ends before did not wait for the worker.
+   */
+  readonly stopWorkers: (answer?: PostHogSink.Answer) => Effect.Effect<void, never, Scope.Scope>
+  readonly continueWorkers: Effect.Effect<void>
   /** Stores a key as a login would, without acme's knowing. */
   readonly storeKey: (key: string) => Effect.Effect<void>
 }
@@ -297,6 +307,15 @@ const filesIn = (folder: string): ReadonlyArray<string> =>
       .toSorted()
     : []
 
+/** The events that wait on a device, as files. */
+export const eventFiles = (home: string): ReadonlyArray<string> => {
+  const outboxes = Path.join(home, "usage/outbox")
+  return (Fs.existsSync(outboxes) ? Fs.readdirSync(outboxes) : []).flatMap((name) => {
+    const folder = Path.join(outboxes, name, "events")
+    return Fs.existsSync(folder) ? Fs.readdirSync(folder).toSorted().map((file) => Path.join(folder, file)) : []
+  })
+}
+
 // The tests may themselves run in a container. Then acme would take each of its runtimes for one, so the bundle asks
 // a variable in the place of the file system.
 const containerByVariable: Esbuild.Plugin = {
@@ -309,15 +328,17 @@ const containerByVariable: Esbuild.Plugin = {
   }
 }
 
-// One file that is host and worker, as the documentation of a bundled host has it.
-const bundle = (outfile: string): Effect.Effect<void, Cause.UnknownError> =>
+/** Bundles a host into one file that is also its worker, as the documentation of a bundled host has it. */
+export const bundleHost = (main: string, outfile: string): Effect.Effect<void, Cause.UnknownError> =>
   Effect.tryPromise(() =>
     Esbuild.build({
       stdin: {
         contents: [
+          `import { moveLimits } from ${JSON.stringify(farLimits)}`,
           `import { isWorker } from "effect-cli-usage/worker"`,
+          `moveLimits()`,
           `if (isWorker()) await import("effect-cli-usage/worker/main")`,
-          `else await import(${JSON.stringify(source)})`
+          `else await import(${JSON.stringify(main)})`
         ].join("\n"),
         resolveDir: root,
         loader: "ts"
@@ -338,6 +359,8 @@ const bundle = (outfile: string): Effect.Effect<void, Cause.UnknownError> =>
 export class Harness extends Context.Service<Harness, {
   /** A new device, in a folder of this name. */
   readonly device: (name: string) => Effect.Effect<Device, PostHogSink.SinkError, Scope.Scope>
+  /** The file that acme is bundled into. */
+  readonly acme: string
 }>()("test/acme/Harness") {
   static readonly layer: Layer.Layer<Harness, Cause.UnknownError> = Layer.effect(
     this,
@@ -348,12 +371,12 @@ export class Harness extends Context.Service<Harness, {
           Effect.gen(function*() {
             // A worker lives on for a second, and would make its folders anew.
             const living = Effect.sync(() => workersOf(folder))
-            yield* Effect.ignore(eventually(living, (workers) => workers.length === 0, 15_000))
+            yield* Effect.ignore(eventually(living, (workers) => workers.length === 0))
             Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
           })
       )
       const bundled = Path.join(folder, "acme.mjs")
-      yield* bundle(bundled)
+      yield* bundleHost(source, bundled)
       let devices = 0
       let runs = 0
 
@@ -361,39 +384,41 @@ export class Harness extends Context.Service<Harness, {
         const own = Path.join(folder, `${name}-${++devices}`)
         const home = Path.join(own, "state")
         Fs.mkdirSync(own, { mode: 0o700 })
-        const sink = yield* PostHogSink.make()
+        const sink = yield* makeSink()
         const api = yield* makeApi
+        const env = {
+          PATH: process.env["PATH"] ?? "",
+          HOME: own,
+          ACME_HOME: home,
+          ACME_API_URL: api.url,
+          ACME_POSTHOG_HOST: sink.url,
+          ACME_POSTHOG_KEY: "phc_test",
+          TEST_FAR_LIMITS: "1"
+        }
 
         const run: Device["run"] = (line, options = {}) =>
           Effect.suspend(() => {
-            const { env = {}, fromSource = false, interruptWhen, runtime = "terminal" } = options
+            const { fromSource = false, limits = "far", runtime = "terminal" } = options
             const args = typeof line === "string" ? line.split(" ") : line
             const words = [process.execPath, fromSource ? source : bundled, ...args]
-            const base = {
-              PATH: process.env["PATH"] ?? "",
-              HOME: own,
-              ACME_HOME: home,
-              ACME_API_URL: api.url,
-              ACME_POSTHOG_HOST: sink.url,
-              ACME_POSTHOG_KEY: "phc_test"
-            }
+            const base = { ...env, TEST_FAR_LIMITS: limits === "far" ? "1" : "0", ...options.env }
             switch (runtime) {
               case "terminal": {
                 const file = Path.join(own, `stderr-${++runs}`)
-                return Effect.map(spawn(inTerminal(words, file), { ...base, ...env }, own), (run) => ({
+                return Effect.map(spawn(inTerminal(words, file), base, own, options), (run) => ({
                   ...run,
                   stdout: run.stdout.replaceAll("\r", ""),
                   stderr: Fs.readFileSync(file, "utf8")
                 }))
               }
               case "screen":
-                return spawn(inTerminal(words), { ...base, ...env }, own)
+                return spawn(inTerminal(words), base, own, options)
               case "pipe":
-                return spawn(words, { ...base, ...env }, own, interruptWhen)
+                return spawn(words, base, own, options)
               case "ci":
-                return spawn(words, { ...base, CI: "true", ...env }, own)
+                return spawn(words, { CI: "true", ...base }, own, options)
               case "container":
-                return spawn(inContainer(words), { ...base, TEST_IN_CONTAINER: "1", ...env }, own)
+                return spawn(inContainer(words), { TEST_IN_CONTAINER: "1", ...base }, own, options)
             }
           })
 
@@ -405,6 +430,7 @@ export class Harness extends Context.Service<Harness, {
 
         return {
           home,
+          env,
           sink,
           api,
           run,
@@ -413,11 +439,20 @@ export class Harness extends Context.Service<Harness, {
           files: Effect.sync(() => filesIn(home)),
           delivered: (count) =>
             Effect.gen(function*() {
-              yield* sink.waitFor((messages) => commandsOf(messages).length >= count, "12 seconds")
-              yield* eventually(status(), ({ pending }) => pending === 0)
+              yield* sink.waitFor((messages) => commandsOf(messages).length >= count)
+              yield* eventually(Effect.sync(() => eventFiles(home)), (files) => files.length === 0)
               return yield* sink.messages
             }),
-          workers: Effect.sync(() => workersOf(home)),
+          workers: Effect.sync(() => workersOf(`${own}/`)),
+          stopWorkers: (answer = PostHogSink.Answer.Hang()) =>
+            Effect.acquireRelease(
+              sink.answer(() => {
+                signalWorkers(`${own}/`, "SIGSTOP")
+                return answer
+              }),
+              () => Effect.sync(() => signalWorkers(`${own}/`, "SIGKILL"))
+            ),
+          continueWorkers: Effect.sync(() => signalWorkers(`${own}/`, "SIGCONT")),
           storeKey: (key) =>
             Effect.sync(() => {
               Fs.mkdirSync(home, { recursive: true, mode: 0o700 })
@@ -427,7 +462,7 @@ export class Harness extends Context.Service<Harness, {
         } satisfies Device
       })
 
-      return Harness.of({ device })
+      return Harness.of({ device, acme: bundled })
     })
   )
 }

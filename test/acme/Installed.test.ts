@@ -10,7 +10,8 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
-import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { run } from "../fixtures/Process.ts"
+import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -68,10 +69,9 @@ const split = (): string => {
 }
 
 const delivers = Effect.fnUntraced(function*(file: string) {
-  const sink = yield* PostHogSink.make()
+  const sink = yield* makeSink()
   const home = Fs.mkdtempSync(inProject("home-"))
-  const run = ChildProcess.spawnSync(process.execPath, [file], {
-    encoding: "utf8",
+  const ended = yield* run([process.execPath, file], {
     env: {
       PATH: process.env["PATH"],
       HOME: home,
@@ -79,9 +79,10 @@ const delivers = Effect.fnUntraced(function*(file: string) {
       INSTALLED_POSTHOG_HOST: sink.url
     }
   })
-  assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
-  const messages = yield* sink.waitFor((messages) => messages.length > 0, "10 seconds")
+  assert.deepStrictEqual(ended, { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+  const messages = yield* sink.waitFor((messages) => messages.length > 0)
   assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
+  yield* noLease(Path.join(home, ".installed"))
   return home
 })
 

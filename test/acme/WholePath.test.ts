@@ -1,12 +1,14 @@
 import { assert, describe, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Persons from "../../src/testing/Persons.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { makeSink } from "../fixtures/Wait.ts"
 import { aliasesOf, type ApiMode, commandsOf, type Device, eventually, Harness, type Run } from "./Harness.ts"
 
 const accountA = "account_a"
@@ -17,9 +19,6 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 const device = Effect.flatMap(Harness, (harness) => harness.device("device"))
 
 const login = (key = "key-of-a") => `login --no-browser --api-key ${key}`
-
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
 /** Nothing was recorded: the home was not even made, and nobody asked PostHog. */
 const assertUntouched = Effect.fnUntraced(function*({ home, sink }: Device, what: string) {
@@ -42,8 +41,8 @@ const backedOff = Effect.fnUntraced(function*(file: string | undefined) {
   yield* eventually(Effect.sync(() => Date.now()), (now) => now > until)
 })
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme", (it) => {
-  describe("before a login", () => {
+layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme", (it) => {
+  describe.concurrent("before a login", () => {
     it.effect("a command in a terminal is one personless event of the device", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -110,35 +109,37 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
       }))
 
-    it.effect("a command that fails exits with 1 and is an event with the error's class, without its text", () =>
+    it.effect("a command that fails exits with 1 and is an event with the class of its error or defect, without the text", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        const { code, stderr } = yield* acme.run("fail --message canary-of-an-error")
-        assert.strictEqual(code, 1)
-        assert.include(stderr, "canary-of-an-error")
-        const [message] = yield* acme.delivered(1)
-        assert.strictEqual(message?.event, "CLI execution failed")
-        assert.strictEqual(message?.properties["command_name"], "fail")
-        assert.strictEqual(message?.properties["error_class"], "DeployError")
-        assert.strictEqual(message?.properties["exit_code"], 1)
-        assert.isFalse(message?.properties["user_cancelled"])
-        for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
-      }))
-
-    it.effect("a command that dies of a defect is an event with the defect's class, without its text", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const { code } = yield* acme.run("fail --defect --message canary-of-a-defect")
-        assert.strictEqual(code, 1)
-        const [message] = yield* acme.delivered(1)
-        assert.strictEqual(message?.event, "CLI execution failed")
-        assert.strictEqual(message?.properties["error_class"], "DeployError")
-        assert.deepStrictEqual(message?.properties["flags_used"], ["defect", "message"])
+        const failed = yield* acme.run("fail --message canary-of-an-error")
+        assert.strictEqual(failed.code, 1)
+        assert.include(failed.stderr, "canary-of-an-error")
+        assert.strictEqual((yield* acme.run("fail --defect --message canary-of-a-defect")).code, 1)
+        const messages = yield* acme.delivered(2)
+        assert.deepStrictEqual(
+          messages.map(({ event, properties }) => [
+            event,
+            properties["command_name"],
+            properties["flags_used"],
+            properties["error_class"],
+            properties["exit_code"],
+            properties["user_cancelled"]
+          ]),
+          [["message"], ["defect", "message"]].map((flags) => [
+            "CLI execution failed",
+            "fail",
+            flags,
+            "DeployError",
+            1,
+            false
+          ])
+        )
         for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
       }))
   })
 
-  describe("commands at the same time", () => {
+  describe.concurrent("commands at the same time", () => {
     const six = ["one", "two", "three", "four", "five", "six"]
 
     it.effect("on a new device agree on one id, and one of them was the first", () =>
@@ -171,8 +172,8 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       }))
   })
 
-  describe("a login", () => {
-    it.effect("merges the device's history into the account with one alias, and events go on under the account", () =>
+  describe.concurrent("a login", () => {
+    it.effect("merges the device's history into the account with one alias, however often the account logs in", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -182,8 +183,12 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
         yield* acme.run("deploy after")
         yield* acme.run("whoami")
+        // A login of the same account changes nothing, with the same key and with another.
+        yield* acme.run(login())
+        yield* acme.run(login("second-key-of-a"))
+        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
 
-        const messages = yield* acme.delivered(4)
+        const messages = yield* acme.delivered(6)
         const [alias, ...others] = aliasesOf(messages)
         assert.deepStrictEqual(others, [])
         assert.strictEqual(alias?.distinct_id, accountA)
@@ -196,11 +201,10 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
             message.distinct_id,
             isPersonless(message)
           ]),
-          [["deploy", anon_id, true], ["login", accountA, false], ["deploy", accountA, false], [
-            "whoami",
-            accountA,
-            false
-          ]]
+          [
+            ["deploy", anon_id, true],
+            ...["login", "deploy", "whoami", "login", "login"].map((name) => [name, accountA, false])
+          ]
         )
         assert.isBelow(
           messages.findIndex(({ event }) => event === "$create_alias"),
@@ -214,24 +218,14 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.lengthOf(persons[0]?.events ?? [], messages.length)
       }))
 
-    it.effect("of the same account again adds no alias, whatever the key", () =>
+    it.effect("is a flow that starts once and ends once, in order; a login that the API refuses claims nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        yield* acme.run(login())
-        const before = yield* acme.identity
-        yield* acme.run(login())
-        yield* acme.run(login("second-key-of-a"))
-        yield* acme.run("deploy after")
-        assert.deepStrictEqual(yield* acme.identity, before)
-        const messages = yield* acme.delivered(4)
-        assert.lengthOf(aliasesOf(messages), 1)
-        assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === accountA))
-      }))
-
-    it.effect("is a flow that starts once and ends once, numbered in the order in which it happened", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.run(login("key-of-nobody"))
+        const { code, stderr } = yield* acme.run(login("key-of-nobody"))
+        assert.strictEqual(code, 1)
+        assert.include(stderr, "The API key is not valid")
+        const { anon_id, linked_principal_id } = yield* acme.identity
+        assert.isNull(linked_principal_id)
         yield* acme.run(login())
         const messages = yield* acme.delivered(2)
         const [refused, ended] = commandsOf(messages).map(({ properties }) =>
@@ -255,26 +249,16 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
           "CLI Auth Completed",
           "CLI execution succeeded"
         ])
-        assert.strictEqual(refused?.[1]?.properties["error_class"], "ApiError")
+        assert.isTrue(refused?.every((message) => message.distinct_id === anon_id && isPersonless(message)))
+        assert.deepStrictEqual(refused?.slice(1).map(({ properties }) => properties["error_class"]), [
+          "ApiError",
+          "ApiError"
+        ])
         for (const { properties } of [refused?.[1], ended?.[2]].filter((message) => message !== undefined)) {
           assert.strictEqual(properties["flow"], "login")
           assert.isTrue(properties["no_browser"])
           assert.strictEqual(properties["step"], "code_exchange")
         }
-      }))
-
-    it.effect("that the API refuses claims nothing", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const { code, stderr } = yield* acme.run(login("key-of-nobody"))
-        assert.strictEqual(code, 1)
-        assert.include(stderr, "The API key is not valid")
-        const identity = yield* acme.identity
-        assert.isNull(identity.linked_principal_id)
-        const messages = yield* acme.delivered(1)
-        assert.deepStrictEqual(aliasesOf(messages), [])
-        assert.isTrue(messages.every((message) => message.distinct_id === identity.anon_id && isPersonless(message)))
-        assert.strictEqual(commandsOf(messages)[0]?.properties["error_class"], "ApiError")
       }))
 
     it.effect("as another account without a logout rotates the device's id, and the two accounts stay two persons", () =>
@@ -323,8 +307,8 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       }))
   })
 
-  describe("a logout", () => {
-    it.effect("goes out under the account itself, and what follows is a new device's", () =>
+  describe.concurrent("a logout", () => {
+    it.effect("goes out under the account itself; a new device follows, which another account can log in to", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run(login())
@@ -336,8 +320,9 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.notStrictEqual(after.anon_id, before.anon_id)
         assert.isNull(after.linked_principal_id)
         yield* acme.run("deploy after")
+        yield* acme.run(login("key-of-b"))
 
-        const messages = yield* acme.delivered(3)
+        const messages = yield* acme.delivered(4)
         assert.deepStrictEqual(
           commandsOf(messages).map((message) => [
             message.event,
@@ -348,38 +333,28 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
           [
             ["CLI execution succeeded", "login", accountA, false],
             ["CLI execution succeeded", "logout", accountA, false],
-            ["CLI execution succeeded", "deploy", after.anon_id, true]
+            ["CLI execution succeeded", "deploy", after.anon_id, true],
+            ["CLI execution succeeded", "login", accountB, false]
           ]
         )
-        assert.lengthOf(aliasesOf(messages), 1)
         const last = messages.find(({ properties }) => properties["command_name"] === "deploy")
         const session = last?.properties["$session_id"]
         assert.isFalse(
-          messages.some((message) => message !== last && message.properties["$session_id"] === session),
+          messages.some(({ distinct_id, properties }) =>
+            distinct_id === accountA && properties["$session_id"] === session
+          ),
           "the session went on"
         )
         for (const former of [accountA, before.anon_id]) assert.notInclude(last?.raw ?? "", former)
-      }))
-
-    it.effect("then a login as another account makes a second person of the new device", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.run(login())
-        const { anon_id: first } = yield* acme.identity
-        yield* acme.run("logout")
-        yield* acme.run("deploy between")
-        const { anon_id: second } = yield* acme.identity
-        yield* acme.run(login("key-of-b"))
-        const messages = yield* acme.delivered(4)
         assert.deepStrictEqual(
           aliasesOf(messages).map(({ distinct_id, properties }) => [distinct_id, properties["alias"]]),
-          [[accountA, first], [accountB, second]]
+          [[accountA, before.anon_id], [accountB, after.anon_id]]
         )
         const { persons, warnings } = Persons.fold(messages)
         assert.deepStrictEqual(warnings, [])
         assert.deepStrictEqual(
           persons.map(({ distinctIds }) => distinctIds.toSorted()).toSorted(),
-          [[accountA, first].toSorted(), [accountB, second].toSorted()].toSorted()
+          [[accountA, before.anon_id].toSorted(), [accountB, after.anon_id].toSorted()].toSorted()
         )
       }))
 
@@ -394,7 +369,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       }))
   })
 
-  describe("where the disk will not survive", () => {
+  describe.concurrent("where the disk will not survive", () => {
     it.effect("a CI run with a key in its environment is the account's, and leaves no identity and no claim", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -446,26 +421,6 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.notInclude(yield* acme.files, "usage.json")
       }))
 
-    it.effect("containers that share a home one after the other each deliver, and none leaves a lease behind", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        for (const turn of [1, 2, 3, 4, 5, 6]) {
-          yield* acme.run("deploy site", { runtime: "container" })
-          assert.lengthOf(yield* acme.sink.messages, turn)
-          assert.deepStrictEqual((yield* acme.files).filter((file) => file.includes("lease-")), [])
-        }
-      }))
-
-    it.effect("a container's command ends soon although PostHog hangs", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.sink.answer(PostHogSink.Answer.Hang())
-        const { code, ms } = yield* acme.run("deploy site", { runtime: "container" })
-        assert.strictEqual(code, 0)
-        // One second of waiting, and more for two processes to start on a busy machine; a request may take five.
-        assert.isBelow(ms, 3_000)
-      }))
-
     it.effect("a first run without a terminal makes an identity but no alias, and the second claims it", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -500,7 +455,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       }))
   })
 
-  describe("nothing is recorded", () => {
+  describe.concurrent("nothing is recorded", () => {
     const untracked = [
       "--help",
       "--version",
@@ -520,27 +475,19 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
     it.effect("of help, versions, completions, usage errors and the telemetry commands, and no file is made", () =>
       Effect.gen(function*() {
         const acme = yield* device
+        // Nor is the API asked whose the key is.
+        const env = { ACME_API_KEY: "key-of-a" }
         yield* Effect.forEach(
           untracked,
-          (line) => Effect.andThen(acme.run(line), assertUntouched(acme, line)),
+          (line) => Effect.andThen(acme.run(line, { env }), assertUntouched(acme, line)),
           { concurrency: 3 }
         )
-
-        // Nor is anybody asked whose the key is.
-        const known = yield* device
-        yield* known.storeKey("key-of-a")
-        yield* Effect.forEach(untracked, (line) => known.run(line, { runtime: "pipe" }), { concurrency: 3 })
-        assert.deepStrictEqual(yield* known.files, ["credentials.yaml"])
-        assert.deepStrictEqual([known.api.requests, yield* known.sink.requests], [[], []])
+        assert.deepStrictEqual(acme.api.requests, [])
       }))
 
     const denials: ReadonlyArray<readonly [env: Record<string, string>, decidedBy: string]> = [
       [{ ACME_USAGE_TRACKING: "0" }, "ACME_USAGE_TRACKING"],
-      [{ ACME_USAGE_TRACKING: "of" }, "ACME_USAGE_TRACKING"],
-      [{ DO_NOT_TRACK: "1" }, "DO_NOT_TRACK"],
-      [{ DO_NOT_TRACK: "TRUE" }, "DO_NOT_TRACK"],
-      [{ ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" }, "DO_NOT_TRACK"],
-      [{ NODE_ENV: "test" }, "test run"],
+      [{ ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "TRUE" }, "DO_NOT_TRACK"],
       [{ VITEST: "true" }, "test run"],
       [{ ACME_POSTHOG_KEY: "" }, "no key"],
       [{ ACME_POSTHOG_HOST: "http://posthog.example" }, "no key"]
@@ -661,28 +608,20 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.api.mode({ _tag: "Answer", status: 500, body: "" })
         const env = { ACME_API_KEY: "key-of-a" }
         const { stderr } = yield* acme.run("deploy site", { env: { ...env, ACME_USAGE_DEBUG: "1" } })
-        assert.include(stderr, "usage: nobody is known to own the credential")
+        assert.include(stderr, "usage: no principal is known for the credential")
         assert.notInclude(stderr, "key-of-a")
         assert.strictEqual((yield* acme.run("deploy site", { env })).stderr, "")
       }))
 
-    for (const value of [" TRUE ", "yes", "On"]) {
-      it.effect(`with ACME_USAGE_DEBUG=${JSON.stringify(value)}: nothing is sent, as with 1`, () =>
-        Effect.gen(function*() {
-          const acme = yield* device
-          const { stderr } = yield* acme.run("deploy site", { env: { ACME_USAGE_DEBUG: value } })
-          assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
-          yield* assertUntouched(acme, "debug mode")
-        }))
-    }
-
-    it.effect("on disk with ACME_USAGE_DEBUG=1: each event is printed to stderr, and that is all", () =>
+    it.effect("on disk with ACME_USAGE_DEBUG: each event is printed to stderr, and nothing is sent", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        const { stderr, stdout } = yield* acme.run("deploy site", { env: { ACME_USAGE_DEBUG: "1" } })
-        assert.strictEqual(stdout, "Deployed site to eu\n")
-        assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
-        yield* assertUntouched(acme, "debug mode")
+        for (const value of ["1", " TRUE ", "yes", "On"]) {
+          const { stderr, stdout } = yield* acme.run("deploy site", { env: { ACME_USAGE_DEBUG: value } })
+          assert.strictEqual(stdout, "Deployed site to eu\n")
+          assert.include(stderr, "\"event\":\"CLI execution succeeded\"")
+          yield* assertUntouched(acme, `ACME_USAGE_DEBUG=${value}`)
+        }
       }))
 
     it.effect("on disk in debug mode, on a used device: what is printed is what would be kept, and what waits is told", () =>
@@ -712,12 +651,12 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       }))
   })
 
-  describe("when PostHog does not take messages", () => {
+  describe.concurrent("when PostHog does not take messages", () => {
     it.effect("they wait, and the first command after it is back delivers all, in order and each once", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const scope = yield* Scope.make()
-        const down = yield* Scope.provide(PostHogSink.make(), scope)
+        const down = yield* Scope.provide(makeSink(), scope)
         yield* Scope.close(scope, Exit.void)
         const env = { ACME_POSTHOG_HOST: down.url }
 
@@ -727,8 +666,10 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         const waiting = yield* acme.status({ env })
         assert.deepStrictEqual([waiting.pending, waiting.set_aside, waiting.last_delivery], [2, 0, null])
 
-        const up = yield* PostHogSink.make({ port: Number(new URL(down.url).port) })
+        // On a slow machine the back-off may be over before the second command, which then starts a worker.
+        yield* eventually(acme.workers, ({ length }) => length === 0)
         yield* backedOff(file)
+        const up = yield* makeSink({ port: Number(new URL(down.url).port) })
         yield* acme.run("deploy three", { env })
         const messages = yield* up.waitFor(({ length }) => length >= 3)
         yield* eventually(acme.status({ env }), ({ pending }) => pending === 0)
@@ -739,33 +680,12 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.isNotNull((yield* acme.status({ env })).last_delivery)
       }))
 
-    it.effect("a command in a terminal takes as long with a PostHog that hangs as with telemetry off", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.sink.answer(PostHogSink.Answer.Hang())
-        const on: Array<number> = []
-        const off: Array<number> = []
-        // By turns, so that whatever else the machine does falls on both.
-        for (let turn = 0; turn < 5; turn++) {
-          off.push((yield* acme.run("deploy site", { env: { ACME_USAGE_TRACKING: "0" } })).ms)
-          on.push((yield* acme.run("deploy site")).ms)
-        }
-        yield* acme.sink.waitFor((_, requests) => requests.length > 0)
-        // A command that waits for the network waits a second or more: the shortest limit that there is. A worker's start
-        // costs some ten milliseconds, a busy machine some hundred; half a second lies between.
-        assert.isBelow(median(on) - median(off), 500, `on: ${on.join(", ")}; off: ${off.join(", ")}`)
-        assert.strictEqual((yield* acme.status()).pending, 5)
-      }))
-
-    const { NotJson, Redirect, Reset, Status } = PostHogSink.Answer
+    // PostHogClient.test.ts has every other answer.
     const refusals: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
-      ["a captive portal's page", NotJson()],
-      ["a redirect", Redirect({ status: 302, location: "/login" })],
-      ["a key that is refused", Status({ status: 401 })],
-      ["a 503", Status({ status: 503 })],
-      ["an answer that breaks off", Reset({})]
+      ["a captive portal's page", PostHogSink.Answer.NotJson()],
+      ["an answer that breaks off", PostHogSink.Answer.Reset({})]
     ]
-    it.effect("whatever it answers instead, the message is kept, and is the same when it is sent again", () =>
+    it.effect("an answer that takes nothing keeps the message, which is the same when it is sent again", () =>
       Effect.gen(function*() {
         yield* Effect.forEach(refusals, ([name, answer]) =>
           Effect.gen(function*() {
@@ -780,11 +700,11 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
             assert.lengthOf(yield* acme.delivered(2), 2, name)
             const [first, second] = (yield* acme.sink.attempts).filter(({ properties }) => properties["is_first_run"])
             assert.strictEqual(second?.raw, first?.raw, name)
-          }), { concurrency: 5, discard: true })
+          }), { concurrency: 2, discard: true })
       }))
   })
 
-  describe("the host", () => {
+  describe.concurrent("the host", () => {
     const commands = [
       "logout",
       "whoami",
@@ -806,6 +726,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       "logout"
     ]
     const isRecorded = (line: string) => /^(login|logout|whoami|deploy site|fail|wait 5)/.test(line)
+    const inCI = commands.filter((line, n) => isRecorded(line) && commands.lastIndexOf(line) === n)
     // The report of a defect is stamped with the time.
     const seen = ({ code, stderr, stdout }: Run) => ({ stdout: stdout.replace(/^\[[\d:.]+\]/, "[time]"), stderr, code })
 
@@ -813,7 +734,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
       it.effect(`prints and exits the same with telemetry on and off, for every command (${runtime})`, () =>
         Effect.gen(function*() {
           const [on, off] = [yield* device, yield* device]
-          for (const line of runtime === "ci" ? commands.filter((line) => isRecorded(line)) : commands) {
+          for (const line of runtime === "ci" ? inCI : commands) {
             const [first, second] = yield* Effect.all([
               on.run(line, { runtime }),
               off.run(line, { runtime, env: { ACME_USAGE_TRACKING: "0", ACME_API_URL: on.api.url } })
@@ -832,7 +753,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         yield* acme.api.mode({ _tag: "Answer", status: 500, body: "{}" })
         const { code, stderr, stdout } = yield* acme.run("deploy site --log-level all")
         assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
-        assert.include(stderr, "usage: nobody is known to own the credential: status 500")
+        assert.include(stderr, "usage: no principal is known for the credential: status 500")
       }))
 
     it.effect("works the same where its home cannot be written", () =>
@@ -873,32 +794,26 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         ])
       }))
 
+    // HttpPrincipalResolver.test.ts has every other answer.
     const modes: ReadonlyArray<readonly [name: string, mode: ApiMode]> = [
-      ["never", { _tag: "Hang" }],
-      ["after four seconds", { _tag: "Normal", afterMillis: 4_000 }],
+      ["not before the command has ended", { _tag: "Hold" }],
       ["with a 500", { _tag: "Answer", status: 500, body: JSON.stringify({ data: { principal_id: accountA } }) }],
-      ["with a page", { _tag: "Answer", status: 200, body: "<html></html>" }],
       ["in another shape", { _tag: "Answer", status: 200, body: JSON.stringify({ principal: accountA }) }],
-      ["with an array for an id", {
-        _tag: "Answer",
-        status: 200,
-        body: JSON.stringify({ data: { principal_id: [accountA] } })
-      }],
-      ["with a placeholder for an id", { _tag: "Principal", id: "undefined" }],
-      ["with a blank id", { _tag: "Principal", id: " " }],
-      ["with an id too long", { _tag: "Principal", id: "a".repeat(201) }]
+      ["with a placeholder for an id", { _tag: "Principal", id: "undefined" }]
     ]
-    it.effect("has its command back within the resolver's two seconds, and claims nothing, when its API answers badly", () =>
+    it.effect("has its command back, and claims nothing, when its API answers badly or too late", () =>
       Effect.gen(function*() {
         yield* Effect.forEach(modes, ([name, mode]) =>
           Effect.gen(function*() {
             const acme = yield* device
             yield* acme.storeKey("key-of-a")
             yield* acme.api.mode(mode)
-            const { code, ms, stderr, stdout } = yield* acme.run("deploy site")
+            // Only where no answer comes does the resolver's own limit end the wait.
+            const { code, stderr, stdout } = yield* acme.run("deploy site", {
+              limits: mode._tag === "Hold" ? "own" : "far"
+            })
             assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0], name)
-            // Two seconds, and what starting a few processes at once takes.
-            assert.isBelow(ms, 3_500, name)
+            if (mode._tag === "Hold") yield* acme.api.release
             const { anon_id, linked_principal_id } = yield* acme.identity
             assert.isNull(linked_principal_id, name)
             const messages = yield* acme.delivered(1)
@@ -906,28 +821,23 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
               [anon_id, true]
             ], name)
             assert.lengthOf(acme.api.requests, 1, name)
-            // No answer is remembered too: the next command asks nobody and waits for nothing.
+            // That there was no answer is remembered: the next command does not ask.
             yield* acme.run("deploy again")
             assert.lengthOf(acme.api.requests, 1, name)
           }), { concurrency: 3, discard: true })
       }))
 
-    it.effect("ends at once when it is interrupted, while its API hangs, and tells that the user did it", () =>
+    it.effect("ends when it is interrupted while its API hangs, and tells that the user did it", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
         yield* acme.storeKey("key-of-a")
-        yield* acme.api.mode({ _tag: "Hang" })
-        let asked = 0
+        // No answer and no limit ends the wait for the API.
+        yield* acme.api.mode({ _tag: "Hold" })
         const { code, stdout } = yield* acme.run("wait 60000", {
           runtime: "pipe",
-          // Whoever is asked whose the key is has begun.
-          interruptWhen: () => {
-            if (asked === 0 && acme.api.requests.length > 0) asked = performance.now()
-            return asked > 0
-          }
+          interruptWhen: () => acme.api.requests.length > 0
         })
-        assert.isBelow(performance.now() - asked, 1_500)
         assert.deepStrictEqual([stdout, code], ["", 130])
         const [, message] = yield* acme.delivered(2)
         assert.strictEqual(message?.event, "CLI execution failed")
@@ -936,12 +846,19 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "60 seconds" })("acme
         assert.isTrue(message?.properties["user_cancelled"])
       }))
 
-    it.effect("that answers late, but within the two seconds, is waited for", () =>
+    it.effect("waits for an API that answers when the command's own work is done", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.storeKey("key-of-a")
-        yield* acme.api.mode({ _tag: "Normal", afterMillis: 700 })
-        yield* acme.run("deploy site")
+        yield* acme.api.mode({ _tag: "Hold" })
+        let hasPrinted = false
+        const command = yield* Effect.forkChild(acme.run("deploy site", { onStdout: () => hasPrinted = true }))
+        yield* eventually(
+          Effect.sync(() => [hasPrinted, acme.api.requests.length]),
+          ([printed, requests]) => printed === true && requests === 1
+        )
+        yield* acme.api.release
+        yield* Fiber.join(command)
         assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
       }))
 

@@ -1,4 +1,3 @@
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
@@ -15,15 +14,15 @@ import * as Schema from "effect/Schema"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
-import { CurrentProcess, DataDictionary, IdentityStitch, Usage } from "../../src/index.ts"
-import * as Debug from "../../src/layers/Debug.ts"
+import { DataDictionary, IdentityStitch, Usage, UsageCapture } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
+import { events, runLine, services, test, testWith, told } from "./Harness.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { message: Schema.String }) {}
 class Wrapper extends Error {}
 
-const verbose = Flag.Boolean("verbose").pipe(Flag.withDefault(false))
+const broken = new Broken({ message: "a secret" })
 
 const push = Command.make(
   "push",
@@ -35,46 +34,29 @@ const push = Command.make(
   ({ name }) => Console.log(`pushed ${Option.getOrElse(name, () => "all")}`)
 ).pipe(Usage.withFlagValues("region"), Command.withAlias("p"))
 
-const failing = Command.make("failing", {}, () => Effect.fail(new Broken({ message: "a secret" })))
-const wrapped = Command.make(
-  "wrapped",
-  {},
-  () => Effect.fail(new CliError.UserError({ cause: new Broken({ message: "a secret" }), userMessage: "told" }))
-)
-const ring = Command.make("ring", {}, () => {
+const ring = Effect.suspend(() => {
   const error = new Error("outer")
   error.cause = error
   return Effect.die(error)
 })
-const dying = Command.make(
-  "dying",
-  {},
-  () => Effect.die(new Wrapper("a secret", { cause: new Broken({ message: "x" }) }))
-)
-const quitting = Command.make("quitting", {}, () => Effect.fail(new Terminal.QuitError({})))
-const slow = Command.make("slow", {}, () => Effect.sleep("5 seconds"))
-const confused = Command.make(
-  "confused",
-  {},
-  () => Effect.fail(new CliError.ShowHelp({ commandPath: ["app", "confused"], errors: [] }))
-)
+
 // An authenticated response of the host's own API, as `ObservedHttpClient` sees it.
 const asking = Command.make("asking", {}, () => Effect.flatMap(IdentityStitch, (stitch) => stitch.observe("acct_p")))
 const leaving = Command.make("leaving", {}, () => Effect.flatMap(IdentityStitch, (stitch) => stitch.logout))
 
-const remote = Command.make("remote").pipe(Command.withSharedFlags({ verbose }), Command.withSubcommands([push]))
+const verbose = Flag.Boolean("verbose").pipe(Flag.withDefault(false))
 const Level = GlobalFlag.Setting("level")({ flag: Flag.String("level").pipe(Flag.withDefault("low")) })
 
 const untracked = Command.make("app").pipe(
   Command.withSubcommands([
-    remote,
-    failing,
-    wrapped,
-    ring,
-    dying,
-    quitting,
-    slow,
-    confused,
+    Command.make("remote").pipe(Command.withSharedFlags({ verbose }), Command.withSubcommands([push])),
+    Command.make("failing", {}, () => Effect.fail(broken)),
+    Command.make("wrapped", {}, () => Effect.fail(new CliError.UserError({ cause: broken, userMessage: "told" }))),
+    Command.make("ring", {}, () => ring),
+    Command.make("dying", {}, () => Effect.die(new Wrapper("a secret", { cause: broken }))),
+    Command.make("quitting", {}, () => Effect.fail(new Terminal.QuitError({}))),
+    Command.make("slow", {}, () => Effect.sleep("5 seconds")),
+    Command.make("confused", {}, () => Effect.fail(new CliError.ShowHelp({ commandPath: ["app"], errors: [] }))),
     leaving,
     Usage.telemetryCommand
   ]),
@@ -82,135 +64,26 @@ const untracked = Command.make("app").pipe(
 )
 const app = Usage.track(untracked)
 
-const layer = Layer.fresh(TestUsage.layer)
+const run = (line: string) => runLine(app, line)
 
-const run = (line: string, command: typeof app = app) =>
-  Effect.exit(Command.runWith(command, { version: "1.0.0" })(line === "" ? [] : line.split(" ")))
+/** Waits for something else where a command waits for an account. */
+const settlingFor = (settle: Effect.Effect<void>) =>
+  Layer.effect(
+    UsageCapture,
+    Effect.map(UsageCapture, ({ capture, follow }) =>
+      UsageCapture.of({
+        capture,
+        follow: (command) => Effect.map(follow(command), (followed) => followed && { ...followed, settle })
+      }))
+  )
 
-/** Runs a command line; gives how it ended and the events that were recorded, and whether there is an identity. */
-const recorded = (line: string, command: typeof app = app) =>
-  Effect.gen(function*() {
-    const exit = yield* run(line, command)
-    const messages = yield* TestUsage.messages
-    return { exit, messages, last: messages.at(-1) }
-  }).pipe(Effect.provide([layer, NodeServices.layer]))
-
-describe("track", () => {
-  it.effect("records a command's dotted path, through aliases and shared flags, and the flags that were given", () =>
-    Effect.gen(function*() {
-      const { exit, last, messages } = yield* recorded("--level high remote --verbose p thing -r us")
-      assert.isTrue(Exit.isSuccess(exit))
-      assert.lengthOf(messages, 1)
-      assert.strictEqual(last?.event, "CLI execution succeeded")
-      assert.strictEqual(last?.properties["command_name"], "remote.push")
-      assert.deepStrictEqual(last?.properties["flags_used"], ["region", "verbose"])
-      assert.strictEqual(last?.properties["exit_code"], 0)
-    }))
-
-  it.effect("sends the values of the flags that the author allowed, and no others", () =>
-    Effect.gen(function*() {
-      const { last } = yield* recorded("remote push thing --region eu --secret hush")
-      assert.deepStrictEqual(last?.properties["flag_values"], { region: "eu" })
-      assert.deepStrictEqual(last?.properties["flags_used"], ["region", "secret"])
-      assert.notInclude(JSON.stringify(last), "hush")
-      assert.notInclude(JSON.stringify(last), "thing")
-    }))
-
-  it.effect("sends the values that several combinators allow, and none of an earlier command", () =>
-    Effect.gen(function*() {
-      const both = Command.make("both", { a: Flag.String("a"), b: Flag.optional(Flag.Int("b")) }, () => Effect.void)
-        .pipe(
-          Usage.withFlagValues("a"),
-          Usage.withFlagValues("b")
-        )
-      const app = Usage.track(Command.make("app").pipe(Command.withSubcommands([both, failing])))
-      yield* Command.runWith(app, { version: "1.0.0" })(["both", "--a", "x", "--b", "2"])
-      yield* Effect.exit(Command.runWith(app, { version: "1.0.0" })(["failing"]))
-      const [first, second] = yield* TestUsage.messages
-      assert.deepStrictEqual(first?.properties["flag_values"], { a: "x", b: 2 })
-      assert.strictEqual(second?.properties["command_name"], "failing")
-      assert.notProperty(second?.properties, "flag_values")
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it("takes only flags whose value has a place in a property", () => {
-    const several = Command.make("several", { tags: Flag.String("tag").pipe(Flag.atLeast(1)) })
-    // @ts-expect-error: several texts are not one
-    assert.isDefined(several.pipe(Usage.withFlagValues("tags")))
+describe("track: what is recorded", () => {
+  test("A command is recorded by its dotted path, through aliases and shared flags, with the flags that were given", function*() {
+    assert.isTrue(Exit.isSuccess(yield* run("--level high remote --verbose p thing -r us")))
+    assert.deepStrictEqual(yield* told("event", "command_name", "flags_used", "exit_code"), [
+      ["CLI execution succeeded", "remote.push", ["region", "verbose"], 0]
+    ])
   })
-
-  it.effect("records a command once where it is tracked twice, and says so to an author who reads along", () =>
-    Effect.gen(function*() {
-      const leaf = Command.make("leaf", {}, () => Effect.void).pipe(Usage.track)
-      const app = Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track, Usage.track)
-      yield* Command.runWith(app, { version: "1.0.0" })(["leaf"])
-      const messages = yield* TestUsage.messages
-      assert.deepStrictEqual(messages.map(({ properties }) => properties["command_name"]), ["leaf"])
-      assert.include(
-        yield* TestConsole.errorLines,
-        "usage: \"leaf\" is not recorded again: `Usage.track` stands once, on the root"
-      )
-    }).pipe(Effect.provideService(Debug.IsShown, true), Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("records a command that another runs, each with its own name and flags", () =>
-    Effect.gen(function*() {
-      const deploy = Command.make("deploy", { region: Flag.String("region") }, () => Effect.void).pipe(
-        Usage.withFlagValues("region")
-      )
-      const init = Command.make("init", {}, () =>
-        Effect.andThen(
-          Command.runWith(other, { version: "1.0.0" })(["deploy", "--region", "eu"]),
-          Usage.annotateCommand({ properties: { kind: "web" } })
-        ))
-      const other = Command.make("app").pipe(Command.withSubcommands([deploy]), Usage.track)
-      const app = Command.make("app").pipe(Command.withSubcommands([init]), Usage.track)
-      yield* Command.runWith(app, { version: "1.0.0" })(["init"])
-      const messages = yield* TestUsage.messages
-      assert.deepStrictEqual(
-        messages.map(({ properties: { command_name, flag_values, flags_used, kind } }) => ({
-          command_name,
-          flag_values,
-          flags_used,
-          kind
-        })),
-        [
-          { command_name: "deploy", flag_values: { region: "eu" }, flags_used: ["region"], kind: undefined },
-          { command_name: "init", flag_values: undefined, flags_used: [], kind: "web" }
-        ]
-      )
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("records commands that run at once, each by its name", () =>
-    Effect.gen(function*() {
-      const steps = ["build", "lint"].map((name) => Effect.yieldNow.pipe(Usage.trackEffect(name)))
-      yield* Effect.all(steps, { concurrency: 2 })
-      const messages = yield* TestUsage.messages
-      assert.sameMembers(messages.map(({ properties }) => properties["command_name"]), ["build", "lint"])
-    }).pipe(Effect.provide(layer)))
-
-  it.effect("says where nothing was tracked", () =>
-    Effect.gen(function*() {
-      const early = Command.make("app").pipe(Usage.track, Command.withSubcommands([failing]))
-      yield* Effect.exit(Command.runWith(early, { version: "1.0.0" })(["failing"])).pipe(
-        Effect.provide([layer, NodeServices.layer])
-      )
-      assert.match(String((yield* TestConsole.errorLines).at(-1)), /^usage: nothing was tracked: .*`Usage\.track`/)
-    }).pipe(Effect.provideService(Debug.IsShown, true)))
-
-  it.effect("sends what a command says of itself with its own event, and not with the next one's", () =>
-    Effect.gen(function*() {
-      const build = Command.make("build", {}, () =>
-        Effect.gen(function*() {
-          yield* Usage.annotateCommand({ properties: { kind: "web" }, groups: { project: "prj_1" } })
-          yield* Usage.annotateCommand({ groups: { organization: "org_1" } })
-        }))
-      const app = Usage.track(Command.make("app").pipe(Command.withSubcommands([build, failing])))
-      yield* Command.runWith(app, { version: "1.0.0" })(["build"])
-      yield* Effect.exit(Command.runWith(app, { version: "1.0.0" })(["failing"]))
-      const [first, second] = yield* TestUsage.messages
-      assert.deepInclude(first?.properties, { kind: "web", $groups: { project: "prj_1", organization: "org_1" } })
-      assert.notProperty(second?.properties, "kind")
-      assert.notProperty(second?.properties, "$groups")
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
 
   for (
     const [line, flags] of [
@@ -218,18 +91,43 @@ describe("track", () => {
       ["remote push -- --region", []]
     ] as const
   ) {
-    it.effect(`sees the flags of "${line}" as the parser did`, () =>
-      Effect.gen(function*() {
-        const { last } = yield* recorded(line)
-        assert.deepStrictEqual(last?.properties["flags_used"], flags)
-      }))
+    test(`The flags of "${line}" are those that the parser saw`, function*() {
+      yield* run(line)
+      assert.deepStrictEqual(yield* told("flags_used"), [[flags]])
+    })
   }
+
+  test("The values of the flags that the author allowed are sent, and no others", function*() {
+    yield* run("remote push thing --region eu --secret hush")
+    assert.deepStrictEqual(yield* told("flag_values", "flags_used"), [[{ region: "eu" }, ["region", "secret"]]])
+    for (const secret of ["hush", "thing"]) assert.notInclude(JSON.stringify(yield* events), secret)
+  })
+
+  test("The values that several combinators allow are sent, and none of an earlier command", function*() {
+    const flags = { a: Flag.String("a"), b: Flag.optional(Flag.Int("b")) }
+    const both = Command.make("both", flags, () => Effect.void).pipe(
+      Usage.withFlagValues("a"),
+      Usage.withFlagValues("b")
+    )
+    yield* runLine(Usage.track(both), "--a x --b 2")
+    yield* run("remote push")
+    assert.deepStrictEqual(yield* told("flag_values"), [[{ a: "x", b: 2 }], [undefined]])
+  })
+
+  it("A flag whose value has no place in a property, or that the command does not have, is a type error", () => {
+    const several = Command.make("several", { tags: Flag.String("tag").pipe(Flag.atLeast(1)) })
+    // @ts-expect-error: several texts are not one
+    assert.isDefined(several.pipe(Usage.withFlagValues("tags")))
+    // @ts-expect-error: no such flag
+    assert.isDefined(Command.make("wrong", { region: Flag.String("region") }).pipe(Usage.withFlagValues("regoin")))
+  })
 
   for (
     const line of [
       "--help",
       "remote push --help",
       "--version",
+      "--completions bash",
       "",
       "remote",
       "nonsense",
@@ -241,13 +139,81 @@ describe("track", () => {
       "telemetry log"
     ]
   ) {
-    it.effect(`records nothing of "${line}"`, () =>
-      Effect.gen(function*() {
-        const { messages } = yield* recorded(line)
-        assert.deepStrictEqual(messages, [])
-      }))
+    test(`Nothing is recorded of "${line}"`, function*() {
+      yield* run(line)
+      assert.deepStrictEqual(yield* TestUsage.messages, [])
+    })
   }
 
+  testWith("A command that is tracked twice is recorded once, and a debug line says so", { debug: true }, function*() {
+    const leaf = Command.make("leaf", {}, () => Effect.void).pipe(Usage.track)
+    yield* runLine(Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track, Usage.track), "leaf")
+    assert.deepStrictEqual(yield* told("command_name"), [["leaf"]])
+    assert.include(
+      yield* TestConsole.errorLines,
+      "usage: \"leaf\" is not recorded again: `Usage.track` stands once, on the root"
+    )
+  })
+
+  it.effect("A debug line says that nothing was tracked", () =>
+    Effect.gen(function*() {
+      const early = Command.make("app").pipe(Usage.track, Command.withSubcommands([leaving]))
+      yield* Effect.provide(runLine(early, "leaving"), services({ debug: true }))
+      assert.match(String((yield* TestConsole.errorLines).at(-1)), /^usage: nothing was tracked: .*`Usage\.track`/)
+    }))
+
+  test("A command that another command runs is recorded by its own name and flags", function*() {
+    const other = Command.make("app").pipe(
+      Command.withSubcommands([
+        Command.make("deploy", { region: Flag.String("region") }, () => Effect.void).pipe(
+          Usage.withFlagValues("region")
+        )
+      ]),
+      Usage.track
+    )
+    const init = Command.make(
+      "init",
+      {},
+      () => Effect.andThen(runLine(other, "deploy --region eu"), Usage.annotateCommand({ properties: { kind: "web" } }))
+    )
+    yield* runLine(Command.make("app").pipe(Command.withSubcommands([init]), Usage.track), "init")
+    assert.deepStrictEqual(yield* told("command_name", "flag_values", "flags_used", "kind"), [
+      ["deploy", { region: "eu" }, ["region"], undefined],
+      ["init", undefined, [], "web"]
+    ])
+  })
+
+  test("A plain effect is recorded under its name, also beside others, and its result is untouched", function*() {
+    const steps = ["build", "lint"].map((name) => Effect.as(Effect.yieldNow, name).pipe(Usage.trackEffect(name)))
+    assert.deepStrictEqual(yield* Effect.all(steps, { concurrency: 2 }), ["build", "lint"])
+    assert.sameDeepMembers([...(yield* told("command_name"))], [["build"], ["lint"]])
+  })
+
+  test("What a command says of itself is sent with its own event, and not with the next command's", function*() {
+    const build = Command.make("build", {}, () =>
+      Effect.andThen(
+        Usage.annotateCommand({ properties: { kind: "web" }, groups: { project: "prj_1" } }),
+        Usage.annotateCommand({ groups: { organization: "org_1" } })
+      ))
+    yield* runLine(Usage.track(build), "")
+    yield* run("failing")
+    assert.deepStrictEqual(yield* told("kind", "$groups"), [
+      ["web", { project: "prj_1", organization: "org_1" }],
+      [undefined, undefined]
+    ])
+  })
+
+  test("A command is recorded under the author's names, which the dictionary lists", function*() {
+    const names = { succeeded: "app ran", failed: "app broke" }
+    const command = Usage.track(untracked, { events: names })
+    for (const line of ["remote push", "failing"]) yield* runLine(command, line)
+    assert.deepStrictEqual(yield* told("event"), [["app ran"], ["app broke"]])
+    const dictionary = DataDictionary.make([], { events: names })
+    assert.deepStrictEqual(dictionary.events.slice(0, 2).map(({ name }) => name), ["app ran", "app broke"])
+  })
+})
+
+describe("track: how a command ended", () => {
   for (
     const [line, errorClass] of [
       ["failing", "Broken"],
@@ -256,250 +222,158 @@ describe("track", () => {
       ["ring", "Error"]
     ] as const
   ) {
-    it.effect(`tells the class of what "${line}" ended with, and not its message`, () =>
-      Effect.gen(function*() {
-        const { exit, last } = yield* recorded(line)
-        assert.isTrue(Exit.isFailure(exit))
-        assert.strictEqual(last?.event, "CLI execution failed")
-        assert.strictEqual(last?.properties["error_class"], errorClass)
-        assert.strictEqual(last?.properties["exit_code"], 1)
-        assert.strictEqual(last?.properties["user_cancelled"], false)
-        assert.notInclude(JSON.stringify(last), "secret")
-      }))
+    test(`The class of what "${line}" ended with is sent, and not its message`, function*() {
+      assert.isTrue(Exit.isFailure(yield* run(line)))
+      assert.deepStrictEqual(yield* told("event", "error_class", "exit_code", "user_cancelled"), [
+        ["CLI execution failed", errorClass, 1, false]
+      ])
+      assert.notInclude(JSON.stringify(yield* events), "secret")
+    })
   }
 
-  it.effect("records under the author's names, which the dictionary lists", () =>
-    Effect.gen(function*() {
-      const events = { succeeded: "app ran", failed: "app broke" }
-      const command = Usage.track(untracked, { events })
-      assert.strictEqual((yield* recorded("remote push", command)).last?.event, "app ran")
-      assert.strictEqual((yield* recorded("failing", command)).last?.event, "app broke")
-      const dictionary = DataDictionary.make([], { events })
-      assert.deepStrictEqual(dictionary.events.slice(0, 2).map(({ name }) => name), ["app ran", "app broke"])
-    }))
+  test("A message is sent through the author's own function only", function*() {
+    const errorMessage = (error: unknown) => error instanceof Broken ? "it broke" : undefined
+    yield* runLine(Usage.track(untracked, { errorMessage }), "failing")
+    yield* run("failing")
+    assert.deepStrictEqual(yield* told("error_message"), [["it broke"], [undefined]])
+  })
 
-  it.effect("tells a message through the author's own function only", () =>
-    Effect.gen(function*() {
-      const command = Usage.track(untracked, {
-        errorMessage: (error) => error instanceof Broken ? "it broke" : undefined
-      })
-      const { last } = yield* recorded("failing", command)
-      assert.strictEqual(last?.properties["error_message"], "it broke")
-    }))
+  test("An author's function that throws changes nothing but the message", function*() {
+    const errorMessage = () => {
+      throw new Error("the author's")
+    }
+    const exit = yield* runLine(Usage.track(untracked, { errorMessage }), "failing")
+    assert.deepStrictEqual(exit, yield* runLine(untracked, "failing"))
+    assert.deepStrictEqual(yield* told("error_class", "error_message"), [["Broken", undefined]])
+  })
 
-  it.effect("goes on where the author's function throws", () =>
-    Effect.gen(function*() {
-      const command = Usage.track(untracked, {
-        errorMessage: () => {
-          throw new Error("the author's")
-        }
-      })
-      const { exit, messages } = yield* recorded("failing", command)
+  test("A prompt that was left counts as cancelled, has no message, and no account is waited for", function*() {
+    const command = Usage.track(untracked, { errorMessage: () => "it broke" })
+    yield* Effect.provide(runLine(command, "quitting"), settlingFor(Effect.never))
+    assert.deepStrictEqual(yield* told("user_cancelled", "exit_code", "error_class", "error_message"), [
+      [true, 130, "QuitError", undefined]
+    ])
+  })
+
+  test("An interruption counts as cancelled, and is measured until then", function*() {
+    const fiber = yield* Effect.forkChild(run("slow"))
+    yield* TestClock.adjust("2 seconds")
+    yield* Fiber.interrupt(fiber)
+    assert.deepStrictEqual(yield* told("user_cancelled", "exit_code", "duration_ms"), [[true, 130, 2000]])
+  })
+
+  test("The duration is that of the command, without what telemetry then waits for", function*() {
+    const fiber = yield* Effect.forkChild(Effect.provide(run("slow"), settlingFor(Effect.sleep("2 seconds"))))
+    yield* TestClock.adjust("6 seconds")
+    assert.isUndefined(fiber.pollUnsafe())
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.join(fiber)
+    assert.deepStrictEqual(yield* told("duration_ms"), [[5000]])
+  })
+
+  test("The duration is measured by a clock that nobody sets", function*() {
+    yield* TestClock.setTime(1_000_000)
+    yield* Usage.trackEffect("sync")(Effect.andThen(TestClock.adjust("3 seconds"), TestClock.setTime(0)))
+    assert.deepStrictEqual(yield* told("duration_ms"), [[3000]])
+  })
+
+  let code = 0
+  testWith("A code that the host set on its process counts where the command says none, and not for a later command", {
+    runtime: { exitCode: Effect.sync(() => code) }
+  }, function*() {
+    yield* Usage.trackEffect("setting")(Effect.sync(() => void (code = 3)))
+    yield* run("failing")
+    yield* run("remote push x")
+    assert.deepStrictEqual(yield* told("event", "exit_code", "error_class", "user_cancelled"), [
+      ["CLI execution failed", 3, undefined, false],
+      ["CLI execution failed", 1, "Broken", false],
+      ["CLI execution succeeded", 0, undefined, undefined]
+    ])
+  })
+
+  testWith("A code that stood before the first command of the process counts: the process ends with it", {
+    runtime: { exitCode: Effect.succeed(1) }
+  }, function*() {
+    yield* Usage.trackEffect("setting")(Effect.void)
+    assert.deepStrictEqual(yield* told("event", "exit_code"), [["CLI execution failed", 1]])
+  })
+
+  test("A command whose error cannot be looked at is recorded, and its exit stays", function*() {
+    const { proxy: error, revoke } = Proxy.revocable({}, {})
+    revoke()
+    for (const effect of [Effect.fail(error), Effect.die(error)]) {
+      const exit = yield* Effect.exit(Usage.trackEffect("strange")(effect))
+      assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.length === 1)
+    }
+    assert.deepStrictEqual(yield* told("event", "exit_code"), [["CLI execution failed", 1], [
+      "CLI execution failed",
+      1
+    ]])
+  })
+
+  for (const line of ["remote push x", "failing", "dying", "quitting", "remote", "--version", "remote push --help"]) {
+    test(`The host's exit and output are as they were without telemetry: "${line}"`, function*() {
+      const plain = String(yield* runLine(untracked, line))
+      const before = [...(yield* TestConsole.logLines), ...(yield* TestConsole.errorLines)]
+      assert.strictEqual(String(yield* run(line)), plain)
       assert.deepStrictEqual(
-        exit,
-        yield* Effect.provide(run("failing", untracked as typeof app), [layer, NodeServices.layer])
+        [...(yield* TestConsole.logLines), ...(yield* TestConsole.errorLines)].toSorted(),
+        [...before, ...before].toSorted()
       )
-      assert.strictEqual(messages[0]?.properties["error_class"], "Broken")
-      assert.notProperty(messages[0]?.properties, "error_message")
-    }))
-
-  it.effect("counts a prompt that was left as cancelled, of which there is no message", () =>
-    Effect.gen(function*() {
-      const { last } = yield* recorded("quitting", Usage.track(untracked, { errorMessage: () => "it broke" }))
-      assert.notProperty(last?.properties, "error_message")
-      assert.strictEqual(last?.properties["user_cancelled"], true)
-      assert.strictEqual(last?.properties["exit_code"], 130)
-      assert.strictEqual(last?.properties["error_class"], "QuitError")
-    }))
-
-  it.effect("counts an interruption as cancelled, and measures until then", () =>
-    Effect.gen(function*() {
-      const fiber = yield* Effect.forkChild(run("slow"))
-      yield* TestClock.adjust("2 seconds")
-      yield* Fiber.interrupt(fiber)
-      const [last] = yield* TestUsage.messages
-      assert.strictEqual(last?.properties["user_cancelled"], true)
-      assert.strictEqual(last?.properties["exit_code"], 130)
-      assert.strictEqual(last?.properties["duration_ms"], 2000)
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("measures the command alone, not what telemetry then waits for", () =>
-    Effect.gen(function*() {
-      const patient = Layer.effect(
-        IdentityStitch,
-        Effect.map(IdentityStitch, (stitch) => ({ ...stitch, settle: Effect.sleep("2 seconds") }))
-      )
-      const fiber = yield* Effect.forkChild(Effect.provide(run("slow"), patient))
-      yield* TestClock.adjust("7 seconds")
-      yield* Fiber.join(fiber)
-      const [last] = yield* TestUsage.messages
-      assert.strictEqual(last?.properties["duration_ms"], 5000)
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("does not wait for an account when the user has left a prompt", () =>
-    Effect.gen(function*() {
-      const waiting = Layer.effect(
-        IdentityStitch,
-        Effect.map(IdentityStitch, (stitch) => ({ ...stitch, settle: Effect.never }))
-      )
-      yield* Effect.provide(run("quitting"), waiting)
-      const [last] = yield* TestUsage.messages
-      assert.strictEqual(last?.properties["user_cancelled"], true)
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("counts a code that the host set on its process, where the command says none", () =>
-    Effect.gen(function*() {
-      let code = 0
-      const process = { ...TestUsage.currentProcess, exitCode: Effect.sync(() => code) }
-      const layers = Layer.provideMerge(Layer.succeed(CurrentProcess, process), layer)
-      const setting = Usage.trackEffect("setting")(Effect.sync(() => void (code = 3)))
-      yield* Effect.gen(function*() {
-        yield* setting
-        yield* run("failing")
-        // It is not theirs that an earlier command of the process set it.
-        yield* run("remote push x")
-        const [set, failed, after] = yield* TestUsage.messages
-        assert.strictEqual(after?.event, "CLI execution succeeded")
-        assert.strictEqual(set?.event, "CLI execution failed")
-        assert.strictEqual(set?.properties["exit_code"], 3)
-        assert.strictEqual(set?.properties["user_cancelled"], false)
-        assert.notProperty(set?.properties, "error_class")
-        assert.strictEqual(failed?.properties["exit_code"], 1)
-      }).pipe(Effect.provide([layers, NodeServices.layer]))
-    }))
-
-  it.effect("counts a code that stood before the first command of the process, which ends with it", () =>
-    Effect.gen(function*() {
-      const process = { ...TestUsage.currentProcess, exitCode: Effect.succeed(1) }
-      const layers = Layer.provideMerge(Layer.succeed(CurrentProcess, process), layer)
-      yield* Effect.gen(function*() {
-        yield* Usage.trackEffect("setting")(Effect.void)
-        const [set] = yield* TestUsage.messages
-        assert.deepStrictEqual([set?.event, set?.properties["exit_code"]], ["CLI execution failed", 1])
-      }).pipe(Effect.provide([layers, NodeServices.layer]))
-    }))
-
-  it.effect("measures by a clock that nobody sets", () =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(1_000_000)
-      yield* Usage.trackEffect("sync")(Effect.andThen(TestClock.adjust("3 seconds"), TestClock.setTime(0)))
-      const [last] = yield* TestUsage.messages
-      assert.strictEqual(last?.properties["duration_ms"], 3000)
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("records a command whose error cannot be looked at, and its exit stays", () =>
-    Effect.gen(function*() {
-      const { proxy: error, revoke } = Proxy.revocable({}, {})
-      revoke()
-      for (const effect of [Effect.fail(error), Effect.die(error)]) {
-        const exit = yield* Effect.exit(Usage.trackEffect("strange")(effect))
-        assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.length === 1)
-      }
-      const outcomes = (yield* TestUsage.messages).map(({ event, properties }) => [event, properties["exit_code"]])
-      assert.deepStrictEqual(outcomes, [["CLI execution failed", 1], ["CLI execution failed", 1]])
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("leaves the host's exit and output as they are", () =>
-    Effect.gen(function*() {
-      for (const line of ["remote push x", "failing", "dying", "quitting", "remote", "--version"]) {
-        const lines = yield* TestConsole.logLines
-        const before = lines.length
-        const tracked = yield* Effect.provide(run(line), [layer, NodeServices.layer])
-        const between = (yield* TestConsole.logLines).slice(before)
-        const plain = yield* Effect.provide(run(line, untracked as typeof app), [layer, NodeServices.layer])
-        const after = (yield* TestConsole.logLines).slice(before + between.length)
-        assert.strictEqual(String(tracked), String(plain), line)
-        assert.deepStrictEqual(between, after, line)
-      }
-    }))
-
-  it.effect("records a logout's success under the account, then gives the device a new id", () =>
-    Effect.gen(function*() {
-      const stitch = yield* IdentityStitch
-      const store = yield* IdentityStore
-      yield* stitch.login("account_1")
-      const before = yield* store.get
-      yield* run("leaving")
-      const after = yield* store.get
-      const messages = yield* TestUsage.messages
-      const events = messages.filter(({ event }) => event !== "$create_alias")
-      assert.deepStrictEqual(events.map(({ distinct_id, event }) => [event, distinct_id]), [
-        ["CLI execution succeeded", "account_1"]
-      ])
-      assert.notStrictEqual(after.anonId, before.anonId)
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("records every command that runs at a logout under the account, also after one inside it has ended", () =>
-    Effect.gen(function*() {
-      const stitch = yield* IdentityStitch
-      yield* stitch.login("account_1")
-      const inner = Usage.track(Command.make("inner", {}, () => Effect.void))
-      const menu = Usage.track(
-        Command.make("menu", {}, () => Effect.andThen(Command.runWith(inner, { version: "1.0.0" })([]), run("leaving")))
-      )
-      yield* Command.runWith(menu, { version: "1.0.0" })([])
-      const events = (yield* TestUsage.messages).filter(({ event }) => event !== "$create_alias")
-      assert.deepStrictEqual(events.map(({ distinct_id, properties }) => [properties["command_name"], distinct_id]), [
-        ["inner", "account_1"],
-        ["menu", "account_1"],
-        ["leaving", "account_1"]
-      ])
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
-
-  it.effect("leaves what else runs in the process to its own end at a logout", () =>
-    Effect.gen(function*() {
-      const stitch = yield* IdentityStitch
-      yield* stitch.login("account_1")
-      const beside = yield* Effect.forkChild(Effect.exit(
-        Usage.trackEffect("beside")(Effect.andThen(Effect.sleep("1 second"), Effect.fail("broken")))
-      ))
-      yield* TestClock.adjust("500 millis")
-      yield* Usage.trackEffect("leaving")(stitch.logout)
-      yield* TestClock.adjust("500 millis")
-      yield* Fiber.join(beside)
-      const events = (yield* TestUsage.messages).filter(({ event }) => event !== "$create_alias")
-      assert.deepStrictEqual(events.map(({ event, properties }) => [properties["command_name"], event]), [
-        ["leaving", "CLI execution succeeded"],
-        ["beside", "CLI execution failed"]
-      ])
-    }).pipe(Effect.provide([layer, NodeServices.layer])))
+    })
+  }
 })
 
-describe("an untracked command", () => {
-  const told = (root: typeof asking) =>
-    Effect.gen(function*() {
-      yield* Command.runWith(Usage.track(root), { version: "1.0.0" })([])
-      return (yield* TestUsage.messages).map(({ event }) => event)
-    }).pipe(Effect.provide([Layer.fresh(TestUsage.layer), NodeServices.layer]))
+describe("track: accounts", () => {
+  const login = Effect.flatMap(IdentityStitch, (stitch) => stitch.login("account_1"))
 
-  it.effect("leaves no trace, also where the host's API says whose it is", () =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(yield* told(asking), ["$create_alias", "CLI execution succeeded"])
-      assert.deepStrictEqual(yield* told(asking.pipe(Command.annotate(Usage.Untracked, true))), [])
-    }))
+  test("A logout's success is recorded under the account, then the device gets a new id", function*() {
+    const { get } = yield* IdentityStore
+    yield* login
+    const before = yield* get
+    yield* run("leaving")
+    assert.deepStrictEqual(yield* told("event", "distinct_id"), [["CLI execution succeeded", "account_1"]])
+    assert.notStrictEqual((yield* get).anonId, before.anonId)
+  })
 
-  it.effect("hides nothing of a command that it runs", () =>
-    Effect.gen(function*() {
-      const run = Command.runWith(Usage.track(asking), { version: "1.0.0" })([])
-      const menu = Command.make("menu", {}, () => Effect.orDie(run)).pipe(Command.annotate(Usage.Untracked, true))
-      const events = yield* Effect.gen(function*() {
-        yield* Command.runWith(Usage.track(menu), { version: "1.0.0" })([])
-        return (yield* TestUsage.messages).map(({ event }) => event)
-      }).pipe(Effect.provide([Layer.fresh(TestUsage.layer), NodeServices.layer]))
-      assert.deepStrictEqual(events, ["$create_alias", "CLI execution succeeded"])
-    }))
+  test("Every command that runs at a logout is recorded under the account, also after one inside it", function*() {
+    yield* login
+    const inner = Usage.track(Command.make("inner", {}, () => Effect.void))
+    const menu = Usage.track(Command.make("menu", {}, () => Effect.andThen(runLine(inner, ""), run("leaving"))))
+    yield* runLine(menu, "")
+    assert.deepStrictEqual(yield* told("command_name", "distinct_id"), [
+      ["inner", "account_1"],
+      ["menu", "account_1"],
+      ["leaving", "account_1"]
+    ])
+  })
+
+  test("What else runs in the process at a logout is recorded at its own end", function*() {
+    yield* login
+    const failing = Effect.andThen(Effect.sleep("1 second"), Effect.fail("broken"))
+    const beside = yield* Effect.forkChild(Effect.exit(Usage.trackEffect("beside")(failing)))
+    yield* TestClock.adjust("500 millis")
+    yield* Usage.trackEffect("leaving")(Effect.flatMap(IdentityStitch, (stitch) => stitch.logout))
+    yield* TestClock.adjust("500 millis")
+    yield* Fiber.join(beside)
+    assert.deepStrictEqual(yield* told("command_name", "event"), [
+      ["leaving", "CLI execution succeeded"],
+      ["beside", "CLI execution failed"]
+    ])
+  })
+
+  const hidden = Command.annotate(Usage.Untracked, true)
+  const all = Effect.map(TestUsage.messages, (messages) => messages.map(({ event }) => event))
+
+  test("An untracked command leaves no trace, also where the host's API names the account", function*() {
+    yield* runLine(Usage.track(asking.pipe(hidden)), "")
+    assert.deepStrictEqual(yield* all, [])
+    yield* runLine(Usage.track(asking), "")
+    assert.deepStrictEqual(yield* all, ["$create_alias", "CLI execution succeeded"])
+  })
+
+  test("An untracked command hides nothing of a command that it runs", function*() {
+    yield* runLine(Usage.track(Command.make("menu", {}, () => runLine(Usage.track(asking), "")).pipe(hidden)), "")
+    assert.deepStrictEqual(yield* all, ["$create_alias", "CLI execution succeeded"])
+  })
 })
-
-describe("trackEffect", () => {
-  it.effect("records a plain effect under its name", () =>
-    Effect.gen(function*() {
-      const result = yield* Effect.succeed(1).pipe(Usage.trackEffect("sync"))
-      const [message] = yield* TestUsage.messages
-      assert.strictEqual(result, 1)
-      assert.strictEqual(message?.properties["command_name"], "sync")
-    }).pipe(Effect.provide(layer)))
-})
-
-// A key that the command's input does not have is a type error.
-// @ts-expect-error
-const _wrong = Command.make("wrong", { region: Flag.String("region") }).pipe(Usage.withFlagValues("regoin"))

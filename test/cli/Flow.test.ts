@@ -1,124 +1,164 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
-import { Flow } from "../../src/index.ts"
-import * as TestUsage from "../../src/testing/TestUsage.ts"
+import { named } from "../../src/cli/CommandTracking.ts"
+import * as CommandEvents from "../../src/domain/CommandEvents.ts"
+import { Flow, Usage, UsageEvent } from "../../src/index.ts"
+import { FixedConsent } from "../../src/testing/index.ts"
+import { events, test, testWith } from "./Harness.ts"
+
+const properties = Schema.Struct({ flow: Schema.Literals(["login", "refresh"]) })
 
 const Auth = Flow.make("CLI Auth", {
   description: "A user logs in",
-  properties: Schema.Struct({ flow: Schema.Literals(["login", "refresh"]) }),
+  properties,
   steps: ["browser_wait", "code_exchange"]
 })
 
+const Deploy = Flow.make("Deploy", { description: "A deployment", properties: Schema.Struct({}), steps: ["upload"] })
+
 class Denied extends Schema.TaggedError<Denied>()("Denied", {}) {}
 
-const layer = Layer.fresh(TestUsage.layer)
+const login = Auth.run({ flow: "login" }, { aborted: ["Denied"] })
+const again = Auth.step("code_exchange").pipe(Auth.run({ flow: "refresh" }))
 
-const own = ["flow", "step", "duration_ms", "error_class"]
+/** The events of flows, with their own properties. */
+const told = Effect.map(
+  events,
+  (events) => events.map(({ event, ...rest }) => [event, UsageEvent.clean(own(rest)).properties])
+)
+const own = ({ duration_ms, error_class, flow, step }: Readonly<Record<string, unknown>>) => ({
+  flow,
+  step,
+  duration_ms,
+  error_class
+})
 
-/** The events of the flow, with their own properties only. */
-const told = Effect.map(TestUsage.messages, (messages) =>
-  messages.map(({ event, properties }) => [
-    event,
-    Object.fromEntries(Object.entries(properties).filter(([name]) => own.includes(name)))
-  ]))
+const started = ["CLI Auth Started", { flow: "login" }]
 
 describe("a flow", () => {
-  it.effect("starts, and completes with its last step and its duration", () =>
-    Effect.gen(function*() {
-      const result = yield* Effect.gen(function*() {
-        yield* Auth.step("browser_wait")
-        yield* TestClock.adjust("3 seconds")
-        yield* TestClock.setTime(0)
-        yield* Auth.step("code_exchange")
-        return 1
-      }).pipe(Auth.run({ flow: "login" }))
-      assert.strictEqual(result, 1)
-      assert.deepStrictEqual(yield* told, [
-        ["CLI Auth Started", { flow: "login" }],
-        ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 3000 }]
-      ])
-    }).pipe(Effect.provide(layer)))
+  test("A flow completes with its last step and its duration, by a clock that nobody sets", function*() {
+    const result = yield* Effect.gen(function*() {
+      yield* Auth.step("browser_wait")
+      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.setTime(0)
+      yield* Auth.step("code_exchange")
+      return 1
+    }).pipe(login)
+    assert.strictEqual(result, 1)
+    assert.deepStrictEqual(yield* told, [
+      started,
+      ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 3000 }]
+    ])
+  })
 
-  it.effect("fails with the class of the error, and the error goes on", () =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(Effect.fail(new Denied()).pipe(Auth.run({ flow: "login" })))
-      assert.deepStrictEqual(exit, Exit.fail(new Denied()))
-      assert.deepStrictEqual(yield* told, [
-        ["CLI Auth Started", { flow: "login" }],
-        ["CLI Auth Failed", { flow: "login", duration_ms: 0, error_class: "Denied" }]
-      ])
-    }).pipe(Effect.provide(layer)))
-
-  it.effect("fails where it dies", () =>
-    Effect.gen(function*() {
-      yield* Effect.exit(Effect.die(new TypeError("x")).pipe(Auth.run({ flow: "login" })))
-      const [, last] = yield* told
-      assert.deepStrictEqual(last, ["CLI Auth Failed", { flow: "login", duration_ms: 0, error_class: "TypeError" }])
-    }).pipe(Effect.provide(layer)))
-
-  const aborting: ReadonlyArray<readonly [string, Effect.Effect<never, Terminal.QuitError | Denied>]> = [
-    ["a prompt that was left", Effect.fail(new Terminal.QuitError({}))],
-    ["an error that the author names", Effect.fail(new Denied())]
+  const endings: ReadonlyArray<
+    readonly [title: string, effect: Effect.Effect<never, unknown>, event: string, properties: object]
+  > = [
+    ["A flow fails with the class of its error", Effect.fail(new Error()), "Failed", { error_class: "Error" }],
+    ["A flow fails with the class of its defect", Effect.die(new TypeError("x")), "Failed", {
+      error_class: "TypeError"
+    }],
+    ["A flow is aborted by a prompt that was left", Effect.fail(new Terminal.QuitError({})), "Aborted", {}],
+    ["A flow is aborted by an error that the author names", Effect.fail(new Denied()), "Aborted", {}],
+    ["A flow is aborted by an interruption", Effect.interrupt, "Aborted", {}]
   ]
-  for (const [name, effect] of aborting) {
-    it.effect(`is aborted by ${name}`, () =>
-      Effect.gen(function*() {
-        yield* Effect.exit(
-          Effect.andThen(Auth.step("browser_wait"), effect).pipe(Auth.run({ flow: "login" }, { aborted: ["Denied"] }))
-        )
-        assert.deepStrictEqual(yield* told, [
-          ["CLI Auth Started", { flow: "login" }],
-          ["CLI Auth Aborted", { flow: "login", step: "browser_wait" }]
-        ])
-      }).pipe(Effect.provide(layer)))
+  for (const [title, effect, event, properties] of endings) {
+    test(`${title}, once, and the exit goes on`, function*() {
+      const exit = yield* Effect.exit(Effect.andThen(Auth.step("browser_wait"), effect).pipe(login))
+      assert.strictEqual(String(exit), String(yield* Effect.exit(effect)))
+      const timed = event === "Failed" ? { duration_ms: 0 } : {}
+      assert.deepStrictEqual(yield* told, [
+        started,
+        [`CLI Auth ${event}`, { flow: "login", step: "browser_wait", ...timed, ...properties }]
+      ])
+    })
   }
 
-  it.effect("is aborted by an interruption, exactly once", () =>
-    Effect.gen(function*() {
-      const fiber = yield* Effect.forkChild(Effect.never.pipe(Auth.run({ flow: "login" })))
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual((yield* told).map(([event]) => event), ["CLI Auth Started", "CLI Auth Aborted"])
-    }).pipe(Effect.provide(layer)))
+  test("A flow is aborted once where its fiber is interrupted", function*() {
+    const fiber = yield* Effect.forkChild(Effect.never.pipe(login))
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.interrupt(fiber)
+    assert.deepStrictEqual(yield* told, [started, ["CLI Auth Aborted", { flow: "login" }]])
+  })
 
-  it.effect("inside another is a part of that one", () =>
-    Effect.gen(function*() {
-      const again = Auth.step("code_exchange").pipe(Auth.run({ flow: "refresh" }))
-      yield* Effect.andThen(Auth.step("browser_wait"), again).pipe(Auth.run({ flow: "login" }))
-      assert.deepStrictEqual(yield* told, [
-        ["CLI Auth Started", { flow: "login" }],
-        ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 0 }]
-      ])
-    }).pipe(Effect.provide(layer)))
+  test("A flow inside another is a part of that one, whose own steps alone count", function*() {
+    yield* Effect.andThen(Auth.step("browser_wait"), again).pipe(login)
+    const steps = Effect.andThen(again, Auth.step("browser_wait"))
+    yield* Effect.andThen(Deploy.step("upload"), steps).pipe(Deploy.run({}))
+    assert.deepStrictEqual(yield* told, [
+      started,
+      ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 0 }],
+      ["Deploy Started", {}],
+      ["Deploy Completed", { step: "upload", duration_ms: 0 }]
+    ])
+  })
 
-  it.effect("ends all the same where a part of it is a flow of its own elsewhere, with steps that this one has not", () =>
-    Effect.gen(function*() {
-      const Deploy = Flow.make("Deploy", {
-        description: "A deployment",
-        properties: Schema.Struct({}),
-        steps: ["upload"]
+  test("A step outside of its flow does nothing", function*() {
+    yield* Auth.step("browser_wait")
+    assert.deepStrictEqual(yield* told, [])
+  })
+})
+
+describe("the schemas of events", () => {
+  /** A flow, with how often its schema's fields were asked for. */
+  const watched = () => {
+    const asked = { times: 0 }
+    const fields = new Proxy(properties, {
+      get: (target, name) => {
+        if (name === "fields") asked.times++
+        return Reflect.get(target, name)
+      }
+    })
+    return { asked, flow: Flow.make("CLI Auth", { description: "A user logs in", properties: fields, steps: ["one"] }) }
+  }
+
+  const denied = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
+
+  testWith("A flow makes no schema where its events are not recorded", { consent: denied }, function*() {
+    const { asked, flow } = watched()
+    yield* flow.step("one").pipe(flow.run({ flow: "login" }), Effect.exit)
+    assert.deepStrictEqual([asked.times, yield* told], [0, []])
+  })
+
+  test("A flow makes the schemas of the events that are recorded, and of no others", function*() {
+    const { asked, flow } = watched()
+    assert.strictEqual(asked.times, 0)
+    yield* flow.step("one").pipe(flow.run({ flow: "login" }))
+    assert.deepStrictEqual([asked.times, (yield* told).length], [2, 2])
+    assert.isAbove(flow.events.map(({ properties }) => properties).length, 0)
+    assert.strictEqual(asked.times, 2 + flow.events.length)
+  })
+
+  test("A command's event makes no schema when it is recorded, nor under the author's name", function*() {
+    let asked = 0
+    const watch = <P>(event: UsageEvent.UsageEvent<P>): UsageEvent.UsageEvent<P> =>
+      Object.defineProperties({ ...event }, {
+        properties: {
+          get: () => {
+            asked++
+            return event.properties
+          }
+        }
       })
-      const again = Auth.step("code_exchange").pipe(Auth.run({ flow: "refresh" }))
-      yield* Deploy.step("upload").pipe(
-        Effect.andThen(again),
-        Effect.andThen(Auth.step("browser_wait")),
-        Deploy.run({})
-      )
-      assert.deepStrictEqual(yield* told, [
-        ["Deploy Started", {}],
-        ["Deploy Completed", { step: "upload", duration_ms: 0 }]
-      ])
-    }).pipe(Effect.provide(layer)))
+    const succeeded = watch(CommandEvents.CommandSucceeded)
+    const own = named(succeeded, "acme ran")
+    const input = { duration_ms: 1, exit_code: 0, flags_used: [] }
+    for (const event of [succeeded, own]) assert.isTrue(Result.isSuccess(UsageEvent.encode(event, input)))
+    assert.deepStrictEqual([asked, own.name], [0, "acme ran"])
+    assert.strictEqual(own.properties.ast._tag, succeeded.properties.ast._tag)
+    assert.strictEqual(asked, 2)
+    yield* Usage.trackEffect("sync")(Effect.void)
+    assert.lengthOf(yield* events, 1)
+  })
 
-  it.effect("has no step outside of it", () =>
-    Effect.gen(function*() {
-      yield* Auth.step("browser_wait")
-      assert.deepStrictEqual(yield* told, [])
-    }).pipe(Effect.provide(layer)))
+  it("The events of commands and flows have their schemas behind getters", () => {
+    for (const event of [CommandEvents.CommandSucceeded, CommandEvents.CommandFailed, ...Auth.events]) {
+      assert.isFunction(Object.getOwnPropertyDescriptor(event, "properties")?.get, event.name)
+    }
+  })
 })

@@ -1,58 +1,62 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as SecureRandom from "effect/crypto/SecureRandom"
+import { assert, describe } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import { CaptureWorker, CurrentProcess, Invocation, UsageCapture, UsageEvent } from "../../src/index.ts"
-import * as CommandInvocation from "../../src/layers/CommandInvocation.ts"
-import * as OutboxUsageCapture from "../../src/layers/OutboxUsageCapture.ts"
-import * as TestUsage from "../../src/testing/TestUsage.ts"
+import { CaptureWorker, UsageCapture, UsageEvent } from "../../src/index.ts"
+import * as UsageServices from "../../src/layers/UsageServices.ts"
+import { services, test, told } from "./Harness.ts"
 
 const Rebuilt = UsageEvent.make("Rebuilt", { description: "The watcher built again", properties: Schema.Struct({}) })
 
+const rebuilt = Effect.flatMap(UsageCapture, (usage) => usage.capture(Rebuilt, {}))
+
 describe("a command that runs for long", () => {
-  it.effect("delivers along the way, not only at its end", () =>
-    Effect.gen(function*() {
-      const started = yield* Ref.make(0)
-      const worker = Layer.mock(CaptureWorker, { ensure: Ref.update(started, (n) => n + 1) })
-      yield* Effect.gen(function*() {
-        const capture = yield* UsageCapture
-        yield* capture.capture(Rebuilt, {})
-        assert.strictEqual(yield* Ref.get(started), 0)
-        yield* TestClock.adjust("31 seconds")
-        yield* capture.capture(Rebuilt, {})
-        yield* capture.capture(Rebuilt, {})
-        yield* TestClock.adjust("1 second")
-        assert.strictEqual(yield* Ref.get(started), 1)
-      }).pipe(
-        Effect.provide(Layer.fresh(OutboxUsageCapture.layer).pipe(Layer.provide(worker))),
-        Effect.provide(Layer.fresh(TestUsage.layer))
-      )
-      assert.strictEqual(yield* Ref.get(started), 2)
-    }))
+  test("A command delivers every 30 seconds, and at its end", function*() {
+    const started = yield* Ref.make(0)
+    const worker = CaptureWorker.of({
+      ensure: Ref.update(started, (n) => n + 1),
+      flush: Effect.succeed({ delivered: 0, kept: 0 })
+    })
+    yield* Effect.gen(function*() {
+      yield* rebuilt
+      assert.strictEqual(yield* Ref.get(started), 0)
+      yield* TestClock.adjust("31 seconds")
+      yield* rebuilt
+      yield* rebuilt
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Ref.get(started), 1)
+    }).pipe(Effect.provide(UsageServices.layer({ worker: Effect.succeed(worker) })))
+    assert.strictEqual(yield* Ref.get(started), 2)
+  })
 })
 
-describe("a command that starts another of the same host", () => {
-  it.effect("tells it, by a variable, which invocation it belongs to", () =>
-    Effect.gen(function*() {
-      const variables = new Map<string, string | undefined>()
-      const current = {
-        ...TestUsage.currentProcess,
-        setVariable: (name: string, value: string | undefined) => Effect.sync(() => void variables.set(name, value))
-      }
-      const told = yield* Effect.map(Invocation, ({ id }) => ({ id, variable: variables.get("TEST_USAGE_INVOCATION") }))
-        .pipe(
-          Effect.provide(
-            Layer.fresh(CommandInvocation.layer).pipe(
-              Layer.provide([Layer.succeed(CurrentProcess, current), SecureRandom.layerWebCrypto])
-            )
-          ),
-          Effect.provide(Layer.fresh(TestUsage.layer))
-        )
-      assert.strictEqual(told.variable, told.id)
-      // What runs later in this process is no child of it.
-      assert.isUndefined(variables.get("TEST_USAGE_INVOCATION"))
-    }))
+describe("a command that runs another of the same host", () => {
+  const outer = "11111111-1111-4111-8111-111111111111"
+
+  for (
+    const [title, value, parent] of [
+      ["of none", undefined, undefined],
+      ["of the command that runs it", outer, outer],
+      ["of none where the variable holds anything else, which is not sent", "a canary", undefined]
+    ] as const
+  ) {
+    const variables = new Map<string, string | undefined>()
+    test(`A command is the child ${title}, and names itself to its own children while it runs`, function*() {
+      const run = Effect.gen(function*() {
+        yield* rebuilt
+        const [[id, parentId] = []] = yield* told("invocation_id", "parent_invocation_id")
+        assert.deepStrictEqual([variables.get("TEST_USAGE_INVOCATION"), parentId], [id, parent])
+      })
+      const env = value === undefined ? {} : { TEST_USAGE_INVOCATION: value }
+      yield* run.pipe(
+        Effect.provide(services({
+          runtime: { setVariable: (name, value) => Effect.sync(() => void variables.set(name, value)) }
+        })),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+      )
+      assert.strictEqual(variables.get("TEST_USAGE_INVOCATION"), value)
+    })
+  }
 })

@@ -22,91 +22,62 @@ const claimOf = (principal: PrincipalId | undefined, credential: ClaimFacts["cre
 
 const at = (source: CredentialFacts["source"], knownAs?: PrincipalId): CredentialFacts => ({ source, knownAs })
 
-describe("who an event belongs to", () => {
-  const belongs = (facts: {
+/** Every credential, with what is known of it. */
+const credentials = [
+  at("none"),
+  ...(["stored", "environment"] as const).flatMap((source) => [undefined, P, Q].map((known) => at(source, known)))
+]
+
+const claims = {
+  none: undefined,
+  P: claimOf(P, "stored"),
+  Q: claimOf(Q, "stored"),
+  unreadable: claimOf(undefined, "none")
+}
+
+describe("the owner of an event", () => {
+  const owner = (facts: {
     readonly slot?: PrincipalId
-    readonly claim?: ClaimFacts
+    readonly claim?: ClaimFacts | undefined
     readonly credential: CredentialFacts
   }) => attribute({ slot: facts.slot, claim: facts.claim, credential: facts.credential, anonId: anon.a, invocationId })
 
   const account = (distinctId: PrincipalId) => ({ distinctId, personless: false })
-  const nobody = (distinctId: string) => ({ distinctId, personless: true })
+  const device = { distinctId: anon.a, personless: true }
+  const command = { distinctId: invocationId, personless: true }
 
-  it("1. the slot, whatever else is known", () => {
-    for (const claim of [undefined, claimOf(P, "stored"), claimOf(Q, "none"), claimOf(undefined, "none")]) {
-      for (const source of sources) {
-        for (const knownAs of [undefined, P, Q]) {
-          assert.deepStrictEqual(
-            belongs({ slot: P, ...(claim && { claim }), credential: at(source, knownAs) }),
-            account(P)
-          )
-        }
-      }
+  it("1. An event belongs to the principal of the slot, whatever else is known", () => {
+    for (const claim of [undefined, claimOf(P, "stored"), claimOf(Q, "none"), claims.unreadable]) {
+      for (const credential of credentials) assert.deepStrictEqual(owner({ slot: P, claim, credential }), account(P))
     }
   })
 
-  // claim's credential, credential at hand, whose it is known to be, what follows
-  const table: ReadonlyArray<
-    readonly [
-      ClaimFacts["credential"],
-      CredentialFacts["source"],
-      PrincipalId | undefined,
-      "the claim's" | "the command's"
-    ]
-  > = [
-    ["stored", "none", undefined, "the command's"],
-    ["environment", "none", undefined, "the claim's"],
-    ["none", "none", undefined, "the claim's"],
-    ...sources.flatMap((source) => [
-      [source, "stored", P, "the claim's"] as const,
-      [source, "stored", Q, "the command's"] as const,
-      [source, "stored", undefined, "the command's"] as const,
-      [source, "environment", P, "the claim's"] as const,
-      [source, "environment", Q, "the command's"] as const,
-      [source, "environment", undefined, "the command's"] as const
-    ])
-  ]
-
-  for (const [from, source, knownAs, owner] of table) {
-    const title = `claim of P from: ${from}; credential: ${source}, known as ${knownAs ?? "nobody's"}`
-    it(`${owner === "the claim's" ? "2. the claim's principal" : "3. an id of the command's own"}: ${title}`, () => {
-      assert.deepStrictEqual(
-        belongs({ claim: claimOf(P, from), credential: at(source, knownAs) }),
-        owner === "the claim's" ? account(P) : nobody(invocationId)
-      )
+  for (const from of sources) {
+    it(`2. and 3. An event belongs to the claim's principal, or to the command alone; the claim's credential: ${from}`, () => {
+      for (const credential of credentials) {
+        const isClaims = credential.source === "none" ? from !== "stored" : credential.knownAs === P
+        assert.deepStrictEqual(
+          owner({ claim: claimOf(P, from), credential }),
+          isClaims ? account(P) : command,
+          JSON.stringify(credential)
+        )
+      }
     })
   }
 
-  it("3. an id of the command's own, where the claim cannot be read, whatever the credential", () => {
-    for (const source of sources) {
-      for (const knownAs of [undefined, P]) {
-        assert.deepStrictEqual(
-          belongs({ claim: claimOf(undefined, "none"), credential: at(source, knownAs) }),
-          nobody(invocationId)
-        )
-      }
+  it("3. An event belongs to the command alone where the claim cannot be read", () => {
+    for (const credential of credentials) {
+      assert.deepStrictEqual(owner({ claim: claims.unreadable, credential }), command)
     }
   })
 
-  it("4. the anon id, where there is no claim", () => {
-    for (const source of sources) {
-      for (const knownAs of [undefined, P]) {
-        assert.deepStrictEqual(belongs({ credential: at(source, knownAs) }), nobody(anon.a))
-      }
-    }
+  it("4. An event belongs to the device where there is no claim", () => {
+    for (const credential of credentials) assert.deepStrictEqual(owner({ credential }), device)
   })
 })
 
-describe("what follows from a principal that was seen", () => {
+describe("the consequence of a sighting", () => {
   type SeenBy = Parameters<typeof onSighting>[0]["seenBy"]
-
-  const seenBys: ReadonlyArray<SeenBy> = ["login", "observe", "resolver"]
-  const claims = {
-    none: undefined,
-    P: claimOf(P, "stored"),
-    Q: claimOf(Q, "stored"),
-    "unreadable": claimOf(undefined, "none")
-  }
 
   /** The table of the design, read aloud. */
   const expected = (row: {
@@ -124,40 +95,35 @@ describe("what follows from a principal that was seen", () => {
     return row.claim === "Q" && row.credential.knownAs === Q ? "Stamp" : "Switch"
   }
 
-  for (const seenBy of seenBys) {
+  for (const seenBy of ["login", "observe", "resolver"] as const) {
     for (const claim of ["none", "P", "Q", "unreadable"] as const) {
-      for (const ephemeral of [false, true]) {
-        it(`by ${seenBy}, claim ${claim}, ${ephemeral ? "ephemeral" : "persistent"}`, () => {
+      it(`A sighting has the consequence of the design's table: seen by ${seenBy}, claim ${claim}`, () => {
+        for (const ephemeral of [false, true]) {
           for (const slot of [undefined, P, Q]) {
-            for (const source of sources) {
-              for (const knownAs of source === "none" ? [undefined] : [undefined, P, Q]) {
-                const credential = at(source, knownAs)
-                assert.deepStrictEqual(
-                  onSighting({ principal: P, seenBy, slot, claim: claims[claim], credential, ephemeral }),
-                  expected({ seenBy, slot, claim, credential, ephemeral }),
-                  JSON.stringify({ slot, credential })
-                )
-              }
+            for (const credential of credentials) {
+              assert.deepStrictEqual(
+                onSighting({ principal: P, seenBy, slot, claim: claims[claim], credential, ephemeral }),
+                expected({ seenBy, slot, claim, credential, ephemeral }),
+                JSON.stringify({ slot, credential, ephemeral })
+              )
             }
           }
-        })
-      }
+        }
+      })
     }
   }
 })
 
-describe("a user has signed out elsewhere", () => {
-  it("where the credential is gone that the claim was learned with, and nowhere else", () => {
-    for (const from of sources) {
-      for (const source of sources) {
+describe("a sign-out elsewhere", () => {
+  it("A user has signed out elsewhere exactly where a stored credential is gone that the claim was learned with", () => {
+    for (const { source } of credentials) {
+      for (const from of sources) {
         assert.strictEqual(
           signedOutElsewhere({ claim: claimOf(P, from), credential: at(source) }),
           from === "stored" && source === "none",
           `${from}, ${source}`
         )
       }
-    }
-    for (const source of sources) {
       assert.isFalse(signedOutElsewhere({ claim: undefined, credential: at(source) }))
     }
   })

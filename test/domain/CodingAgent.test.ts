@@ -4,48 +4,52 @@ import { fileURLToPath } from "node:url"
 import * as Env from "std-env"
 import * as CodingAgent from "../../src/domain/CodingAgent.ts"
 
-// The library looks at this process's environment.
+// The library looks at the object that is this process's environment when it is loaded.
 const byLibrary = (variables: Readonly<Record<string, string>>): string | undefined => {
+  const replace = (env: NodeJS.ProcessEnv) => {
+    for (const name of Object.keys(process.env)) delete process.env[name]
+    Object.assign(process.env, env)
+  }
   const before = { ...process.env }
-  for (const name of Object.keys(process.env)) delete process.env[name]
-  Object.assign(process.env, variables)
+  replace(variables)
   try {
     return Env.detectAgent().name
   } finally {
-    for (const name of Object.keys(process.env)) delete process.env[name]
-    Object.assign(process.env, before)
+    replace(before)
   }
 }
 
 const text = readFileSync(fileURLToPath(import.meta.resolve("std-env")), "utf8")
-const words = new Set(text.match(/[A-Z][A-Z_]{3,}/g))
+const words = [...new Set(text.match(/[A-Z][A-Z_]{3,}/g))].filter((word) => word !== "AI_AGENT")
 
 describe("the coding agent", () => {
-  it("is the one that std-env names, whichever variable is set", () => {
+  it("The coding agent is the one that std-env names, by any variable of std-env", () => {
     const named = new Set<string>()
     for (const word of words) {
       for (const value of ["1", "/home/me/.pi/agent/bin", "devin --wait", "kiro"]) {
         const variables = { [word]: value }
         const expected = byLibrary(variables)
-        if (word === "AI_AGENT") continue
         assert.strictEqual(CodingAgent.detect(variables, false), expected, `${word}=${value}`)
-        if (expected !== undefined) named.add(expected)
+        if (expected !== undefined) {
+          named.add(expected)
+          assert.include(CodingAgent.variables, word)
+        }
       }
     }
     assert.strictEqual(named.size, 13)
   })
 
-  it("is one that AI_AGENT names, and never what else may stand there", () => {
+  it("AI_AGENT chooses among the known agents, and no other text in it leaves the machine", () => {
     for (const name of ["claude", "Claude", "github_copilot_cloud_agent"]) {
       assert.strictEqual(CodingAgent.detect({ AI_AGENT: name }, false), byLibrary({ AI_AGENT: name }))
     }
-    assert.strictEqual(CodingAgent.detect({ AI_AGENT: "my-secret-project" }, false), "other")
-    assert.strictEqual(CodingAgent.detect({ AI_AGENT: "__proto__" }, false), "other")
-    assert.isUndefined(CodingAgent.detect({ AI_AGENT: "" }, false))
-    assert.isUndefined(CodingAgent.detect({}, false))
+    for (const name of ["my-secret-project", "__proto__"]) {
+      assert.strictEqual(CodingAgent.detect({ AI_AGENT: name }, false), "other")
+    }
+    for (const none of [{ AI_AGENT: "" }, {}]) assert.isUndefined(CodingAgent.detect(none, false))
   })
 
-  it("is not Kiro's where somebody sits at its terminal", () => {
+  it("A command that a person types into Kiro's terminal is not Kiro's", () => {
     assert.strictEqual(CodingAgent.detect({ TERM_PROGRAM: "kiro" }, false), "kiro")
     assert.isUndefined(CodingAgent.detect({ TERM_PROGRAM: "kiro" }, true))
   })

@@ -21,64 +21,54 @@ const message = (n: number): Message => ({
 const names = (count: number, bytes: number): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, n) => OutboxFolder.eventName(message(n), now - count + 1 + n, bytes))
 
+const ofAge = (age: number): string => OutboxFolder.eventName(message(0), now - age, 1)
+
 describe("the name of an event's file", () => {
-  it("says when, which, whose and how large, so that a listing is enough", () => {
+  it("The name of an event's file has its time, sequence, invocation, uuid and size, so that a listing is enough", () => {
     const name = OutboxFolder.eventName(message(7), now, 512)
     assert.strictEqual(name, `001767225600000-000007-${uuid(7)}-${uuid(7)}-512.json`)
-    assert.isTrue(OutboxFolder.isEventName(name))
+    assert.deepStrictEqual([name, "x.tmp"].map(OutboxFolder.isEventName), [true, false])
     assert.isTrue(OutboxFolder.isOfInvocation(name, uuid(7)))
+    for (const other of [name.replace("000007-", "000007-0"), "x.json"]) {
+      assert.isFalse(OutboxFolder.isOfInvocation(other, uuid(7)))
+    }
     assert.isFalse(OutboxFolder.isOfInvocation(name, uuid(8)))
   })
 
-  it("sorts by time, then by the sequence", () => {
-    const sorted = [
-      OutboxFolder.eventName(message(0), 0, 1),
-      OutboxFolder.eventName(message(9), 9, 1),
-      OutboxFolder.eventName(message(2), 10, 1),
-      OutboxFolder.eventName(message(10), 10, 1),
-      OutboxFolder.eventName(message(1), now, 1)
-    ]
+  it("The names of events' files sort by time, then by sequence", () => {
+    const sorted = ([[0, 0], [9, 9], [2, 10], [10, 10], [1, now]] as const).map(([n, at]) =>
+      OutboxFolder.eventName(message(n), at, 1)
+    )
     assert.deepStrictEqual(sorted.toSorted(), sorted)
-  })
-
-  it("of a file that is none of this module's is of no invocation", () => {
-    assert.isFalse(OutboxFolder.isOfInvocation("x.json", uuid(1)))
-    assert.isFalse(OutboxFolder.isEventName("x.tmp"))
   })
 })
 
-describe("the bounds", () => {
-  it("keeps to the author's bounds where there are some, and to its own for the others", () => {
-    const bounds = { messages: 2, bytes: undefined }
-    const three = names(3, 100)
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(three, now, bounds), three.slice(0, 1))
-    const old = [OutboxFolder.eventName(message(0), now - 7 * day - 1, 1)]
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(old, now, bounds), old)
-  })
-
-  it("leave 1,000 messages, and take the oldest of more", () => {
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(names(1000, 100), now), [])
-    const more = names(1003, 100)
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(more, now), more.slice(0, 3))
-  })
-
-  it("leave 1 MiB, and take the oldest of more", () => {
-    const full = names(16, 64 * 1024)
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(full, now), [])
-    const more = [...full, OutboxFolder.eventName(message(99), now, 1)]
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(more, now), full.slice(0, 1))
-  })
-
-  it("leave 7 days", () => {
-    const old = [OutboxFolder.eventName(message(0), now - 7 * day - 1, 1)]
-    const young = [OutboxFolder.eventName(message(1), now - 7 * day, 1), ...names(2, 1)]
-    assert.deepStrictEqual(OutboxFolder.beyondBounds([...old, ...young], now), old)
-  })
-
-  it("take nothing of an empty outbox, nor of what a clock set back makes the future", () => {
-    assert.deepStrictEqual(OutboxFolder.beyondBounds([], now), [])
-    assert.deepStrictEqual(OutboxFolder.beyondBounds(names(3, 1), now - day), [])
-  })
+describe("the bounds of an outbox", () => {
+  const full = names(16, 64 * 1024)
+  const table: ReadonlyArray<
+    readonly [
+      title: string,
+      names: ReadonlyArray<string>,
+      beyond: number,
+      bounds?: OutboxFolder.SomeBounds,
+      now?: number
+    ]
+  > = [
+    ["1,000 messages stay", names(1000, 100), 0],
+    ["of 1,003 messages, the 3 oldest go", names(1003, 100), 3],
+    ["1 MiB stays", full, 0],
+    ["of 1 MiB and a byte, the oldest message goes", [...full, OutboxFolder.eventName(message(99), now, 1)], 1],
+    ["a message of more than 7 days goes", [ofAge(7 * day + 1), ofAge(7 * day), ...names(2, 1)], 1],
+    ["an author's bound counts", names(3, 100), 1, { messages: 2, bytes: undefined }],
+    ["the other bounds stay the usual ones", [ofAge(7 * day + 1)], 1, { messages: 2, bytes: undefined }],
+    ["an empty outbox stays", [], 0],
+    ["what a clock that was set back makes the future stays", names(3, 1), 0, {}, now - day]
+  ]
+  for (const [title, all, beyond, bounds, at = now] of table) {
+    it(`The oldest messages beyond the bounds go: ${title}`, () => {
+      assert.deepStrictEqual(OutboxFolder.beyondBounds(all, at, bounds), all.slice(0, beyond))
+    })
+  }
 
   const file = Arbitrary.schema(Schema.Struct({
     age: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 10 * day })),
@@ -86,7 +76,7 @@ describe("the bounds", () => {
   }))
 
   it.prop(
-    "take the oldest only, as few as will do",
+    "The oldest messages alone go, and as few as will do",
     { files: Arbitrary.array(file, { maxLength: 60 }) },
     ({ files }) => {
       const all = files.map(({ age, bytes }, n) => OutboxFolder.eventName(message(n), now - age, bytes)).toSorted()

@@ -8,36 +8,40 @@ const seenBefore = { durable: true, firstRun: false }
 const firstRun = { durable: true, firstRun: true }
 const inMemory = { durable: false, firstRun: false }
 
-const table: ReadonlyArray<
-  readonly [Device.RuntimeName, { keeps: boolean; lasting: boolean; lastingFirst: boolean; longLived: boolean }]
-> = [
-  ["persistent", { keeps: true, lasting: true, lastingFirst: true, longLived: true }],
-  ["no terminal", { keeps: true, lasting: true, lastingFirst: false, longLived: true }],
-  ["container with a terminal", { keeps: true, lasting: true, lastingFirst: true, longLived: false }],
-  ["container", { keeps: false, lasting: false, lastingFirst: false, longLived: false }],
-  ["ci", { keeps: false, lasting: false, lastingFirst: false, longLived: false }],
-  ["ci with a terminal", { keeps: false, lasting: false, lastingFirst: false, longLived: false }]
+interface Row {
+  /** Whether files are kept at all. */
+  readonly keeps: boolean
+  /** Whether the disk survives, on a first run and later. */
+  readonly lasts: readonly [firstRun: boolean, later: boolean]
+  /** Whether a detached process survives the command. */
+  readonly longLived: boolean
+}
+
+const table: ReadonlyArray<readonly [Device.RuntimeName, Row]> = [
+  ["persistent", { keeps: true, lasts: [true, true], longLived: true }],
+  ["no terminal", { keeps: true, lasts: [false, true], longLived: true }],
+  ["container with a terminal", { keeps: true, lasts: [true, true], longLived: false }],
+  ["container", { keeps: false, lasts: [false, false], longLived: false }],
+  ["ci", { keeps: false, lasts: [false, false], longLived: false }],
+  ["ci with a terminal", { keeps: false, lasts: [false, false], longLived: false }]
 ]
 
 describe("a runtime", () => {
   for (const [name, row] of table) {
-    it(`is told from the others: ${name}`, () => {
+    it(`What survives a command follows from its runtime: ${name}`, () => {
       const runtime = runtimes[name]
       assert.deepStrictEqual({
         keeps: !keepsNothing(runtime),
-        lasting: !isEphemeral(runtime, seenBefore),
-        lastingFirst: !isEphemeral(runtime, firstRun),
+        lasts: [!isEphemeral(runtime, firstRun), !isEphemeral(runtime, seenBefore)],
         longLived: !isShortLived(runtime, seenBefore)
       }, row)
-    })
-
-    it(`is ephemeral where nothing can be written: ${name}`, () => {
-      assert.isTrue(isEphemeral(runtimes[name], inMemory))
-      assert.isTrue(isShortLived(runtimes[name], inMemory))
+      // Nor does anything survive where nothing can be written.
+      assert.isTrue(isEphemeral(runtime, inMemory))
+      assert.isTrue(isShortLived(runtime, inMemory))
     })
   }
 
-  it("ends with its first process", () => {
+  it("No other process survives the first process of a system, and its disk does", () => {
     const first = { ...runtimes.persistent, pid: 1 }
     assert.isTrue(isShortLived(first, seenBefore))
     assert.isFalse(isEphemeral(first, seenBefore))

@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { CommandFailed, CommandSucceeded } from "../../src/domain/CommandEvents.ts"
+import { CommonProperties } from "../../src/domain/CommonProperties.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import { jsonObject } from "../fixtures/Json.ts"
 
@@ -28,22 +30,20 @@ const cycle = (): object => {
 }
 
 describe("an event", () => {
-  it("is sent with what it declares, and with nothing else", () => {
-    const chosen = event(Schema.Struct({ template: Schema.String, nested: Schema.Struct({ a: Schema.Int }) }))
-    const input = { template: "blog", path: "/home/me", nested: { a: 1, secret: "s" } }
-    assert.deepStrictEqual(encoded(chosen, input), {
-      properties: { template: "blog", nested: { a: 1 } },
-      stripped: []
-    })
+  it("An event is sent as its schema encodes it, without what the schema does not declare", () => {
+    const chosen = event(Schema.Struct({
+      template: Schema.String,
+      nested: Schema.Struct({ a: Schema.Int }),
+      at: Schema.DateTimeUtcFromMillis,
+      url: Schema.URLFromString
+    }))
+    const json = { template: "blog", nested: { a: 1 }, at: 0, url: "https://example.com/" }
+    const input = { ...Schema.decodeUnknownSync(chosen.properties)(json), path: "/home/me" }
+    Object.assign(input.nested, { secret: "s" })
+    assert.deepStrictEqual(encoded(chosen, input), { properties: json, stripped: [] })
   })
 
-  it("is encoded by its schema", () => {
-    const dated = event(Schema.Struct({ at: Schema.DateTimeUtcFromMillis, url: Schema.URLFromString }))
-    const input = Schema.decodeUnknownSync(dated.properties)({ at: 0, url: "https://example.com/" })
-    assert.deepStrictEqual(encoded(dated, input).properties, { at: 0, url: "https://example.com/" })
-  })
-
-  it("that its schema refuses names the properties, never the values", () => {
+  it("An event that its schema refuses is refused by the names of its properties, never by their values", () => {
     const strict = event(Schema.Struct({
       template: Schema.Literals(["blank", "blog"]),
       count: Schema.Int,
@@ -56,125 +56,141 @@ describe("an event", () => {
       // @ts-expect-error a value that is not declared
       nested: { deep: 12345 }
     })
+    // @ts-expect-error no properties
+    const none = refusal(strict, "secret")
     for (const name of ["template", "count", "nested"]) assert.include(reason, name)
-    for (const value of ["secret", "12345", "1.5"]) assert.notInclude(reason, value)
+    assert.include(none, "(all)")
+    for (const value of ["secret", "12345", "1.5"]) assert.notInclude(reason + none, value)
   })
 
-  it("that is no object at all is refused in a word", () => {
-    // @ts-expect-error no properties
-    assert.include(refusal(event(Schema.Struct({ a: Schema.String })), "secret"), "(all)")
-    // @ts-expect-error no properties
-    assert.notInclude(refusal(event(Schema.Struct({ a: Schema.String })), "secret"), "secret")
-  })
-
-  for (
-    const [what, value] of [
-      ["a BigInt", 1n],
-      ["a cycle", cycle()],
-      ["a function", () => "secret"],
-      ["a symbol", Symbol("secret")],
-      ["a date that is none", new Date(Number.NaN)],
-      ["a number that is none", Number.NaN],
-      ["a number without end", Infinity],
-      ["an object that cannot be written", {
+  it("An event goes without a property that is no JSON, which is named, and without one that is undefined", () => {
+    const bad = {
+      bigint: 1n,
+      cycle: cycle(),
+      function: () => "secret",
+      symbol: Symbol("secret"),
+      date: new Date(Number.NaN),
+      number: Number.NaN,
+      endless: Infinity,
+      unwritable: {
         toJSON: () => {
           throw new Error("secret")
         }
-      }]
-    ] as const
-  ) {
-    it(`goes without a property that is no JSON, and says which: ${what}`, () => {
-      assert.deepStrictEqual(encoded(anything, { good: 1, bad: value }), { properties: { good: 1 }, stripped: ["bad"] })
+      }
+    }
+    assert.deepStrictEqual(encoded(anything, { good: 1, ...bad, nothing: undefined }), {
+      properties: { good: 1 },
+      stripped: Object.keys(bad)
     })
+  })
+
+  const table: ReadonlyArray<
+    readonly [title: string, input: object, properties: Schema.JsonObject, stripped?: ReadonlyArray<string>]
+  > = [
+    [
+      "A value of an event is written as JSON does it",
+      { at: new Date(0), own: { toJSON: () => ["x"] } },
+      { at: "1970-01-01T00:00:00.000Z", own: ["x"] }
+    ],
+    [
+      "A text of an event is cut at 8,192 characters, wherever it is",
+      { long: "x".repeat(2 * 1024 * 1024), nested: { list: ["x".repeat(8193)] } },
+      { long: "x".repeat(8192), nested: { list: ["x".repeat(8192)] } }
+    ],
+    [
+      "A text of an event has no lone surrogate, neither given nor made by cutting",
+      { lone: "a\ud800b", cut: `${"x".repeat(8191)}😀` },
+      { lone: "a\ufffdb", cut: `${"x".repeat(8191)}\ufffd` }
+    ],
+    [
+      "A name with a lone surrogate is left out: PostHog could refuse the whole batch for it",
+      { "a\ud800": 1, nested: { "\udc00": 1, b: 1 } },
+      { nested: { b: 1 } },
+      ["a\ud800"]
+    ]
+  ]
+  for (const [title, input, properties, stripped = []] of table) {
+    it(title, () => assert.deepStrictEqual(UsageEvent.clean(input), { properties, stripped }))
   }
 
-  it("goes without a property that is undefined, and does not mention it", () => {
-    assert.deepStrictEqual(encoded(anything, { good: 1, bad: undefined }), { properties: { good: 1 }, stripped: [] })
-  })
-
-  it("writes a date, and what knows how to be JSON, as JSON does", () => {
-    const { properties } = encoded(anything, { at: new Date(0), own: { toJSON: () => ["x"] } })
-    assert.deepStrictEqual(properties, { at: "1970-01-01T00:00:00.000Z", own: ["x"] })
-  })
-
-  it("cuts a string of 2 MB, wherever it stands", () => {
-    const long = "x".repeat(2 * 1024 * 1024)
-    const { properties } = encoded(anything, { long, nested: { list: [long] } })
-    assert.deepStrictEqual(properties, { long: "x".repeat(8192), nested: { list: ["x".repeat(8192)] } })
-  })
-
-  it("has no lone surrogate, neither given nor made by cutting", () => {
-    const { properties } = encoded(anything, { lone: "a\ud800b", cut: `${"x".repeat(8191)}😀` })
-    assert.deepStrictEqual(properties, { lone: "a\ufffdb", cut: `${"x".repeat(8191)}\ufffd` })
-  })
-
-  it("carries no __proto__, and is not changed by one", () => {
-    const input = JSON.parse(
-      "{ \"__proto__\": { \"polluted\": 1 }, \"nested\": { \"__proto__\": { \"p\": 1 }, \"a\": 1 } }"
+  it("An event has no property __proto__, and is not changed by one", () => {
+    const { properties } = encoded(
+      anything,
+      JSON.parse("{ \"__proto__\": { \"polluted\": 1 }, \"nested\": { \"__proto__\": { \"p\": 1 }, \"a\": 1 } }")
     )
-    const { properties } = encoded(anything, input)
-    assert.deepStrictEqual(JSON.stringify(properties), "{\"nested\":{\"a\":1}}")
+    assert.strictEqual(JSON.stringify(properties), "{\"nested\":{\"a\":1}}")
     assert.isUndefined(Object.getOwnPropertyDescriptor(Object.prototype, "polluted"))
     assert.notProperty(properties, "polluted")
   })
 
-  it("has no name with a lone surrogate, for which the whole batch could be refused", () => {
-    const { properties, stripped } = encoded(anything, { "a\ud800": 1, nested: { "\udc00": 1, b: 1 } })
-    assert.deepStrictEqual(properties, { nested: { b: 1 } })
-    assert.deepStrictEqual(stripped, ["a\ud800"])
-  })
-
   it.prop(
-    "that is JSON already goes as it is, but for what cannot be written as UTF-8",
+    "Properties that are JSON already stay as they are, but for what cannot be written as UTF-8",
     { input: jsonObject },
     ({ input }) => {
-      const { properties } = encoded(anything, input)
       const expected = JSON.parse(
         JSON.stringify(input),
         (_, value) => typeof value === "string" ? value.toWellFormed() : value
       )
-      assert.deepStrictEqual(properties, expected)
+      assert.deepStrictEqual(encoded(anything, input).properties, expected)
     },
     { arbitrary: { runs: 200, size: 20 } }
   )
 })
 
-describe("a command's own events", () => {
-  it("declare what they send", () => {
-    const common = { duration_ms: 12, exit_code: 0, flags_used: ["region"] }
-    assert.deepStrictEqual(encoded(UsageEvent.CommandSucceeded, common).properties, common)
-    const failed = { ...common, exit_code: 1, user_cancelled: false }
-    assert.deepStrictEqual(encoded(UsageEvent.CommandFailed, failed).properties, failed)
-    const named = { ...failed, error_class: "DeployError" }
-    assert.deepStrictEqual(encoded(UsageEvent.CommandFailed, named).properties, named)
-  })
+describe("the names that every event has", () => {
+  const common = Object.keys(CommonProperties.fields)
 
-  it.prop(
-    "are encoded as their schema would, although none is compiled for them",
-    { properties: Arbitrary.schema(UsageEvent.CommandFailed.properties), extra: jsonObject },
-    ({ extra, properties }) => {
-      const { encodeOwn: _, ...bySchema } = UsageEvent.CommandFailed
-      const own = { ...extra, ...properties }
-      assert.deepStrictEqual(encoded(UsageEvent.CommandFailed, own), encoded(bySchema, own))
-    },
-    { arbitrary: { runs: 200, size: 20 } }
-  )
-
-  it("have the names that dashboards know", () => {
-    assert.strictEqual(UsageEvent.CommandSucceeded.name, "CLI execution succeeded")
-    assert.strictEqual(UsageEvent.CommandFailed.name, "CLI execution failed")
-  })
-
-  it("send no error message, argument or path that a caller adds", () => {
-    const more = {
-      duration_ms: 12,
-      exit_code: 1,
-      flags_used: [],
-      user_cancelled: false,
-      message: "secret",
-      argv: ["secret"],
-      cwd: "/secret"
+  it("A name is reserved exactly where every event has the property, but for the groups, which come with an event", () => {
+    for (const name of [...common, "duration_ms", "toString", "__proto__", "$set", "Arch", ""]) {
+      assert.strictEqual(UsageEvent.isReserved(name), common.includes(name) && name !== "$groups", name)
     }
-    assert.notInclude(JSON.stringify(encoded(UsageEvent.CommandFailed, more)), "secret")
   })
+
+  it("The properties of a person are those that would make a person of a device", () => {
+    const names = ["$set", "$set_once", "$unset", "$anon_distinct_id", "$groups", "set", "toString"]
+    assert.deepStrictEqual(names.filter(UsageEvent.isOfPersons), names.slice(0, 4))
+  })
+})
+
+describe("a command's own events", () => {
+  const common = { duration_ms: 12, exit_code: 1, flags_used: ["region"] }
+  const failed = { ...common, user_cancelled: false }
+
+  it("A command's events have the names that dashboards know, and declare what they send", () => {
+    assert.deepStrictEqual([CommandSucceeded.name, CommandFailed.name], [
+      "CLI execution succeeded",
+      "CLI execution failed"
+    ])
+    assert.deepStrictEqual(encoded(CommandSucceeded, common).properties, common)
+    for (const one of [failed, { ...failed, error_class: "DeployError", flag_values: { region: "eu" } }]) {
+      assert.deepStrictEqual(encoded(CommandFailed, one).properties, one)
+    }
+  })
+
+  const surplus = { message: "secret", argv: ["secret"], cwd: "/secret" }
+
+  const suite = <Properties extends object>(own: UsageEvent.UsageEvent<Properties>) =>
+    it.prop(
+      `A command's event is encoded as its schema would, and no schema is made for that: ${own.name}`,
+      { properties: Arbitrary.schema(own.properties), extra: jsonObject },
+      ({ extra, properties }) => {
+        const input = { ...extra, ...surplus, ...properties }
+        const unasked: UsageEvent.UsageEvent<Properties> = {
+          name: own.name,
+          description,
+          get properties(): never {
+            return assert.fail("a schema was made")
+          },
+          encodeOwn: own.encodeOwn
+        }
+        const bySchema = { name: own.name, description, properties: own.properties }
+        const sent = encoded(unasked, input)
+        assert.deepStrictEqual(sent, encoded(bySchema, input))
+        assert.notInclude(JSON.stringify(sent), "secret")
+      },
+      { arbitrary: { runs: 200, size: 20 } }
+    )
+
+  suite(CommandSucceeded)
+  suite(CommandFailed)
 })

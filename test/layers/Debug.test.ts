@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as TestConsole from "effect/testing/TestConsole"
@@ -15,82 +14,66 @@ const loggers = {
   pretty: Logger.consolePretty()
 }
 
-/** What a debug line prints, on stdout and on stderr. */
-const printed = (line: Effect.Effect<unknown>) =>
+/** What an effect prints on stdout and on stderr, with the loggers of a host. */
+const printed = (effect: Effect.Effect<unknown>, ...loggers: ReadonlyArray<Logger.Logger<unknown, unknown>>) =>
   Effect.gen(function*() {
-    yield* line
+    yield* effect
     return { out: yield* TestConsole.logLines, err: yield* TestConsole.errorLines }
-  }).pipe(Effect.provide(TestConsole.layer))
+  }).pipe(Effect.provide([TestConsole.layer, Logger.layer(loggers)]))
 
-describe("a debug line", () => {
+const atDebug = Effect.provideService(References.MinimumLogLevel, "Debug")
+
+describe("A debug line", () => {
   for (const [name, logger] of Object.entries(loggers)) {
     it.effect(`goes through the host's ${name} logger to stderr, and not to stdout`, () =>
       Effect.gen(function*() {
-        const { err, out } = yield* printed(Debug.debug("it was dropped", { why: "too long" })).pipe(
-          Effect.provide(Logger.layer([logger])),
-          Effect.provideService(References.MinimumLogLevel, "Debug")
-        )
+        const { err, out } = yield* printed(Debug.debug("it was dropped", { why: "too long" }), logger)
         assert.deepStrictEqual(out, [])
         assert.include(JSON.stringify(err), "usage: it was dropped")
         assert.include(JSON.stringify(err), "too long")
-      }))
+      }).pipe(atDebug))
   }
 
-  it.effect("needs no console that can be changed", () =>
+  it.effect("does not change the host's console, which may be frozen", () =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(Debug.debug("it was dropped")).pipe(
-        Effect.updateService(Console.Console, (console) => Object.freeze(Object.assign({}, console)))
-      )
-      assert.isTrue(Exit.isSuccess(exit))
-      const { err } = yield* printed(
-        Effect.updateService(Debug.debug("seen"), Console.Console, (console) => Object.freeze(Object.create(console)))
-      ).pipe(
-        Effect.provide(Logger.layer([Logger.consoleJson])),
-        Effect.provideService(References.MinimumLogLevel, "Debug")
-      )
-      assert.include(JSON.stringify(err), "seen")
-    }))
+      for (
+        const freeze of [(console: object) => Object.assign({}, console), (console: object) => Object.create(console)]
+      ) {
+        const line = Effect.updateService(Debug.debug("seen"), Console.Console, (console) =>
+          Object.freeze(freeze(console)))
+        const { err } = yield* printed(line, Logger.consoleJson)
+        assert.include(JSON.stringify(err), "seen")
+      }
+    }).pipe(atDebug))
 
-  it.effect("does not end in the failure of the host's logger", () =>
+  it.effect("does not fail if the host's logger fails", () =>
     Effect.gen(function*() {
       const dying = Logger.make(() => {
         throw new Error("the host's")
       })
-      const exit = yield* Effect.exit(Debug.debug("it was dropped")).pipe(
-        Effect.provide(Logger.layer([dying])),
-        Effect.provideService(References.MinimumLogLevel, "Debug")
-      )
-      assert.isTrue(Exit.isSuccess(exit))
-    }))
+      assert.deepStrictEqual(yield* printed(Debug.debug("it was dropped"), dying), { out: [], err: [] })
+    }).pipe(atDebug))
 
-  it.effect("leaves the host's own lines where they were", () =>
+  it.effect("does not move the host's own lines", () =>
     Effect.gen(function*() {
-      const { err, out } = yield* printed(Effect.andThen(Debug.debug("ours"), Effect.logDebug("theirs"))).pipe(
-        Effect.provide(Logger.layer([Logger.consoleJson])),
-        Effect.provideService(References.MinimumLogLevel, "Debug")
-      )
+      const lines = Effect.andThen(Debug.debug("ours"), Effect.logDebug("theirs"))
+      const { err, out } = yield* printed(lines, Logger.consoleJson)
       assert.include(JSON.stringify(err), "ours")
       assert.lengthOf(out, 1)
       assert.include(JSON.stringify(out), "theirs")
-    }))
+    }).pipe(atDebug))
 
-  it.effect("is not seen at the usual level", () =>
+  it.effect("is not printed at the usual log level", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(
-        yield* Effect.provide(printed(Debug.debug("quiet")), Logger.layer([Logger.consoleJson])),
-        { out: [], err: [] }
-      )
+      assert.deepStrictEqual(yield* printed(Debug.debug("quiet"), Logger.consoleJson), { out: [], err: [] })
     }))
 
-  it.effect("is printed at any level and without any logger where lines are shown", () =>
+  it.effect("is printed at any log level and without any logger if lines are shown", () =>
     Effect.gen(function*() {
       const failing = Effect.fail("the reason").pipe(Debug.quietly("it did not work", undefined))
-      const { err, out } = yield* printed(failing).pipe(
-        Effect.provide(Logger.layer([])),
-        Effect.provideService(Debug.IsShown, true)
-      )
+      const { err, out } = yield* printed(failing)
       assert.deepStrictEqual(out, [])
       assert.strictEqual(err[0], "usage: it did not work")
       assert.include(String(err[1]), "the reason")
-    }))
+    }).pipe(Effect.provideService(Debug.IsShown, true)))
 })

@@ -1,45 +1,33 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as NFS from "node:fs"
 import * as Path from "node:path"
 import { explain, format } from "../../src/domain/ConsentDecision.ts"
-import { arcade, type IdentityCodec, supabase } from "../../src/domain/IdentityCodec.ts"
-import * as StateHome from "../../src/domain/StateHome.ts"
-import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
+import { supabase } from "../../src/domain/IdentityCodec.ts"
+import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
 import { Consent } from "../../src/services/Consent.ts"
-import type { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
+import { type Disk, isRefused } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
+import { machineOf } from "../fixtures/Files.ts"
 
 const isWindows = process.platform === "win32"
 
-interface Options {
+interface Options extends NonNullable<Parameters<typeof machineOf>[1]> {
   readonly env?: Record<string, string>
   readonly provider?: ConfigProvider.ConfigProvider
-  readonly home?: string
-  readonly codec?: IdentityCodec
-  readonly hasKey?: boolean
-  readonly fileSystem?: Layer.Layer<FileSystem.FileSystem>
-  readonly runtime?: RuntimeEnvironment["Service"]
 }
 
-const layer = (device: Device.Device, options: Options = {}): Layer.Layer<Consent> => {
-  const { codec = arcade, hasKey = true, home = device.home, ...rest } = options
-  const settings = {
-    codec,
-    home: StateHome.make(Path, home),
-    ...(hasKey ? {} : { destination: undefined })
-  }
-  return Device.environmentConsent(device, { ...rest, settings })
-}
+const layer = (
+  device: Device.Device,
+  { env = {}, provider = ConfigProvider.fromEnv({ env }), ...machine }: Options = {}
+) => Layer.provide(Device.environmentConsent({ provider }), machineOf(device, machine))
 
-/** What decided; whether it is enabled must agree with that. */
+/** What decided; whether telemetry is enabled must agree with it. */
 const decision = (device: Device.Device, options?: Options) =>
   Effect.gen(function*() {
-    const { decision } = yield* Consent
-    const { decidedBy, enabled } = yield* decision
+    const { decidedBy, enabled } = yield* (yield* Consent).decision
     assert.strictEqual(enabled, decidedBy._tag === "Default")
     return decidedBy
   }).pipe(Effect.provide(layer(device, options), { local: true }))
@@ -48,114 +36,68 @@ const decision = (device: Device.Device, options?: Options) =>
 const decidedBy = (device: Device.Device, options?: Options): Effect.Effect<string> =>
   Effect.map(decision(device, options), format)
 
-/** The home is unsafe, and people are told why. */
-const assertUnsafe = (device: Device.Device, why: string, options?: Options): Effect.Effect<void> =>
+const isDecidedBy = (device: Device.Device, expected: string, options?: Options): Effect.Effect<void> =>
+  Effect.map(decidedBy(device, options), (decided) => assert.strictEqual(decided, expected))
+
+const isUnsafe = (device: Device.Device, why: string, options?: Options): Effect.Effect<void> =>
   Effect.map(decision(device, options), (decidedBy) => {
     assert.strictEqual(format(decidedBy), "unsafe home")
     assert.strictEqual(explain(decidedBy), `unsafe home: ${why}`)
   })
 
+const test = <E>(title: string, run: (device: Device.Device) => Generator<Effect.Effect<unknown, E>, void, never>) =>
+  it.effect(title, () => Effect.flatMap(Device.make, (device) => Effect.gen(() => run(device))))
+
 const policyFile = "/etc/acme/usage.json"
 
-/** The real disk, where something of the test's stands in the place of the machine's policy file. */
-const withPolicy = (place: string, file = policyFile): Layer.Layer<FileSystem.FileSystem> => {
+/** The real disk, with a file of the test in the place of the machine's policy file. */
+const withPolicy = (place: string, file = policyFile): Disk => {
   const at = (path: string) => path === file ? place : path
-  return Device.withFileSystem((real) => ({
-    lstat: (path) => real.lstat(at(path)),
-    readFileString: (path, encoding) => real.readFileString(at(path), encoding),
-    stat: (path) => real.stat(at(path))
-  }))
+  return {
+    ...nodeDisk,
+    look: (path) => nodeDisk.look(at(path)),
+    read: (path, options) => nodeDisk.read(at(path), options)
+  }
 }
 
-describe("consent", () => {
-  it.effect("is given where nothing denies it, and looking makes nothing", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      assert.strictEqual(yield* decidedBy(device), "default")
-      assert.deepStrictEqual(device.tree(), [])
-    }))
-
-  it.effect("is given for a home that is not there yet", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      assert.strictEqual(yield* decidedBy(device, { home: device.at("not", "yet") }), "default")
-    }))
-
-  it.effect("is asked anew each time, so that an opt-out reaches a running process", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* Effect.gen(function*() {
-        const { decision } = yield* Consent
-        assert.isTrue((yield* decision).enabled)
-        yield* device.write("usage/opt-out", "")
-        assert.deepStrictEqual(yield* decision, Device.denied)
-        NFS.rmSync(device.at("usage/opt-out"))
-        assert.isTrue((yield* decision).enabled)
-      }).pipe(Effect.provide(layer(device)))
-    }))
+/** The real disk, on which some folders have another owner. */
+const withOwner = (operation: "look" | "follow", ownerOf: (path: string) => number | undefined): Disk => ({
+  ...nodeDisk,
+  [operation]: (path: string) => {
+    const answer = nodeDisk[operation](path)
+    return isRefused(answer) ? answer : { ...answer, uid: ownerOf(path) ?? answer.uid }
+  }
 })
 
-describe("a variable", () => {
-  const spellings: ReadonlyArray<readonly [name: string, value: string, denies: boolean]> = [
-    ...["", " ", "1", "true", "TRUE", "True", "yes", "YES", "on", "On", " on ", "\ttrue\n"].map(
-      (value) => ["ACME_USAGE_TRACKING", value, false] as const
-    ),
-    ...["0", "false", "FALSE", "no", "off", "OFF", " off ", "disabled", "2", "-1", "y", "enabled", "null", "да"].map(
-      (value) => ["ACME_USAGE_TRACKING", value, true] as const
-    ),
-    ...["", " ", "0", "false", "FALSE", "False", "no", "NO", "off", "Off", " off ", "\t0\n"].map(
-      (value) => ["DO_NOT_TRACK", value, false] as const
-    ),
-    ...["1", "true", "TRUE", "yes", "on", "ON", " 1 ", "2", "please", "n", "disabled", "null"].map(
-      (value) => ["DO_NOT_TRACK", value, true] as const
-    )
-  ]
+/** A disk on which one operation on one path is refused. */
+const refusing = (operation: keyof Disk, path: string, code: string): Disk =>
+  Device.interposed((call) => call.operation === operation && call.path === path ? code : undefined)
 
-  for (const [name, value, denies] of spellings) {
-    it.effect(`${denies ? "denies" : "does not deny"}: ${name}=${JSON.stringify(value)}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        assert.strictEqual(yield* decidedBy(device, { env: { [name]: value } }), denies ? name : "default")
-      }))
-  }
+describe("Consent", () => {
+  test("is given if nothing denies it, also for a home that does not exist, and looking makes nothing", function*(
+    device
+  ) {
+    yield* isDecidedBy(device, "default")
+    yield* isDecidedBy(device, "default", { home: device.at("not", "yet") })
+    assert.deepStrictEqual(device.tree(), [])
+  })
 
-  it.effect("that denies is enough: nothing of the home is looked at, which may hang", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const seen: Array<string> = []
-      const fileSystem = Device.interposed(({ path }) => Effect.sync(() => void seen.push(path)))
-      assert.strictEqual(yield* decidedBy(device, { env: { DO_NOT_TRACK: "1" }, fileSystem }), "DO_NOT_TRACK")
-      assert.deepStrictEqual(seen, [])
-    }))
+  test("is looked at anew each time, so that an opt-out applies to a running process", function*(device) {
+    yield* Effect.gen(function*() {
+      const { decision, stillGiven } = yield* Consent
+      const look = Effect.all([Effect.map(decision, ({ enabled }) => enabled), stillGiven])
+      assert.deepStrictEqual(yield* look, [true, true])
+      yield* device.write("usage/opt-out", "")
+      assert.deepStrictEqual([yield* decision, yield* stillGiven], [Device.denied, false])
+      NFS.rmSync(device.at("usage/opt-out"))
+      assert.deepStrictEqual(yield* look, [true, true])
+      // Another process has enabled telemetry again.
+      yield* device.write("usage/enabled", "2")
+      assert.deepStrictEqual(yield* look, [false, false])
+      assert.strictEqual(format((yield* decision).decidedBy), "begun before telemetry was enabled again")
+    }).pipe(Effect.provide(layer(device)))
+  })
 
-  for (const name of ["ACME_USAGE_TRACKING", "DO_NOT_TRACK"]) {
-    it.effect(`that cannot be read is one that somebody set: ${name}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const provider = ConfigProvider.make((path) =>
-          path[0] === name
-            ? Effect.fail(new ConfigProvider.SourceError({ message: "unreachable" }))
-            : Effect.succeed(undefined)
-        )
-        assert.strictEqual(yield* decidedBy(device, { provider }), name)
-      }))
-  }
-
-  it.effect("of another host says nothing about this one", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      assert.strictEqual(yield* decidedBy(device, { env: { OTHER_USAGE_TRACKING: "0" } }), "default")
-    }))
-
-  it.effect("that allows does not outweigh one that denies", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const env = { ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" }
-      assert.strictEqual(yield* decidedBy(device, { env }), "DO_NOT_TRACK")
-    }))
-})
-
-describe("where several deny, the first is named", () => {
   const order = [
     "ACME_USAGE_TRACKING",
     "DO_NOT_TRACK",
@@ -165,362 +107,307 @@ describe("where several deny, the first is named", () => {
     "no key",
     "unsafe home"
   ]
-
   for (const [position, name] of order.entries()) {
-    it.effect(`${name}, of ${order.slice(position).join(", ")}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const denies = (name: string) => order.indexOf(name) >= position
-        if (denies("policy file")) yield* device.write("policy.json", "{}")
-        if (denies("opt-out file")) yield* device.write("usage/opt-out", "")
-        const options: Options = {
-          env: {
-            ...(denies("ACME_USAGE_TRACKING") ? { ACME_USAGE_TRACKING: "off" } : {}),
-            ...(denies("DO_NOT_TRACK") ? { DO_NOT_TRACK: "1" } : {}),
-            ...(denies("test run") ? { NODE_ENV: "test", VITEST: "true" } : {})
-          },
-          hasKey: !denies("no key"),
-          fileSystem: denies("policy file") ? withPolicy(device.at("policy.json")) : SyncNodeFileSystem.layer,
-          runtime: { ...Device.persistent, uid: { effective: 1, real: 2 } }
-        }
-        assert.strictEqual(yield* decidedBy(device, options), name)
-      }))
-  }
-})
-
-describe("the machine's policy file", () => {
-  for (
-    const [text, decided] of [
-      ["{ \"enabled\": true }", "default"],
-      ["{ \"enabled\": true, \"more\": 1 }", "default"],
-      ["{ \"enabled\": false }", "policy file"],
-      ["{ \"enabled\": \"true\" }", "policy file"],
-      ["{}", "policy file"],
-      ["", "policy file"],
-      ["not JSON", "policy file"]
-    ] as const
-  ) {
-    it.effect(`${decided === "default" ? "allows" : "denies"} with ${JSON.stringify(text)}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("policy.json", text)
-        assert.strictEqual(yield* decidedBy(device, { fileSystem: withPolicy(device.at("policy.json")) }), decided)
-      }))
+    test(`is denied by the first that denies: ${name}, of ${order.slice(position).join(", ")}`, function*(device) {
+      const denies = (name: string) => order.indexOf(name) >= position
+      if (denies("policy file")) yield* device.write("policy.json", "{}")
+      if (denies("opt-out file")) yield* device.write("usage/opt-out", "")
+      yield* isDecidedBy(device, name, {
+        env: {
+          ...(denies("ACME_USAGE_TRACKING") ? { ACME_USAGE_TRACKING: "off" } : {}),
+          ...(denies("DO_NOT_TRACK") ? { DO_NOT_TRACK: "1" } : {}),
+          ...(denies("test run") ? { NODE_ENV: "test", VITEST: "true" } : {})
+        },
+        ...(denies("no key") ? { destination: undefined } : {}),
+        ...(denies("policy file") ? { disk: withPolicy(device.at("policy.json")) } : {}),
+        runtime: { ...Device.persistent, uid: { effective: 1, real: 2 } }
+      })
+    })
   }
 
-  for (const code of ["EACCES", "EIO"]) {
-    it.effect(`denies where it is there but cannot be read: ${code}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const fileSystem = Device.failing(({ path }) => path === policyFile ? code : undefined)
-        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "policy file")
-      }))
-  }
-
-  for (
-    const [what, make] of [
-      ["a folder", (file: string) => NFS.mkdirSync(file)],
-      ["a link that leads nowhere", (file: string) => NFS.symlinkSync("/nowhere", file)],
-      ["a link to itself", (file: string) => NFS.symlinkSync(file, file)],
-      [
-        "larger than any policy",
-        (file: string) => NFS.writeFileSync(file, `{"enabled":true}${" ".repeat(1024 * 1024)}`)
-      ]
-    ] as const
-  ) {
-    it.effect(`denies where it is ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        make(device.at("policy.json"))
-        assert.strictEqual(
-          yield* decidedBy(device, { fileSystem: withPolicy(device.at("policy.json")) }),
-          "policy file"
-        )
-      }))
-  }
-
-  it.effect("is not there where a file has its folder's name, as `/etc/hosts` has", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("hosts", "127.0.0.1 localhost")
-      assert.strictEqual(yield* decidedBy(device, { fileSystem: withPolicy(device.at("hosts/usage.json")) }), "default")
-    }))
-
-  for (
-    const [type, file, env] of [
-      ["Linux", "/etc/acme/usage.json", {}],
-      ["Darwin", "/Library/Application Support/acme/usage.json", {}],
-      ["Windows_NT", Path.join("/ProgramData", "acme", "usage.json"), { PROGRAMDATA: "/ProgramData" }]
-    ] as const
-  ) {
-    it.effect(`is looked for where ${type} keeps such files`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("policy.json", "{ \"enabled\": false }")
-        const options: Options = {
-          env,
-          fileSystem: withPolicy(device.at("policy.json"), file),
-          runtime: { ...Device.persistent, os: { ...Device.persistent.os, type } }
-        }
-        assert.strictEqual(yield* decidedBy(device, options), "policy file")
-      }))
-  }
-})
-
-describe("the opt-out file", () => {
-  it.effect("denies by its existence, whatever it is and whatever is in it", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("usage/opt-out", "enabled: true")
-      assert.strictEqual(yield* decidedBy(device), "opt-out file")
-      NFS.rmSync(device.at("usage/opt-out"))
-      NFS.mkdirSync(device.at("usage/opt-out"))
-      assert.strictEqual(yield* decidedBy(device), "opt-out file")
-      NFS.rmdirSync(device.at("usage/opt-out"))
-      NFS.symlinkSync("/nowhere", device.at("usage/opt-out"))
-      assert.strictEqual(yield* decidedBy(device), "opt-out file")
-    }))
-
-  for (const code of ["EACCES", "EIO"]) {
-    it.effect(`denies where it cannot be looked for: ${code}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const fileSystem = Device.failing(({ method, path }) =>
-          method === "lstat" && path.endsWith("opt-out") ? code : undefined
-        )
-        assert.strictEqual(yield* decidedBy(device, { fileSystem }), "opt-out file")
-      }))
-  }
-})
-
-describe("a test run", () => {
-  for (
-    const [env, decided] of [
-      [{ NODE_ENV: "test" }, "test run"],
-      [{ VITEST: "true" }, "test run"],
-      [{ VITEST: "1" }, "test run"],
-      [{ NODE_TEST_CONTEXT: "child-v8" }, "test run"],
-      [{ NODE_ENV: "production" }, "default"],
-      [{ NODE_ENV: "testing" }, "default"],
-      [{ NODE_ENV: "", VITEST: "" }, "default"]
-    ] as const
-  ) {
-    it.effect(`${decided === "default" ? "is not" : "is"} seen in ${JSON.stringify(env)}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        assert.strictEqual(yield* decidedBy(device, { env }), decided)
-      }))
-  }
-})
-
-it.effect("nothing is recorded without a key", () =>
-  Effect.gen(function*() {
-    const device = yield* Device.make
-    assert.strictEqual(yield* decidedBy(device, { hasKey: false }), "no key")
-  }))
-
-describe("an unsafe home", () => {
-  const runtimeOf = (effective: number, real: number): RuntimeEnvironment["Service"] => ({
-    ...Device.persistent,
-    uid: { effective, real }
+  test("is denied without a key, and in a test run", function*(device) {
+    yield* isDecidedBy(device, "no key", { destination: undefined })
+    for (const env of [{ NODE_ENV: "test" }, { VITEST: "true" }, { VITEST: "1" }, { NODE_TEST_CONTEXT: "child-v8" }]) {
+      yield* isDecidedBy(device, "test run", { env })
+    }
+    for (const env of [{ NODE_ENV: "production" }, { NODE_ENV: "testing" }, { NODE_ENV: "", VITEST: "" }]) {
+      yield* isDecidedBy(device, "default", { env })
+    }
   })
+})
+
+describe("A variable", () => {
+  const spellings = {
+    ACME_USAGE_TRACKING: {
+      allows: ["", " ", "1", "true", "TRUE", "True", "yes", "YES", "on", "On", " on ", "\ttrue\n"],
+      denies: ["0", "false", "FALSE", "no", "off", "OFF", " off ", "disabled", "2", "-1", "y", "enabled", "null", "да"]
+    },
+    DO_NOT_TRACK: {
+      allows: ["", " ", "0", "false", "FALSE", "False", "no", "NO", "off", "Off", " off ", "\t0\n"],
+      denies: ["1", "true", "TRUE", "yes", "on", "ON", " 1 ", "2", "please", "n", "disabled", "null"]
+    }
+  }
+  for (const [name, { allows, denies }] of Object.entries(spellings)) {
+    test(`${name} denies unless it is spelled as one that does not, and if it cannot be read`, function*(device) {
+      for (const value of allows) yield* isDecidedBy(device, "default", { env: { [name]: value } })
+      for (const value of denies) yield* isDecidedBy(device, name, { env: { [name]: value } })
+      const provider = ConfigProvider.make((path) =>
+        path[0] === name
+          ? Effect.fail(new ConfigProvider.SourceError({ message: "unreachable" }))
+          : Effect.succeed(undefined)
+      )
+      yield* isDecidedBy(device, name, { provider })
+    })
+  }
+
+  test("that denies is enough: no path is looked at, which could hang", function*(device) {
+    const seen: Array<string> = []
+    const disk = Device.interposed(({ path }) => {
+      seen.push(path)
+      return undefined
+    })
+    yield* isDecidedBy(device, "DO_NOT_TRACK", { env: { DO_NOT_TRACK: "1" }, disk })
+    assert.deepStrictEqual(seen, [])
+  })
+
+  test("of another host does not deny, and one that allows does not outweigh one that denies", function*(device) {
+    yield* isDecidedBy(device, "default", { env: { OTHER_USAGE_TRACKING: "0" } })
+    yield* isDecidedBy(device, "DO_NOT_TRACK", { env: { ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" } })
+  })
+})
+
+describe("The policy file of the machine", () => {
+  test("denies unless it enables telemetry", function*(device) {
+    const disk = withPolicy(device.at("policy.json"))
+    for (const text of ["{ \"enabled\": true }", "{ \"enabled\": true, \"more\": 1 }"]) {
+      yield* device.write("policy.json", text)
+      yield* isDecidedBy(device, "default", { disk })
+    }
+    for (const text of ["{ \"enabled\": false }", "{ \"enabled\": \"true\" }", "{}", "", "not JSON"]) {
+      yield* device.write("policy.json", text)
+      yield* isDecidedBy(device, "policy file", { disk })
+    }
+  })
+
+  const places: Readonly<Record<string, (file: string) => void>> = {
+    "is a folder": (file) => NFS.mkdirSync(file),
+    "is a link to nowhere": (file) => NFS.symlinkSync("/nowhere", file),
+    "is a link to itself": (file) => NFS.symlinkSync(file, file),
+    "is larger than 1 MiB": (file) => NFS.writeFileSync(file, `{"enabled":true}${" ".repeat(1024 * 1024)}`)
+  }
+  for (const [what, make] of Object.entries(places)) {
+    test(`denies if it ${what}`, function*(device) {
+      make(device.at("policy.json"))
+      yield* isDecidedBy(device, "policy file", { disk: withPolicy(device.at("policy.json")) })
+    })
+  }
+
+  test("denies if it cannot be read", function*(device) {
+    yield* device.write("policy.json", "{ \"enabled\": true }")
+    const placed = withPolicy(device.at("policy.json"))
+    for (const code of ["EACCES", "EIO"]) {
+      for (const operation of ["look", "read"]) {
+        const isIt = (call: Device.Call) => call.path === policyFile && call.operation === operation
+        const disk = Device.interposed((call) => isIt(call) ? code : undefined, placed)
+        yield* isDecidedBy(device, "policy file", { disk })
+      }
+    }
+  })
+
+  test("is absent if a file has the name of its folder", function*(device) {
+    yield* device.write("hosts", "127.0.0.1 localhost")
+    yield* isDecidedBy(device, "default", { disk: withPolicy(device.at("hosts/usage.json")) })
+  })
+
+  test("has the place that each platform has for such files", function*(device) {
+    yield* device.write("policy.json", "{ \"enabled\": false }")
+    const files = {
+      Linux: "/etc/acme/usage.json",
+      Darwin: "/Library/Application Support/acme/usage.json",
+      Windows_NT: Path.join("/ProgramData", "acme", "usage.json")
+    }
+    for (const [type, file] of Object.entries(files)) {
+      yield* isDecidedBy(device, "policy file", {
+        env: { PROGRAMDATA: "/ProgramData" },
+        disk: withPolicy(device.at("policy.json"), file),
+        runtime: { ...Device.persistent, os: { ...Device.persistent.os, type } }
+      })
+    }
+  })
+})
+
+test("The opt-out file denies by its existence, whatever it is, and if it cannot be looked at", function*(device) {
+  yield* device.write("usage/opt-out", "enabled: true")
+  const optOut = device.at("usage/opt-out")
+  yield* isDecidedBy(device, "opt-out file")
+  NFS.rmSync(optOut)
+  NFS.mkdirSync(optOut)
+  yield* isDecidedBy(device, "opt-out file")
+  NFS.rmdirSync(optOut)
+  NFS.symlinkSync("/nowhere", optOut)
+  yield* isDecidedBy(device, "opt-out file")
+  NFS.rmSync(optOut)
+  yield* isDecidedBy(device, "default")
+  for (const code of ["EACCES", "EIO"]) {
+    yield* isDecidedBy(device, "opt-out file", { disk: refusing("look", optOut, code) })
+  }
+})
+
+test("Whether consent is still given cannot be found out if a file of the user cannot be read", function*(device) {
+  yield* device.write("telemetry.json", "{ \"enabled\": true }")
+  yield* device.write("usage/enabled", "1")
+  for (
+    const [operation, name] of [["look", "usage/opt-out"], ["read", "usage/enabled"], [
+      "read",
+      "telemetry.json"
+    ]] as const
+  ) {
+    const disk = refusing(operation, device.at(name), "EIO")
+    yield* Effect.gen(function*() {
+      const { decision, stillGiven } = yield* Consent
+      assert.deepStrictEqual([yield* decision, yield* stillGiven], [Device.denied, undefined], name)
+    }).pipe(Effect.provide(layer(device, { codec: supabase, disk }), { local: true }))
+  }
+})
+
+describe("A home is unsafe", () => {
+  const runtimeOf = (effective: number, real = effective) => ({ ...Device.persistent, uid: { effective, real } })
   const user = process.geteuid?.() ?? 0
 
-  for (const home of ["", "relative", "./home", "~/.acme"]) {
-    it.effect(`is one that is not absolute: ${JSON.stringify(home)}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* assertUnsafe(device, `${home === "" ? "an empty path" : Path.normalize(home)} is not absolute`, { home })
-      }))
-  }
+  test("if it is not absolute", function*(device) {
+    for (
+      const [home, name] of [["", "an empty path"], ["relative", "relative"], ["./home", "home"], [
+        "~/.acme",
+        "~/.acme"
+      ]]
+    ) {
+      yield* isUnsafe(device, `${name} is not absolute`, { home: home ?? "" })
+    }
+  })
 
-  it.effect.skipIf(isWindows)("is one that would be made below another user's folder", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const home = device.at("not", "yet", "there")
-      const options = (by: number, owner: number, ci?: string) => ({
-        home,
-        runtime: { ...runtimeOf(by, by), ci },
-        fileSystem: Device.withFileSystem((real) => ({
-          stat: (path) => Effect.map(real.stat(path), (info) => Device.ownedBy(info, owner))
-        }))
-      })
-      const decided = (by: number, owner: number, ci?: string) => decidedBy(device, options(by, owner, ci))
-      const why = `${home} would be made below another user's folder`
-      yield* assertUnsafe(device, why, options(0, 1000))
-      yield* assertUnsafe(device, why, options(1001, 1000))
-      assert.strictEqual(yield* decided(1000, 1000), "default")
-      assert.strictEqual(yield* decided(1000, 0), "default")
-      // The container of a job, in a home that is the machine's user's.
-      assert.strictEqual(yield* decided(0, 1001, "GitHub Actions"), "default")
-    }))
+  test("if root, or a user, would make it below the folder of another user", function*(device) {
+    if (isWindows) return
+    const home = device.at("not", "yet", "there")
+    const options = (by: number, owner: number, ci?: string) => ({
+      home,
+      runtime: { ...runtimeOf(by), ci },
+      disk: withOwner("follow", () => owner)
+    })
+    const why = `${home} would be made below another user's folder`
+    yield* isUnsafe(device, why, options(0, 1000))
+    yield* isUnsafe(device, why, options(1001, 1000))
+    yield* isDecidedBy(device, "default", options(1000, 1000))
+    yield* isDecidedBy(device, "default", options(1000, 0))
+    // The container of a job, in a home of the machine's user.
+    yield* isDecidedBy(device, "default", options(0, 1001, "GitHub Actions"))
+  })
 
-  it.effect("has a file in the place of the module's folder", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("usage", "")
-      yield* assertUnsafe(device, `${device.at("usage")} is no folder, or a link`)
-    }))
+  test("if it or the module's folder is a file, or is below one", function*(device) {
+    yield* device.write("file", "")
+    const file = device.at("file")
+    yield* isUnsafe(device, `${file} is no folder, or a link`, { home: file })
+    yield* isUnsafe(device, `${file}/home is below a file`, { home: `${file}/home` })
+    yield* device.write("usage", "")
+    yield* isUnsafe(device, `${device.at("usage")} is no folder, or a link`)
+  })
 
-  it.effect("is a file", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("file", "")
-      yield* assertUnsafe(device, `${device.at("file")} is no folder, or a link`, { home: device.at("file") })
-    }))
-
-  for (const folder of ["", "usage"]) {
-    const what = folder === "" ? "the home" : "the module's folder"
-
-    it.effect.skipIf(isWindows)(`is one that others can write to: ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
+  for (const name of ["", "usage"]) {
+    test(
+      `if ${name === "" ? "it" : "the module's folder"} is another user's, a link, unreadable, or others may write`,
+      function*(
+        device
+      ) {
+        const folder = device.at(name)
         yield* device.write("usage/notice", "")
-        for (const mode of [0o720, 0o702, 0o777]) {
-          NFS.chmodSync(device.at(folder), mode)
-          yield* assertUnsafe(device, `others may write to ${device.at(folder)}, which \`chmod go-w\` ends`)
+        for (const code of ["EACCES", "EIO"]) {
+          yield* isUnsafe(device, `${folder} cannot be read (${code})`, { disk: refusing("look", folder, code) })
         }
-        NFS.chmodSync(device.at(folder), 0o755)
-        assert.strictEqual(yield* decidedBy(device), "default")
-      }))
-
-    it.effect.skipIf(isWindows)(`is a symbolic link: ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        NFS.mkdirSync(device.at("elsewhere"), { mode: 0o700 })
-        const home = folder === "" ? device.at("link") : device.home
-        NFS.symlinkSync(device.at("elsewhere"), folder === "" ? home : device.at("usage"))
-        yield* assertUnsafe(device, `${folder === "" ? home : device.at("usage")} is no folder, or a link`, { home })
-      }))
-
-    it.effect.skipIf(isWindows)(`is another user's: ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("usage/notice", "")
-        const fileSystem = Device.withFileSystem((real) => ({
-          lstat: (path) =>
-            Effect.map(real.lstat(path), (info) => path === device.at(folder) ? Device.ownedBy(info, user + 1) : info)
-        }))
-        yield* assertUnsafe(device, `${device.at(folder)} is another user's`, { fileSystem })
-        assert.strictEqual(yield* decidedBy(device), "default")
-      }))
-
-    it.effect(`is one that cannot be looked at: ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const fileSystem = Device.failing(({ method, path }) =>
-          method === "lstat" && path === device.at(folder) ? "EACCES" : undefined
-        )
-        yield* assertUnsafe(device, `${device.at(folder)} cannot be looked at`, { fileSystem })
-      }))
+        if (isWindows) return
+        const disk = withOwner("look", (path) => path === folder ? user + 1 : undefined)
+        yield* isUnsafe(device, `${folder} is another user's`, { disk })
+        for (const mode of [0o720, 0o702, 0o777]) {
+          NFS.chmodSync(folder, mode)
+          yield* isUnsafe(device, `others may write to ${folder}; \`chmod go-w\` ends that`)
+        }
+        NFS.chmodSync(folder, 0o755)
+        yield* isDecidedBy(device, "default")
+        NFS.renameSync(folder, `${folder}-moved`)
+        NFS.symlinkSync(`${folder}-moved`, folder)
+        yield* isUnsafe(device, `${folder} is no folder, or a link`)
+      }
+    )
   }
 
-  it.effect.skipIf(isWindows)("is one in which root acts for a user, or a user for root", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const rights = "the command runs with another user's rights"
-      yield* assertUnsafe(device, rights, { runtime: runtimeOf(user, user + 1) })
-      yield* assertUnsafe(device, rights, { runtime: runtimeOf(user + 1, user) })
-      yield* assertUnsafe(device, `${device.home} is another user's`, { runtime: runtimeOf(user + 1, user + 1) })
-      assert.strictEqual(yield* decidedBy(device, { runtime: runtimeOf(user, user) }), "default")
-    }))
-
-  it.effect("is not asked for its owner where the platform has none", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const runtime = { ...Device.persistent, uid: undefined }
-      NFS.chmodSync(device.home, 0o777)
-      assert.strictEqual(yield* decidedBy(device, { runtime }), "default")
-    }))
+  test("if root acts for a user, or a user for root, unless the platform has no users", function*(device) {
+    const rights = "the command runs with another user's rights"
+    if (!isWindows) {
+      yield* isUnsafe(device, rights, { runtime: runtimeOf(user, user + 1) })
+      yield* isUnsafe(device, rights, { runtime: runtimeOf(user + 1, user) })
+      yield* isUnsafe(device, `${device.home} is another user's`, { runtime: runtimeOf(user + 1) })
+      yield* isDecidedBy(device, "default", { runtime: runtimeOf(user) })
+    }
+    NFS.chmodSync(device.home, 0o777)
+    yield* isDecidedBy(device, "default", { runtime: { ...Device.persistent, uid: undefined } })
+  })
 })
 
-describe("an identity file that holds consent", () => {
-  for (
-    const [text, decided] of [
-      ["{ \"enabled\": true }", "default"],
-      ["{ \"consent\": \"granted\" }", "default"],
-      ["{}", "default"],
-      ["{ \"enabled\": false }", "opt-out file"],
-      ["{ \"consent\": \"denied\" }", "opt-out file"],
-      ["{ \"enabled\": true, \"consent\": \"denied\" }", "opt-out file"],
-      ["{ \"enabled\": false, \"consent\": \"granted\" }", "opt-out file"],
-      ["\ufeff{ \"enabled\": false }", "opt-out file"],
-      ["", "opt-out file"],
-      ["{ \"enabled\": tru", "opt-out file"],
-      ["[]", "opt-out file"]
-    ] as const
+describe("An identity file that holds consent", () => {
+  test("denies by `enabled`, by `consent`, and if it is unusable; not if it is absent", function*(device) {
+    const codec = supabase
+    yield* isDecidedBy(device, "default", { codec })
+    for (const text of ["{ \"enabled\": true }", "{ \"consent\": \"granted\" }", "{}"]) {
+      yield* device.write("telemetry.json", text)
+      yield* isDecidedBy(device, "default", { codec })
+    }
+    const denials = [
+      "{ \"enabled\": false }",
+      "{ \"consent\": \"denied\" }",
+      "{ \"enabled\": true, \"consent\": \"denied\" }",
+      "{ \"enabled\": false, \"consent\": \"granted\" }",
+      "\ufeff{ \"enabled\": false }",
+      "",
+      "{ \"enabled\": tru",
+      "[]",
+      "{ \"enabled\": true }" + " ".repeat(1024 * 1024)
+    ]
+    for (const text of denials) {
+      yield* device.write("telemetry.json", text)
+      yield* isDecidedBy(device, "opt-out file", { codec })
+    }
+    NFS.rmSync(device.at("telemetry.json"))
+    NFS.mkdirSync(device.at("telemetry.json"))
+    yield* isDecidedBy(device, "opt-out file", { codec })
+  })
+
+  test("counts also if it is of a former format of the host, unless it is another file of that name", function*(
+    device
   ) {
-    it.effect(`${decided === "default" ? "allows" : "denies"} with ${JSON.stringify(text)}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("telemetry.json", text)
-        assert.strictEqual(yield* decidedBy(device, { codec: supabase }), decided)
-      }))
-  }
+    yield* device.write("telemetry.json", "{ \"enabled\": false }")
+    yield* isDecidedBy(device, "opt-out file")
+    for (const text of ["{ \"enabled\": true }", "[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {
+      yield* device.write("telemetry.json", text)
+      yield* isDecidedBy(device, "default")
+    }
+  })
 
-  it.effect("allows where it is not there yet", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      assert.strictEqual(yield* decidedBy(device, { codec: supabase }), "default")
-    }))
+  test("does not deny if another process makes it between two looks", function*(device) {
+    const file = device.at("telemetry.json")
+    const disk = {
+      ...nodeDisk,
+      look: (path: string) => {
+        const answer = nodeDisk.look(path)
+        if (path === file && isRefused(answer)) NFS.writeFileSync(file, "{ \"enabled\": true }")
+        return answer
+      }
+    }
+    yield* isDecidedBy(device, "default", { codec: supabase, disk })
+    assert.isTrue(NFS.existsSync(file))
+  })
 
-  it.effect("denies where it cannot be read", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      NFS.mkdirSync(device.at("telemetry.json"))
-      assert.strictEqual(yield* decidedBy(device, { codec: supabase }), "opt-out file")
-    }))
-
-  it.effect("counts also where it is of the format that the host had before", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("telemetry.json", "{ \"enabled\": false }")
-      assert.strictEqual(yield* decidedBy(device), "opt-out file")
-      yield* device.write("telemetry.json", "{ \"enabled\": true }")
-      assert.strictEqual(yield* decidedBy(device), "default")
-    }))
-
-  for (const text of ["[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {
-    it.effect(`is another file of that name: ${text}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("telemetry.json", text)
-        assert.strictEqual(yield* decidedBy(device), "default")
-      }))
-  }
-
-  it.effect("is not read where it is larger than any of its kind", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("telemetry.json", "{ \"enabled\": true }" + " ".repeat(1024 * 1024))
-      const read: Array<string> = []
-      const fileSystem = Device.withFileSystem((real) => ({
-        readFileString: (path) => Effect.andThen(Effect.sync(() => void read.push(path)), real.readFileString(path))
-      }))
-      assert.strictEqual(yield* decidedBy(device, { codec: supabase, fileSystem }), "opt-out file")
-      assert.notInclude(read, device.at("telemetry.json"))
-    }))
-
-  it.effect("does not deny where another process makes it between two looks", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const file = device.at("telemetry.json")
-      const fileSystem = Device.withFileSystem((real) => ({
-        stat: (path) =>
-          path === file && !NFS.existsSync(file)
-            ? Effect.tapError(real.stat(path), () => device.write("telemetry.json", "{ \"enabled\": true }"))
-            : real.stat(path)
-      }))
-      assert.strictEqual(yield* decidedBy(device, { codec: supabase, fileSystem }), "default")
-      assert.isTrue(NFS.existsSync(file))
-    }))
-
-  it.effect("in a format without consent says nothing about it", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("usage.json", "{ \"enabled\": false, \"consent\": \"denied\" }")
-      assert.strictEqual(yield* decidedBy(device), "default")
-      yield* device.write("usage.json", "torn")
-      assert.strictEqual(yield* decidedBy(device), "default")
-    }))
+  test("does not deny in a format without consent", function*(device) {
+    for (const text of ["{ \"enabled\": false, \"consent\": \"denied\" }", "torn"]) {
+      yield* device.write("usage.json", text)
+      yield* isDecidedBy(device, "default")
+    }
+  })
 })

@@ -1,3 +1,4 @@
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,185 +11,162 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
-import * as NodeHttpClient from "../../src/layers/NodeHttpClient.ts"
 import * as ObservedHttpClient from "../../src/layers/ObservedHttpClient.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 
+type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
+
 /** A server on loopback that names the principal `p1` in every answer. */
-const serve = (answer: (request: Http.IncomingMessage, response: Http.ServerResponse) => void) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.callback<{ readonly server: Http.Server; readonly paths: Array<string>; readonly port: number }>(
-        (resume) => {
-          const paths: Array<string> = []
-          const server = Http.createServer((request, response) => {
-            paths.push(request.url ?? "")
-            response.setHeader("x-principal-id", "p1")
-            answer(request, response)
-          })
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address()
-            const port = typeof address === "object" && address !== null ? address.port : 0
-            resume(Effect.succeed({ server, paths, port }))
-          })
-        }
-      ),
-      ({ server }) =>
-        Effect.sync(() => {
-          server.close()
-          server.closeAllConnections()
+const serve = (answer: Answer = (_, response) => response.end("hello")) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly server: Http.Server; readonly paths: ReadonlyArray<string>; readonly url: string }>(
+      (resume) => {
+        const paths: Array<string> = []
+        const server = Http.createServer((request, response) => {
+          paths.push(request.url ?? "")
+          response.setHeader("x-principal-id", "p1")
+          answer(request, response)
         })
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          const port = typeof address === "object" && address !== null ? address.port : 0
+          resume(Effect.succeed({ server, paths, url: `http://127.0.0.1:${port}` }))
+        })
+      }
     ),
-    ({ paths, port }) => ({ paths, url: `http://127.0.0.1:${port}` })
+    ({ server }) =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
   )
-
-const ok = serve((_, response) => response.end("hello"))
-
-/** An `IdentityStitch` that keeps what it is told. */
-const stitch = (observe?: (principalId: string) => Effect.Effect<void>) => {
-  const seen: Array<string> = []
-  const authorizations: Array<string | undefined> = []
-  return {
-    seen,
-    authorizations,
-    layer: Layer.mock(IdentityStitch, {
-      observe: (principalId, authorization) =>
-        Effect.andThen(
-          Effect.sync(() => void (seen.push(principalId), authorizations.push(authorization))),
-          observe?.(principalId) ?? Effect.void
-        )
-    })
-  }
-}
 
 const authorized = (url: string) => HttpClientRequest.bearerToken(HttpClientRequest.get(url), "key")
 
-const observing = <A>(
+interface Options<A> {
+  readonly use?: (client: HttpClient.HttpClient) => Effect.Effect<A, HttpClientError.HttpClientError, Scope.Scope>
+  readonly observe?: Effect.Effect<void>
+  readonly inner?: Layer.Layer<HttpClient.HttpClient>
+  readonly header?: string
+}
+
+/** Executes an authorized request to `url`, if nothing else, with the client of a host whose API has the origin. */
+const observing = <A = number>(
   origin: string,
-  use: (client: HttpClient.HttpClient) => Effect.Effect<A, HttpClientError.HttpClientError, Scope.Scope>,
-  options?: {
-    readonly observe?: (principalId: string) => Effect.Effect<void>
-    readonly inner?: Layer.Layer<HttpClient.HttpClient>
-    readonly header?: string
-  }
+  url: string,
+  { header = "x-principal-id", inner = NodeHttpClient.layerNodeHttp, observe = Effect.void, use }: Options<A> = {}
 ) => {
-  const { authorizations, layer, seen } = stitch(options?.observe)
-  return Effect.flatMap(HttpClient.HttpClient, use).pipe(
-    Effect.provide(
-      ObservedHttpClient.layer({ origin, header: options?.header ?? "x-principal-id" }).pipe(
-        Layer.provide(options?.inner ?? NodeHttpClient.layer),
-        Layer.provide(layer)
-      )
-    ),
-    Effect.map((result) => ({ authorizations, result, seen }))
+  const seen: Array<readonly [principalId: string, authorization: string | undefined]> = []
+  const stitch = Layer.mock(IdentityStitch, {
+    observe: (...observed) => Effect.andThen(Effect.sync(() => void seen.push([observed[0], observed[1]])), observe)
+  })
+  const status = (client: HttpClient.HttpClient) =>
+    Effect.map(client.execute(authorized(url)), ({ status }): A | number => status)
+  return Effect.flatMap(HttpClient.HttpClient, use ?? status).pipe(
+    Effect.provide(ObservedHttpClient.layer({ origin, header }).pipe(Layer.provide([inner, stitch]))),
+    Effect.map((result) => ({ result, seen }))
   )
 }
 
-const status = (client: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest) =>
-  Effect.map(client.execute(request), (response: HttpClientResponse.HttpClientResponse) => response.status)
+const p1 = ["p1", "Bearer key"] as const
 
-describe("ObservedHttpClient", () => {
-  it.live("observes the principal that the API names, adds no request, and leaves the response as it is", () =>
+describe("A response of the API", () => {
+  it.live("is observed with its principal and authorization, adds no request, and stays as it is", () =>
     Effect.gen(function*() {
-      const api = yield* ok
-      const { authorizations, result, seen } = yield* observing(
-        api.url,
-        (client) => Effect.flatMap(client.execute(authorized(`${api.url}/v1/x?y=1`)), (response) => response.text)
-      )
-      assert.strictEqual(result, "hello")
-      assert.deepStrictEqual(seen, ["p1"])
-      assert.deepStrictEqual(authorizations, ["Bearer key"])
-      assert.deepStrictEqual(api.paths, ["/v1/x?y=1"])
-    }))
-
-  it.live("as a function, observes with the client it was given", () =>
-    Effect.gen(function*() {
-      const api = yield* ok
-      const { layer, seen } = stitch()
-      const observe = yield* Effect.provide(
-        ObservedHttpClient.observe({ origin: api.url, header: "x-principal-id" }),
-        layer
-      )
-      assert.strictEqual(yield* status(observe(NodeHttpClient.make), authorized(api.url)), 200)
-      assert.deepStrictEqual(seen, ["p1"])
-    }))
-
-  it.live("observes every response: that one is enough is for the stitch to know", () =>
-    Effect.gen(function*() {
-      const api = yield* ok
-      const { seen } = yield* observing(api.url, (client) =>
-        Effect.all([status(client, authorized(api.url)), status(client, authorized(api.url))], { concurrency: 2 }))
-      assert.deepStrictEqual(seen, ["p1", "p1"])
-    }))
-
-  it.live("takes the origin of a longer URL, and a header in any case", () =>
-    Effect.gen(function*() {
-      const api = yield* ok
-      const { seen } = yield* observing(`${api.url}/api/v1/`, (client) => status(client, authorized(api.url)), {
-        header: "X-Principal-Id"
+      const api = yield* serve()
+      const { result, seen } = yield* observing(api.url, "", {
+        use: (client) => Effect.flatMap(client.execute(authorized(`${api.url}/v1/x?y=1`)), ({ text }) => text)
       })
-      assert.deepStrictEqual(seen, ["p1"])
+      assert.deepStrictEqual([result, seen, api.paths], ["hello", [p1], ["/v1/x?y=1"]])
     }))
 
-  it.live("sees the header that the host adds inside its client, and outside of it", () =>
+  it.live("is observed each time, by the origin of a longer URL and by a header in any case", () =>
     Effect.gen(function*() {
-      const api = yield* ok
+      const api = yield* serve()
+      const { seen } = yield* observing(`${api.url}/api/v1/`, "", {
+        header: "X-Principal-Id",
+        use: (client) =>
+          Effect.all([client.execute(authorized(api.url)), client.execute(authorized(api.url))], { concurrency: 2 })
+      })
+      assert.deepStrictEqual(seen, [p1, p1])
+    }))
+
+  it.live("is observed if the host adds the credential within its client or around it", () =>
+    Effect.gen(function*() {
+      const api = yield* serve()
       const authorize = HttpClient.mapRequest(HttpClientRequest.bearerToken("key"))
       const relative = HttpClient.mapRequest(HttpClientRequest.prependUrl(api.url))
-      const inner = Layer.succeed(HttpClient.HttpClient, authorize(NodeHttpClient.make))
-      const first = yield* observing(api.url, (client) => client.get(api.url), { inner })
-      assert.deepStrictEqual(first.seen, ["p1"])
-      const second = yield* observing(api.url, (client) => relative(authorize(client)).get("/v1/x"))
-      assert.deepStrictEqual(second.seen, ["p1"])
+      const inner = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, authorize)).pipe(
+        Layer.provide(NodeHttpClient.layerNodeHttp)
+      )
+      const within = yield* observing(api.url, "", { inner, use: (client) => client.get(api.url) })
+      const around = yield* observing(api.url, "", { use: (client) => relative(authorize(client)).get("/v1/x") })
+      assert.deepStrictEqual([within.seen, around.seen], [[p1], [p1]])
     }))
 
-  it.live("does not count a response without the header", () =>
+  it.live("is observed with the client that `observe` was given", () =>
     Effect.gen(function*() {
-      const api = yield* ok
-      const { result, seen } = yield* observing(api.url, (client) => status(client, authorized(api.url)), {
-        header: "x-other"
-      })
-      assert.deepStrictEqual([result, seen], [200, []])
-    }))
+      const api = yield* serve()
+      const seen: Array<string> = []
+      const stitch = { observe: (principalId: string) => Effect.sync(() => void seen.push(principalId)) }
+      const observe = yield* ObservedHttpClient.observe({ origin: api.url, header: "x-principal-id" }).pipe(
+        Effect.provide(Layer.mock(IdentityStitch, stitch))
+      )
+      const client = observe(yield* HttpClient.HttpClient)
+      assert.strictEqual((yield* client.execute(authorized(api.url))).status, 200)
+      assert.deepStrictEqual(seen, ["p1"])
+    }).pipe(Effect.provide(FetchHttpClient.layer)))
 
-  // Node.js reads and writes a header's bytes as Latin-1.
+  it.live("is returned after it was observed, so that the next event belongs to the account", () =>
+    Effect.gen(function*() {
+      const api = yield* serve()
+      const [started, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const observe = Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(gate))
+      const fiber = yield* Effect.forkChild(observing(api.url, api.url, { observe }))
+      yield* Deferred.await(started)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual((yield* Fiber.join(fiber)).result, 200)
+    }))
+})
+
+describe("A response is not observed", () => {
+  // Node.js reads and writes the bytes of a header as Latin-1.
   const utf8 = new TextDecoder("latin1").decode(new TextEncoder().encode("josé"))
-  for (const [what, header] of [["in UTF-8", utf8], ["that is there twice", ["p1", "p2"]]] as const) {
-    it.live(`does not count a header ${what}: nobody has that id`, () =>
+  const unclear: Readonly<Record<string, string | Array<string>>> = {
+    "in UTF-8": utf8,
+    "that occurs twice": ["p1", "p2"]
+  }
+  for (const [what, header] of Object.entries(unclear)) {
+    it.live(`with a header ${what}`, () =>
       Effect.gen(function*() {
         const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
-        const { result, seen } = yield* observing(api.url, (client) => status(client, authorized(api.url)))
-        assert.deepStrictEqual([result, seen], [200, []])
+        assert.deepStrictEqual(yield* observing(api.url, api.url), { result: 200, seen: [] })
       }))
   }
 
-  it.live("does not count a request without the credential", () =>
+  it.live("without the header, or to a request without the credential", () =>
     Effect.gen(function*() {
-      const api = yield* ok
-      const { result, seen } = yield* observing(api.url, (client) => status(client, HttpClientRequest.get(api.url)))
-      assert.deepStrictEqual([result, seen], [200, []])
+      const api = yield* serve()
+      assert.deepStrictEqual(yield* observing(api.url, api.url, { header: "x-other" }), { result: 200, seen: [] })
+      assert.deepStrictEqual((yield* observing(api.url, "", { use: (client) => client.get(api.url) })).seen, [])
     }))
 
   for (const code of [300, 302, 401, 404, 500]) {
-    it.live(`does not count a ${code}`, () =>
+    it.live(`with the status ${code}`, () =>
       Effect.gen(function*() {
         const api = yield* serve((_, response) => response.writeHead(code).end())
-        const { result, seen } = yield* observing(api.url, (client) => status(client, authorized(api.url)))
-        assert.deepStrictEqual([result, seen], [code, []])
+        assert.deepStrictEqual(yield* observing(api.url, api.url), { result: code, seen: [] })
       }))
   }
 
-  it.live("does not count another origin, nor any where its own is no URL", () =>
+  it.live("of another origin, and none at all if the origin of the API is no URL", () =>
     Effect.gen(function*() {
-      const [api, other] = [yield* ok, yield* ok]
+      const [api, other] = [yield* serve(), yield* serve()]
       for (const origin of [api.url, "not a URL"]) {
-        const { result, seen } = yield* observing(origin, (client) => status(client, authorized(other.url)))
-        assert.deepStrictEqual([result, seen], [200, []])
+        assert.deepStrictEqual(yield* observing(origin, other.url), { result: 200, seen: [] })
       }
-    }))
-
-  it.live("does not count a response that says no origin, where its own is no URL", () =>
-    Effect.gen(function*() {
+      // A response without an origin.
       const client = HttpClient.makeWith<
         HttpClientError.HttpClientError,
         never,
@@ -200,73 +178,43 @@ describe("ObservedHttpClient", () => {
         ),
         Effect.succeed
       )
-      const { result, seen } = yield* observing("not a URL", (client) => status(client, authorized("/v1/x")), {
-        inner: Layer.succeed(HttpClient.HttpClient, client)
+      const inner = Layer.succeed(HttpClient.HttpClient, client)
+      assert.deepStrictEqual(yield* observing("not a URL", "/v1/x", { inner }), { result: 200, seen: [] })
+    }))
+
+  it.live("if there is none, and the failure stays as it is", () =>
+    Effect.gen(function*() {
+      const api = yield* Effect.scoped(serve())
+      const { result, seen } = yield* observing(api.url, "", {
+        use: (client) =>
+          Effect.map(Effect.flip(client.execute(authorized(api.url))), ({ reason }) => reason._tag).pipe(Effect.orDie)
       })
-      assert.deepStrictEqual([result, seen], [200, []])
-    }))
-
-  describe("with a redirect", () => {
-    const clients: ReadonlyArray<readonly [string, Layer.Layer<HttpClient.HttpClient>]> = [
-      ["by fetch", FetchHttpClient.layer],
-      ["by Effect", Layer.succeed(HttpClient.HttpClient, HttpClient.followRedirects(NodeHttpClient.make))]
-    ]
-    for (const [name, inner] of clients) {
-      it.live(`${name} counts an answer of the API itself`, () =>
-        Effect.gen(function*() {
-          const api = yield* serve((request, response) =>
-            request.url === "/to" ? response.end() : response.writeHead(302, { location: "/to" }).end()
-          )
-          const { result, seen } = yield* observing(
-            api.url,
-            (client) => status(client, authorized(`${api.url}/from`)),
-            { inner }
-          )
-          assert.deepStrictEqual([result, seen, api.paths], [200, ["p1"], ["/from", "/to"]])
-        }))
-
-      it.live(`${name} does not count what another origin answers`, () =>
-        Effect.gen(function*() {
-          const other = yield* ok
-          const api = yield* serve((_, response) => response.writeHead(302, { location: other.url }).end())
-          const { result, seen } = yield* observing(api.url, (client) => status(client, authorized(api.url)), { inner })
-          assert.deepStrictEqual([result, seen, other.paths], [200, [], ["/"]])
-        }))
-
-      it.live(`${name} does not count what the API answers to another origin's visitor`, () =>
-        Effect.gen(function*() {
-          const api = yield* ok
-          const other = yield* serve((_, response) => response.writeHead(302, { location: api.url }).end())
-          const { result, seen } = yield* observing(api.url, (client) => status(client, authorized(other.url)), {
-            inner
-          })
-          assert.deepStrictEqual([result, seen, api.paths], [200, [], ["/"]])
-        }))
-    }
-  })
-
-  it.live("gives the response once it is observed, so that what the host does next is known to be the account's", () =>
-    Effect.gen(function*() {
-      const api = yield* ok
-      const started = yield* Deferred.make<void>()
-      const gate = yield* Deferred.make<void>()
-      const fiber = yield* Effect.forkChild(
-        observing(api.url, (client) => status(client, authorized(api.url)), {
-          observe: () => Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(gate))
-        })
-      )
-      yield* Deferred.await(started)
-      assert.strictEqual(fiber.pollUnsafe(), undefined)
-      yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual((yield* Fiber.join(fiber)).result, 200)
-    }))
-
-  it.live("leaves a failure as it is", () =>
-    Effect.gen(function*() {
-      const api = yield* Effect.scoped(ok)
-      const { result, seen } = yield* observing(api.url, (client) =>
-        Effect.map(Effect.flip(client.execute(authorized(api.url))), (error) =>
-          error.reason._tag).pipe(Effect.orDie))
       assert.deepStrictEqual([result, seen], ["TransportError", []])
     }))
+})
+
+describe("With redirects", () => {
+  const followed = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.followRedirects()))
+    .pipe(
+      Layer.provide(NodeHttpClient.layerNodeHttp)
+    )
+  for (const [name, inner] of [["fetch", FetchHttpClient.layer], ["Effect", followed]] as const) {
+    it.live(`by ${name}, a response is observed if the API was asked and the API answered`, () =>
+      Effect.gen(function*() {
+        const other = yield* serve()
+        const api = yield* serve(({ url }, response) =>
+          url === "/to"
+            ? response.end()
+            : response.writeHead(302, { location: url === "/away" ? other.url : "/to" }).end()
+        )
+        const away = yield* serve((_, response) => response.writeHead(302, { location: `${api.url}/to` }).end())
+        const results = yield* Effect.all([
+          observing(api.url, `${api.url}/from`, { inner }),
+          observing(api.url, `${api.url}/away`, { inner }),
+          observing(api.url, away.url, { inner })
+        ])
+        assert.deepStrictEqual(results.map(({ result, seen }) => [result, seen]), [[200, [p1]], [200, []], [200, []]])
+        assert.deepStrictEqual([api.paths, other.paths], [["/from", "/to", "/away", "/to"], ["/"]])
+      }))
+  }
 })

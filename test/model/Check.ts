@@ -11,12 +11,19 @@ import * as Program from "./Program.ts"
 /** What happened in programs, to see that the rules had something to say. */
 export interface Counts {
   programs: number
+  /** Those that were compared with the model. */
   sequential: number
+  /** Those in which files were tampered with: only the two paths are compared. */
+  tampered: number
   steps: number
   faults: number
   events: number
+  /** Events that the steady path recorded. */
+  steady: number
+  /** Operations of steady commands that were compared with the whole path. */
+  twins: number
   aliases: number
-  /** Claims without an alias: the device changed hands. */
+  /** Claims without an alias: the device changed hands, or another tool linked it. */
   switches: number
   rotations: number
   /** Logouts after which there was an anon id to be kept apart from. */
@@ -28,9 +35,12 @@ export interface Counts {
 export const none: Counts = {
   programs: 0,
   sequential: 0,
+  tampered: 0,
   steps: 0,
   faults: 0,
   events: 0,
+  steady: 0,
+  twins: 0,
   aliases: 0,
   switches: 0,
   rotations: 0,
@@ -38,47 +48,57 @@ export const none: Counts = {
   races: 0
 }
 
+const add = (sum: Counts, counts: Counts): void => {
+  sum.programs += counts.programs
+  sum.sequential += counts.sequential
+  sum.tampered += counts.tampered
+  sum.steps += counts.steps
+  sum.faults += counts.faults
+  sum.events += counts.events
+  sum.steady += counts.steady
+  sum.twins += counts.twins
+  sum.aliases += counts.aliases
+  sum.switches += counts.switches
+  sum.rotations += counts.rotations
+  sum.logouts += counts.logouts
+  sum.races += counts.races
+}
+
 export interface Tried {
   readonly violation: Invariants.Violation | undefined
   readonly counts: Counts
 }
 
-const sum = (a: Counts, b: Counts): Counts => ({
-  programs: a.programs + b.programs,
-  sequential: a.sequential + b.sequential,
-  steps: a.steps + b.steps,
-  faults: a.faults + b.faults,
-  events: a.events + b.events,
-  aliases: a.aliases + b.aliases,
-  switches: a.switches + b.switches,
-  rotations: a.rotations + b.rotations,
-  logouts: a.logouts + b.logouts,
-  races: a.races + b.races
-})
-
 /** Runs one program, and holds all rules against it. */
 export const attempt = (program: Program.Program): Tried => {
   const isSequential = Program.isSequential(program)
-  const { trace, violation } = isSequential
+  const isTampered = Program.isTampered(program)
+  const { trace, twins, violation } = isSequential
     ? Compare.run(program)
-    : { trace: Machine.run(program), violation: undefined }
+    : { trace: Machine.run(program), violation: undefined, twins: 0 }
   const facts = Invariants.factsOf(trace)
-  const made = (folder: string) =>
-    trace.changes.filter(({ method, path }) => (method === "link" || method === "write") && path.startsWith(folder))
+  const { claims, events } = facts
+  const { length: rotations } = trace.changes.filter(({ method, path }) =>
+    method !== "remove" && path.startsWith(`${Machine.paths.successors}/`)
+  )
+  const logouts = trace.ops.filter(({ anonId, end, op }) =>
+    op?._tag === "Logout" && anonId !== undefined && end !== undefined
+  )
   return {
-    violation: violation ?? Invariants.check(facts),
+    violation: violation ?? (isTampered ? undefined : Invariants.check(facts)),
     counts: {
       programs: 1,
-      sequential: isSequential ? 1 : 0,
+      sequential: isSequential && !isTampered ? 1 : 0,
+      tampered: isTampered ? 1 : 0,
       steps: trace.steps,
       faults: trace.faults,
-      events: facts.events.length,
-      aliases: facts.claims.filter(({ alias }) => alias !== undefined).length,
-      switches: facts.claims.filter(({ alias }) => alias === undefined).length,
-      rotations: made(Machine.paths.successors).length,
-      logouts:
-        trace.ops.filter(({ anonId, end, op }) => op?._tag === "Logout" && anonId !== undefined && end !== undefined)
-          .length,
+      events: events.length,
+      steady: events.filter(({ actor, t }) => t < (trace.whole.get(actor) ?? Infinity)).length,
+      twins,
+      aliases: claims.filter(({ alias }) => alias !== undefined).length,
+      switches: claims.filter(({ alias }) => alias === undefined).length,
+      rotations,
+      logouts: logouts.length,
       races: trace.races
     }
   }
@@ -122,19 +142,21 @@ export interface Outcome {
   readonly counterexample: (Counterexample & { readonly seed: number }) | undefined
 }
 
-/** Tries the programs of so many seeds in a row, until one breaks a rule. */
+/** Tries two programs of each of so many seeds in a row, one of them sequential, until one breaks a rule. */
 export const run = (
   seed: number,
-  programs: number,
+  seeds: number,
   progress: (done: number) => void = () => {}
 ): Outcome => {
-  let counts = none
-  for (let index = 0; index < programs; index += 1) {
-    const program = Program.make(seed + index)
-    const tried = attempt(program)
-    counts = sum(counts, tried.counts)
-    if (tried.violation !== undefined) {
-      return { counts, counterexample: { seed: seed + index, ...shrink(program, tried.violation) } }
+  const counts = { ...none }
+  for (let index = 0; index < seeds; index += 1) {
+    for (const make of [Program.make, Program.makeSequential]) {
+      const program = make(seed + index)
+      const tried = attempt(program)
+      add(counts, tried.counts)
+      if (tried.violation !== undefined) {
+        return { counts, counterexample: { seed: seed + index, ...shrink(program, tried.violation) } }
+      }
     }
     progress(index + 1)
   }

@@ -2,11 +2,12 @@
  * Runs a program on the real layers and on the model at once, and says where they part.
  */
 import * as NCrypto from "node:crypto"
-import * as Claim from "../../src/domain/Claim.ts"
 import * as Invariants from "./Invariants.ts"
 import * as Machine from "./Machine.ts"
 import * as Model from "./Model.ts"
 import * as Program from "./Program.ts"
+import * as State from "./State.ts"
+import * as Twin from "./Twin.ts"
 
 /** Pairs the model's tokens with the ids that the layers made. */
 class Names {
@@ -31,7 +32,7 @@ class Names {
 }
 
 const knownOn = (trace: Machine.Trace): ReadonlyMap<string, string | null> => {
-  const document = Invariants.parse(trace.disk.text(Machine.paths.credentials))
+  const document = Invariants.parse(Machine.textOn(trace.disk, Machine.paths.known))
   const entries: unknown = document?.["credentials"]
   const known = new Map<string, string | null>()
   for (const entry of Array.isArray(entries) ? entries.filter(Invariants.isObject) : []) {
@@ -51,7 +52,7 @@ const pairs = (known: ReadonlyMap<string, string | null>): string =>
 /** Says where device and model differ; nothing where they agree. */
 const differs = (
   names: Names,
-  state: Model.State,
+  state: State.State,
   turn: Parameters<Machine.OnTurn>[0],
   trace: Machine.Trace
 ): string | undefined => {
@@ -59,22 +60,9 @@ const differs = (
   const process = state.processes.get(turn.op.actor)
   const { disk, program } = trace
 
-  if (process?.identity !== undefined) {
-    const { identity } = turn.memory
-    if (!names.same(process.identity.anonId, identity?.anonId)) {
-      return `the anon id at hand is ${identity?.anonId}, not ${process.identity.anonId}`
-    }
-    const principal = identity?.claim === undefined ? undefined : Claim.principalOf(identity.claim)
-    if (principal !== process.identity.claim?.principal) {
-      return `the identity at hand belongs to ${principal}, not to ${process.identity.claim?.principal}`
-    }
-    if (identity?.durable !== process.identity.durable) return `the identity is durable: ${identity?.durable}`
-  }
-  if (process !== undefined && turn.memory.slot !== process.slot) {
-    return `the slot holds ${turn.memory.slot}, not ${process.slot}`
-  }
+  if (process !== undefined && turn.slot !== process.slot) return `the slot holds ${turn.slot}, not ${process.slot}`
 
-  const text = disk.text(Machine.paths.pointer)
+  const text = Machine.textOn(disk, Machine.paths.pointer)
   const pointer = Invariants.parse(text)
   if (device.pointer === "missing" || device.pointer === "unusable") {
     const is = text === undefined ? "missing" : pointer === undefined ? "unusable" : text
@@ -91,12 +79,12 @@ const differs = (
 
   // After 90 days, facts that nothing leads to are pruned.
   const mayBePruned = program.actors.some((actor) => actor._tag === "Wait" && actor.minutes > 90 * 24 * 60)
-  const claims = disk.names(Machine.paths.claims).filter((name) => name.endsWith(".json"))
+  const claims = Machine.namesOn(disk, Machine.paths.claims).filter((name) => name.endsWith(".json"))
   for (const claim of device.claims.values()) {
     const meant = [claim.principal, claim.seenBy, claim.source, claim.hasAlias].join(", ")
     const said = (anonId: string): string | undefined => {
-      const found = Invariants.parse(disk.text(`${Machine.paths.claims}/${anonId}.json`))
-      const source = disk.has(`${Machine.paths.claims}/${anonId}.stored`) ? "stored" : found?.["credential"]
+      const found = Invariants.parse(Machine.textOn(disk, `${Machine.paths.claims}/${anonId}.json`))
+      const source = Machine.isOn(disk, `${Machine.paths.claims}/${anonId}.stored`) ? "stored" : found?.["credential"]
       return found && [found["principal_id"], found["learned_by"], source, found["alias"] !== null].join(", ")
     }
     // An id that came and went within one operation has not been seen yet.
@@ -114,18 +102,18 @@ const differs = (
   const meant = pairs(new Map([...device.known].map(([secret, { principal }]) => [secret, principal])))
   if (known !== meant) return `of credentials is known ${known}, not ${meant}`
 
-  if (disk.has(Machine.paths.optOut) !== device.optOut) return "the opt-out is not as it should be"
+  if (Machine.isOn(disk, Machine.paths.optOut) !== device.optOut) return "the opt-out is not as it should be"
   return undefined
 }
 
 /** Says where the messages differ that were recorded. */
-const messagesDiffer = (names: Names, state: Model.State, trace: Machine.Trace): string | undefined => {
+const messagesDiffer = (names: Names, state: State.State, trace: Machine.Trace): string | undefined => {
   const { messages } = Invariants.factsOf(trace)
   for (const [index, expected] of state.messages.entries()) {
     const found = messages[index]
     const where = `message ${index}, of #${expected.actor}`
     if (found === undefined || found.actor !== expected.actor) return `${where}, was not recorded`
-    const to = expected.to === Model.ownId ?
+    const to = expected.to === State.ownId ?
       trace.invocations.get(expected.actor) === found.distinctId
       : names.same(expected.to, found.distinctId)
     if (!to) return `${where}, belongs to ${found.distinctId}, not to ${expected.to}`
@@ -144,21 +132,32 @@ const messagesDiffer = (names: Names, state: Model.State, trace: Machine.Trace):
 export interface Compared {
   readonly trace: Machine.Trace
   readonly violation: Invariants.Violation | undefined
+  /** How many operations of steady commands were compared with those of the whole path. */
+  readonly twins: number
 }
 
-/** Runs a sequential program against the model. */
+/** Runs a sequential program against the model, and the steady path in it against the whole one. */
 export const run = (program: Program.Program): Compared => {
   const names = new Names()
-  let state = Model.initial(program, Machine.start)
-  let detail: string | undefined
-  const trace = Machine.run(program, (turn) => {
-    const actor = program.actors[turn.op.actor]
-    if (actor === undefined || detail !== undefined) return
-    const op = actor._tag === "Command" ? actor.ops.find((one) => one === turn.op.op) : undefined
-    state = Model.next(state, actor, turn.op.actor, turn.op.name, op)
-    const difference = differs(names, state, turn, turn.trace)
-    if (difference !== undefined) detail = `after ${turn.op.name} of #${turn.op.actor}: ${difference}`
+  const isModelled = !Program.isTampered(program)
+  let state = State.initial(program, Machine.start)
+  let violation: Invariants.Violation | undefined
+  let twins = 0
+  const compare = Twin.follow(program, (detail) => {
+    twins += 1
+    if (detail !== undefined) violation ??= { rule: "soundness", detail }
   })
-  detail ??= messagesDiffer(names, state, trace)
-  return { trace, violation: detail === undefined ? undefined : { rule: "the model", detail } }
+  const onTurn: Machine.OnTurn = (turn) => {
+    const { actor: index, name } = turn.op
+    const actor = program.actors[index]
+    if (actor === undefined || violation !== undefined || !isModelled) return
+    const op = actor._tag === "Command" ? actor.ops.find((one) => one === turn.op.op) : undefined
+    state = Model.next(state, actor, index, name, op, !turn.trace.whole.has(index))
+    const detail = differs(names, state, turn, turn.trace)
+    if (detail !== undefined) violation = { rule: "the model", detail: `after ${name} of #${index}: ${detail}` }
+  }
+  const trace = Machine.run(program, onTurn, compare)
+  const detail = violation === undefined && isModelled ? messagesDiffer(names, state, trace) : undefined
+  if (detail !== undefined) violation = { rule: "the model", detail }
+  return { trace, violation, twins }
 }

@@ -3,13 +3,14 @@
  * and keeps a journal beside the home, a line before and after each thing that others could see.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
-import type { PlatformError } from "effect/PlatformError"
+import type * as Scope from "effect/Scope"
 import * as NCrypto from "node:crypto"
 import * as NFS from "node:fs"
-import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
+import * as Cold from "../../src/layers/Cold.ts"
+import * as NodeDisk from "../../src/layers/NodeDisk.ts"
+import type { Disk, Errno } from "../../src/services/Disk.ts"
+import * as Device from "../fixtures/Device.ts"
 import * as Host from "./Host.ts"
 import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
@@ -37,6 +38,7 @@ export type Entry =
   }
   | { readonly _tag: "End"; readonly t: number; readonly hasFailed: boolean }
   | { readonly _tag: "Invocation"; readonly t: number; readonly id: string }
+  | { readonly _tag: "Whole"; readonly t: number }
   | { readonly _tag: "Captured"; readonly t: number }
   | { readonly _tag: "Storing"; readonly t: number; readonly secret: string | null }
   | { readonly _tag: "Stored"; readonly t: number }
@@ -44,7 +46,7 @@ export type Entry =
   | {
     readonly _tag: "Intent"
     readonly t: number
-    readonly method: "link" | "rename" | "remove" | "write"
+    readonly method: "link" | "rename" | "remove" | "create"
     readonly path: string
     readonly text: string
   }
@@ -62,56 +64,41 @@ const main = (task: Task): Effect.Effect<void> => {
   const outside = (path: string): string =>
     path.startsWith(task.home) ? Machine.home + path.slice(task.home.length) : path
   const inside = (path: string): string => task.home + path.slice(Machine.home.length)
-  const text = (path: string): string | undefined => {
-    try {
-      return NFS.readFileSync(path, "utf8")
-    } catch {
-      return undefined
-    }
-  }
+  const text = (path: string): string | undefined => Machine.textOn(NodeDisk.disk, path)
 
   const cell = new Int32Array(new SharedArrayBuffer(4))
-  const wait = (): void => {
+  const wait = (): undefined => {
     if (random.chance(0.5)) Atomics.wait(cell, 0, 0, random.next() * task.maxWait)
   }
 
-  const real = SyncNodeFileSystem.make
-  const slowly = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.andThen(Effect.sync(wait), effect)
-  const told = <A>(
-    method: "link" | "rename" | "remove" | "write",
+  const told = (
+    method: "link" | "rename" | "remove" | "create",
     path: string,
-    content: () => string | undefined,
-    effect: Effect.Effect<A, PlatformError>
-  ): Effect.Effect<A, PlatformError> => {
-    if (outside(path).startsWith(`${Machine.paths.usage}/tmp/`)) return effect
-    return Effect.sync(() => {
-      wait()
-      say({ _tag: "Intent", t: now(), method, path: outside(path), text: content() ?? "" })
-    }).pipe(
-      Effect.andThen(effect),
-      Effect.tap(() => Effect.sync(() => say({ _tag: "Changed", t: now() }))),
-      Effect.tapError(() => Effect.sync(() => say({ _tag: "Unchanged", t: now() })))
-    )
+    content: string | undefined,
+    change: () => Errno | undefined
+  ): Errno | undefined => {
+    if (outside(path).startsWith(`${Machine.paths.temp}/`)) return change()
+    wait()
+    say({ _tag: "Intent", t: now(), method, path: outside(path), text: content ?? "" })
+    const code = change()
+    say({ _tag: code === undefined ? "Changed" : "Unchanged", t: now() })
+    return code
   }
-  const fileSystem: FileSystem.FileSystem = {
-    ...real,
-    lstat: (path) => slowly(real.lstat(path)),
-    open: (path, options) => slowly(real.open(path, options)),
-    readDirectory: (path, options) => slowly(real.readDirectory(path, options)),
-    link: (from, to) => told("link", to, () => text(from), real.link(from, to)),
-    rename: (from, to) => told("rename", to, () => text(from), real.rename(from, to)),
-    remove: (path, options) => told("remove", path, () => undefined, real.remove(path, options)),
-    writeFileString: (path, content, options) =>
-      told("write", path, () => content, real.writeFileString(path, content, options))
+  const real = NodeDisk.disk
+  const disk: Disk = {
+    ...Device.interposed(wait, real),
+    link: (from, to) => told("link", to, text(from), () => real.link(from, to)),
+    rename: (from, to) => told("rename", to, text(from), () => real.rename(from, to)),
+    remove: (path) => told("remove", path, undefined, () => real.remove(path)),
+    create: (path, content) => told("create", path, content, () => real.create(path, content))
   }
 
-  const base = (runtime: Program.Runtime) =>
-    Host.base({
-      home: task.home,
-      fileSystem,
-      random: SecureRandom.make((size) => NCrypto.randomBytes(size)),
-      runtime
-    })
+  const machine = (runtime: Program.RuntimeName): Host.Machine => ({
+    home: task.home,
+    disk,
+    uuid: () => NCrypto.randomUUID(),
+    runtime: Program.runtimes[runtime]
+  })
 
   const stored = inside(Machine.paths.stored)
   const setStored = (secret: Program.Secret | undefined): void => {
@@ -132,17 +119,23 @@ const main = (task: Task): Effect.Effect<void> => {
       t: now(),
       name,
       op: op ?? null,
-      anonId: Machine.anonIdOn({ text: (path) => text(inside(path)) }) ?? null,
+      anonId: Machine.anonIdOn((path) => text(inside(path))) ?? null,
       stored: text(stored) ?? null
     })
   const end = (): void => say({ _tag: "End", t: now(), hasFailed: false })
 
   const soon = (millis: number) => Effect.suspend(() => Effect.sleep(random.next() * millis))
 
-  const act = (actor: Program.Actor) => {
+  const act = (actor: Program.Actor): Effect.Effect<unknown, unknown, Scope.Scope> => {
     switch (actor._tag) {
       case "Command":
-        return Host.command(actor, base(Program.runtimes[actor.runtime]), {
+        return Host.command(actor, machine(actor.runtime), {
+          stored,
+          variables: () => ({}),
+          cold: Effect.suspend(() => {
+            say({ _tag: "Whole", t: now() })
+            return Effect.as(soon(2), Cold)
+          }),
           read: Effect.sync(() => {
             wait()
             return text(stored)
@@ -166,9 +159,9 @@ const main = (task: Task): Effect.Effect<void> => {
       case "Lose":
         return Effect.sync(() => setStored(undefined))
       case "Drain":
-        return Host.drain(base(Program.runtimes.terminal), {
+        return Host.drain(machine("terminal"), {
           taken: actor.taken,
-          isDenied: () => text(inside(Machine.paths.optOut)) !== undefined,
+          isDenied: () => Machine.isOn(real, inside(Machine.paths.optOut)),
           send: (messages) =>
             Effect.andThen(
               soon(2),
@@ -179,10 +172,21 @@ const main = (task: Task): Effect.Effect<void> => {
         })
       case "Disable":
       case "Enable":
-        return Host.optOut(base(Program.runtimes.terminal), actor._tag === "Disable")
+        return Host.optOut(machine("terminal"), actor._tag === "Disable")
       case "Delete":
         return Effect.sync(() => NFS.rmSync(inside(Machine.paths.pointer), { force: true }))
+      case "Link":
+      case "Replace": {
+        const pointer = inside(Machine.paths.pointer)
+        const content = Machine.otherTool(actor, text(pointer), () => NCrypto.randomUUID())
+        const temp = `${pointer}.tool`
+        return Effect.map(
+          soon(2),
+          () => content === undefined ? undefined : disk.create(temp, content) ?? disk.rename(temp, pointer)
+        )
+      }
       case "Wait":
+      case "Tamper":
         return Effect.void
     }
   }

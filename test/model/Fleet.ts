@@ -2,7 +2,6 @@
  * Real processes on one home: starts them, kills and stops them, and reads their journals as one trace.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
@@ -11,8 +10,8 @@ import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
 import * as Timers from "node:timers/promises"
-import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
-import * as Disk from "./Disk.ts"
+import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
+import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Entry, Task } from "./Driver.ts"
 import * as Host from "./Host.ts"
 import * as Invariants from "./Invariants.ts"
@@ -89,17 +88,14 @@ const readJournal = (file: string): ReadonlyArray<Entry> =>
     }
   })
 
-const load = (home: string): Disk.Disk => {
-  const disk = new Disk.Disk({ hasLinks: true, now: () => 0, onChange: () => {}, onLost: () => {} })
+const load = (home: string): MemoryDisk.MemoryDisk => {
+  const disk = MemoryDisk.make()
   const walk = (folder: string, as: string): void => {
-    disk.makeDirectory(as, false)
+    disk.makeFolder(as)
     for (const entry of NFS.readdirSync(folder, { withFileTypes: true })) {
       const path = Path.join(folder, entry.name)
       if (entry.isDirectory()) walk(path, `${as}/${entry.name}`)
-      else {
-        const name = `${as}/${entry.name}`
-        disk.write(name, disk.create(name, true), NFS.readFileSync(path))
-      }
+      else disk.create(`${as}/${entry.name}`, NFS.readFileSync(path, "utf8"))
     }
   }
   walk(home, Machine.home)
@@ -113,31 +109,16 @@ const assemble = (
   delivered: ReadonlyArray<Machine.Sent>
 ): Machine.Trace => {
   const disk = load(home)
-  const trace: Machine.Trace = {
-    program: {
-      seed: 0,
-      initial: "empty",
-      hasLinks: true,
-      actors: plans.map(({ actor }) => actor),
-      turns: [],
-      switches: [],
-      faults: []
-    },
-    changes: [],
-    wire: [],
-    ops: [],
-    captured: new Map(),
-    killed: new Set(plans.flatMap(({ signal }, actor) => signal?.kind === "kill" ? [actor] : [])),
-    failed: new Set(),
-    blind: new Set(),
-    invocations: new Map(),
-    credentials: [],
-    disk,
-    steps: 0,
-    faults: 0,
-    races: 0,
-    problems: []
-  }
+  const trace = Machine.emptyTrace({
+    seed: 0,
+    initial: "empty",
+    hasLinks: true,
+    actors: plans.map(({ actor }) => actor),
+    turns: [],
+    switches: [],
+    faults: []
+  }, disk)
+  for (const [actor, { signal }] of plans.entries()) if (signal?.kind === "kill") trace.killed.add(actor)
   const removed = new Set(
     journals.flatMap((journal) =>
       journal.flatMap((entry, index) =>
@@ -170,6 +151,9 @@ const assemble = (
         case "Invocation":
           trace.invocations.set(actor, entry.id)
           break
+        case "Whole":
+          trace.whole.set(actor, t)
+          break
         case "Captured":
           trace.captured.set(actor, (trace.captured.get(actor) ?? 0) + 1)
           break
@@ -186,7 +170,7 @@ const assemble = (
           // What a killed process was about to do, it did if that can be seen, or was seen; when, nobody knows.
           const outcome = journal[index + 1]
           if (outcome?._tag === "Unchanged") trace.races += 1
-          const isSeen = disk.text(path) === text || removed.has(path)
+          const isSeen = Machine.textOn(disk, path) === text || removed.has(path)
           const isDone = outcome === undefined ? isSeen : outcome._tag === "Changed"
           if (isDone) trace.changes.push({ since: t, t: outcome?.t ?? Infinity, actor, method, path, text })
           break
@@ -242,25 +226,22 @@ export const run = async (options: {
     await Promise.all(fleet.map(({ ended }) => ended))
 
     const delivered: Array<Machine.Sent> = []
-    const base = Host.base({
+    const machine = {
       home,
-      fileSystem: SyncNodeFileSystem.make,
-      random: SecureRandom.make((size) => NCrypto.randomBytes(size)),
+      disk: NodeDisk.disk,
+      uuid: () => NCrypto.randomUUID(),
       runtime: Program.runtimes.terminal
-    })
+    }
     // The last delivery leaves everything where it is, so that the trace can still be compared with the disk.
     await Effect.runPromise(
-      Host.drain(base, {
+      Host.drain(machine, {
         taken: false,
         isDenied: () => NFS.existsSync(Path.join(home, "usage/opt-out")),
         send: (messages) =>
           Effect.sync(() => {
             for (const message of messages) delivered.push({ t: Infinity, text: JSON.stringify(message) })
           })
-      }).pipe(
-        Effect.scoped,
-        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
-      )
+      }).pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} })))
     )
     const journals = options.plans.map((_, index) => readJournal(journalOf(index)))
     const trace = assemble(home, options.plans, journals, delivered)

@@ -66,20 +66,27 @@ export interface ClaimMade {
   readonly since: number
   readonly t: number
   readonly actor: number
+  /** When the operation began that made it. */
+  readonly begun: number
   readonly anonId: string
   readonly principal: string
+  /** Whether another tool had linked the anon id. */
+  readonly isAdopted: boolean
   readonly alias: Recorded | undefined
 }
 
 /** A change that puts a file where others read it. */
-const publishes = (change: Machine.Change) =>
-  change.method === "link" || change.method === "rename" || change.method === "write"
+const publishes = ({ method }: Machine.Change) => method === "link" || method === "rename" || method === "create"
 
 const isIn = (folder: string, path: string) => path.startsWith(`${folder}/`)
 
 /** What a successor came after: an anon id, or the hash of something unusable; empty for any other change. */
 const succeeds = ({ path }: Machine.Change): string =>
   isIn(Machine.paths.successors, path) ? path.slice(Machine.paths.successors.length + 1, -".json".length) : ""
+
+/** When the operation began that an actor was in. */
+const begunAt = (trace: Machine.Trace, actor: number, t: number): number =>
+  trace.ops.findLast((op) => op.actor === actor && op.start <= t)?.start ?? 0
 
 /** What a trace says, read once. */
 export interface Facts {
@@ -107,8 +114,10 @@ export const factsOf = (trace: Machine.Trace): Facts => {
         since: change.since,
         t: change.t,
         actor: change.actor,
+        begun: begunAt(trace, change.actor, change.t),
         anonId: textIn(value["anon_id"]),
         principal: textIn(value["principal_id"]),
+        isAdopted: value["learned_by"] === "adopted",
         alias: message(value["alias"], change)
       })
     }
@@ -153,6 +162,10 @@ const aliasedOnce: Check = ({ wire }) => {
   return undefined
 }
 
+/** What another tool does that links an anon id. */
+const linkOf = (trace: Machine.Trace, actor: number): Machine.Done | undefined =>
+  trace.program.actors[actor]?._tag === "Link" ? trace.ops.find((op) => op.actor === actor) : undefined
+
 /** 2. One anon id belongs to at most one principal for its whole life, as claims, aliases and the identity file say. */
 const onePrincipal: Check = ({ claims, trace, wire }) => {
   const owners = new Map<string, string>()
@@ -176,21 +189,27 @@ const onePrincipal: Check = ({ claims, trace, wire }) => {
     const problem = alias === "" ? undefined : said(alias, distinctId, "an alias")
     if (problem !== undefined) return problem
   }
-  for (const change of trace.changes) {
-    if (change.path !== Machine.paths.pointer || !publishes(change)) continue
+  const writes = trace.changes.filter((change) => change.path === Machine.paths.pointer && publishes(change))
+  const pointerWrites = writes.map(({ actor, t }) => ({ actor, t, begun: begunAt(trace, actor, t) }))
+  for (const change of writes) {
     const pointer = parse(change.text)
     const principal = textIn(pointer?.["linked_principal_id"])
+    const anonId = textIn(pointer?.["anon_id"])
     if (!Program.legal.has(principal)) continue
-    const problem = said(textIn(pointer?.["anon_id"]), principal, "the identity file")
+    // Another tool cannot see a claim that was there before it, or was just being made. And a file that two write at once
+    // says what the last one wrote.
+    const link = linkOf(trace, change.actor)
+    const isCrossed = link !== undefined &&
+      (claims.some((claim) => claim.anonId === anonId && claim.begun <= change.t) ||
+        pointerWrites.some(({ actor, begun, t }) => actor !== change.actor && begun <= change.t && t >= link.start))
+    const problem = isCrossed ? undefined : said(anonId, principal, "the identity file")
     if (problem !== undefined) return problem
   }
   return undefined
 }
 
 /** 3. The alias of a claim comes before the first event under its principal that was recorded after the claim. */
-const aliasFirst: Check = ({ claims, events, trace, wire }) => {
-  // A worker that cannot read the claims does not know of the aliases.
-  if (trace.program.actors.some(({ _tag }, index) => _tag === "Drain" && trace.failed.has(index))) return undefined
+const aliasFirst: Check = ({ claims, events, wire }) => {
   for (const { alias, principal, t } of claims) {
     if (alias === undefined) continue
     const sent = wire.findIndex((one) => one.uuid === alias.uuid)
@@ -206,9 +225,10 @@ const aliasFirst: Check = ({ claims, events, trace, wire }) => {
 
 /** Whether a principal was seen again after a logout began: then it is not the former one any more. */
 const isBack = (trace: Machine.Trace, principal: string, since: number): boolean =>
-  trace.ops.some(({ end, op, start }) => {
+  trace.ops.some(({ end = Infinity, op }) => {
     const secret = op?._tag === "Login" || op?._tag === "Store" ? op.secret : undefined
-    return ownerOf(secret) === principal && secret !== undefined && (end ?? Infinity) > since && start < Infinity
+    const owner = op?._tag === "Link" ? op.principal : secret === undefined ? undefined : ownerOf(secret)
+    return owner === principal && end > since
   }) ||
   trace.program.actors.some((actor, index) =>
     actor._tag === "Command" && actor.env !== undefined && ownerOf(actor.env) === principal &&
@@ -238,10 +258,11 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
     const isKnown = trace.credentials.every(({ actor: by, t }) => by === actor || t < began(trace, actor) || t > start)
     const wasSignedIn = owner !== undefined || (logout.stored !== undefined && isKnown)
     if (!wasSignedIn) continue
-    // The last one: the account that the command began with may have to take the device over first.
+    // The account that the command began with may have to take the device over first.
     const rotated = trace.changes.findLast((change) =>
       change.actor === actor && change.t > start && change.t <= end && publishes(change) &&
-      uuid.test(succeeds(change))
+      uuid.test(succeeds(change)) &&
+      !claims.some((claim) => claim.actor === actor && claim.anonId === textIn(parse(change.text)?.["anon_id"]))
     )
     // Where nothing was rotated and the logout did not return, nothing is promised yet.
     const since = rotated?.t ?? end
@@ -284,6 +305,11 @@ const startsEmpty: Check = ({ messages, trace }) => {
       [...earlier.map(({ distinctId }) => distinctId), disable.anonId].filter((id) => uuid.test(id ?? ""))
     )
     const sessions = new Set(earlier.map(({ session }) => session))
+    // Another tool may write back what it had read before.
+    const isWrittenBack = trace.ops.some(({ op, start, ...link }) =>
+      op?._tag === "Link" && start <= end && (link.end ?? Infinity) >= disable.start
+    )
+    if (isWrittenBack) continue
     for (const one of messages) {
       const op = trace.ops.findLast((op) => op.actor === one.actor && op.start <= one.t)
       if (op === undefined || op.start <= end) continue
@@ -306,13 +332,14 @@ const ephemeralKeepsNothing: Check = ({ claims, trace }) => {
     const runtime = Program.runtimes[found.runtime]
     const claim = claims.find((one) => one.actor === actor)
     const made = trace.changes.find((change) =>
-      change.actor === actor && change.path === Machine.paths.pointer && (change.method === "link")
+      change.actor === actor && change.path === Machine.paths.pointer &&
+      (change.method === "link" || change.method === "create")
     )
     if (runtime.ci || (runtime.container && !runtime.terminal)) {
       if (claim !== undefined) return `#${actor} claimed ${claim.anonId}`
       if (made !== undefined) return `#${actor} made an identity file`
     }
-    if (!runtime.terminal && made !== undefined && claim !== undefined && claim.t > made.t) {
+    if (!runtime.terminal && made !== undefined && claim !== undefined && claim.t > made.t && !claim.isAdopted) {
       return `#${actor} claimed ${claim.anonId} on its first run without a terminal`
     }
   }
@@ -349,18 +376,17 @@ const wellFormed: Check = ({ messages, trace, wire }) => {
 const wholeAndKept: Check = ({ events, trace }) => {
   const { disk, program } = trace
   const isTorn = !program.hasLinks && program.faults.length > 0
-  for (const [path, { type }] of disk.entries) {
-    if (type === "Directory" || isIn(`${Machine.paths.usage}/tmp`, path) || isTorn) continue
-    const text = disk.text(path)
+  for (const [path, text] of disk.entries()) {
+    if (text === undefined || isIn(Machine.paths.temp, path) || isTorn) continue
     if (path === Machine.paths.pointer) {
       if (program.initial === "unusable" && text === Machine.before.unusable) continue
       if (!uuid.test(textIn(parse(text)?.["anon_id"]))) return `the identity file is not whole: ${text}`
     } else if (path.endsWith(".json") && parse(text) === undefined) return `${path} is not whole: ${text}`
   }
   if (program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
-  // A command whose device's id is gone records nothing more: the user deleted it, a broken disk or a half-written file
-  // made it unusable, or it was rotated and what came after it is pruned.
-  const mayBeGone = !program.hasLinks || program.faults.some(({ kind }) => kind === "EIO") ||
+  // A command whose device's id is gone records nothing more: the user deleted it, a half-written file made it unusable,
+  // or it was rotated and what came after it is pruned.
+  const mayBeGone = !program.hasLinks ||
     program.actors.some((actor) => actor._tag === "Delete" || (actor._tag === "Wait" && actor.minutes >= 90 * 24 * 60))
   for (const [actor, count] of trace.captured) {
     if (trace.failed.has(actor) || mayBeGone) continue
@@ -371,9 +397,7 @@ const wholeAndKept: Check = ({ events, trace }) => {
   // Older than seven days is beyond the outbox's bounds.
   if (program.actors.some((actor) => actor._tag === "Wait" && actor.minutes >= 7 * 24 * 60)) return undefined
   const sent = new Set(trace.wire.map(({ text }) => textIn(parse(text)?.["uuid"])))
-  // What a broken disk did not let a worker read is set aside, not lost.
-  const isThere = ({ path }: Recorded) => disk.has(path) || disk.has(path.replace("/events/", "/set-aside/"))
-  const lost = events.find((one) => !sent.has(one.uuid) && !isThere(one))
+  const lost = events.find((one) => !sent.has(one.uuid) && !Machine.isOn(disk, one.path))
   return lost === undefined ? undefined : `an event was lost: ${lost.text}`
 }
 
@@ -394,6 +418,11 @@ const hadCredentialOf = (trace: Machine.Trace, actor: number, principal: string,
   )
   return isOwn || isStored
 }
+
+/** Whether another tool linked the device to a principal before `t`. */
+const wasLinkedTo = (trace: Machine.Trace, principal: string, t: number): boolean =>
+  (trace.program.initial === "linked" && principal === Machine.before.linked) ||
+  trace.ops.some(({ op, start }) => op?._tag === "Link" && op.principal === principal && start <= t)
 
 /** Whether a command had no credential at hand at some time before `t`. */
 const hadNone = (trace: Machine.Trace, actor: number, t: number): boolean => {
@@ -417,12 +446,11 @@ const nobodyElse: Check = ({ claims, events, trace }) => {
     const { actor, distinctId, t } = event
     if (!Program.legal.has(distinctId) || hadCredentialOf(trace, actor, distinctId, t)) continue
     const isTheirs = claims.some((claim) => claim.principal === distinctId && claim.since <= t) ||
-      (trace.program.initial === "linked" && distinctId === Machine.before.linked)
+      wasLinkedTo(trace, distinctId, t)
     if (!isTheirs || !hadNone(trace, actor, t)) return `#${actor} recorded under somebody else: ${event.text}`
   }
-  for (const { actor, anonId, principal, t } of claims) {
-    const isAdopted = anonId === Machine.before.anonId && trace.program.initial === "linked"
-    if (!isAdopted && !hadCredentialOf(trace, actor, principal, t)) {
+  for (const { actor, anonId, isAdopted, principal, t } of claims) {
+    if (!(isAdopted && wasLinkedTo(trace, principal, t)) && !hadCredentialOf(trace, actor, principal, t)) {
       return `#${actor} claimed ${anonId} for ${principal}, whose credential it never had`
     }
   }
@@ -432,7 +460,7 @@ const nobodyElse: Check = ({ claims, events, trace }) => {
 /** What is known of a credential is true. */
 const knownRightly: Check = ({ trace }) => {
   if (!Program.isHonest(trace.program) || loginsCrossed(trace)) return undefined
-  const document = parse(trace.disk.text(Machine.paths.credentials))
+  const document = parse(Machine.textOn(trace.disk, Machine.paths.known))
   const credentials: unknown = document?.["credentials"]
   if (!Array.isArray(credentials)) return undefined
   for (const entry of credentials.filter(isObject)) {
@@ -452,9 +480,7 @@ const knownRightly: Check = ({ trace }) => {
 /** A file that is replaced while somebody reads it is not taken for an unusable one, which would be a new device. */
 const staysTheDevice: Check = ({ trace }) => {
   const { program } = trace
-  if (program.initial === "unusable" || !program.hasLinks || program.faults.some(({ kind }) => kind === "EIO")) {
-    return undefined
-  }
+  if (program.initial === "unusable" || !program.hasLinks) return undefined
   const made = trace.changes.find((change) => {
     const key = succeeds(change)
     return key !== "" && !uuid.test(key)

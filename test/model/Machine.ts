@@ -1,22 +1,21 @@
 /**
  * Runs a program on the real layers, one step at a time, and writes down what happened.
  */
-import * as Clock from "effect/Clock"
-import * as ConfigProvider from "effect/ConfigProvider"
-import * as SecureRandom from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as EffectRandom from "effect/Random"
-import type { Scheduler, SchedulerDispatcher } from "effect/Scheduler"
-import * as Disk from "./Disk.ts"
+import * as Cold from "../../src/layers/Cold.ts"
+import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
+import { type Disk, type Errno, isRefused } from "../../src/services/Disk.ts"
+import * as Device from "../fixtures/Device.ts"
+import { Actor, Killed, type Step, type Verdict } from "./Actor.ts"
 import * as Host from "./Host.ts"
 import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
+import type * as Twin from "./Twin.ts"
 
 // == what is written down
 
 /** A change of the disk by an actor: others may have seen it from `since` on, and see it from `t` on. */
-export interface Change extends Disk.Change {
+export interface Change extends MemoryDisk.Change {
   readonly since: number
   readonly t: number
   readonly actor: number
@@ -52,9 +51,11 @@ export interface Trace {
   readonly killed: Set<number>
   /** Actors that the disk failed. */
   readonly failed: Set<number>
-  /** Commands that could not read the credential that was there. */
+  /** Commands whose own resolver could not read the credential that was there. */
   readonly blind: Set<number>
   readonly invocations: Map<number, string>
+  /** When a command began to load the whole path: what it recorded before was recorded by the steady path. */
+  readonly whole: Map<number, number>
   /** The stored credential, whenever it changed. */
   readonly credentials: Array<{
     readonly t: number
@@ -63,7 +64,7 @@ export interface Trace {
     readonly actor: number
     readonly secret: string | undefined
   }>
-  readonly disk: Disk.Disk
+  readonly disk: MemoryDisk.MemoryDisk
   steps: number
   faults: number
   /** How often a file that can be made only once was there already. */
@@ -72,18 +73,39 @@ export interface Trace {
   readonly problems: Array<string>
 }
 
+/** A trace of nothing yet. */
+export const emptyTrace = (program: Program.Program, disk: MemoryDisk.MemoryDisk): Trace => ({
+  program,
+  changes: [],
+  wire: [],
+  ops: [],
+  captured: new Map(),
+  killed: new Set(),
+  failed: new Set(),
+  blind: new Set(),
+  invocations: new Map(),
+  whole: new Map(),
+  credentials: [],
+  disk,
+  steps: 0,
+  faults: 0,
+  races: 0,
+  problems: []
+})
+
 // == the device
 
 export const home = "/home"
 export const paths = {
   pointer: `${home}/usage.json`,
   usage: `${home}/usage`,
+  temp: `${home}/usage/tmp`,
   claims: `${home}/usage/claims`,
   successors: `${home}/usage/successors`,
-  credentials: `${home}/usage/credentials.json`,
-  session: `${home}/usage/session.json`,
+  known: `${home}/usage/known.json`,
   optOut: `${home}/usage/opt-out`,
   events: `${home}/usage/outbox/destination/events`,
+  policy: "/etc/acme/usage.json",
   /** Where the host keeps its user's key. */
   stored: `${home}/credentials.yaml`
 }
@@ -96,16 +118,30 @@ export const before = {
   illegal: "undefined"
 }
 
-const pointerText = (linked: string | null) =>
-  JSON.stringify({ anon_id: before.anonId, linked_principal_id: linked }, null, 2)
+const pointerText = (anonId: string, linked: string | null) =>
+  JSON.stringify({ anon_id: anonId, linked_principal_id: linked }, null, 2)
 
 const initialPointer: Record<Program.Initial, string | undefined> = {
   empty: undefined,
-  identity: pointerText(null),
+  identity: pointerText(before.anonId, null),
   unusable: before.unusable,
-  linked: pointerText(before.linked),
-  "linked illegally": pointerText(before.illegal)
+  linked: pointerText(before.anonId, before.linked),
+  "linked illegally": pointerText(before.anonId, before.illegal)
 }
+
+/** The text of a file; undefined where there is none. */
+export const textOn = (disk: Disk, path: string): string | undefined => {
+  const read = disk.read(path)
+  return read._tag === "Text" ? read.text : undefined
+}
+
+/** The names in a folder; none where there is no folder. */
+export const namesOn = (disk: Disk, folder: string): ReadonlyArray<string> => {
+  const names = disk.list(folder)
+  return isRefused(names) ? [] : names
+}
+
+export const isOn = (disk: Disk, path: string): boolean => !isRefused(disk.look(path))
 
 const field = (text: string | undefined, name: string): string | undefined => {
   try {
@@ -119,501 +155,378 @@ const field = (text: string | undefined, name: string): string | undefined => {
 }
 
 /** The anon id that a disk leads to, read as §4.1 says. */
-export const anonIdOn = (disk: { readonly text: (path: string) => string | undefined }): string | undefined => {
-  let anonId = field(disk.text(paths.pointer), "anon_id")
+export const anonIdOn = (text: (path: string) => string | undefined): string | undefined => {
+  let anonId = field(text(paths.pointer), "anon_id")
   const seen = new Set<string>()
   while (anonId !== undefined && !seen.has(anonId)) {
     seen.add(anonId)
-    const next: string | undefined = field(disk.text(`${paths.successors}/${anonId}.json`), "anon_id")
+    const next: string | undefined = field(text(`${paths.successors}/${anonId}.json`), "anon_id")
     if (next === undefined) return anonId
     anonId = next
   }
   return anonId
 }
 
-// == the processes
-
-interface Parked {
-  readonly fiber: number
-  readonly step: Disk.Step
-  readonly resume: (errno: Disk.Errno | undefined) => void
+/** What another tool makes of the identity file, in two steps: it links the anon id, or replaces it. */
+export const otherTool = (
+  op: Program.Outside & { readonly _tag: "Link" | "Replace" },
+  text: string | undefined,
+  uuid: () => string
+): string | undefined => {
+  const anonId = field(text, "anon_id")
+  if (op._tag === "Replace") return text === undefined ? undefined : pointerText(uuid(), null)
+  const linked = field(text, "linked_principal_id")
+  const isFree = anonId !== undefined && (linked === undefined || !Program.legal.has(linked))
+  return isFree ? pointerText(anonId, op.principal) : undefined
 }
 
-interface Sleeper {
-  readonly at: number
-  readonly resume: () => void
-}
-
-interface Runner {
-  readonly index: number
-  readonly actor: Program.Actor
-  state: "alive" | "done" | "killed"
-  suspended: boolean
-  /** Goes on with the next operation. */
-  boundary: (() => void) | undefined
-  parked: Array<Parked>
-  /** Questions that the API has not answered. */
-  network: Array<() => void>
-  sleepers: Array<Sleeper>
-  steps: number
-  lastFiber: number
-  broken: { readonly errno: Disk.Errno; left: number } | undefined
-  memory: () => Host.Memory
-}
+// == the machine
 
 /** When every program starts. */
 export const start = Date.UTC(2025, 5, 1)
 
-/** Called after each turn that ended an operation, or in which an actor came to its end. */
-export type OnTurn = (turn: { readonly op: Done; readonly memory: Host.Memory; readonly trace: Trace }) => void
+/** Called after each turn that ended an operation. */
+export type OnTurn = (turn: { readonly op: Done; readonly slot: string | undefined; readonly trace: Trace }) => void
 
-// The step at which the host's own work and the API's answers stop.
-const hostStep = (method: string): Disk.Step => ({ method, path: paths.stored, changes: false })
+const changing: ReadonlySet<string> = new Set(["create", "link", "rename", "remove", "makeFolder", "removeFolder"])
+const opening: ReadonlySet<string> = new Set(["read", "list", "create"])
+
+/** Whether a disk in this state refuses an operation at all. */
+const refuses = (errno: Errno, { method }: Step): boolean => {
+  // What is removed needs no room.
+  if (errno === "ENOSPC") return changing.has(method) && !method.startsWith("remove")
+  if (errno === "EROFS") return changing.has(method)
+  return errno !== "EMFILE" || opening.has(method)
+}
+
+// The policy file and the look at the home itself are no part of what is tried here.
+const isAside = ({ method, path }: Step): boolean =>
+  path.startsWith("/etc/") || (method === "look" && (path === home || path === paths.usage))
+
+/** A step at which the host waits, or its API. */
+export const ofHost = (method: string): Step => ({ method, path: paths.stored })
+
+interface Process {
+  readonly index: number
+  readonly what: Program.Actor
+  readonly actor: Actor
+  steps: number
+  broken: { readonly errno: Errno; left: number } | undefined
+  op: Done | undefined
+  slot: () => string | undefined
+}
+
+const maxSteps = 20_000
 
 class Machine {
   readonly trace: Trace
   private readonly program: Program.Program
   private readonly random: Random.Random
-  private readonly runners: ReadonlyArray<Runner>
-  private readonly tasks: Array<() => void> = []
-  private readonly scheduler: Scheduler
+  private readonly disk: MemoryDisk.MemoryDisk
+  private readonly processes: ReadonlyArray<Process>
   private readonly onTurn: OnTurn
+  private readonly twins: Twin.Follow | undefined
+  private readonly turns: Array<number>
   private readonly switches: Array<Program.Switch>
   private readonly faults: Array<Program.Fault>
+  private readonly time = { now: start }
   private t = 0
-  private now = start
   private running = -1
-  private current: Done | undefined
+  private isQuiet = true
+  private readonly texts = new Map<string, Array<string>>()
 
-  constructor(program: Program.Program, onTurn: OnTurn) {
+  constructor(program: Program.Program, onTurn: OnTurn, twins: Twin.Follow | undefined) {
     this.program = program
     this.onTurn = onTurn
+    this.twins = twins
     this.random = Random.make(program.seed + 1)
+    this.turns = [...program.turns]
     this.switches = [...program.switches]
     this.faults = [...program.faults]
-    const dispatcher: SchedulerDispatcher = {
-      scheduleTask: (task) => void this.tasks.push(task),
-      flush: () => this.settle()
-    }
-    this.scheduler = { executionMode: "sync", shouldYield: () => false, makeDispatcher: () => dispatcher }
-    const disk = new Disk.Disk({
+    this.disk = MemoryDisk.make({
       hasLinks: program.hasLinks,
-      now: () => this.now,
-      onChange: (change) => void this.trace.changes.push({ ...change, since: this.t, t: this.t, actor: this.running }),
+      now: () => this.time.now,
+      onChange: (change) => {
+        if (this.isQuiet) return
+        this.trace.changes.push({ ...change, since: this.t, t: this.t, actor: this.running })
+        this.texts.set(change.path, [...this.texts.get(change.path) ?? [], change.text])
+      },
       onLost: () => {
         this.trace.races += 1
       }
     })
-    this.trace = {
-      program,
-      changes: [],
-      wire: [],
-      ops: [],
-      captured: new Map(),
-      killed: new Set(),
-      failed: new Set(),
-      blind: new Set(),
-      invocations: new Map(),
-      credentials: [],
-      disk,
-      steps: 0,
-      faults: 0,
-      races: 0,
-      problems: []
-    }
-    disk.makeDirectory(home, false)
+    this.trace = emptyTrace(program, this.disk)
+    for (const folder of [home, "/etc", "/etc/acme"]) this.disk.makeFolder(folder)
     const pointer = initialPointer[program.initial]
-    if (pointer !== undefined) {
-      disk.write(paths.pointer, disk.create(paths.pointer, true), new TextEncoder().encode(pointer))
-    }
-    this.runners = program.actors.map((actor, index) => this.runner(actor, index))
+    if (pointer !== undefined) this.disk.create(paths.pointer, pointer)
+    this.isQuiet = false
+    this.processes = program.actors.map((what, index) => this.process(what, index))
   }
 
-  // == one actor
-
-  private runner(actor: Program.Actor, index: number): Runner {
-    const runner: Runner = {
-      index,
-      actor,
-      state: "alive",
-      suspended: false,
-      boundary: undefined,
-      parked: [],
-      network: [],
-      sleepers: [],
-      steps: 0,
-      lastFiber: -1,
-      broken: undefined,
-      memory: () => ({ slot: undefined, identity: undefined })
-    }
-    const effect = actor._tag === "Command" ? this.command(runner, actor) : this.outside(runner, actor)
-    const alone = effect.pipe(
-      Effect.catchCause((cause) =>
-        Effect.sync(() => {
-          this.trace.problems.push(`#${index} failed: ${String(cause)}`)
-        })
-      ),
-      Effect.ensuring(Effect.sync(() => {
-        this.endOp()
-        runner.state = "done"
-        runner.boundary = undefined
-      })),
-      Effect.provideService(Clock.Clock, this.clock(runner)),
-      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} })),
-      Effect.provideService(EffectRandom.Random, {
-        nextIntUnsafe: () => this.random.int(2 ** 31),
-        nextDoubleUnsafe: this.random.next
-      })
-    )
-    runner.boundary = () => {
-      Effect.runFork(alone, { scheduler: this.scheduler })
-    }
-    return runner
-  }
-
-  private clock(runner: Runner): Clock.Clock {
-    const millis = () => this.now
-    const nanos = () => BigInt(this.now) * 1_000_000n
-    return {
-      currentTimeMillisUnsafe: millis,
-      currentTimeMillis: Effect.sync(millis),
-      currentTimeNanosUnsafe: nanos,
-      currentTimeNanos: Effect.sync(nanos),
-      monotonicTimeNanosUnsafe: nanos,
-      monotonicTimeNanos: Effect.sync(nanos),
-      sleep: (duration) =>
-        Effect.callback<void>((resume) => {
-          const sleeper: Sleeper = {
-            at: this.now + Duration.toMillis(duration),
-            resume: () => resume(Effect.void)
-          }
-          runner.sleepers.push(sleeper)
-          return Effect.sync(() => {
-            runner.sleepers = runner.sleepers.filter((other) => other !== sleeper)
-          })
-        })
-    }
-  }
-
-  private ask(runner: Runner): Disk.Ask {
-    return (step) => {
-      // The policy file and the look at the home itself are no part of what is tried here.
-      const isAside = step.path.startsWith("/etc/") ||
-        (step.method === "lstat" && (step.path === home || step.path === paths.usage))
-      if (isAside) return Effect.succeed(undefined)
-      return Effect.withFiber((fiber) =>
-        Effect.callback<Disk.Errno | undefined>((resume) => {
-          const parked: Parked = { fiber: fiber.id, step, resume: (errno) => resume(Effect.succeed(errno)) }
-          runner.parked.push(parked)
-          return Effect.sync(() => {
-            runner.parked = runner.parked.filter((other) => other !== parked)
-          })
-        })
-      )
-    }
-  }
-
-  private base(runner: Runner, runtime: Program.Runtime) {
-    return Host.base({
-      home,
-      fileSystem: Disk.fileSystem(this.trace.disk, this.ask(runner), {
-        isPrivate: (path) => path.startsWith(`${paths.usage}/tmp/`)
-      }),
-      random: SecureRandom.make(this.random.bytes),
-      runtime
+  private process(what: Program.Actor, index: number): Process {
+    const actor = new Actor({
+      time: this.time,
+      onWait: (step) => this.step(process, step),
+      onProblem: (problem) => this.trace.problems.push(`#${index} ${problem}`),
+      isAnswered: what._tag === "Command" && what.api !== "hangs"
     })
+    const process: Process = { index, what, actor, steps: 0, broken: undefined, op: undefined, slot: () => undefined }
+    const effect = what._tag === "Command" ? this.command(process, what) : this.outside(process, what)
+    actor.begin(Effect.ensuring(effect, Effect.sync(() => this.endOp(process))))
+    return process
   }
 
-  /** Waits for the next turn; what runs until the one after it is `op`. */
-  private boundary(runner: Runner, name: string, op: Done["op"]) {
-    return Effect.andThen(
-      Effect.callback<void>((resume) => {
-        this.endOp()
-        runner.boundary = () => resume(Effect.void)
-      }),
-      Effect.sync(() => this.beginOp(runner, name, op))
-    )
+  // == steps
+
+  private faultAt(process: Process): Program.Fault | undefined {
+    const at = this.faults.findIndex((fault) => fault.actor === process.index && fault.step <= process.steps)
+    return at < 0 ? undefined : this.faults.splice(at, 1)[0]
   }
 
-  private readonly open = new Map<number, Done>()
+  private switchAt(process: Process): Program.Switch | undefined {
+    const at = this.switches.findIndex((one) => one.actor === process.index && one.step <= process.steps)
+    return at < 0 ? undefined : this.switches.splice(at, 1)[0]
+  }
 
-  private beginOp(runner: Runner, name: string, op: Done["op"]): void {
-    const done: Done = {
-      actor: runner.index,
+  private verdict(process: Process, step: Step): Errno | undefined {
+    const { broken } = process
+    if (broken === undefined) return undefined
+    broken.left -= 1
+    if (broken.left <= 0) process.broken = undefined
+    if (!refuses(broken.errno, step)) return undefined
+    this.trace.failed.add(process.index)
+    return broken.errno
+  }
+
+  /** What happens just before a step: others may have a turn, the process may be killed, or the step be refused. */
+  private step(process: Process, step: Step): Verdict {
+    const { actor } = process
+    const fault = this.faultAt(process)
+    const over = this.switchAt(process)
+    process.steps += 1
+    this.trace.steps += 1
+    if (this.trace.steps > maxSteps) {
+      this.trace.problems.push("the program does not end")
+      for (const { actor } of this.processes) actor.kill()
+    }
+    if (fault !== undefined) this.trace.faults += 1
+    if (fault?.kind === "kill") {
+      this.trace.killed.add(process.index)
+      actor.kill()
+    } else if (fault?.kind === "suspend") {
+      actor.isSuspended = true
+      for (let left = fault.lasts; left > 0 && this.runNext(); left -= 1);
+      actor.isSuspended = false
+    } else if (fault !== undefined) process.broken = { errno: fault.kind, left: fault.lasts }
+    const to = over === undefined ? undefined : this.processes[over.to]
+    if (to !== undefined && to !== process && to.actor.isFree && !actor.isKilled) this.take(to)
+    this.t += 1
+    this.running = process.index
+    return { errno: this.verdict(process, step), isPassedOver: to === process }
+  }
+
+  private diskOf(process: Process): Disk {
+    const { actor } = process
+    // The steps within an operation: whoever is killed in one does nothing more.
+    const at = (step: Step): Errno | undefined => {
+      if (actor.isKilled) throw new Killed()
+      if (isAside(step)) return undefined
+      const { errno } = this.step(process, step)
+      if (actor.isKilled) throw new Killed()
+      return errno
+    }
+    const disk = Device.interposed(({ operation, path }) => at({ method: operation, path }), this.disk)
+    if (this.program.hasLinks) return disk
+    // Without links, what others can see is written in two steps; a refused write leaves no file.
+    const create = (path: string, text: string): Errno | undefined => {
+      if (path.startsWith(paths.temp)) return disk.create(path, text)
+      const code = at({ method: "create", path }) ??
+        this.quietly(() => this.disk.create(path, text.slice(0, text.length / 2)))
+      if (code !== undefined) return code
+      const refused = at({ method: "create", path })
+      this.quietly(() => this.disk.remove(path))
+      return refused ?? this.disk.create(path, text)
+    }
+    return { ...disk, create }
+  }
+
+  private quietly<A>(change: () => A): A {
+    this.isQuiet = true
+    try {
+      return change()
+    } finally {
+      this.isQuiet = false
+    }
+  }
+
+  // == what actors do
+
+  private hostOf(process: Process, runtime: Program.RuntimeName): Host.Machine {
+    return { home, disk: this.diskOf(process), uuid: this.random.uuid, runtime: Program.runtimes[runtime] }
+  }
+
+  private beginOp(process: Process, name: string, op: Done["op"]): void {
+    process.op = {
+      actor: process.index,
       name,
       op,
       start: this.t,
-      anonId: anonIdOn(this.trace.disk),
-      stored: this.trace.disk.text(paths.stored),
+      anonId: anonIdOn((path) => textOn(this.disk, path)),
+      stored: textOn(this.disk, paths.stored),
       hasFailed: false,
       end: undefined
     }
-    this.open.set(runner.index, done)
-    this.trace.ops.push(done)
+    this.trace.ops.push(process.op)
   }
 
-  private endOp(): void {
-    const done = this.open.get(this.running)
-    if (done === undefined) return
-    this.open.delete(this.running)
-    done.end = this.t
-    this.current = done
+  private endOp({ actor, op }: Process): void {
+    if (op !== undefined && actor.state === "alive") op.end ??= this.t
   }
 
-  // == what commands do
-
-  private setStored(secret: string | undefined): void {
-    const { disk } = this.trace
-    if (secret === undefined) {
-      if (disk.has(paths.stored)) disk.unlink(paths.stored)
-    } else {
-      disk.write(paths.stored, disk.create(paths.stored, false), new TextEncoder().encode(secret))
-    }
-    this.trace.credentials.push({ t: this.t, actor: this.running, secret })
+  private write(process: Process, path: string, text: string | undefined): void {
+    this.running = process.index
+    if (isOn(this.disk, path)) this.quietly(() => this.disk.remove(path))
+    if (text !== undefined) this.disk.create(path, text)
   }
 
-  private command(runner: Runner, command: Program.Command) {
-    const ask = this.ask(runner)
+  private setStored(process: Process, secret: string | undefined): void {
+    this.write(process, paths.stored, secret)
+    this.trace.credentials.push({ t: this.t, actor: process.index, secret })
+  }
 
+  private command(process: Process, command: Program.Command): Effect.Effect<void> {
+    const { actor, index } = process
+    const { trace } = this
     const host = <A>(method: string, evaluate: () => A): Effect.Effect<A, "failed"> =>
-      Effect.flatMap(
-        Effect.suspend(() => ask(hostStep(method))),
-        (errno) => {
-          if (errno === undefined) return Effect.sync(evaluate)
-          const op = this.open.get(runner.index)
-          if (op !== undefined) op.hasFailed = true
-          return Effect.fail("failed" as const)
-        }
-      )
-
-    const program = Host.command(command, this.base(runner, Program.runtimes[command.runtime]), {
-      read: host("read", () => this.trace.disk.text(paths.stored)),
-      store: (secret) => host("store", () => this.setStored(secret)),
-      remove: host("remove", () => this.setStored(undefined)),
-      response: Effect.suspend(() => Effect.asVoid(ask(hostStep("response")))),
-      answer: Effect.callback<void>((resume) => {
-        const answer = () => resume(Effect.void)
-        runner.network.push(answer)
-        return Effect.sync(() => {
-          runner.network = runner.network.filter((other) => other !== answer)
-        })
-      }),
-      answers: Effect.sync(() => {
-        if (command.api !== "hangs") runner.network.shift()?.()
-      }),
-      boundary: (name, op) => this.boundary(runner, name, op),
-      onBegin: (invocationId, memory) => {
-        this.trace.invocations.set(runner.index, invocationId)
-        runner.memory = memory
+      Effect.flatMap(actor.ask(ofHost(method)), (errno) => {
+        if (errno === undefined) return Effect.sync(evaluate)
+        if (process.op !== undefined) process.op.hasFailed = true
+        return Effect.fail("failed" as const)
+      })
+    const told = (tell: () => void) => () => actor.state === "alive" ? tell() : undefined
+    const program = Host.command(command, this.hostOf(process, command.runtime), {
+      stored: paths.stored,
+      variables: () => ({}),
+      cold: Effect.suspend(() => {
+        if (!trace.whole.has(index)) trace.whole.set(index, this.t)
+        return actor.ask(ofHost("load"))
+      }).pipe(Effect.flatMap((errno) => errno === undefined ? Effect.succeed(Cold) : Effect.die(errno))),
+      read: host("read", () => textOn(this.disk, paths.stored)),
+      store: (secret) => host("store", () => this.setStored(process, secret)),
+      remove: host("remove", () => this.setStored(process, undefined)),
+      response: Effect.asVoid(actor.ask(ofHost("response"))),
+      answer: actor.answer,
+      answers: Effect.sync(() => void actor.answerOne()),
+      boundary: (name, op) =>
+        Effect.sync(() => this.endOp(process)).pipe(
+          Effect.andThen(actor.next),
+          Effect.andThen(Effect.sync(() => this.beginOp(process, name, op)))
+        ),
+      onBegin: (invocationId, slot) => {
+        trace.invocations.set(index, invocationId)
+        process.slot = slot
       },
-      onCaptured: () => {
-        this.trace.captured.set(runner.index, (this.trace.captured.get(runner.index) ?? 0) + 1)
-      },
-      onBlind: () => {
-        this.trace.blind.add(runner.index)
-      }
+      onCaptured: told(() => void trace.captured.set(index, (trace.captured.get(index) ?? 0) + 1)),
+      onBlind: told(() => void trace.blind.add(index))
     })
-    return Effect.sync(() => this.beginOp(runner, "begin", undefined)).pipe(
+    return Effect.sync(() => this.beginOp(process, "begin", undefined)).pipe(
       Effect.andThen(Effect.scoped(program)),
-      Effect.catch(() => Effect.void)
+      Effect.ignore
     )
   }
 
-  private outside(runner: Runner, outside: Program.Outside) {
-    return Effect.gen({ self: this }, function*() {
-      this.beginOp(runner, outside._tag, outside)
-      const base = this.base(runner, Program.runtimes.terminal)
+  private outside(process: Process, outside: Program.Outside): Effect.Effect<void> {
+    const { actor } = process
+    const machine = this.hostOf(process, "terminal")
+    const act = (): Effect.Effect<unknown> | void => {
       switch (outside._tag) {
         case "Store":
-          return this.setStored(outside.secret)
+          return this.setStored(process, outside.secret)
         case "Lose":
-          return this.setStored(undefined)
+          return this.setStored(process, undefined)
         case "Wait":
-          this.now += outside.minutes * 60_000
-          return
-        case "Delete": {
-          if (this.trace.disk.has(paths.pointer)) this.trace.disk.unlink(paths.pointer)
-          return
+          return void (this.time.now += outside.minutes * 60_000)
+        case "Delete":
+          this.running = process.index
+          return void this.disk.remove(paths.pointer)
+        case "Link":
+        case "Replace": {
+          const text = otherTool(outside, textOn(this.disk, paths.pointer), this.random.uuid)
+          if (text === undefined) return
+          return Effect.map(actor.ask(ofHost("tool")), () => this.write(process, paths.pointer, text))
         }
+        case "Tamper":
+          return this.tamper(process, outside)
         case "Disable":
         case "Enable":
-          return yield* Host.optOut(base, outside._tag === "Disable")
+          return Host.optOut(machine, outside._tag === "Disable")
         case "Drain":
-          return yield* Host.drain(base, {
+          return Host.drain(machine, {
             taken: outside.taken,
-            isDenied: () => this.trace.disk.has(paths.optOut),
+            isDenied: () => isOn(this.disk, paths.optOut),
             send: (messages) =>
-              Effect.map(this.ask(runner)(hostStep("request")), () => {
+              Effect.map(actor.ask(ofHost("request")), () => {
                 for (const message of messages) this.trace.wire.push({ t: this.t, text: JSON.stringify(message) })
               })
           })
       }
-    }).pipe(Effect.scoped)
+    }
+    return Effect.suspend(() => {
+      this.beginOp(process, outside._tag, outside)
+      return Effect.asVoid(act() ?? Effect.void)
+    })
+  }
+
+  private tamper(process: Process, { how, which }: Program.Outside & { readonly _tag: "Tamper" }): void {
+    if (how === "policy") return this.write(process, paths.policy, isOn(this.disk, paths.policy) ? undefined : "{}")
+    const files = [...this.disk.entries()].filter(([path, text]) => text !== undefined && path.startsWith(home))
+    const [path, text = ""] = files[which % files.length] ?? []
+    if (path === undefined) return
+    const olds = this.texts.get(path) ?? []
+    if (how === "restore") this.write(process, path, olds[which % olds.length])
+    else this.write(process, path, how === "halve" ? text.slice(0, text.length / 2) : undefined)
+    if (how === "folder") this.disk.makeFolder(path)
   }
 
   // == turns
 
-  /** Lets every fiber run as far as it comes without a step. */
-  private settle(): void {
-    for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) task()
+  private take(process: Process): void {
+    this.t += 1
+    process.actor.turn()
   }
 
-  private isEnabled(runner: Runner | undefined): runner is Runner {
-    return runner !== undefined && runner.state === "alive" && !runner.suspended
-  }
-
-  private wake(runner: Runner): boolean {
-    const due = runner.sleepers.filter((sleeper) => sleeper.at <= this.now)
-    runner.sleepers = runner.sleepers.filter((sleeper) => sleeper.at > this.now)
-    for (const sleeper of due) {
-      sleeper.resume()
-      this.settle()
+  /** Runs the turn that is planned next; returns whether anybody could run. */
+  private runNext(): boolean {
+    let planned = this.turns.shift()
+    let next = planned === undefined ? undefined : this.processes[planned]
+    while (planned !== undefined && next?.actor.isFree !== true) {
+      planned = this.turns.shift()
+      next = planned === undefined ? undefined : this.processes[planned]
     }
-    return due.length > 0
-  }
-
-  private proceed(runner: Runner): boolean {
-    const next = runner.boundary
+    next ??= this.processes.find(({ actor }) => actor.isFree)
     if (next === undefined) return false
-    runner.boundary = undefined
-    next()
-    this.settle()
+    this.turn(next)
     return true
   }
 
-  /** The fault that is due at this step, if there is one. */
-  private faultAt(runner: Runner): Program.Fault | undefined {
-    const at = this.faults.findIndex((fault) => fault.actor === runner.index && fault.step <= runner.steps)
-    return at < 0 ? undefined : this.faults.splice(at, 1)[0]
-  }
-
-  private switchAt(runner: Runner): Program.Switch | undefined {
-    const at = this.switches.findIndex((one) => one.actor === runner.index && one.step <= runner.steps)
-    return at < 0 ? undefined : this.switches.splice(at, 1)[0]
-  }
-
-  private verdict(runner: Runner, step: Disk.Step): Disk.Errno | undefined {
-    const { broken } = runner
-    if (broken === undefined) return undefined
-    broken.left -= 1
-    if (broken.left <= 0) runner.broken = undefined
-    if (broken.errno === "ENOSPC" && !step.changes) return undefined
-    // What is removed needs no room.
-    if (broken.errno === "ENOSPC" && step.method === "remove") return undefined
-    this.trace.failed.add(runner.index)
-    return broken.errno
-  }
-
-  /** Runs an actor until its operation is over, or somebody else's turn comes; gives whose. */
-  private turn(runner: Runner): Runner | undefined {
-    this.running = runner.index
-    this.current = undefined
-    this.t += 1
-    // What its timers did comes first; then its next operation.
-    this.wake(runner)
-    let hasBegun = runner.boundary === undefined
-    for (;;) {
-      if (runner.state !== "alive") return undefined
-      if (runner.parked.length === 0) {
-        if (!hasBegun) {
-          hasBegun = this.proceed(runner)
-          continue
-        }
-        if (runner.boundary !== undefined) return undefined
-        const answer = runner.actor._tag === "Command" && runner.actor.api !== "hangs"
-          ? runner.network.shift()
-          : undefined
-        if (answer !== undefined) {
-          answer()
-          this.settle()
-          continue
-        }
-        const next = Math.min(...runner.sleepers.map((sleeper) => sleeper.at))
-        if (!Number.isFinite(next)) {
-          this.trace.problems.push(`#${runner.index} waits for nothing`)
-          runner.state = "killed"
-          return undefined
-        }
-        this.now = Math.max(this.now, next)
-        this.wake(runner)
-        continue
-      }
-      const fault = this.faultAt(runner)
-      if (fault !== undefined) {
-        this.trace.faults += 1
-        if (fault.kind === "kill") {
-          runner.state = "killed"
-          this.trace.killed.add(runner.index)
-          return undefined
-        }
-        if (fault.kind === "suspend") {
-          runner.suspended = true
-          return undefined
-        }
-        runner.broken = { errno: fault.kind, left: fault.lasts }
-      }
-      let parked = runner.parked.find((one) => one.fiber === runner.lastFiber) ?? runner.parked[0]
-      const over = this.switchAt(runner)
-      if (over !== undefined && over.to !== runner.index) {
-        const to = this.runners[over.to]
-        if (this.isEnabled(to)) return to
-      } else if (over !== undefined) {
-        // Another fiber of the same process; or its next operation, while this fiber still works behind it.
-        if (this.proceed(runner)) hasBegun = true
-        parked = runner.parked.find((one) => one.fiber !== parked?.fiber) ?? parked
-      }
-      if (parked === undefined) continue
-      runner.parked = runner.parked.filter((one) => one !== parked)
-      runner.lastFiber = parked.fiber
-      runner.steps += 1
-      this.trace.steps += 1
-      this.t += 1
-      parked.resume(this.verdict(runner, parked.step))
-      this.settle()
-    }
+  private turn(process: Process): void {
+    const { index, what } = process
+    const before = process.op
+    const follow = this.twins?.({ index, what, disk: this.disk, now: this.time.now, trace: this.trace })
+    this.take(process)
+    follow?.(this.time.now)
+    const { op } = process
+    if (op !== undefined && op !== before) this.onTurn({ op, slot: process.slot(), trace: this.trace })
   }
 
   run(): Trace {
-    const turns = [...this.program.turns]
-    let next: Runner | undefined
-    for (;;) {
-      if (next === undefined || !this.isEnabled(next)) {
-        const planned = turns.shift()
-        next = planned === undefined ? this.runners.find((one) => this.isEnabled(one)) : this.runners[planned]
-        // Whoever was suspended goes on when its turn is planned, or when nobody else is left.
-        if (planned !== undefined && next?.state === "alive") next.suspended = false
-        if (planned !== undefined && !this.isEnabled(next)) {
-          next = undefined
-          continue
-        }
-      }
-      if (next === undefined) {
-        const suspended = this.runners.find((one) => one.suspended && one.state === "alive")
-        if (suspended === undefined) break
-        suspended.suspended = false
-        next = suspended
-      }
-      const runner: Runner = next
-      next = this.turn(runner)
-      const done: Done | undefined = this.current
-      if (done !== undefined && next === undefined) {
-        this.onTurn({ op: done, memory: runner.memory(), trace: this.trace })
-      }
-      if (this.trace.steps > 20_000) {
-        this.trace.problems.push("the program does not end")
-        break
-      }
-    }
-    this.deliver()
+    while (this.runNext());
+    // What is still in outbox and claims goes on the wire, without a fault.
+    this.take(this.process({ _tag: "Drain", taken: true }, this.processes.length))
     return this.trace
-  }
-
-  /** What is still in outbox and claims goes on the wire, without a fault. */
-  private deliver(): void {
-    const runner = this.runner({ _tag: "Drain", taken: true }, this.runners.length)
-    this.turn(runner)
   }
 }
 
 /** Runs a program. */
-export const run = (program: Program.Program, onTurn: OnTurn = () => {}): Trace => new Machine(program, onTurn).run()
+export const run = (program: Program.Program, onTurn: OnTurn = () => {}, twins?: Twin.Follow): Trace =>
+  new Machine(program, onTurn, twins).run()

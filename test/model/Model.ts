@@ -1,179 +1,29 @@
 /**
- * Design §4 as a small state machine: a device, its processes, and what each operation makes of them.
+ * Design §4 as a small state machine: what each operation makes of a device and its processes.
  *
- * It knows nothing of files, fibers or races: an operation is one step, and nothing fails. Ids are tokens.
+ * It knows nothing of files, fibers or races: an operation is one step, and nothing fails.
  */
 import * as Program from "./Program.ts"
+import {
+  attribute,
+  type Claim,
+  type Credential,
+  type Device,
+  follows,
+  type Identity,
+  isEphemeral,
+  keepsNothing,
+  type Message,
+  minute,
+  newProcess,
+  outside,
+  type Process,
+  type Session,
+  type State,
+  unusableFile
+} from "./State.ts"
 
-// == the state
-
-export interface Claim {
-  readonly anonId: string
-  readonly principal: string
-  readonly seenBy: "login" | "observe" | "resolver" | "adopted"
-  readonly source: Source
-  readonly hasAlias: boolean
-}
-
-type Source = "stored" | "environment" | "none"
-
-export interface Pointer {
-  readonly anonId: string
-  readonly linked: string | undefined
-}
-
-interface Session {
-  readonly anonId: string
-  readonly id: string
-  readonly lastActive: number
-}
-
-/** What the device's disk holds. */
-export interface Device {
-  readonly pointer: "missing" | "unusable" | Pointer
-  /** What came after an anon id, or after the unusable file, and since when. */
-  readonly successors: ReadonlyMap<string, { readonly anonId: string; readonly at: number }>
-  readonly claims: ReadonlyMap<string, Claim>
-  /** Whose a credential is; null: nobody answered, at that time. */
-  readonly known: ReadonlyMap<Program.Secret, { readonly principal: string | null; readonly at: number }>
-  readonly session: Session | undefined
-  readonly stored: Program.Secret | undefined
-  readonly optOut: boolean
-  /** How often an opt-out was withdrawn. */
-  readonly consent: number
-  readonly now: number
-  /** How many ids were made. */
-  readonly made: number
-}
-
-interface Credential {
-  readonly secret: Program.Secret
-  readonly source: Source
-  readonly knownAs: string | undefined
-  /** Whether anything is known of it, were it that nobody answers. */
-  readonly isNew: boolean
-}
-
-export interface Identity {
-  readonly anonId: string
-  readonly claim: Claim | undefined
-  readonly durable: boolean
-  readonly firstRun: boolean
-}
-
-/** What a process holds in memory. */
-export interface Process {
-  readonly command: Program.Command
-  readonly slot: string | undefined
-  readonly attempted: boolean
-  readonly loggedOut: boolean
-  readonly opened: boolean
-  readonly identity: Identity | undefined
-  readonly credential: Credential | undefined
-  /** The credential that it began with. */
-  readonly atStart: Credential | undefined
-  /** The credential that the host loaded. */
-  readonly loaded: Program.Secret | undefined
-  readonly question: { readonly secret: Program.Secret; readonly since: number } | undefined
-  readonly hasAsked: boolean
-  /** What the API answered; null: that it knows nobody, or nothing at all. */
-  readonly answer: { readonly secret: Program.Secret; readonly principal: string | null } | undefined
-  /** Whether the device may have become somebody else's while it logged out. */
-  readonly isStranger: boolean
-  /** The principal that a response named, and that nobody contradicted since. */
-  readonly observed: string | undefined
-  readonly succeeded: boolean
-  /** The consent that it found first. */
-  readonly consent: number | undefined
-  readonly session: Session | undefined
-  readonly sequence: number
-}
-
-/** A message, and who it belongs to: a principal, an anon id, or the command's own id. */
-export interface Message {
-  readonly actor: number
-  readonly to: string
-  readonly isPersonless: boolean
-  readonly alias: string | undefined
-  readonly session: string
-  readonly sequence: number
-}
-
-export interface State {
-  readonly device: Device
-  readonly processes: ReadonlyMap<number, Process>
-  readonly messages: ReadonlyArray<Message>
-}
-
-/** The id of the command itself, where an event belongs to nobody. */
-export const ownId = "the command's own id"
-
-/** The anon id of an identity file that was there before. */
-export const given = "the anon id that was there"
-
-const unusableFile = "the unusable file"
-
-export const initial = (program: Program.Program, now: number): State => ({
-  device: {
-    pointer: {
-      empty: "missing" as const,
-      unusable: "unusable" as const,
-      identity: { anonId: given, linked: undefined },
-      linked: { anonId: given, linked: "acct_a" },
-      // Placeholders are not accounts.
-      "linked illegally": { anonId: given, linked: undefined }
-    }[program.initial],
-    successors: new Map(),
-    claims: new Map(),
-    known: new Map(),
-    session: undefined,
-    stored: undefined,
-    optOut: false,
-    consent: 0,
-    now,
-    made: 0
-  },
-  processes: new Map(),
-  messages: []
-})
-
-// == the rules
-
-const minute = 60_000
-
-const keepsNothing = (runtime: Program.Runtime) => runtime.ci || (runtime.container && !runtime.terminal)
-
-const isEphemeral = (runtime: Program.Runtime, identity: Identity) =>
-  keepsNothing(runtime) || !identity.durable || (identity.firstRun && !runtime.terminal)
-
-/** §4.2: who an event belongs to. */
-const attribute = (process: Process, identity: Identity): { readonly to: string; readonly isPersonless: boolean } => {
-  const { credential, isStranger, slot } = process
-  const { claim } = identity
-  if (slot !== undefined) return { to: slot, isPersonless: false }
-  if (claim === undefined) return { to: identity.anonId, isPersonless: true }
-  if (isStranger) return { to: ownId, isPersonless: true }
-  const isTheirs = credential === undefined ? claim.source !== "stored" : credential.knownAs === claim.principal
-  return isTheirs ? { to: claim.principal, isPersonless: false } : { to: ownId, isPersonless: true }
-}
-
-/** §4.3: what follows from a principal that is seen. */
-const follows = (facts: {
-  readonly seenBy: "login" | "observe" | "resolver"
-  readonly slot: string | undefined
-  readonly claimed: string | undefined
-  readonly principal: string
-  readonly credential: Credential | undefined
-  readonly isEphemeral: boolean
-}): "nothing" | "stamp" | "claim" | "switch" => {
-  const { claimed, credential, isEphemeral, principal, seenBy, slot } = facts
-  if (seenBy !== "login" && slot !== undefined) return "nothing"
-  if (isEphemeral || claimed === principal) return "stamp"
-  if (claimed === undefined) return "claim"
-  if (seenBy === "login") return "switch"
-  const isNewStored = credential?.source === "stored" && credential.knownAs !== claimed
-  return isNewStored ? "switch" : "stamp"
-}
+type SeenBy = "login" | "observe" | "resolver"
 
 // == the steps
 
@@ -228,6 +78,16 @@ class Step {
     return { anonId: this.token("anon"), claim: undefined, durable: false, firstRun }
   }
 
+  /** The claim that another tool's link comes to. */
+  private adopted(anonId: string, mayWrite: boolean): Claim | undefined {
+    const { pointer } = this.device
+    if (pointer === "missing" || pointer === "unusable") return undefined
+    if (pointer.anonId !== anonId || pointer.linked === undefined) return undefined
+    const claim: Claim = { anonId, principal: pointer.linked, seenBy: "adopted", source: "none", hasAlias: false }
+    if (mayWrite) this.device.claims = new Map(this.device.claims).set(anonId, claim)
+    return claim
+  }
+
   private read(firstRun: boolean): Identity {
     const { pointer } = this.device
     const mayWrite = this.mayMake && this.isAllowed
@@ -241,12 +101,7 @@ class Step {
       if (!mayWrite && !this.device.successors.has(unusableFile)) return this.inMemory(firstRun)
     }
     const anonId = this.end(pointer === "unusable" ? this.succeedTo(unusableFile) : pointer.anonId)
-    const linked = pointer !== "unusable" && pointer.anonId === anonId ? pointer.linked : undefined
-    let claim = this.device.claims.get(anonId)
-    if (claim === undefined && linked !== undefined) {
-      claim = { anonId, principal: linked, seenBy: "adopted", source: "none", hasAlias: false }
-      if (mayWrite) this.device.claims = new Map(this.device.claims).set(anonId, claim)
-    }
+    const claim = this.device.claims.get(anonId) ?? this.adopted(anonId, mayWrite)
     if (mayWrite) this.device.pointer = { anonId, linked: claim?.principal }
     return { anonId, claim, durable: true, firstRun }
   }
@@ -265,8 +120,17 @@ class Step {
     return identity
   }
 
+  /** The anon id that the disk leads to. */
+  private get current(): string | undefined {
+    const { pointer, successors } = this.device
+    if (pointer === "missing") return undefined
+    const start = pointer === "unusable" ? successors.get(unusableFile)?.anonId : pointer.anonId
+    return start === undefined ? undefined : this.end(start)
+  }
+
+  /** Not over an anon id that another tool made. */
   private repoint(identity: Identity): void {
-    if (this.device.pointer === "missing") return
+    if (this.device.pointer === "missing" || this.current !== this.end(identity.anonId)) return
     this.device.pointer = { anonId: identity.anonId, linked: identity.claim?.principal }
   }
 
@@ -278,6 +142,12 @@ class Step {
       return true
     }
     const isFirst = !this.device.successors.has(from.anonId)
+    // Another tool was faster, before or after another process.
+    const isReplaced = this.current !== undefined && this.current !== this.end(from.anonId)
+    if (isReplaced) {
+      this.refresh()
+      return false
+    }
     const anonId = this.end(this.succeedTo(from.anonId))
     const identity = { ...from, anonId, claim: this.device.claims.get(anonId) }
     this.process.identity = identity
@@ -292,12 +162,15 @@ class Step {
     this.device.successors = new Map([...this.device.successors].filter(([, next]) => !isOld(next)))
   }
 
-  /** Whether the disk leads neither to an anon id nor on from it: nobody knows any more whether it was claimed. */
-  private isForgotten(anonId: string): boolean {
-    const { pointer, successors } = this.device
-    if (pointer === "missing") return true
-    const start = pointer === "unusable" ? successors.get(unusableFile)?.anonId : pointer.anonId
-    return !successors.has(anonId) && (start === undefined || this.end(start) !== anonId)
+  /**
+   * What became of the anon id in memory. After a deletion nobody knows whether it was claimed; one that another process
+   * rotated goes on until its command ends.
+   */
+  private get fate(): "current" | "replaced" | "deleted" {
+    const { anonId, durable } = this.identity
+    if (!durable) return "current"
+    if (this.device.pointer === "missing") return "deleted"
+    return this.current === anonId || this.device.successors.has(anonId) ? "current" : "replaced"
   }
 
   // -- credentials
@@ -332,17 +205,25 @@ class Step {
 
   // -- principals
 
-  private publish(principal: string, seenBy: "login" | "observe" | "resolver", hasAlias: boolean): Claim | undefined {
-    const identity = this.identity
-    const source = this.process.credential?.source ?? "none"
-    const session = hasAlias ? this.touch(identity.anonId) : ""
-    if (this.isForgotten(identity.anonId)) {
+  /** Claims the anon id; gives the identity with which to begin anew, where that changed meanwhile. */
+  private publish(principal: string, seenBy: SeenBy, hasAlias: boolean): "done" | "again" {
+    const { fate, identity } = this
+    if (fate === "deleted") {
       this.process.slot = undefined
       this.process.attempted = false
-      return undefined
+      return "done"
     }
-    const held = this.device.claims.get(identity.anonId)
-    const claim: Claim = held ?? {
+    if (fate === "replaced") {
+      this.refresh()
+      return "again"
+    }
+    const held = this.device.claims.get(identity.anonId) ?? this.adopted(identity.anonId, true)
+    if (held !== undefined) {
+      this.process.identity = { ...identity, claim: held }
+      return "again"
+    }
+    const source = this.process.credential?.source ?? "none"
+    const claim: Claim = {
       anonId: identity.anonId,
       principal,
       seenBy,
@@ -350,15 +231,14 @@ class Step {
       hasAlias
     }
     this.process.identity = { ...identity, claim }
-    if (held !== undefined) return held
     this.device.claims = new Map(this.device.claims).set(identity.anonId, claim)
-    if (hasAlias) this.send({ to: principal, isPersonless: false, alias: identity.anonId, session })
+    if (hasAlias) this.send({ to: principal, isPersonless: false, alias: identity.anonId }, identity.anonId)
     this.repoint(this.process.identity)
-    return undefined
+    return "done"
   }
 
-  private apply(principal: string, seenBy: "login" | "observe" | "resolver", turn = 0): void {
-    const identity = this.identity
+  private apply(principal: string, seenBy: SeenBy, turn = 0): void {
+    const { identity } = this
     const what = follows({
       seenBy,
       slot: turn === 0 ? this.process.slot : undefined,
@@ -375,20 +255,32 @@ class Step {
       if (seenBy === "login") this.apply(principal, seenBy, turn + 1)
       return
     }
-    if (this.publish(principal, seenBy, what === "claim") !== undefined) this.apply(principal, seenBy, turn + 1)
+    if (this.publish(principal, seenBy, what === "claim") === "again") this.apply(principal, seenBy, turn + 1)
   }
 
-  private see(principal: string, seenBy: "observe" | "resolver"): void {
+  /** Whether a request carried the credential of the command, as far as the host tells what it carried. */
+  private isAbout(secret: Program.Secret | undefined): boolean {
+    const { atStart, command, credential } = this.process
+    const found = credential ?? atStart
+    return secret === undefined || command.resolver === "own" || found === undefined || found.secret === secret
+  }
+
+  /** The command was the account's, but neither the device nor the current credential need be. */
+  private stamp(principal: string): void {
+    if (this.process.loggedOut || !this.isAllowed) return
+    this.open()
+    this.process.slot ??= principal
+  }
+
+  private see(principal: string, seenBy: "observe" | "resolver", secret?: Program.Secret): void {
     if (this.process.attempted) return
     this.process.attempted = true
     if (this.process.loggedOut || !this.isAllowed) return
     this.open()
     // A response to a request that was under way is about the credential that the command began with.
     const { atStart, credential } = this.process
-    if (seenBy === "observe" && atStart !== undefined && atStart.secret !== credential?.secret) {
-      this.process.slot ??= principal
-      return
-    }
+    const hasChanged = atStart !== undefined && atStart.secret !== credential?.secret
+    if (seenBy === "observe" && (hasChanged || !this.isAbout(secret))) return this.stamp(principal)
     this.apply(principal, seenBy)
     // A response may be about a credential that is only about to be stored; the resolver's answer is about this one.
     if (seenBy === "resolver") this.rememberAtHand(principal)
@@ -443,7 +335,8 @@ class Step {
 
   // -- messages
 
-  private touch(anonId: string): string {
+  /** The session of a message: a new one after half an hour of silence, and for every new anon id. */
+  private touch(anonId: string): Session {
     const { now } = this.device
     const known = this.process.session ?? this.device.session
     const goesOn = known !== undefined && known.anonId === anonId && now - known.lastActive < 30 * minute
@@ -452,11 +345,12 @@ class Step {
     const current = isDue ? { ...session, lastActive: now } : session
     this.process.session = current
     if (isDue && !keepsNothing(this.runtime) && this.isAllowed) this.device.session = current
-    return current.id
+    return current
   }
 
-  private send(message: Omit<Message, "actor" | "sequence">): void {
-    this.messages.push({ ...message, actor: this.actor, sequence: this.process.sequence })
+  private send(message: Pick<Message, "to" | "isPersonless" | "alias">, anonId: string): void {
+    const { id } = this.touch(anonId)
+    this.messages.push({ ...message, session: id, actor: this.actor, sequence: this.process.sequence })
     this.process.sequence += 1
   }
 
@@ -464,10 +358,11 @@ class Step {
     if (!this.isAllowed) return
     const wasOpen = this.process.opened
     this.open()
+    if (wasOpen && this.fate === "deleted") return
+    // What is recorded follows an anon id that another tool made.
+    if (wasOpen && this.fate === "replaced") this.refresh()
     const { identity } = this
-    if (wasOpen && identity.durable && this.isForgotten(identity.anonId)) return
-    const { isPersonless, to } = attribute(this.process, identity)
-    this.send({ to, isPersonless, alias: undefined, session: this.touch(identity.anonId) })
+    this.send({ ...attribute(this.process, identity), alias: undefined }, identity.anonId)
   }
 
   private succeed(): void {
@@ -484,10 +379,13 @@ class Step {
     if (question !== undefined && this.device.now - question.since >= 2000) this.answered("time-out")
   }
 
-  begin(): void {
+  /** A steady command reads its credential and nothing more; consent is asked for with its first event. */
+  begin(isSteady: boolean): void {
     const credential = this.lookUp()
+    const { resolver } = this.process.command
     this.process.loaded = credential?.secret
-    if (!this.isAllowed) return
+    if (resolver === "input") this.process.atStart = credential
+    if (isSteady || !this.isAllowed) return
     this.process.atStart = credential
     if (credential?.isNew === true) this.ask(credential.secret)
   }
@@ -498,13 +396,13 @@ class Step {
         return this.record()
       case "Request": {
         const { loaded } = this.process
-        return loaded === undefined ? undefined : this.observe(Program.ownerOf[loaded])
+        return loaded === undefined ? undefined : this.observe(Program.ownerOf[loaded], loaded)
       }
       case "Observe":
         return op.principals.forEach((principal) => this.observe(principal))
       case "Login": {
         const principal = Program.ownerOf[op.secret]
-        if (op.validated) this.observe(principal)
+        if (op.validated) this.observe(principal, op.secret)
         this.device.stored = op.secret
         this.process.loaded = this.process.command.env ?? op.secret
         return this.login(principal)
@@ -518,8 +416,11 @@ class Step {
     }
   }
 
-  private observe(principal: string): void {
-    if (Program.legal.has(principal)) this.see(principal, "observe")
+  /** Only what is answered to the current credential counts. */
+  private observe(principal: string, secret?: Program.Secret): void {
+    if (!Program.legal.has(principal)) return
+    if (this.isAbout(secret)) this.see(principal, "observe", secret)
+    else this.stamp(principal)
   }
 
   private login(principal: string): void {
@@ -583,66 +484,19 @@ class Step {
   }
 }
 
-const outside = (device: Device, op: Program.Outside): Device => {
-  switch (op._tag) {
-    case "Store":
-      return { ...device, stored: op.secret }
-    case "Lose":
-      return { ...device, stored: undefined }
-    case "Disable":
-      return {
-        ...device,
-        optOut: true,
-        pointer: "missing",
-        successors: new Map(),
-        claims: new Map(),
-        known: new Map(),
-        session: undefined
-      }
-    case "Enable":
-      return device.optOut ? { ...device, optOut: false, consent: device.consent + 1 } : device
-    case "Delete":
-      return { ...device, pointer: "missing" }
-    case "Wait":
-      return { ...device, now: device.now + op.minutes * minute }
-    case "Drain":
-      return device
-  }
-}
-
-const newProcess = (command: Program.Command): Process => ({
-  command,
-  slot: undefined,
-  attempted: false,
-  loggedOut: false,
-  opened: false,
-  identity: undefined,
-  credential: undefined,
-  atStart: undefined,
-  loaded: undefined,
-  question: undefined,
-  hasAsked: false,
-  answer: undefined,
-  isStranger: false,
-  observed: undefined,
-  succeeded: false,
-  consent: undefined,
-  session: undefined,
-  sequence: 0
-})
-
 /** The state after an operation of an actor. */
 export const next = (
   state: State,
   actor: Program.Actor,
   index: number,
   name: string,
-  op: Program.Op | undefined
+  op: Program.Op | undefined,
+  isSteady: boolean
 ): State => {
   if (actor._tag !== "Command") return { ...state, device: outside(state.device, actor) }
   const step = new Step(state, index, state.processes.get(index) ?? newProcess(actor))
   step.wake()
-  if (name === "begin") step.begin()
+  if (name === "begin") step.begin(isSteady)
   else if (op === undefined) step.finish()
   else step.operate(op)
   return {

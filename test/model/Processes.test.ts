@@ -5,7 +5,7 @@ import * as Path from "node:path"
 import * as Fleet from "./Fleet.ts"
 import * as Invariants from "./Invariants.ts"
 import * as Machine from "./Machine.ts"
-import type * as Program from "./Program.ts"
+import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
 
 const rounds = 8
@@ -19,15 +19,6 @@ beforeAll(() => {
 })
 
 afterAll(() => NFS.rmSync(folder, { recursive: true, force: true }))
-
-const command = (ops: ReadonlyArray<Program.Op>, options: Partial<Program.Command> = {}): Program.Command => ({
-  _tag: "Command",
-  runtime: "terminal",
-  env: undefined,
-  api: "up",
-  ops,
-  ...options
-})
 
 const atOnce = (actor: Program.Actor, count: number): ReadonlyArray<Fleet.Plan> =>
   Array.from({ length: count }, () => ({ actor, phase: 0, delay: 0, signal: undefined }))
@@ -55,10 +46,11 @@ const randomOps = (random: Random.Random): ReadonlyArray<Program.Op> => {
 
 const randomPlans = (random: Random.Random): ReadonlyArray<Fleet.Plan> => {
   const plan = (phase: number): Fleet.Plan => ({
-    actor: command(randomOps(random), {
+    actor: Program.command(randomOps(random), {
       runtime: random.pick(["terminal", "terminal", "terminal", "terminal", "pipe", "ci"]),
       env: random.chance(0.1) ? random.pick(["A1", "B1"]) : undefined,
-      api: random.pick(["up", "up", "down"])
+      api: random.pick(["up", "up", "down"]),
+      resolver: random.chance(0.8) ? "input" : "own"
     }),
     phase,
     delay: random.int(6),
@@ -66,13 +58,19 @@ const randomPlans = (random: Random.Random): ReadonlyArray<Fleet.Plan> => {
       ? { kind: random.pick(["kill", "stop", "stop"]), after: random.int(40), until: phase + 1 + random.int(2) }
       : undefined
   })
-  const drain: Fleet.Plan = {
-    actor: { _tag: "Drain", taken: random.chance(0.5) },
+  const other = (actor: Program.Actor): Fleet.Plan => ({
+    actor,
     phase: random.int(3),
     delay: random.int(20),
     signal: undefined
-  }
-  return [plan(0), plan(0), plan(0), plan(1), plan(1), plan(2), drain]
+  })
+  const tools: ReadonlyArray<Program.Actor> = random.pick<ReadonlyArray<Program.Actor>>([
+    [],
+    [{ _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }],
+    [{ _tag: "Replace" }]
+  ])
+  const drain: Program.Actor = { _tag: "Drain", taken: random.chance(0.5) }
+  return [plan(0), plan(0), plan(0), plan(1), plan(1), plan(2), ...[drain, ...tools].map(other)]
 }
 
 const seedFrom = (text: string | undefined): number => {
@@ -94,14 +92,14 @@ describe("real processes on one home", () => {
   })
 
   it("64 at once on an empty home make exactly one anon id", { timeout: 120_000 }, async () => {
-    const plans = atOnce(command([]), 64)
+    const plans = atOnce(Program.command([]), 64)
     const trace = await Fleet.run({ driver, plans, seed: 1, maxWait: 0.5 })
     const facts = Invariants.factsOf(trace)
     assert.isUndefined(Invariants.check(facts)?.detail)
     assert.strictEqual(facts.events.length, 64)
     assert.strictEqual(new Set(facts.events.map(({ distinctId }) => distinctId)).size, 1)
-    assert.strictEqual(facts.events[0]?.distinctId, Machine.anonIdOn(trace.disk))
-    assert.deepStrictEqual(trace.disk.names(Machine.paths.successors), [])
+    assert.strictEqual(facts.events[0]?.distinctId, Machine.anonIdOn((path) => Machine.textOn(trace.disk, path)))
+    assert.deepStrictEqual(Machine.namesOn(trace.disk, Machine.paths.successors), [])
     const firstRuns = facts.events.filter(({ text }) => text.includes("\"is_first_run\":true"))
     assert.strictEqual(firstRuns.length, 1)
   })
@@ -109,7 +107,7 @@ describe("real processes on one home", () => {
   it("32 at once that are the first to see a principal send one alias, and 32 events under it", {
     timeout: 120_000
   }, async () => {
-    const plans = atOnce(command([{ _tag: "Request", copies: 1 }], { api: "down" }), 32)
+    const plans = atOnce(Program.command([{ _tag: "Request", copies: 1 }], { api: "down" }), 32)
     const trace = await Fleet.run({
       driver,
       plans,
@@ -127,7 +125,7 @@ describe("real processes on one home", () => {
     assert.deepStrictEqual(aliases.map(({ alias, distinctId }) => [alias, distinctId]), [
       [Machine.before.anonId, "acct_a"]
     ])
-    assert.strictEqual(trace.disk.names(Machine.paths.claims).length, 1)
+    assert.strictEqual(Machine.namesOn(trace.disk, Machine.paths.claims).length, 1)
     assert.deepStrictEqual(facts.events.map(({ distinctId }) => distinctId), Array.from({ length: 32 }, () => "acct_a"))
     assert.strictEqual(facts.wire[0]?.alias, Machine.before.anonId)
   })

@@ -57,8 +57,21 @@ export interface Command {
   readonly env: Secret | undefined
   /** What becomes of the resolver's question. */
   readonly api: "up" | "down" | "hangs"
+  /** Whether the resolver says what it reads the credential from: a resolver of the host's `own` takes the whole path. */
+  readonly resolver: "input" | "own"
   readonly ops: ReadonlyArray<Op>
 }
+
+/** A command on a terminal, whose resolver says what it reads. */
+export const command = (ops: ReadonlyArray<Op>, options: Partial<Command> = {}): Command => ({
+  _tag: "Command",
+  runtime: "terminal",
+  env: undefined,
+  api: "up",
+  resolver: "input",
+  ops,
+  ...options
+})
 
 /** Something else on the device. */
 export type Outside =
@@ -70,25 +83,39 @@ export type Outside =
   | { readonly _tag: "Enable" }
   /** The user deletes the identity file. */
   | { readonly _tag: "Delete" }
+  /** Another tool links the anon id in the identity file, where it is not linked, or replaces the file's anon id. */
+  | { readonly _tag: "Link"; readonly principal: string }
+  | { readonly _tag: "Replace" }
+  /** A file below the home is changed in a way that no process of this module changes it. */
+  | { readonly _tag: "Tamper"; readonly how: typeof tampering[number]; readonly which: number }
   /** Time passes. */
   | { readonly _tag: "Wait"; readonly minutes: number }
   /** A worker sends what waits; where `taken` is false the answers are lost. */
   | { readonly _tag: "Drain"; readonly taken: boolean }
 
+/** An older text of the file comes back, the file is removed, cut in half, or becomes a folder; or a policy denies. */
+export const tampering = ["restore", "remove", "halve", "folder", "policy"] as const
+
 export type Actor = Command | Outside
 
-/** Just before an actor's n-th step on the disk the turn goes to another; to itself: another of its fibers goes first. */
+/**
+ * Just before an actor's n-th step another actor makes its next turn, unless that one is in the middle of a step itself.
+ * To itself, at a step where it waits: another of its fibers goes first, or its next operation begins.
+ */
 export interface Switch {
   readonly actor: number
   readonly step: number
   readonly to: number
 }
 
-/** What goes wrong at an actor's n-th step. A full or broken disk stays so for some steps. */
+/** The codes with which the disk refuses an operation; only a full or read-only disk can still be read. */
+export const errnos = ["ENOSPC", "EROFS", "EIO", "EACCES", "EMFILE", "ESTALE"] as const
+
+/** What goes wrong at an actor's n-th step: a suspension lasts for so many turns of others, a code for so many steps. */
 export interface Fault {
   readonly actor: number
   readonly step: number
-  readonly kind: "kill" | "suspend" | "ENOSPC" | "EIO"
+  readonly kind: "kill" | "suspend" | typeof errnos[number]
   readonly lasts: number
 }
 
@@ -109,6 +136,13 @@ export interface Program {
 export const isSequential = (program: Program): boolean =>
   program.switches.length === 0 && program.faults.length === 0 && program.hasLinks
 
+/** Whether a file is changed in a way that the design promises nothing about, but that both paths agree. */
+export const isTampered = (program: Program): boolean => program.actors.some(({ _tag }) => _tag === "Tamper")
+
+/** Whether the disk may refuse to read. */
+export const mayNotRead = (program: Program): boolean =>
+  program.faults.some(({ kind }) => errnos.some((code) => code === kind && code !== "ENOSPC" && code !== "EROFS"))
+
 /** Whether each answer that is observed is that of the API to the credential at hand. */
 export const isHonest = (program: Program): boolean =>
   program.actors.every((actor) => actor._tag !== "Command" || actor.ops.every((op) => op._tag !== "Observe"))
@@ -117,6 +151,7 @@ export const isHonest = (program: Program): boolean =>
 
 const randomOp = (random: Random.Random, honest: boolean): Op => {
   const tag: Op["_tag"] = random.pick([
+    "Event",
     "Event",
     "Event",
     "Request",
@@ -153,79 +188,104 @@ const randomOp = (random: Random.Random, honest: boolean): Op => {
 
 const randomCommand = (random: Random.Random, honest: boolean): Command => ({
   _tag: "Command",
-  runtime: random.chance(0.72)
+  runtime: random.chance(0.78)
     ? "terminal"
     : random.pick(["pipe", "pipe", "ci", "ci with a terminal", "container", "container with a terminal"]),
   env: random.chance(0.12) ? random.pick(["A1", "B1", "A2", "X1"]) : undefined,
   api: random.pick(["up", "up", "up", "down", "hangs"]),
-  ops: Array.from({ length: random.pick([0, 1, 1, 1, 2, 2, 3]) }, () => randomOp(random, honest))
+  resolver: random.chance(0.85) ? "input" : "own",
+  ops: Array.from({ length: random.pick([0, 0, 0, 1, 1, 1, 2, 2, 3]) }, () => randomOp(random, honest))
 })
 
-const randomOutside = (random: Random.Random): Outside => {
-  switch (
-    random.pick([
-      "Store",
-      "Store",
-      "Store",
-      "Lose",
-      "Lose",
-      "Drain",
-      "Drain",
-      "Drain",
-      "Wait",
-      "Wait",
-      "Disable",
-      "Delete"
-    ])
-  ) {
+const randomOutside = (random: Random.Random, tampers: boolean): Outside => {
+  const tag: Outside["_tag"] = random.pick([
+    "Store",
+    "Store",
+    "Store",
+    "Lose",
+    "Lose",
+    "Drain",
+    "Drain",
+    "Drain",
+    "Wait",
+    "Wait",
+    "Disable",
+    "Delete",
+    "Link",
+    "Replace",
+    tampers ? "Tamper" : "Store",
+    tampers ? "Tamper" : "Link",
+    tampers ? "Tamper" : "Replace"
+  ])
+  switch (tag) {
     case "Store":
       return { _tag: "Store", secret: random.pick(["A1", "A1", "A2", "B1", "B1", "X1"]) }
-    case "Lose":
-      return { _tag: "Lose" }
     case "Drain":
       return { _tag: "Drain", taken: random.chance(0.6) }
     case "Wait":
       return { _tag: "Wait", minutes: random.pick([1, 31, 121, 91 * 24 * 60]) }
-    case "Delete":
-      return { _tag: "Delete" }
+    case "Link":
+      return { _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }
+    case "Tamper":
+      return { _tag: "Tamper", how: random.pick(tampering), which: random.int(30) }
     case "Disable":
       return random.chance(0.5) ? { _tag: "Disable" } : { _tag: "Enable" }
+    default:
+      return { _tag: tag }
   }
 }
 
-/** The program of a seed. */
+const initials = ["empty", "empty", "empty", "identity", "identity", "unusable", "linked", "linked illegally"] as const
+
+const randomActors = (random: Random.Random, honest: boolean, outsides: number, tampers: boolean) => {
+  const actors: Array<Actor> = Array.from({ length: 1 + random.int(7) }, () => randomCommand(random, honest))
+  for (let n = outsides; n > 0; n -= 1) {
+    actors.splice(random.int(actors.length + 1), 0, randomOutside(random, tampers))
+  }
+  // Most commands change nothing.
+  for (let n = random.int(4); n > 0; n -= 1) actors.push(command([]))
+  return actors
+}
+
+/** The program of a seed, in which processes interrupt each other, and anything goes wrong. */
 export const make = (seed: number): Program => {
   const random = Random.make(seed)
-  const honest = random.chance(0.8)
-  const actors: Array<Actor> = Array.from({ length: 1 + random.int(5) }, () => randomCommand(random, honest))
-  for (let n = random.pick([0, 1, 1, 2, 2, 3]); n > 0; n -= 1) {
-    actors.splice(random.int(actors.length + 1), 0, randomOutside(random))
-  }
+  const actors = randomActors(random, random.chance(0.8), random.pick([0, 1, 1, 2, 2, 3]), false)
   const who = () => random.int(actors.length)
   // Most of what goes on in a command is in its first hundred steps.
   const when = () => Math.floor(random.next() * random.next() * 160)
-  const sequential = random.chance(0.35)
   return {
     seed,
-    initial: random.pick(["empty", "empty", "empty", "identity", "identity", "unusable", "linked", "linked illegally"]),
-    hasLinks: sequential || random.chance(0.92),
+    initial: random.pick(initials),
+    hasLinks: random.chance(0.92),
     actors,
     turns: random.chance(0.5) ? [] : Array.from({ length: actors.length * 4 }, who),
-    switches: sequential
-      ? []
-      : Array.from({ length: random.chance(0.3) ? 30 + random.int(30) : random.int(9) }, () => ({
-        actor: who(),
-        step: when(),
-        to: who()
-      })),
-    faults: sequential
-      ? []
-      : Array.from({ length: random.pick([0, 0, 1, 1, 2, 3]) }, () => ({
-        actor: who(),
-        step: when(),
-        kind: random.pick(["kill", "suspend", "suspend", "suspend", "ENOSPC", "EIO"]),
-        lasts: random.pick([1, 1, 2, 5, 1000])
-      }))
+    switches: Array.from({ length: random.chance(0.3) ? 30 + random.int(30) : random.int(9) }, () => ({
+      actor: who(),
+      step: when(),
+      to: who()
+    })),
+    faults: Array.from({ length: random.pick([0, 0, 1, 1, 2, 3]) }, () => ({
+      actor: who(),
+      step: when(),
+      kind: random.pick(["kill", "kill", "suspend", "suspend", "suspend", ...errnos]),
+      lasts: random.pick([1, 1, 2, 5, 1000])
+    }))
+  }
+}
+
+/** The sequential program of a seed: the home changes between two operations of a command, and never within one. */
+export const makeSequential = (seed: number): Program => {
+  const random = Random.make(seed + 0x5eed)
+  const actors = randomActors(random, random.chance(0.8), random.pick([0, 1, 2, 2, 3, 4]), random.chance(0.3))
+  return {
+    seed,
+    initial: random.pick(initials),
+    hasLinks: true,
+    actors,
+    turns: random.chance(0.4) ? [] : Array.from({ length: actors.length * 4 }, () => random.int(actors.length)),
+    switches: [],
+    faults: []
   }
 }
 
@@ -266,6 +326,7 @@ const smallerCommand = (command: Command): ReadonlyArray<Command> => [
   ...command.runtime === "terminal" ? [] : [{ ...command, runtime: "terminal" as const }],
   ...command.env === undefined ? [] : [{ ...command, env: undefined }],
   ...command.api === "up" ? [] : [{ ...command, api: "up" as const }],
+  ...command.resolver === "input" ? [] : [{ ...command, resolver: "input" as const }],
   ...command.ops.flatMap((op, index) =>
     smallerOp(op).map((smaller) => ({ ...command, ops: replaced(command.ops, index, smaller) }))
   )
@@ -315,7 +376,8 @@ export const showActor = (actor: Actor): string => {
     case "Command": {
       const env = actor.env === undefined ? "" : `, ${actor.env} in the environment`
       const api = actor.api === "up" ? "" : `, resolver ${actor.api}`
-      return `command (${actor.runtime}${env}${api}): ${["begin", ...actor.ops.map(showOp), "end"].join(", ")}`
+      const own = actor.resolver === "input" ? "" : ", a resolver of the host's own"
+      return `command (${actor.runtime}${env}${api}${own}): ${["begin", ...actor.ops.map(showOp), "end"].join(", ")}`
     }
     case "Store":
       return `another tool stores ${actor.secret}`
@@ -327,6 +389,12 @@ export const showActor = (actor: Actor): string => {
       return "telemetry enable"
     case "Delete":
       return "the user deletes the identity file"
+    case "Link":
+      return `another tool links the anon id to ${actor.principal}`
+    case "Replace":
+      return "another tool replaces the anon id"
+    case "Tamper":
+      return `file ${actor.which} is tampered with: ${actor.how}`
     case "Wait":
       return `${actor.minutes} minutes pass`
     case "Drain":
@@ -340,8 +408,9 @@ export const show = (program: Program): string =>
     `disk at first: ${program.initial}${program.hasLinks ? "" : ", without hard links"}`,
     ...program.actors.map((actor, index) => `#${index} ${showActor(actor)}`),
     `turns: ${program.turns.length === 0 ? "one after the other" : program.turns.join(" ")}`,
-    ...program.switches.map((at) => `before step ${at.step} of #${at.actor}: over to #${at.to}`),
-    ...program.faults.map((at) =>
-      `at step ${at.step} of #${at.actor}: ${at.kind}${at.lasts > 1 ? ` for ${at.lasts} steps` : ""}`
-    )
+    ...program.switches.map((at) => `before step ${at.step} of #${at.actor}: a turn of #${at.to}`),
+    ...program.faults.map((at) => {
+      const span = at.lasts > 1 ? ` for ${at.lasts} ${at.kind === "suspend" ? "turns" : "steps"}` : ""
+      return `at step ${at.step} of #${at.actor}: ${at.kind}${span}`
+    })
   ].join("\n")

@@ -9,7 +9,8 @@ export interface Random {
   readonly chance: (probability: number) => boolean
   /** One of the values; those that stand there twice come twice as often. */
   readonly pick: <const A>(values: readonly [A, ...Array<A>]) => A
-  readonly bytes: (size: number) => Uint8Array
+  /** A UUID v4. */
+  readonly uuid: () => string
 }
 
 /** The generator of a seed (mulberry32). */
@@ -28,6 +29,9 @@ export const make = (seed: number): Random => {
     int,
     chance: (probability) => next() < probability,
     pick: (values) => values[int(values.length)] ?? values[0],
-    bytes: (size) => Uint8Array.from({ length: size }, () => int(256))
+    uuid: () => {
+      const hex = Array.from({ length: 4 }, () => Math.floor(next() * 2 ** 32).toString(16).padStart(8, "0")).join("")
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`
+    }
   }
 }

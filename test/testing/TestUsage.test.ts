@@ -1,128 +1,119 @@
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { OptOut, Outbox, Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
+import { Consent, Outbox, Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
 import {
   FixedConsent,
   FixedPrincipalResolver,
-  NoopUsageCapture,
+  MemoryDisk,
   RecordingUsageCapture,
   TestUsage
 } from "../../src/testing/index.ts"
-
-/** What a command of the described user records. */
-const recorded = (options: TestUsage.Options) =>
-  Effect.gen(function*() {
-    yield* Effect.void.pipe(Usage.trackEffect("sync"))
-    return yield* TestUsage.messages
-  }).pipe(Effect.provide(Layer.fresh(TestUsage.layerWith(options))))
+import { events, runLine, test, testWith } from "../cli/Harness.ts"
 
 const sync = Command.make("sync", {}, () => Effect.void)
 const app = Command.make("app").pipe(Command.withSubcommands([sync, Usage.telemetryCommand]), Usage.track)
 
-const Chosen = UsageEvent.make("Template chosen", {
-  description: "A template was chosen",
-  properties: Schema.Struct({ template: Schema.String.check(Schema.isMaxLength(4)) })
-})
+const account = FixedPrincipalResolver.layer("account_1")
 
-const choosing = (template: string) =>
-  Effect.flatMap(UsageCapture, (usage) => {
-    const properties = { template, undeclared: "secret" }
-    return usage.capture(Chosen, properties)
-  })
+/** Who each message belongs to. */
+const owners = Effect.map(
+  TestUsage.messages,
+  (messages) => messages.map(({ distinct_id, event }) => [event, distinct_id])
+)
 
 describe("RecordingUsageCapture", () => {
-  it.effect("tells what would be sent of each event, and what is refused", () =>
+  const Chosen = UsageEvent.make("Template chosen", {
+    description: "A template was chosen",
+    properties: Schema.Struct({ template: Schema.String.check(Schema.isMaxLength(4)) })
+  })
+  const choose = (template: string) =>
+    Effect.flatMap(UsageCapture, (usage) => {
+      const properties = { template, undeclared: "secret" }
+      return usage.capture(Chosen, properties)
+    })
+
+  it.effect("A test sees what would be sent of each event, and what is refused", () =>
     Effect.gen(function*() {
-      yield* choosing("blog")
-      yield* choosing("shopping")
+      yield* choose("blog")
+      yield* choose("shopping")
       const { all } = yield* RecordingUsageCapture.RecordedEvents
       assert.deepStrictEqual(yield* all, [
         { _tag: "Captured", event: "Template chosen", properties: { template: "blog" } },
         { _tag: "Refused", event: "Template chosen", reason: "the event does not declare this value of template" }
       ])
-    }).pipe(Effect.provide(Layer.fresh(RecordingUsageCapture.layer))))
-})
-
-describe("NoopUsageCapture", () => {
-  it.effect("takes every event and does nothing", () =>
-    Effect.gen(function*() {
-      yield* choosing("shopping")
-    }).pipe(Effect.provide(NoopUsageCapture.layer)))
+    }).pipe(Effect.provide(RecordingUsageCapture.layer)))
 })
 
 describe("TestUsage", () => {
-  it.effect("is a device with nobody logged in where nothing is varied", () =>
-    Effect.gen(function*() {
-      const [message, ...more] = yield* recorded({})
-      assert.lengthOf(more, 0)
-      assert.strictEqual(message?.properties["$process_person_profile"], false)
-      assert.strictEqual(message?.properties["is_ci"], false)
-    }))
+  test("A device that is not varied is a developer's terminal, seen before, where nobody is logged in", function*() {
+    yield* runLine(app, "sync")
+    const [event, ...more] = yield* events
+    assert.lengthOf(more, 0)
+    assert.deepInclude(event, { $process_person_profile: false, is_ci: false, is_tty: true, is_first_run: false })
+  })
 
-  it.effect("records nothing of a user who opted out", () =>
-    Effect.gen(function*() {
-      const consent = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
-      assert.deepStrictEqual(yield* recorded({ consent }), [])
-    }))
+  testWith("Nothing is recorded of a user who opted out", {
+    consent: FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
+  }, function*() {
+    yield* runLine(app, "sync")
+    assert.deepStrictEqual(yield* TestUsage.messages, [])
+  })
 
-  it.effect("deletes what a user who opts out has recorded, and starts anew when they come back", () =>
-    Effect.gen(function*() {
-      const run = (...words: ReadonlyArray<string>) => Command.runWith(app, { version: "0" })(words)
-      yield* run("sync")
-      const [before] = yield* TestUsage.messages
-      yield* run("telemetry", "disable")
-      yield* run("sync")
-      assert.deepStrictEqual(yield* TestUsage.messages, [])
-      yield* run("telemetry", "enable")
-      yield* run("sync")
-      const [after, ...more] = yield* TestUsage.messages
-      assert.lengthOf(more, 0)
-      assert.strictEqual(after?.properties["command_name"], "sync")
-      assert.notStrictEqual(after?.distinct_id, before?.distinct_id)
-      assert.notStrictEqual(after?.properties["$session_id"], before?.properties["$session_id"])
-    }).pipe(Effect.provide([Layer.fresh(TestUsage.layer), NodeServices.layer])))
+  test("An opt-out deletes what was recorded, which is no delivery, and an opt-in begins anew", function*() {
+    yield* runLine(app, "sync")
+    const [before] = yield* events
+    yield* runLine(app, "telemetry disable")
+    yield* runLine(app, "sync")
+    assert.deepStrictEqual(yield* TestUsage.messages, [])
+    const { lastDelivery, pending } = yield* Effect.flatMap(Outbox, ({ status }) => status)
+    assert.deepStrictEqual([lastDelivery, pending], [undefined, 0])
+    yield* runLine(app, "telemetry enable")
+    yield* runLine(app, "sync")
+    const [after, ...more] = yield* events
+    assert.lengthOf(more, 0)
+    assert.notStrictEqual(after?.distinct_id, before?.distinct_id)
+    const sessions = (yield* TestUsage.messages).map(({ properties }) => properties["$session_id"])
+    assert.notInclude(sessions, before?.["$session_id"])
+  })
 
-  it.effect("joins the device to the account that is logged in", () =>
-    Effect.gen(function*() {
-      const [alias, event] = yield* recorded({ principals: FixedPrincipalResolver.layer("account_1") })
-      assert.deepStrictEqual([alias?.event, alias?.distinct_id], ["$create_alias", "account_1"])
-      assert.deepStrictEqual([event?.properties["command_name"], event?.distinct_id], ["sync", "account_1"])
-    }))
+  test("Consent that a test denies is denied to the commands after it", function*() {
+    yield* Effect.flatMap(Consent, ({ deny }) => deny)
+    yield* runLine(app, "sync")
+    assert.deepStrictEqual(yield* TestUsage.messages, [])
+  })
 
-  it.effect("is another one where a test varies it within one that does not", () =>
-    Effect.gen(function*() {
-      yield* Usage.trackEffect("outside")(Effect.void)
-      const options = { runtime: { ci: "GitHub Actions" }, principals: FixedPrincipalResolver.layer("account_1") }
-      const inside = yield* Effect.gen(function*() {
-        yield* Usage.trackEffect("inside")(Effect.void)
-        return yield* TestUsage.messages
-      }).pipe(Effect.provide(TestUsage.layerWith(options)))
-      assert.deepStrictEqual(
-        inside.map(({ distinct_id, properties }) => [properties["command_name"], properties["ci"], distinct_id]),
-        [["inside", "GitHub Actions", "account_1"]]
-      )
-      assert.lengthOf(yield* TestUsage.messages, 1)
-    }).pipe(Effect.provide(TestUsage.layer)))
+  testWith("The device is joined to the account that is logged in", { principals: account }, function*() {
+    yield* runLine(app, "sync")
+    assert.deepStrictEqual(yield* owners, [
+      ["$create_alias", "account_1"],
+      ["CLI execution succeeded", "account_1"]
+    ])
+  })
 
-  it.effect("deletes what waits when a user opts out, which is no delivery", () =>
-    Effect.gen(function*() {
-      yield* Usage.trackEffect("sync")(Effect.void)
-      yield* Effect.flatMap(OptOut, ({ publish }) => publish)
-      const { lastDelivery, pending } = yield* Effect.flatMap(Outbox, ({ status }) => status)
-      assert.deepStrictEqual([lastDelivery, pending], [undefined, 0])
-    }).pipe(Effect.provide(TestUsage.layer)))
+  const ci = { ci: "GitHub Actions", stdoutIsTerminal: false }
+  testWith("Nothing is joined in CI", { principals: account, runtime: ci }, function*() {
+    yield* runLine(app, "sync")
+    assert.deepStrictEqual(yield* owners, [["CLI execution succeeded", "account_1"]])
+    assert.deepInclude((yield* events)[0], { ci: "GitHub Actions", is_ci: true, is_tty: false })
+  })
 
-  it.effect("joins nothing in CI", () =>
-    Effect.gen(function*() {
-      const messages = yield* recorded({
-        principals: FixedPrincipalResolver.layer("account_1"),
-        runtime: { ci: "GitHub Actions", stdoutIsTerminal: false }
-      })
-      assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), ["account_1"])
-      assert.strictEqual(messages[0]?.properties["ci"], "GitHub Actions")
-    }))
+  test("A device that is varied within a test is another one than that of the test", function*() {
+    yield* Usage.trackEffect("outside")(Effect.void)
+    const inside = yield* Effect.gen(function*() {
+      yield* Usage.trackEffect("inside")(Effect.void)
+      return yield* events
+    }).pipe(Effect.provide(TestUsage.layerWith({ runtime: ci, principals: account })))
+    assert.deepStrictEqual(
+      [...inside, ...(yield* events)].map((event) => [event["command_name"], event["ci"]]),
+      [["inside", "GitHub Actions"], ["outside", undefined]]
+    )
+  })
+
+  it("A disk in memory is what a host's own layers over a disk can be given", () => {
+    const disk = MemoryDisk.make()
+    assert.isUndefined(disk.create("/file", "text"))
+    assert.deepStrictEqual(disk.read("/file"), { _tag: "Text", text: "text" })
+  })
 })

@@ -1,575 +1,439 @@
-import * as NodePath from "@effect/platform-node/NodePath"
+/**
+ * How commands and workers hand over to each other, over one disk.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
-import * as Ref from "effect/Ref"
-import * as Sink from "effect/Sink"
-import * as Stream from "effect/Stream"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import { given } from "../../src/domain/ConsentDecision.ts"
-import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Message } from "../../src/domain/Message.ts"
-import * as StateHome from "../../src/domain/StateHome.ts"
-import * as WorkerJob from "../../src/domain/WorkerJob.ts"
-import * as DetachedCaptureWorker from "../../src/layers/DetachedCaptureWorker.ts"
-import * as FileClaims from "../../src/layers/FileClaims.ts"
+import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
+import type { WorkerJob } from "../../src/domain/WorkerJob.ts"
+import { CaptureWorker, HostRuntime, Outbox, UsageCapture, UsageEvent } from "../../src/index.ts"
+import * as Delivery from "../../src/layers/Delivery.ts"
+import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
-import * as FileWorkerLease from "../../src/layers/FileWorkerLease.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
-import * as StateFiles from "../../src/layers/StateFiles.ts"
-import * as SyncNodeFileSystem from "../../src/layers/SyncNodeFileSystem.ts"
-import { variable } from "../../src/layers/WorkerMarks.ts"
+import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
+import * as HeldLease from "../../src/layers/HeldLease.ts"
+import * as Lease from "../../src/layers/Lease.ts"
+import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
+import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
-import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
-import { CurrentProcess } from "../../src/services/CurrentProcess.ts"
-import { IdentityStore } from "../../src/services/IdentityStore.ts"
-import { Invocation } from "../../src/services/Invocation.ts"
-import { Outbox } from "../../src/services/Outbox.ts"
-import { RuntimeEnvironment } from "../../src/services/RuntimeEnvironment.ts"
-import { UsageSettings } from "../../src/services/UsageSettings.ts"
-import { WorkerLease } from "../../src/services/WorkerLease.ts"
+import type { Disk } from "../../src/services/Disk.ts"
 import * as Worker from "../../src/worker/Worker.ts"
-import { anon, currentProcess, denied, errno, persistent } from "../fixtures/Device.ts"
+import * as Device from "../fixtures/Device.ts"
+import { filesOf, machineOf } from "../fixtures/Files.ts"
+import { eventually } from "../fixtures/Wait.ts"
 import { event } from "./RealWorker.ts"
 
-const invocationId = "11111111-1111-4111-8111-111111111111"
+const { interposed, persistent } = Device
+
+type Runtime = HostRuntime["Service"]
+
+/** Its workers are processes that end at once and do nothing. */
+const idle: Runtime = { ...persistent, executable: "/bin/sh", worker: ["-c", ":"] }
 
 const taken: Worker.Send = () => Effect.succeed({ _tag: "Taken", quotaLimited: false })
 
-/** A worker, or a host, of one device: its own services over the same disk. */
-const device = Effect.gen(function*() {
-  const home = yield* Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Fs.realpathSync(Os.tmpdir()), "handover-test-"))),
-    (home) => Effect.sync(() => Fs.rmSync(home, { recursive: true, force: true }))
-  )
-  const consent = yield* Ref.make<ConsentDecision>(given)
-  const settings = Layer.succeed(
-    UsageSettings,
-    UsageSettings.of({
-      name: "acme",
-      version: "1.2.3",
-      variables: "ACME",
-      home: StateHome.make(Path, home),
-      destination: { host: "http://127.0.0.1:1", key: "phc_test" },
-      destinationId: "0123456789abcdef",
-      codec: arcade
-    })
-  )
-  const process = Layer.fresh(
-    Layer.merge(FileOutbox.layer, FileWorkerLease.layer).pipe(
-      Layer.provide(FileClaims.layer),
-      Layer.provideMerge(StateFiles.layer),
-      Layer.provideMerge(FixedConsent.layerRef(consent)),
-      Layer.provideMerge(settings),
-      Layer.provide([SyncNodeFileSystem.layer, NodePath.layer])
-    )
-  )
-  return { consent, context: Layer.build(process) }
-})
-
-type Services = Effect.Success<Effect.Success<typeof device>["context"]>
-
-/** Puts something around steps of a process's services. */
-const around = (services: Services, wrap: {
-  readonly outbox?: (outbox: Outbox["Service"]) => Partial<Outbox["Service"]>
-  readonly lease?: (lease: WorkerLease["Service"]) => Partial<WorkerLease["Service"]>
-}): Services => {
-  const outbox = Context.get(services, Outbox)
-  const lease = Context.get(services, WorkerLease)
-  return services.pipe(
-    Context.add(Outbox, { ...outbox, ...wrap.outbox?.(outbox) }),
-    Context.add(WorkerLease, { ...lease, ...wrap.lease?.(lease) })
-  )
+interface ProcessOptions {
+  readonly disk?: Disk
+  readonly runtime?: Runtime
 }
 
-const work = (
-  services: Services,
-  successor: Effect.Effect<void>,
-  options: Partial<Parameters<typeof Worker.run>[0]> = {}
-) =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) => Worker.run({ send: taken, lingers: false, until: now + Worker.lifeMillis, ...options })
-  ).pipe(
-    Effect.provide(services),
-    Effect.provideService(
-      CaptureWorker,
-      CaptureWorker.of({ ensure: successor, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
-    )
-  )
-
-/** In the place of processes: the jobs that they would have. */
-const spawner = (jobs: Array<WorkerJob.WorkerJob>, environments: Array<Readonly<Record<string, unknown>>> = []) =>
-  Layer.succeed(
-    ChildProcessSpawner.ChildProcessSpawner,
-    ChildProcessSpawner.make((command) =>
-      Effect.sync(() => {
-        const env = command._tag === "StandardCommand" ? command.options.env ?? {} : {}
-        environments.push(env)
-        jobs.push(Option.getOrThrow(WorkerJob.decode(String(env[variable]))))
-        return ChildProcessSpawner.makeHandle({
-          pid: ChildProcessSpawner.ProcessId(1),
-          exitCode: Effect.never,
-          isRunning: Effect.succeed(true),
-          kill: () => Effect.void,
-          stdin: Sink.drain,
-          stdout: Stream.empty,
-          stderr: Stream.empty,
-          all: Stream.empty,
-          getInputFd: () => Sink.drain,
-          getOutputFd: () => Stream.empty,
-          unref: Effect.succeed(Effect.void)
-        })
-      })
-    )
-  )
-
-interface Machine {
-  readonly runtime?: RuntimeEnvironment["Service"]
-  readonly process?: CurrentProcess["Service"]
-}
-
-const machine = (
-  services: Services,
-  jobs: Array<WorkerJob.WorkerJob>,
-  processes = spawner(jobs),
-  { process = currentProcess, runtime = persistent }: Machine = {}
-) =>
-  Layer.mergeAll(
-    Layer.succeedContext(services),
-    Layer.succeed(CurrentProcess, process),
-    Layer.succeed(RuntimeEnvironment, runtime),
-    processes,
-    NodePath.layer
-  )
-
-/** Starts a worker's successor. */
-const succeed = (services: Services, jobs: Array<WorkerJob.WorkerJob>, processes = spawner(jobs), lingers = false) =>
-  Effect.gen(function*() {
-    const { codec, destination, destinationId, home, name, variables } = yield* UsageSettings
-    if (destination === undefined) return
-    const start = yield* WorkerProcess.make
-    yield* start({
-      version: 1,
+/** A worker, or a host, of a device: its own services over the same disk. */
+const processOf = Effect.fnUntraced(
+  function*(device: Device.Device, { runtime = idle, ...options }: ProcessOptions = {}) {
+    const files = filesOf(device, options)
+    const { destinationId, name, variables } = device.settings
+    const job: WorkerJob = {
       name,
       variables,
-      home: home.root,
-      codec: codec.name,
-      destination,
+      home: device.home,
+      codec: "arcade",
+      destination: { host: "http://127.0.0.1:1", key: "phc_test" },
       destinationId,
-      lingers,
-      lease: 1
-    })
-  }).pipe(Effect.provide(machine(services, jobs, processes)), Effect.orDie)
-
-interface HostOptions extends DetachedCaptureWorker.Options, Machine {}
-
-/** What a command does with its worker; at its end if nothing else. */
-const host = <A = void>(
-  services: Services,
-  jobs: Array<WorkerJob.WorkerJob>,
-  options: HostOptions = {},
-  use: (worker: CaptureWorker["Service"]) => Effect.Effect<A | void> = ({ ensure }) => ensure
-) =>
-  Effect.flatMap(CaptureWorker, use).pipe(
-    Effect.provide(
-      DetachedCaptureWorker.layer(options).pipe(
-        Layer.provide([
-          machine(services, jobs, spawner(jobs), options),
-          Layer.mock(IdentityStore, {
-            get: Effect.succeed({
-              anonId: anon.a,
-              claim: undefined,
-              durable: true,
-              firstRun: false,
-              published: false
-            })
-          }),
-          Layer.mock(Invocation, { id: invocationId, hasRecorded: Effect.succeed(true) })
-        ])
-      )
-    )
-  )
-
-type Step = "write" | "ask for the lease" | "give up the lease" | "look at the outbox"
-
-const orders: ReadonlyArray<readonly [Step, Step, Step, Step]> = [
-  ["write", "ask for the lease", "give up the lease", "look at the outbox"],
-  ["write", "give up the lease", "ask for the lease", "look at the outbox"],
-  ["write", "give up the lease", "look at the outbox", "ask for the lease"],
-  ["give up the lease", "write", "ask for the lease", "look at the outbox"],
-  ["give up the lease", "write", "look at the outbox", "ask for the lease"],
-  ["give up the lease", "look at the outbox", "write", "ask for the lease"]
-]
-
-describe("the hand-over from a worker that ends", () => {
-  for (const order of orders) {
-    it.live(`strands nothing: ${order.join(", ")}`, () =>
-      Effect.gen(function*() {
-        const { context } = yield* device
-        const [forWorker, forHost] = [yield* context, yield* context]
-        const steps = yield* Effect.forEach(order, (step) =>
-          Effect.map(Deferred.make<void>(), (done) => ({ step, done })))
-        const turn = (step: Step) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-          Effect.gen(function*() {
-            const index = order.indexOf(step)
-            const [before, own] = [steps[index - 1], steps[index]]
-            if (before !== undefined) {
-              yield* Deferred.await(before.done)
-            }
-            const result = yield* effect
-            if (own !== undefined) {
-              yield* Deferred.succeed(own.done, undefined)
-            }
-            return result
-          })
-        const jobs: Array<WorkerJob.WorkerJob> = []
-
-        // The worker has found nothing, and is about to give up its lease.
-        const isEnding = yield* Deferred.make<void>()
-        const worker = work(
-          around(forWorker, {
-            outbox: ({ isEmpty }) => ({ isEmpty: turn("look at the outbox")(isEmpty) }),
-            lease: ({ acquire }) => ({
-              acquire: (life) =>
-                Effect.map(acquire(life), (held) =>
-                  held && {
-                    ...held,
-                    release: Effect.andThen(
-                      Deferred.succeed(isEnding, undefined),
-                      turn("give up the lease")(held.release)
-                    )
-                  })
-            })
-          }),
-          succeed(forWorker, jobs)
-        )
-        const ending = yield* Effect.forkChild(worker, { startImmediately: true })
-        yield* Deferred.await(isEnding)
-        yield* turn("write")(Context.get(forHost, Outbox).add(event(1))).pipe(
-          Effect.andThen(
-            host(
-              around(forHost, {
-                lease: ({ acquire }) => ({
-                  acquire: (life) =>
-                    turn("ask for the lease")(acquire(life))
-                })
-              }),
-              jobs
-            )
-          )
-        )
-        yield* Fiber.join(ending)
-
-        // One of the two got the lease for the next worker.
-        assert.lengthOf(jobs, 1)
-        const sent: Array<string> = []
-        const send: Worker.Send = (messages) => {
-          sent.push(...messages.map(({ uuid }) => uuid))
-          return taken(messages)
-        }
-        yield* work(yield* context, Effect.void, { send, lease: jobs[0]?.lease })
-        assert.deepStrictEqual(sent, [event(1).uuid])
-        assert.isTrue(yield* Context.get(forHost, Outbox).isEmpty)
-      }))
+      lingers: false
+    }
+    const machine = machineOf(device, { runtime })
+    const { root } = OutboxFolder.make(files.home, destinationId)
+    const writer = OutboxWriter.make(files, device.settings)
+    const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer), machine)
+    const start = yield* Effect.provide(WorkerProcess.make(files), machine)
+    return {
+      files,
+      machine,
+      outbox,
+      root,
+      /** Writes an event, as a host does. */
+      write: (n: number): boolean => writer.add(event(n), 0),
+      /** Starts a worker; returns whether it did, for none is started where the lease is held. */
+      start: (options: Partial<WorkerJob> = {}) => start({ ...job, ...options }),
+      lease: () => Lease.newest(files, root),
+      isHeld: Effect.map(Clock.currentTimeMillis, (now) => Lease.isHeld(files, root, now)),
+      /** Runs a worker; returns how many messages it delivered. */
+      work: ({ lease, life = Worker.lifeMillis, lingers = false, ...options }:
+        & Partial<Pick<WorkerJob, "lease" | "lingers">>
+        & Partial<Pick<Worker.Options, "isAllowed" | "send" | "startSuccessor">>
+        & { readonly life?: number } = {}) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Worker.run({
+            send: taken,
+            isAllowed: () => true,
+            startSuccessor: Effect.void,
+            files,
+            outbox,
+            job: { destinationId, lingers, ...(lease === undefined ? {} : { lease }) },
+            until: now + life,
+            ...options
+          }))
+    }
   }
+)
+
+const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>): void =>
+  it.effect(title, () => Effect.gen(body))
+
+/** A device with a process. */
+const setUp = Effect.fnUntraced(function*(options?: ProcessOptions) {
+  const device = yield* Device.make
+  return { device, ...(yield* processOf(device, options)) }
 })
 
-describe("a burst of commands", () => {
-  it.live("starts one worker, though none of them sees it live", () =>
-    Effect.gen(function*() {
-      const { context } = yield* device
-      const jobs: Array<WorkerJob.WorkerJob> = []
-      for (let n = 0; n < 5; n++) {
-        const services = yield* context
-        yield* Context.get(services, Outbox).add(event(n))
-        yield* host(services, jobs)
-      }
-      assert.lengthOf(jobs, 1)
-      yield* work(yield* context, Effect.void, { lease: jobs[0]?.lease })
-      assert.isTrue(yield* Context.get(yield* context, Outbox).isEmpty)
-      assert.isFalse(yield* Context.get(yield* context, WorkerLease).isHeld)
-    }))
+const counter = () => {
+  const counted = { times: 0 }
+  return { counted, count: Effect.sync(() => void counted.times++) }
+}
 
-  it.live("starts another where a worker cannot be started at all", () =>
-    Effect.gen(function*() {
-      const { context } = yield* device
-      const services = yield* context
-      const refused = Layer.succeed(
-        ChildProcessSpawner.ChildProcessSpawner,
-        ChildProcessSpawner.make(() => Effect.fail(errno("EACCES", "spawn", "node")))
-      )
-      const jobs: Array<WorkerJob.WorkerJob> = []
-      yield* Context.get(services, Outbox).add(event(1))
-      yield* succeed(services, jobs, refused).pipe(Effect.exit)
-      assert.isFalse(yield* Context.get(services, WorkerLease).isHeld)
-      yield* host(services, jobs)
-      assert.lengthOf(jobs, 1)
-    }))
+const counting = (answer: Effect.Success<ReturnType<Worker.Send>>, millis = 0) => {
+  const requests: Array<ReadonlyArray<Message>> = []
+  const send: Worker.Send = (messages) => {
+    requests.push(messages)
+    return millis === 0 ? Effect.succeed(answer) : Effect.delay(Effect.succeed(answer), millis)
+  }
+  return { requests, send }
+}
+
+const isLease = (path: string): boolean => Path.basename(path).startsWith("lease-")
+
+describe("the hand-over from a worker that ends", () => {
+  // When a host does its step: before the worker gives up its lease, before the worker's last look at the outbox, or after
+  // that look.
+  const moments = ["the lease is given up", "the last look", "the end"] as const
+  const orders = moments.flatMap((write, index) => moments.slice(index).map((ask) => [write, ask] as const))
+
+  for (const [write, ask] of orders) {
+    test(`No message is stranded where a host writes it before ${write}, and asks for the lease before ${ask}`, function*() {
+      const device = yield* Device.make
+      const host = yield* processOf(device)
+      const context = yield* Effect.context()
+      const started: Array<boolean> = []
+      const at = (moment: typeof moments[number]) => {
+        if (moment === write) assert.isTrue(host.write(1))
+        if (moment === ask) started.push(Effect.runSyncWith(context)(host.start()))
+      }
+      let next = 0
+      const reach = (moment: typeof moments[number]) => {
+        if (moments[next] === moment) at(moments[next++] ?? moment)
+      }
+      Fs.mkdirSync(`${host.root}/events`, { recursive: true, mode: 0o700 })
+      const worker = yield* processOf(device, {
+        disk: interposed(({ operation, path }) => {
+          if (operation === "remove" && isLease(path)) reach("the lease is given up")
+          else if (operation === "list" && path.endsWith("/events")) reach("the last look")
+          return undefined
+        })
+      })
+      yield* worker.work({
+        startSuccessor: Effect.gen(function*() {
+          reach("the end")
+          started.push(yield* worker.start())
+        })
+      })
+      reach("the end")
+      assert.strictEqual(next, moments.length)
+
+      // One of the two got the lease for the next worker.
+      assert.deepStrictEqual(started.filter((is) => is), [true])
+      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+      assert.strictEqual(yield* worker.work({ send, lease: host.lease() }), 1)
+      assert.deepStrictEqual(requests.map((batch) => batch.map(({ uuid }) => uuid)), [[event(1).uuid]])
+      assert.isTrue(yield* host.outbox.isEmpty)
+    })
+  }
+
+  test("A burst of commands starts one worker, though none of them sees it live", function*() {
+    const { device, isHeld, lease, outbox, work } = yield* setUp()
+    const started: Array<boolean> = []
+    for (let n = 0; n < 5; n++) {
+      const command = yield* processOf(device)
+      command.write(n)
+      started.push(yield* command.start())
+    }
+    assert.deepStrictEqual(started, [true, false, false, false, false])
+    assert.strictEqual(yield* work({ lease: lease() }), 5)
+    assert.isTrue(yield* outbox.isEmpty)
+    assert.isFalse(yield* isHeld)
+  })
+
+  test("A worker that cannot be started at all leaves the lease to the next command", function*() {
+    const { device, isHeld, start } = yield* setUp({ runtime: { ...idle, executable: "/no/such program" } })
+    assert.isFalse(yield* start())
+    assert.isFalse(yield* isHeld)
+    assert.isTrue(yield* (yield* processOf(device)).start())
+  })
 })
 
 describe("the end of a command", () => {
-  it.effect("starts no worker while PostHog is not to be asked", () =>
-    Effect.gen(function*() {
-      const { context } = yield* device
-      const services = yield* context
-      const outbox = Context.get(services, Outbox)
-      yield* outbox.add(event(1))
-      yield* outbox.backOff("status 503")
-      const jobs: Array<WorkerJob.WorkerJob> = []
-      yield* host(services, jobs)
-      assert.lengthOf(jobs, 0)
-      yield* TestClock.adjust("1 second")
-      yield* host(services, jobs)
-      assert.lengthOf(jobs, 1)
-    }))
+  const Used = UsageEvent.make("Used", { description: "A test", properties: Schema.Struct({}) })
 
-  it.effect("in CI waits for a second at most, whatever its author wants", () =>
-    Effect.gen(function*() {
-      const { context } = yield* device
-      const services = yield* context
-      yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
-      const ending = yield* Effect.forkChild(
-        host(services, [], { runtime: { ...persistent, ci: "GitHub Actions" }, deliveryWait: "10 seconds" }),
-        { startImmediately: true }
+  /** A command that records one event; its end, and what a flush does before that. */
+  const command = Effect.fnUntraced(
+    function*(device: Device.Device, runtime: Layer.Layer<HostRuntime> | Runtime = idle) {
+      const own = "executable" in runtime ? machineOf(device, { runtime }) : Layer.merge(machineOf(device), runtime)
+      const scope = yield* Scope.make()
+      const services = UsageServices.layer().pipe(
+        Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone]),
+        Layer.provide(own),
+        Layer.fresh
       )
-      yield* TestClock.adjust("999 millis")
-      assert.isUndefined(ending.pollUnsafe())
-      yield* TestClock.adjust("1 millis")
-      assert.isDefined(ending.pollUnsafe())
-    }))
-
-  it.effect("makes the worker give way to the user's own processes, unless it waits for it", () =>
-    Effect.gen(function*() {
-      const lowered: Array<number> = []
-      const process = { ...currentProcess, lowerPriority: (pid: number) => Effect.sync(() => void lowered.push(pid)) }
-      for (const ci of [undefined, "GitHub Actions"]) {
-        const services = yield* (yield* device).context
-        const jobs: Array<WorkerJob.WorkerJob> = []
-        yield* host(services, jobs, { runtime: { ...persistent, ci }, process, deliveryWait: 0 })
-        assert.deepStrictEqual(jobs.map(({ lingers }) => lingers), [ci === undefined])
-      }
-      assert.deepStrictEqual(lowered, [1])
-    }))
-
-  it.effect("does not wait for a worker that the host was bundled without, nor does a flush", () =>
-    Effect.gen(function*() {
-      const services = yield* (yield* device).context
-      yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
-      for (const ci of [undefined, "GitHub Actions"]) {
-        const options = { runtime: { ...persistent, ci }, process: { ...currentProcess, worker: undefined } }
-        yield* host(services, [], options)
-        assert.deepStrictEqual(yield* host(services, [], options, ({ flush }) => flush), {
-          delivered: 0,
-          kept: 1,
-          reason: WorkerProcess.missing
-        })
-      }
-    }))
-
-  it.effect("ends no command with a defect of its own, and a flush tells what is kept all the same", () =>
-    Effect.gen(function*() {
-      const services = yield* (yield* device).context
-      yield* Context.get(services, Outbox).add(event(1, { properties: { invocation_id: invocationId } }))
-      const process = {
-        ...currentProcess,
-        get worker(): ReadonlyArray<string> {
-          throw new TypeError("a mistake of ours")
-        }
-      }
-      yield* host(services, [], { process })
-      assert.deepStrictEqual(yield* host(services, [], { process }, ({ flush }) => flush), {
-        delivered: 0,
-        kept: 1,
-        reason: undefined
-      })
-    }))
-})
-
-describe("a worker", () => {
-  it.effect("has the variables that its starter's layer knows, whatever its command does", () =>
-    Effect.gen(function*() {
-      const services = yield* (yield* device).context
-      const environments: Array<Readonly<Record<string, unknown>>> = []
-      const known = ConfigProvider.layer(ConfigProvider.fromEnv({ env: { PATH: "/bin", SECRET: "x" } }))
-      yield* Effect.gen(function*() {
-        const start = yield* WorkerProcess.make.pipe(Effect.provide(known))
-        const { codec, destinationId, home, name, variables } = yield* UsageSettings
-        const destination = { host: "http://127.0.0.1:1", key: "phc_test" }
-        const job = { name, variables, home: home.root, codec: codec.name, destination, destinationId, lingers: false }
-        yield* start({ ...job, version: 1 })
-      }).pipe(
-        Effect.provide(machine(services, [], spawner([], environments))),
-        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
-      )
-      assert.deepStrictEqual(environments.map((env) => [env["PATH"], env["SECRET"]]), [["/bin", undefined]])
-    }))
-
-  it.effect("keeps no compiled code where its folder is a link: code is not read from elsewhere", () =>
-    Effect.gen(function*() {
-      const services = yield* (yield* device).context
-      const { compileCache, usage } = Context.get(services, StateFiles.StateFiles).home
-      const environments: Array<Readonly<Record<string, unknown>>> = []
-      const folders = Effect.map(
-        succeed(services, [], spawner([], environments), true),
-        () => environments.splice(0).map((env) => env["NODE_COMPILE_CACHE"])
-      )
-      assert.deepStrictEqual(yield* folders, [compileCache])
-      // Node.js would make it as the umask says.
-      if (process.platform !== "win32") assert.strictEqual(Fs.statSync(compileCache).mode & 0o777, 0o700)
-      Fs.rmSync(usage, { recursive: true })
-      Fs.mkdirSync(usage, { mode: 0o700 })
-      Fs.symlinkSync(Os.tmpdir(), compileCache)
-      assert.deepStrictEqual(yield* folders, [undefined])
-    }))
-})
-
-describe("a worker's end", () => {
-  const setUp = Effect.gen(function*() {
-    const { consent, context } = yield* device
-    const services = yield* context
-    const outbox = Context.get(services, Outbox)
-    const successors = yield* Ref.make(0)
-    return { consent, services, outbox, successors, successor: Ref.update(successors, (n) => n + 1) }
-  })
-  const counting = (answer: Effect.Success<ReturnType<Worker.Send>>) => {
-    const requests: Array<ReadonlyArray<Message>> = []
-    const send: Worker.Send = (messages) => {
-      requests.push(messages)
-      return Effect.succeed(answer)
+      const context = yield* Layer.buildWithScope(services, scope)
+      yield* Effect.provideContext(Effect.flatMap(UsageCapture, (usage) => usage.capture(Used, {})), context)
+      const flush = Effect.provideContext(Effect.flatMap(CaptureWorker, (worker) => worker.flush), context)
+      return { flush, end: Scope.close(scope, Exit.void) }
     }
-    return { requests, send }
-  }
+  )
 
-  it.live("is no later than its process is killed, which may have begun before a home that is slow to answer", () =>
-    Effect.gen(function*() {
-      const { outbox, services, successor } = yield* setUp
-      yield* outbox.add(event(1))
-      const lives: Array<number> = []
-      const watched = around(services, {
-        lease: ({ acquire }) => ({ acquire: (life, own) => (lives.push(life), acquire(life, own)) })
-      })
-      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
-      const now = yield* Clock.currentTimeMillis
-      yield* work(watched, successor, { send, until: now + 4_000 })
-      assert.isAtMost(lives[0] ?? Number.NaN, 4_000)
-      // A request may take 5 s.
-      assert.isEmpty(requests)
-    }))
-
-  it.live("has no successor when nothing waits", () =>
-    Effect.gen(function*() {
-      const { outbox, services, successor, successors } = yield* setUp
-      yield* outbox.add(event(1))
-      yield* work(services, successor)
-      assert.strictEqual(yield* Ref.get(successors), 0)
-    }))
-
-  it.live("has a successor when something came that it did not see any more", () =>
-    Effect.gen(function*() {
-      const { outbox, services, successor, successors } = yield* setUp
-      const late = around(services, {
-        lease: ({ acquire }) => ({
-          acquire: (life) =>
-            Effect.map(acquire(life), (held) =>
-              held && { ...held, release: Effect.andThen(outbox.add(event(1)), held.release) })
-        })
-      })
-      yield* work(late, successor)
-      assert.strictEqual(yield* Ref.get(successors), 1)
-    }))
-
-  it.live("has no successor when what waits is backed off", () =>
-    Effect.gen(function*() {
-      const { outbox, services, successor, successors } = yield* setUp
-      yield* outbox.add(event(1))
-      const { requests, send } = counting({ _tag: "Kept", reason: "down" })
-      yield* work(services, successor, { send, lingers: true })
-      assert.lengthOf(requests, 1)
-      assert.strictEqual(yield* Ref.get(successors), 0)
-      assert.isFalse(yield* outbox.isEmpty)
-    }))
-
-  it.live("has no successor when consent is taken back meanwhile", () =>
-    Effect.gen(function*() {
-      const { consent, outbox, services, successor, successors } = yield* setUp
-      yield* outbox.add(event(1))
-      yield* outbox.add(event(2))
-      const send: Worker.Send = (messages) =>
-        Effect.as(Ref.set(consent, denied), messages.length > 1 ? { _tag: "TooLarge" } : { _tag: "Malformed" })
-      yield* work(services, successor, { send })
-      assert.strictEqual(yield* Ref.get(successors), 0)
-      assert.lengthOf(yield* outbox.entries, 2)
-    }))
-
-  it.live("has no successor when what it delivered, or set aside, cannot be removed; nor is that sent twice", () =>
-    Effect.gen(function*() {
-      for (const answer of [{ _tag: "Taken", quotaLimited: false }, { _tag: "TooLarge" }] as const) {
-        const { outbox, services, successor, successors } = yield* setUp
-        yield* outbox.add(event(1))
-        const stuck = around(services, {
-          outbox: () => ({ delivered: () => Effect.void, setAside: () => Effect.void })
-        })
-        const { requests, send } = counting(answer)
-        yield* work(stuck, successor, { send, lingers: true })
-        assert.lengthOf(requests, 1, answer._tag)
-        assert.strictEqual(yield* Ref.get(successors), 0, answer._tag)
-      }
-    }))
+  test("A command starts no worker while the outbox is backed off, and the next one starts it", function*() {
+    const { device, lease, outbox } = yield* setUp()
+    yield* outbox.backOff("status 503")
+    yield* (yield* command(device)).end
+    assert.strictEqual(lease(), 0)
+    yield* TestClock.adjust("1 second")
+    yield* (yield* command(device)).end
+    assert.strictEqual(lease(), 1)
+  })
 
   for (
-    const [what, ms, expected] of [
-      ["a second longer, where a request was quick", 0, 1_000],
-      ["no longer than it could still send, where one took all but all of its time", 5_000, 5_000]
+    const [title, deliveryWaitMillis, expected] of [
+      ["1 second", undefined, 1000],
+      ["1 second, although its author wants more", 10_000, 1000],
+      ["as long as its author wants", 300, 300]
     ] as const
   ) {
-    it.effect(`waits for more, ${what}`, () =>
-      Effect.gen(function*() {
-        const { outbox, services, successor } = yield* setUp
-        yield* outbox.add(event(1))
-        const send: Worker.Send = () => Effect.delay(Effect.succeed({ _tag: "Taken", quotaLimited: false }), ms)
-        const worker = yield* Effect.forkChild(work(services, successor, { send, lingers: true }))
-        const began = yield* Clock.currentTimeMillis
-        while (worker.pollUnsafe() === undefined && (yield* Clock.currentTimeMillis) - began < 20_000) {
-          yield* TestClock.adjust(100)
-        }
-        assert.strictEqual((yield* Clock.currentTimeMillis) - began, expected)
-      }))
+    test(`A command in a short-lived runtime waits for delivery for at most ${title}`, function*() {
+      const { device, files, outbox, start, write } = yield* setUp()
+      write(1)
+      const { settle } = yield* Delivery.make({
+        files,
+        invocationId: String(event(1).properties["invocation_id"]),
+        looks: EnvironmentConsent.always(given),
+        start: (lingers) => start({ lingers })
+      }).pipe(
+        Effect.provideService(Outbox, outbox),
+        Effect.provide(machineOf(device, { runtime: idle, deliveryWaitMillis }))
+      )
+      const waiting = yield* Effect.forkChild(settle(true), { startImmediately: true })
+      yield* TestClock.adjust(expected - 1)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isDefined(waiting.pollUnsafe())
+    })
   }
 
-  it.effect("ends its wait when its lease was deleted, and looks no more", () =>
-    Effect.gen(function*() {
-      const { outbox, services, successor } = yield* setUp
-      yield* outbox.add(event(1))
-      const deleted = around(services, {
-        lease: ({ acquire }) => ({
-          acquire: (life) =>
-            Effect.map(acquire(life), (held) => held && { ...held, stands: Effect.map(outbox.isEmpty, (is) => !is) })
-        })
-      })
-      const worker = yield* Effect.forkChild(work(deleted, successor, { lingers: true }))
-      yield* TestClock.adjust(500)
-      assert.isDefined(worker.pollUnsafe())
-    }))
+  test("A command does not wait for a worker that its host was bundled without, nor does a flush", function*() {
+    for (const ci of [undefined, "GitHub Actions"]) {
+      const device = yield* Device.make
+      const { end, flush } = yield* command(device, { ...idle, ci, worker: undefined })
+      // The clock stands still: what waited would not end.
+      assert.deepStrictEqual(yield* flush, { delivered: 0, kept: 1, reason: WorkerProcess.missing })
+      yield* end
+      assert.lengthOf(device.events(), 1)
+    }
+  })
 
-  it.live("comes at once where another holds the lease, and leaves everything to that one", () =>
-    Effect.gen(function*() {
-      const { outbox, services, successor, successors } = yield* setUp
-      yield* outbox.add(event(1))
-      yield* Context.get(services, WorkerLease).acquire(Worker.lifeMillis)
-      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
-      yield* work(services, successor, { send, lingers: true })
-      assert.deepStrictEqual([requests, yield* Ref.get(successors)], [[], 0])
-    }))
+  test("A defect of this module ends no command, and a flush tells what is kept all the same", function*() {
+    const device = yield* Device.make
+    const worker = {
+      get: (): never => {
+        throw new TypeError("a defect")
+      }
+    }
+    const runtime = Layer.succeed(HostRuntime, Object.defineProperties({ ...idle }, { worker }))
+    const { end, flush } = yield* command(device, runtime)
+    assert.deepStrictEqual(yield* flush, { delivered: 0, kept: 1, reason: undefined })
+    yield* end
+    assert.lengthOf(device.events(), 1)
+  })
+})
+
+describe("the environment of a worker", () => {
+  /** Starts a worker that keeps its environment; returns that. */
+  const environmentOf = Effect.fnUntraced(function*(
+    device: Device.Device,
+    provider: ConfigProvider.ConfigProvider,
+    lingers: boolean
+  ) {
+    const file = Path.join(device.home, "../environment")
+    Fs.rmSync(file, { force: true })
+    const keeps = ["-c", "env > \"$0.part\" && mv \"$0.part\" \"$0\"", file]
+    const { start } = yield* processOf(device, { runtime: { ...idle, worker: keeps } }).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, provider)
+    )
+    // The starter takes the lease for each of its workers.
+    Fs.rmSync(device.at("usage/outbox"), { recursive: true, force: true })
+    assert.isTrue(yield* start({ lingers }))
+    yield* TestClock.withLive(eventually(Effect.sync(() => Fs.existsSync(file)), (is) => is))
+    const lines = Fs.readFileSync(file, "utf8").split("\n")
+    return new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]))
+  })
+
+  test("A worker has the variables that its starter's layer knew, whatever its command reads them from", function*() {
+    const device = yield* Device.make
+    const known = ConfigProvider.fromEnv({ env: { PATH: "/bin:/usr/bin", SECRET: "x" } })
+    const environment = yield* environmentOf(device, known, false).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
+    )
+    assert.deepStrictEqual(["PATH", "SECRET"].map((name) => environment.get(name)), ["/bin:/usr/bin", undefined])
+  })
+
+  test("A worker keeps no compiled code where its folder is a link: code is not read from elsewhere", function*() {
+    const device = yield* Device.make
+    const known = ConfigProvider.fromEnv({ env: { PATH: "/bin:/usr/bin" } })
+    const cache = device.at("usage/compile-cache")
+    const folder = Effect.map(environmentOf(device, known, true), (env) => env.get("NODE_COMPILE_CACHE"))
+    assert.strictEqual(yield* folder, cache)
+    // Node.js would make it as the umask says.
+    assert.strictEqual(Fs.statSync(cache).mode & 0o777, 0o700)
+    Fs.rmSync(cache, { recursive: true })
+    Fs.symlinkSync(Os.tmpdir(), cache)
+    assert.isUndefined(yield* folder)
+  })
+})
+
+describe("a worker's life", () => {
+  test("A worker lives no longer than its process, which may have begun before a home that is slow to answer", function*() {
+    const { files, lease, outbox, root, work, write } = yield* setUp()
+    write(1)
+    const ends: Array<number | undefined> = []
+    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+    yield* work({
+      send,
+      life: 4_000,
+      isAllowed: () => ends.push(files.decode(Lease.path(root, lease()), Lease.decode)?.until) > 0
+    })
+    assert.strictEqual(ends[0], 4_000)
+    // A request may take 5 s.
+    assert.isEmpty(requests)
+    assert.isFalse(yield* outbox.isEmpty)
+  })
+
+  const successors: ReadonlyArray<
+    readonly [title: string, answer: Effect.Success<ReturnType<Worker.Send>>, disk?: Disk]
+  > = [
+    ["nothing waits", { _tag: "Taken", quotaLimited: false }],
+    ["what waits is backed off", { _tag: "Kept", reason: "down" }],
+    [
+      "what it delivered cannot be removed",
+      { _tag: "Taken", quotaLimited: false },
+      interposed(({ operation, path }) => operation === "remove" && path.includes("/events/") ? "EACCES" : undefined)
+    ],
+    [
+      "what PostHog refused cannot be set aside",
+      { _tag: "TooLarge" },
+      interposed(({ path }) => path.includes("/set-aside") ? "EACCES" : undefined)
+    ]
+  ]
+  for (const [title, answer, disk] of successors) {
+    test(`A worker has no successor where ${title}, and sends nothing twice`, function*() {
+      const { device, work, write } = yield* setUp(disk === undefined ? {} : { disk })
+      write(1)
+      const { count, counted } = counter()
+      const { requests, send } = counting(answer)
+      const worker = yield* Effect.forkChild(work({ send, lingers: true, startSuccessor: count }))
+      while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+      assert.deepStrictEqual([requests.length, counted.times], [1, 0])
+      assert.lengthOf(device.events(), title === "nothing waits" ? 0 : 1)
+    })
+  }
+
+  test("A worker has a successor where a message came after its last look", function*() {
+    const device = yield* Device.make
+    const host = yield* processOf(device)
+    const { count, counted } = counter()
+    const disk = interposed(({ operation, path }) => {
+      if (operation === "remove" && isLease(path)) host.write(1)
+      return undefined
+    })
+    yield* (yield* processOf(device, { disk })).work({ startSuccessor: count })
+    assert.strictEqual(counted.times, 1)
+  })
+
+  test("A worker has no successor where consent is withdrawn meanwhile, and sends nothing more", function*() {
+    const { device, work, write } = yield* setUp()
+    for (const n of [1, 2]) write(n)
+    const { count, counted } = counter()
+    let isAllowed = true
+    let requests = 0
+    const send: Worker.Send = () =>
+      Effect.sync(() => {
+        isAllowed = false
+        requests++
+        return { _tag: "TooLarge" }
+      })
+    yield* work({ send, startSuccessor: count, isAllowed: () => isAllowed })
+    assert.deepStrictEqual([requests, counted.times, device.events().length], [1, 0, 2])
+  })
+
+  for (
+    const [title, millis, expected] of [
+      ["for a second after a quick request", 0, 1_000],
+      ["for no longer than it could still send, after a request that took nearly all of its time", 5_000, 5_000]
+    ] as const
+  ) {
+    test(`A worker waits for more ${title}`, function*() {
+      const { work, write } = yield* setUp()
+      write(1)
+      const { send } = counting({ _tag: "Taken", quotaLimited: false }, millis)
+      const worker = yield* Effect.forkChild(work({ send, lingers: true }))
+      while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Clock.currentTimeMillis, expected)
+    })
+  }
+
+  test("A worker does not wait for more where its starter waits for it", function*() {
+    const { outbox, work, write } = yield* setUp()
+    write(1)
+    // The clock stands still: a worker that waited would not end.
+    assert.strictEqual(yield* work({ lingers: false }), 1)
+    assert.isTrue(yield* outbox.isEmpty)
+  })
+
+  test("A worker whose lease was deleted ends its wait", function*() {
+    const { files, lease, root, work, write } = yield* setUp()
+    write(1)
+    const worker = yield* Effect.forkChild(work({ lingers: true }), { startImmediately: true })
+    Fs.rmSync(Lease.path(root, lease()))
+    assert.strictEqual(Lease.newest(files, root), 0)
+    yield* TestClock.adjust(500)
+    assert.isDefined(worker.pollUnsafe())
+  })
+
+  test("A worker ends at once where another holds the lease, and leaves everything to that one", function*() {
+    const { device, files, root, work, write } = yield* setUp()
+    write(1)
+    assert.isDefined(HeldLease.acquire(files, root, 0, Worker.lifeMillis))
+    const { count, counted } = counter()
+    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+    yield* work({ send, lingers: true, startSuccessor: count })
+    assert.deepStrictEqual([requests.length, counted.times, device.events().length], [0, 0, 1])
+  })
 })

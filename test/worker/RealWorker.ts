@@ -6,46 +6,43 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as EffectPath from "effect/Path"
-import * as Schema from "effect/Schema"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
-import { AnonId } from "../../src/domain/AnonId.ts"
+import * as BackOff from "../../src/domain/BackOff.ts"
 import * as Claim from "../../src/domain/Claim.ts"
+import * as JsonDocument from "../../src/domain/JsonDocument.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
-import { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as StateHome from "../../src/domain/StateHome.ts"
 import * as WorkerJob from "../../src/domain/WorkerJob.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
-import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import type * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import * as Devices from "../fixtures/Device.ts"
+import * as Process from "../fixtures/Process.ts"
+import { eventually, makeSink } from "../fixtures/Wait.ts"
+
+export type Ended = Process.Ended
+export { eventually }
 
 const destinationId = "0123456789abcdef"
 
-/** What was waited for did not come. */
-export class NotInTime extends Schema.TaggedError<NotInTime>()("NotInTime", { message: Schema.String }) {}
-
-/** Looks again and again until what it sees is as wanted. */
-export const eventually = <A, E, R>(
-  look: Effect.Effect<A, E, R>,
-  isWanted: (seen: A) => boolean,
-  limitMillis = 10_000
-): Effect.Effect<A, E | NotInTime, R> =>
-  Effect.gen(function*() {
-    const deadline = performance.now() + limitMillis
-    while (true) {
-      const seen = yield* look
-      if (isWanted(seen)) return seen
-      if (performance.now() > deadline) {
-        return yield* new NotInTime({ message: `Last seen: ${JSON.stringify(seen).slice(0, 2_000)}` })
-      }
-      yield* Effect.sleep(10)
-    }
-  })
+// A slow or busy machine does not meet the limits of a request (5 s) and of a worker's life (10 s). A shorter timer is a
+// poll, or the time that the process has to end.
+const slowClock = `
+const factor = Number(process.env["TEST_SLOW_CLOCK"])
+const { now } = Date
+const startedAt = now()
+Date.now = () => startedAt + Math.floor((now() - startedAt) / factor)
+const { setTimeout } = globalThis
+globalThis.setTimeout = (fire, millis, ...rest) =>
+  setTimeout(fire, millis >= 5000 ? Math.min(millis * factor, 2 ** 31 - 1) : millis, ...rest)
+`
 
 // == what waits
 
@@ -90,9 +87,6 @@ export const aliasOf = (n: number, anonId: string, principal: string): Message.M
     properties: { distinct_id: principal, alias: anonId, $ignore_sent_at: true, $geoip_disable: true }
   })
 
-const anonId = Schema.decodeSync(AnonId)
-const principalId = Schema.decodeSync(PrincipalId)
-
 // == processes
 
 export interface StartOptions {
@@ -103,21 +97,13 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-export interface Ended {
-  readonly stdout: string
-  readonly stderr: string
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly ms: number
-}
-
 /** A process that ended by itself, without a word. */
-export const silently = { stdout: "", stderr: "", code: 0, signal: null }
+export const silently: Ended = { stdout: "", stderr: "", code: 0, signal: null }
 
 export interface Running {
   readonly pid: number
   readonly ended: Effect.Effect<Ended>
-  readonly kill: Effect.Effect<void>
+  readonly kill: (signal?: NodeJS.Signals) => Effect.Effect<void>
 }
 
 // == devices
@@ -127,7 +113,7 @@ export interface OnDisk {
   /** The uuids of the events that wait, oldest first; the name of what is no event. */
   readonly waiting: ReadonlyArray<string>
   readonly setAside: ReadonlyArray<string>
-  readonly backOff: { readonly attempts: number; readonly until: number } | undefined
+  readonly backOff: BackOff.BackOff | undefined
   readonly lastDelivery: number | undefined
   /** The anon ids whose alias is marked as `delivered` or `set-aside`. */
   readonly settled: ReadonlyArray<string>
@@ -157,11 +143,9 @@ export interface Device {
 const list = (folder: string): ReadonlyArray<string> =>
   Fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? Fs.readdirSync(folder).toSorted() : []
 
-const json = <A>(file: string, decode: (value: unknown) => A): A | undefined =>
-  Fs.existsSync(file) ? decode(JSON.parse(Fs.readFileSync(file, "utf8"))) : undefined
+const text = (file: string): string => Fs.existsSync(file) ? Fs.readFileSync(file, "utf8") : ""
 
-const BackOff = Schema.decodeUnknownSync(Schema.Struct({ attempts: Schema.Int, until: Schema.Finite }))
-const Delivery = Schema.decodeUnknownSync(Schema.Struct({ at: Schema.Finite }))
+const lastDelivery = JsonDocument.decoder(({ at }) => Predicate.isNumber(at) ? at : undefined)
 
 const uuidIn = (name: string): string => name.split("-").slice(7, 12).join("-") || name
 
@@ -181,29 +165,12 @@ export const temporaryFolder = (prefix: string): Effect.Effect<string, never, Sc
     (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
   )
 
-const spawn = (words: ReadonlyArray<string>, env: Record<string, string>): Effect.Effect<Running, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const startedAt = performance.now()
-      const child = ChildProcess.spawn(process.execPath, words, { env, cwd: "/", stdio: ["ignore", "pipe", "pipe"] })
-      let stdout = ""
-      let stderr = ""
-      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-      const ended = new Promise<Ended>((resolve) => {
-        child.once(
-          "close",
-          (code, signal) => resolve({ stdout, stderr, code, signal, ms: performance.now() - startedAt })
-        )
-      })
-      return {
-        pid: child.pid ?? 0,
-        ended: Effect.promise(() => ended),
-        kill: Effect.sync(() => void child.kill("SIGKILL"))
-      }
-    }),
-    ({ ended, kill }) => Effect.andThen(kill, ended)
-  )
+const spawn = Effect.fnUntraced(function*(words: ReadonlyArray<string>, env: Record<string, string>) {
+  const { child, ended } = yield* Process.start([process.execPath, ...words], { env })
+  const kill = (signal: NodeJS.Signals = "SIGKILL") => Effect.sync(() => void child.kill(signal))
+  yield* Effect.addFinalizer(() => Effect.andThen(kill(), ended))
+  return { pid: child.pid ?? 0, ended, kill }
+})
 
 /**
  * Makes devices, on each of which the real worker runs.
@@ -220,13 +187,15 @@ export class RealWorker extends Context.Service<RealWorker, {
       const file = Path.join(folder, "main.cjs")
       // As the published one is made, but for its names: a stack trace is to be read.
       yield* Effect.tryPromise(() => bundleWorker(file, false))
+      const clock = Path.join(folder, "slow-clock.cjs")
+      Fs.writeFileSync(clock, slowClock)
       const path = yield* EffectPath.Path
       let devices = 0
 
       return {
         file,
         device: Effect.fnUntraced(function*(given) {
-          const sink = given ?? (yield* PostHogSink.make())
+          const sink = given ?? (yield* makeSink())
           const home = Path.join(folder, `device-${++devices}`)
           Fs.mkdirSync(home, { mode: 0o700 })
           const at = StateHome.make(path, home)
@@ -241,7 +210,6 @@ export class RealWorker extends Context.Service<RealWorker, {
 
           const start: Device["start"] = (options = {}) => {
             const job = {
-              version: 1,
               name: "acme",
               variables: "ACME",
               home,
@@ -252,7 +220,9 @@ export class RealWorker extends Context.Service<RealWorker, {
               ...options.job
             } as const
             const { arguments: words = [file, marker], env = {}, jobText = WorkerJob.encode(job) } = options
-            return spawn(words, {
+            return spawn(["--require", clock, ...words], {
+              // A worker that lingers does so by its clock.
+              TEST_SLOW_CLOCK: job.lingers ? "3" : "60",
               PATH: process.env["PATH"] ?? "",
               HOME: home,
               ...(jobText === null ? {} : { [variable]: jobText }),
@@ -283,8 +253,8 @@ export class RealWorker extends Context.Service<RealWorker, {
                 keep(alias)
                 const claim = Claim.encode({
                   version: 1,
-                  anon_id: anonId(anon),
-                  principal_id: principalId(principal),
+                  anon_id: Devices.anonId(anon),
+                  principal_id: Devices.principalId(principal),
                   learned_by: "login",
                   credential: "stored",
                   destination: destinationId,
@@ -297,8 +267,8 @@ export class RealWorker extends Context.Service<RealWorker, {
             disk: Effect.sync(() => ({
               waiting: list(outbox.events).map(uuidIn),
               setAside: list(outbox.setAside).map(uuidIn),
-              backOff: json(outbox.backOff, BackOff),
-              lastDelivery: json(outbox.lastDelivery, Delivery)?.at,
+              backOff: Option.getOrUndefined(BackOff.decode(text(outbox.backOff))),
+              lastDelivery: Option.getOrUndefined(lastDelivery(text(outbox.lastDelivery))),
               settled: list(claims).filter((name) => !name.endsWith(".json")),
               leases: list(outbox.root).filter((name) => name.startsWith("lease-"))
             })),

@@ -2,34 +2,38 @@
  * A host with a part of its own, and with inferred types in its declarations: whatever they name must be exported.
  */
 import {
-  AnonId,
+  type AnonId,
   CaptureWorker,
-  Claims,
+  Claim,
   Consent,
   Credential,
+  HostRuntime,
+  IdentitySlot,
   IdentityStitch,
   IdentityStore,
-  Invocation,
-  OptOut,
   type OptOutError,
   Outbox,
-  PrincipalCache,
   PrincipalId,
   PrincipalResolver,
   Usage,
   UsageCapture,
   UsageContext,
   UsageEvent,
-  UsageSettings,
-  WorkerLease
+  UsageSettings
 } from "effect-cli-usage"
-import { FileIdentityStore, FileOutbox, HybridIdentityStitch, StderrNotice } from "effect-cli-usage/layers"
+import {
+  EnvironmentConsent,
+  FileIdentityStore,
+  FileOutbox,
+  MemoryDisk,
+  NodeHostRuntime,
+  UsageServices
+} from "effect-cli-usage/layers"
 import { PostHogSink, TestUsage } from "effect-cli-usage/testing"
 import { isWorker } from "effect-cli-usage/worker"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -61,39 +65,45 @@ export const deployed = Effect.gen(function*() {
 }).pipe(Effect.provideService(UsageContext, { groups: { project: "project_1" } }))
 
 export const disable = Effect.gen(function*() {
-  const optOut = yield* OptOut
-  yield* optOut.publish
+  const consent = yield* Consent
+  yield* consent.deny
 })
 
 export const disableOr = (handle: (error: OptOutError) => Effect.Effect<void>) => Effect.catch(disable, handle)
 
-const anonId = Option.getOrThrow(AnonId.decode("7f0a3c1e-5f0b-4e43-9d0c-0f6f2c0b7a10"))
+/** The anon id that is claimed, where a claim is understood. */
+export const claimedBy = (claim: Claim.Claim | Claim.UnreadableClaim): AnonId.AnonId | undefined =>
+  Claim.isReadable(claim) ? claim.anon_id : undefined
 
 // What each service answers with.
 export const answers = {
   flush: Effect.flatMap(CaptureWorker, (worker) => worker.flush),
-  claim: Effect.flatMap(Claims, (claims) => claims.find(anonId)),
-  publish: Effect.map(Claims, (claims) => claims.publish),
-  attribution: Effect.flatMap(IdentityStitch, (stitch) => stitch.attribution),
+  decision: Effect.flatMap(Consent, (consent) => consent.decision),
+  stillGiven: Effect.flatMap(Consent, (consent) => consent.stillGiven),
+  disk: Effect.map(HostRuntime, (runtime) => runtime.disk),
+  onExit: Effect.map(HostRuntime, (runtime) => runtime.onExit),
+  slot: Effect.flatMap(IdentitySlot, (slot) => slot.get),
+  logout: Effect.flatMap(IdentityStitch, (stitch) => stitch.logout),
   identity: Effect.flatMap(IdentityStore, (store) => store.get),
+  claim: Effect.map(IdentityStore, (store) => store.claim),
   rotate: Effect.flatMap(IdentityStore, (store) => store.rotate),
-  record: Effect.map(Invocation, (invocation) => invocation.record),
   entries: Effect.flatMap(Outbox, (outbox) => outbox.entries),
   status: Effect.flatMap(Outbox, (outbox) => outbox.status),
-  recall: Effect.flatMap(PrincipalCache, (cache) => cache.recall(token)),
+  input: Effect.map(PrincipalResolver, (resolver) => resolver.input),
+  follow: Effect.map(UsageCapture, (usage) => usage.follow),
   bounds: Effect.map(UsageSettings, (settings) => settings.bounds),
-  acquire: Effect.flatMap(WorkerLease, (lease) => lease.acquire(1000)),
-  decision: Effect.flatMap(Consent, (consent) => consent.decision),
   destination: Effect.map(UsageSettings, (settings) => settings.destination),
   codec: Effect.map(UsageSettings, (settings) => settings.codec),
   context: UsageContext
 }
 
 export const parts = {
-  identity: FileIdentityStore.make,
+  consent: EnvironmentConsent.layer,
+  disk: MemoryDisk.make(),
+  identity: FileIdentityStore.layer,
   outbox: FileOutbox.layer,
-  stitch: HybridIdentityStitch.layer,
-  notice: StderrNotice.layer("This program records what it is used for."),
+  runtime: NodeHostRuntime.layer,
+  services: UsageServices.layer(),
   test: TestUsage.layer,
   messages: TestUsage.messages,
   sink: PostHogSink.make()

@@ -1,0 +1,92 @@
+/**
+ * What the `telemetry` commands do.
+ *
+ * @since 0.1.0
+ */
+import * as CliError from "effect/cli/CliError"
+import * as Console from "effect/Console"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Claim from "../domain/Claim.ts"
+import * as ConsentDecision from "../domain/ConsentDecision.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { Consent, type OptOutError } from "../services/Consent.ts"
+import { IdentityStore } from "../services/IdentityStore.ts"
+import { Outbox } from "../services/Outbox.ts"
+
+/**
+ * What a command takes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  readonly json: boolean
+}
+
+const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
+  const identity = yield* (yield* IdentityStore).peek
+  const outbox = yield* (yield* Outbox).status
+  return {
+    enabled,
+    decided_by: ConsentDecision.format(decidedBy),
+    anon_id: identity?.anonId ?? null,
+    principal_id: (identity?.claim && Claim.principalOf(identity.claim)) ?? null,
+    pending: outbox.pending,
+    set_aside: outbox.setAside,
+    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString(),
+    ...(outbox.lastFailure === undefined ? {} : { last_failure: outbox.lastFailure })
+  }
+})
+
+export const status = Effect.fnUntraced(function*({ json }: Input) {
+  const decision = yield* (yield* Consent).decision
+  const found = yield* readStatus(decision)
+  if (json) return yield* Console.log(JSON.stringify(found))
+  yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
+  yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
+  yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
+  yield* Console.log(`Waiting:       ${found.pending}`)
+  yield* Console.log(`Set aside:     ${found.set_aside}`)
+  yield* Console.log(`Last delivery: ${found.last_delivery ?? "never"}`)
+  if (found.last_failure !== undefined) yield* Console.log(`Last failure:  ${found.last_failure}`)
+})
+
+export const log = Effect.gen(function*() {
+  const entries = yield* (yield* Outbox).entries
+  yield* Effect.forEach(entries, ({ message }) => Console.log(JSON.stringify(message)), { discard: true })
+})
+
+class NotDelivered extends Data.TaggedError("NotDelivered")<{
+  readonly kept: number
+  readonly reason: string | undefined
+}> {
+  override get message(): string {
+    const waiting = `${this.kept} ${this.kept === 1 ? "message is" : "messages are"} still waiting`
+    return this.reason === undefined ? waiting : `${waiting}: ${this.reason}`
+  }
+}
+
+const toUserError = (cause: NotDelivered | OptOutError) => new CliError.UserError({ cause, userMessage: cause.message })
+
+export const flush = Effect.fnUntraced(function*({ json }: Input) {
+  const { delivered, kept, reason } = yield* (yield* CaptureWorker).flush
+  yield* Console.log(json ? JSON.stringify({ delivered, kept }) : `Delivered ${delivered}, kept ${kept}`)
+  if (kept > 0) return yield* toUserError(new NotDelivered({ kept, reason }))
+})
+
+export const disable = Effect.gen(function*() {
+  yield* Effect.mapError((yield* Consent).deny, toUserError)
+  yield* Console.log("Telemetry is off. What was kept on this machine is deleted.")
+})
+
+export const enable = Effect.gen(function*() {
+  const consent = yield* Consent
+  yield* Effect.mapError(consent.allow, toUserError)
+  const decision = yield* consent.decision
+  yield* Console.log(
+    decision.enabled
+      ? "Telemetry is on."
+      : `Telemetry is still off: ${ConsentDecision.explain(decision.decidedBy)}`
+  )
+})

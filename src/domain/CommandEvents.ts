@@ -1,0 +1,90 @@
+/**
+ * The events that every tracked command records.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type { UsageEvent } from "./UsageEvent.ts"
+
+/**
+ * What the event of a command says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CommandSucceeded {
+  readonly duration_ms: number
+  readonly exit_code: number
+  readonly flags_used: ReadonlyArray<string>
+  readonly flag_values?: Schema.JsonObject
+}
+
+/**
+ * What the event of a command that failed says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CommandFailed extends CommandSucceeded {
+  readonly error_class?: string
+  readonly error_message?: string
+  readonly user_cancelled: boolean
+}
+
+const common = () => ({
+  duration_ms: Schema.Finite,
+  exit_code: Schema.Int,
+  flags_used: Schema.Array(Schema.String),
+  flag_values: Schema.optionalKey(Schema.JsonObject)
+})
+
+const succeeded = ({ duration_ms, exit_code, flag_values, flags_used }: CommandSucceeded) => ({
+  duration_ms,
+  exit_code,
+  flags_used,
+  flag_values
+})
+
+const failed = ({ error_class, error_message, user_cancelled, ...common }: CommandFailed) => ({
+  ...succeeded(common),
+  error_class,
+  error_message,
+  user_cancelled
+})
+
+/**
+ * A command's handler succeeded.
+ *
+ * Every command records this event. Its schema is for the data dictionary only: making it would cost a command 0.8 ms.
+ *
+ * @category events
+ * @since 0.1.0
+ */
+export const CommandSucceeded: UsageEvent<CommandSucceeded> = {
+  name: "CLI execution succeeded",
+  description: "A command ended without an error",
+  get properties() {
+    return Schema.Struct(common())
+  },
+  encodeOwn: succeeded
+}
+
+/**
+ * A command's handler failed, died or was interrupted.
+ *
+ * @category events
+ * @since 0.1.0
+ */
+export const CommandFailed: UsageEvent<CommandFailed> = {
+  name: "CLI execution failed",
+  description: "A command ended with an error, or the user cancelled it",
+  get properties() {
+    return Schema.Struct({
+      ...common(),
+      error_class: Schema.optionalKey(Schema.String),
+      error_message: Schema.optionalKey(Schema.String),
+      user_cancelled: Schema.Boolean
+    })
+  },
+  encodeOwn: failed
+}

@@ -1,0 +1,68 @@
+/**
+ * Reads claims, which are files that can be made only once: `usage/claims/<anon id>.json`.
+ *
+ * Beside a claim, `<anon id>.stored` says that its credential is stored by now, and `<anon id>.delivered` or `.set-aside`
+ * what became of its alias.
+ *
+ * @since 0.1.0
+ */
+import type { AnonId } from "../domain/AnonId.ts"
+import * as Claim from "../domain/Claim.ts"
+import type { Read } from "../services/Disk.ts"
+import type { StateFiles } from "./StateFiles.ts"
+
+/**
+ * Returns the path of a claim, or of a fact beside it.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const path = (
+  files: StateFiles,
+  anonId: AnonId,
+  ending: "json" | "stored" | "delivered" | "set-aside"
+): string => `${files.home.claims}/${anonId}.${ending}`
+
+/**
+ * Returns the claim of a file that was read; undefined where it is not the claim of the anon id.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (read: Read, anonId: AnonId): Claim.Claim | undefined => {
+  const claim = read._tag === "Text" ? Claim.decode(read.text) : undefined
+  return claim?._tag === "Some" && claim.value.anon_id === anonId ? claim.value : undefined
+}
+
+/**
+ * Returns the claim of an anon id: unreadable where its file is not understood, and `Unknown` where the file, or the fact
+ * that the claim's credential is stored, cannot be read now.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const look = (
+  files: StateFiles,
+  anonId: AnonId
+): Claim.Claim | Claim.UnreadableClaim | "Unknown" | undefined => {
+  const read = files.read(path(files, anonId, "json"))
+  if (read._tag === "Missing") return undefined
+  if (read._tag === "Unreadable") return "Unknown"
+  const claim = decode(read, anonId)
+  if (claim === undefined) return Claim.unreadable
+  if (claim.credential === "stored") return claim
+  const stored = files.read(path(files, anonId, "stored"))
+  if (stored._tag === "Unreadable") return "Unknown"
+  return stored._tag === "Text" ? { ...claim, credential: "stored" } : claim
+}
+
+/**
+ * Returns the claim of an anon id; unreadable where its file is not understood, or cannot be read now.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const find = (files: StateFiles, anonId: AnonId): Claim.Claim | Claim.UnreadableClaim | undefined => {
+  const claim = look(files, anonId)
+  return claim === "Unknown" ? Claim.unreadable : claim
+}

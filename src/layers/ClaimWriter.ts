@@ -1,0 +1,78 @@
+/**
+ * Publishes claims, and what becomes of their aliases.
+ *
+ * @since 0.1.0
+ */
+import * as Option from "effect/Option"
+import { type AnonId, decode as decodeAnonId } from "../domain/AnonId.ts"
+import * as Claim from "../domain/Claim.ts"
+import { isRefused } from "../services/Disk.ts"
+import type { Publication } from "../services/IdentityStore.ts"
+import type { Entry } from "../services/Outbox.ts"
+import * as ClaimFiles from "./ClaimFiles.ts"
+import type { StateFiles } from "./StateFiles.ts"
+
+/**
+ * Publishes a claim, or returns the one that was there before.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const publish = (files: StateFiles, claim: Claim.Claim): Publication => {
+  const code = files.publish(ClaimFiles.path(files, claim.anon_id, "json"), Claim.encode(claim))
+  if (code === undefined) return { _tag: "Published" }
+  if (code === "EEXIST") {
+    const held = ClaimFiles.look(files, claim.anon_id) ?? Claim.unreadable
+    return held === "Unknown" ? { _tag: "Unwritable" } : { _tag: "Held", claim: held }
+  }
+  files.notes.add(`could not publish a claim: ${code}`)
+  return { _tag: "Unwritable" }
+}
+
+/**
+ * Notes, once, a fact beside a claim.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const note = (files: StateFiles, anonId: AnonId, fact: "stored" | "delivered" | "set-aside"): void => {
+  const code = files.publish(ClaimFiles.path(files, anonId, fact), "")
+  if (code !== undefined && code !== "EEXIST") files.notes.add(`could not note that a claim is ${fact}: ${code}`)
+}
+
+/**
+ * The aliases that wait for a destination.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Undelivered {
+  readonly aliases: ReadonlyArray<Extract<Entry, { readonly _tag: "Alias" }>>
+  /** Whether a claim, or the folder of claims, cannot be read now: the alias of any principal may be in it. */
+  readonly isUncertain: boolean
+}
+
+/**
+ * Returns the aliases that a destination has not been given yet.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const undelivered = (files: StateFiles, destination: string): Undelivered => {
+  const listed = files.list(files.home.claims)
+  if (isRefused(listed)) return { aliases: [], isUncertain: true }
+  const names = new Set(listed)
+  let isUncertain = false
+  const aliases = listed.flatMap((name): Undelivered["aliases"] => {
+    const anonId = name.endsWith(".json")
+      ? Option.getOrUndefined(decodeAnonId(name.slice(0, -".json".length)))
+      : undefined
+    if (anonId === undefined || names.has(`${anonId}.delivered`) || names.has(`${anonId}.set-aside`)) return []
+    const read = files.read(ClaimFiles.path(files, anonId, "json"))
+    if (read._tag === "Unreadable") isUncertain = true
+    const claim = ClaimFiles.decode(read, anonId)
+    if (claim === undefined || claim.destination !== destination || claim.alias === null) return []
+    return [{ _tag: "Alias", anonId, message: claim.alias }]
+  })
+  return { aliases, isUncertain }
+}

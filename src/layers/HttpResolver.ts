@@ -1,0 +1,41 @@
+/**
+ * Reads the input of credentials in variables and a file; what parses it and what asks is loaded when a credential is new.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { HostRuntime } from "../services/HostRuntime.ts"
+import { type CredentialInput, PrincipalResolver } from "../services/PrincipalResolver.ts"
+import * as CredentialText from "./CredentialText.ts"
+import type { Options } from "./HttpPrincipalResolver.ts"
+import { cold } from "./LoadCold.ts"
+import * as Variable from "./Variable.ts"
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*({ file, forms }: Options, parseYaml: (text: string) => unknown) {
+  const { disk } = yield* HostRuntime
+  // The environment of a process does not change.
+  const variables: Record<string, string | undefined> = {}
+  for (const { environment } of forms) {
+    if (environment === undefined) continue
+    const value = yield* Variable.read(environment)
+    variables[environment] = value === undefined || value.trim() === "" ? undefined : value
+  }
+  const input: CredentialInput = {
+    files: file === undefined ? [] : [file],
+    variables,
+    configuration: JSON.stringify(forms),
+    parse: (read) => Effect.map(cold, ({ HttpPrincipal }) => HttpPrincipal.parse(forms, read, parseYaml))
+  }
+  return PrincipalResolver.of({
+    input,
+    credential: Effect.suspend(() => {
+      const text = CredentialText.read(disk, input)
+      return text === undefined ? Effect.succeed(undefined) : input.parse(CredentialText.decode(text))
+    }),
+    resolve: (credential) => Effect.flatMap(cold, ({ HttpPrincipal }) => HttpPrincipal.resolve(credential))
+  })
+})

@@ -1,0 +1,114 @@
+/**
+ * The cache of the session and of resolved credentials, in `usage/known.json`; the last writer wins.
+ *
+ * @since 0.1.0
+ */
+import type { AnonId } from "../domain/AnonId.ts"
+import { type Credential, isKnown, key } from "../domain/Credential.ts"
+import * as Known from "../domain/Known.ts"
+import type { PrincipalId } from "../domain/PrincipalId.ts"
+import { keepsNothing } from "../domain/Runtime.ts"
+import * as Session from "../domain/Session.ts"
+import { isIrregular } from "../services/Disk.ts"
+import type { HostRuntime } from "../services/HostRuntime.ts"
+import type { StateFiles } from "./StateFiles.ts"
+
+/**
+ * What is known, as one command uses it. Times are in milliseconds since 1970.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KnownFile {
+  /** Reads the cache; returns a new one where its file is absent or invalid. */
+  readonly read: () => Known.Known
+  /** Returns the session of an event: a new one after 30 minutes of silence and for every new anon id. */
+  readonly sessionOf: (anonId: AnonId, now: number) => Session.Session
+  /** Writes the session, once a minute at most, and what was noted, after an event was recorded. */
+  readonly keep: (session: Session.Session, now: number) => void
+  /** Returns what is known of a credential; undefined for a new one. */
+  readonly recall: (credential: Credential, now: number) => Known.Knowledge | undefined
+  /** Keeps an answer, or the fact that there was none. */
+  readonly remember: (credential: Credential, principal: PrincipalId | undefined, now: number) => void
+  /** Notes what was parsed from a credential input, for `keep`. */
+  readonly noteInput: (text: string, credential: Credential | undefined) => void
+  /** Returns what was parsed from an input before; undefined for a new one. */
+  readonly parsed: (known: Known.Known, text: string) => Known.ParsedInput | undefined
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (files: StateFiles, runtime: HostRuntime["Service"]): KnownFile => {
+  const { sha256, uid, uuid } = runtime
+  const file = files.home.known
+  // The session of this command.
+  let session: Session.Session | undefined
+  let input: { readonly text: string; readonly credential: Credential | undefined } | undefined
+  // A cache that was not written yet keeps its salt for this command.
+  let salt: string | undefined
+  // An I/O error, or a lack of descriptors, says nothing about the cache: it is not replaced.
+  let isUnreadable = false
+
+  const read = (): Known.Known => {
+    const found = files.read(file, uid?.effective)
+    if (found._tag === "Unreadable" && !isIrregular(found.code)) isUnreadable = true
+    const known = found._tag === "Text" ? Known.decode(found.text) : undefined
+    if (known?._tag === "Some") return known.value
+    return { salt: salt ??= uuid(), session: undefined, input: undefined, credentials: [] }
+  }
+
+  const update = (change: (known: Known.Known) => Known.Known): void => {
+    if (keepsNothing(runtime)) return
+    const known = read()
+    if (isUnreadable) return
+    const changed = change(known)
+    const code = changed === known ? undefined : files.replace(file, Known.encode(changed))
+    if (code !== undefined) files.notes.add(`could not write the cache of sessions and credentials: ${code}`)
+  }
+
+  const fingerprintOf = (known: Known.Known, credential: Credential): string =>
+    isKnown(credential) ? sha256(`${known.salt}\n${key(credential)}`) : ""
+
+  const hashOf = (known: Known.Known, text: string): string => sha256(`${known.salt}\ninput\n${text}`)
+
+  const withInput = (known: Known.Known, text: string, credential: Credential | undefined): Known.Known => {
+    const parsed: Known.ParsedInput = {
+      hash: hashOf(known, text),
+      source: credential?.source ?? "none",
+      fingerprint: credential === undefined ? "" : fingerprintOf(known, credential)
+    }
+    const { fingerprint, hash, source } = known.input ?? {}
+    const isSame = parsed.hash === hash && parsed.source === source && parsed.fingerprint === fingerprint
+    return isSame ? known : { ...known, input: parsed }
+  }
+
+  return {
+    read,
+    sessionOf: (anonId, now) => Session.touch(session ?? read().session, anonId, now, uuid),
+    keep: (touched, now) => {
+      const isDue = Session.isDue(touched, now)
+      session = isDue ? { ...touched, last_active: now } : touched
+      if (!isDue && input === undefined) return
+      const noted = input
+      input = undefined
+      update((known) => {
+        const withSession = isDue ? { ...known, session } : known
+        return noted === undefined ? withSession : withInput(withSession, noted.text, noted.credential)
+      })
+    },
+    recall: (credential, now) => {
+      const known = read()
+      return Known.recall(known, fingerprintOf(known, credential), now)
+    },
+    remember: (credential, principal, now) => {
+      if (!isKnown(credential)) return
+      update((known) => Known.remember(known, fingerprintOf(known, credential), principal, now))
+    },
+    noteInput: (text, credential) => {
+      input = { text, credential }
+    },
+    parsed: (known, text) => known.input?.hash === hashOf(known, text) ? known.input : undefined
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Services that are loaded when they are first used.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { IdentityStore } from "../services/IdentityStore.ts"
+import { Outbox } from "../services/Outbox.ts"
+
+/**
+ * Makes an identity store that is loaded when it is first used.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): IdentityStore["Service"] =>
+  IdentityStore.of({
+    get: Effect.flatMap(store, (store) => store.get),
+    refresh: Effect.flatMap(store, (store) => store.refresh),
+    check: Effect.flatMap(store, (store) => store.check),
+    peek: Effect.flatMap(store, (store) => store.peek),
+    claim: (claim) => Effect.flatMap(store, (store) => store.claim(claim)),
+    confirmStored: Effect.flatMap(store, (store) => store.confirmStored),
+    rotate: Effect.flatMap(store, (store) => store.rotate),
+    forget: Effect.flatMap(store, (store) => store.forget)
+  })
+
+/**
+ * Makes an outbox that is loaded when it is first used.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const outboxOf = (outbox: Effect.Effect<Outbox["Service"]>): Outbox["Service"] =>
+  Outbox.of({
+    add: (message) => Effect.flatMap(outbox, (outbox) => outbox.add(message)),
+    trim: Effect.flatMap(outbox, (outbox) => outbox.trim),
+    backedOffUntil: Effect.flatMap(outbox, (outbox) => outbox.backedOffUntil),
+    look: Effect.flatMap(outbox, (outbox) => outbox.look),
+    entries: Effect.flatMap(outbox, (outbox) => outbox.entries),
+    isEmpty: Effect.flatMap(outbox, (outbox) => outbox.isEmpty),
+    has: (invocationId) => Effect.flatMap(outbox, (outbox) => outbox.has(invocationId)),
+    delivered: (entries) => Effect.flatMap(outbox, (outbox) => outbox.delivered(entries)),
+    remove: (entries) => Effect.flatMap(outbox, (outbox) => outbox.remove(entries)),
+    setAside: (entry) => Effect.flatMap(outbox, (outbox) => outbox.setAside(entry)),
+    backOff: (reason) => Effect.flatMap(outbox, (outbox) => outbox.backOff(reason)),
+    status: Effect.flatMap(outbox, (outbox) => outbox.status)
+  })

@@ -1,0 +1,138 @@
+/**
+ * The disk over `node:fs`.
+ *
+ * @since 0.1.0
+ */
+import * as NFS from "node:fs"
+import { type Disk, type Entry, type Errno, type Read, unread } from "../services/Disk.ts"
+
+// An identity file has some hundred bytes.
+const maxBytes = 1024 * 1024
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = NFS.constants
+
+// Windows has neither. Opening a FIFO without O_NONBLOCK would block the process.
+const O_NONBLOCK = NFS.constants.O_NONBLOCK ?? 0
+const O_NOFOLLOW = NFS.constants.O_NOFOLLOW ?? 0
+
+const codeOf = (error: unknown): Errno =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN"
+
+const attempt = (change: () => void): Errno | undefined => {
+  try {
+    change()
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
+// open(2) refuses a socket by these codes (Linux, macOS), and Windows a folder by the last.
+const readCodeOf = (error: unknown): Errno => {
+  const code = codeOf(error)
+  return code === "ENXIO" || code === "EOPNOTSUPP" || code === "EISDIR" ? "EFTYPE" : code
+}
+
+const readOpen = (fd: number, owner: number | undefined): Read => {
+  const stat = NFS.fstatSync(fd)
+  if (!stat.isFile()) return { _tag: "Unreadable", code: "EFTYPE" }
+  if (stat.size > maxBytes) return { _tag: "Unreadable", code: "EFBIG" }
+  if (owner !== undefined && stat.uid !== owner) return { _tag: "Unreadable", code: "EPERM" }
+  const bytes = Buffer.allocUnsafe(stat.size)
+  let length = 0
+  while (length < bytes.length) {
+    const count = NFS.readSync(fd, bytes, length, bytes.length - length, length)
+    if (count === 0) break
+    length += count
+  }
+  return { _tag: "Text", text: bytes.toString("utf8", 0, length) }
+}
+
+const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
+  try {
+    if (!follow && O_NOFOLLOW === 0 && NFS.lstatSync(path).isSymbolicLink()) return unread("ELOOP")
+    const fd = NFS.openSync(path, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW))
+    try {
+      return readOpen(fd, owner)
+    } finally {
+      NFS.closeSync(fd)
+    }
+  } catch (error) {
+    return unread(readCodeOf(error))
+  }
+}
+
+const writeOpen = (fd: number, text: string): void => {
+  let rest: Uint8Array = Buffer.from(text)
+  // One write may stop half way, at a full disk or a size limit, without an error.
+  while (rest.length > 0) {
+    const count = NFS.writeSync(fd, rest)
+    if (count === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" })
+    rest = rest.subarray(count)
+  }
+}
+
+const create: Disk["create"] = (path, text) =>
+  attempt(() => {
+    const fd = NFS.openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NONBLOCK, 0o600)
+    try {
+      writeOpen(fd, text)
+    } catch (error) {
+      NFS.unlinkSync(path)
+      throw error
+    } finally {
+      NFS.closeSync(fd)
+    }
+  })
+
+const makeFolder: Disk["makeFolder"] = (path) =>
+  attempt(() => {
+    NFS.mkdirSync(path, { mode: 0o700 })
+    // The umask may have removed the owner's own bits. FAT refuses a mode that it cannot store.
+    if ((NFS.lstatSync(path).mode & 0o700) !== 0o700) NFS.chmodSync(path, 0o700)
+  })
+
+const entryOf = (stat: NFS.Stats): Entry => ({
+  type: stat.isDirectory() ? "Directory" : stat.isFile() ? "File" : stat.isSymbolicLink() ? "Link" : "Other",
+  uid: process.platform === "win32" ? undefined : stat.uid,
+  mode: stat.mode & 0o7777,
+  modifiedAt: stat.mtimeMs
+})
+
+// A missing file is no exception: making one costs more than the look.
+const noEntry = { throwIfNoEntry: false } as const
+
+const look = (stat: () => NFS.Stats | undefined): Entry | Errno => {
+  try {
+    const found = stat()
+    return found === undefined ? "ENOENT" : entryOf(found)
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
+/**
+ * The disk of this process.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const disk: Disk = {
+  read,
+  look: (path) => look(() => NFS.lstatSync(path, noEntry)),
+  // `statSync` with `noEntry` returns nothing for ENOTDIR too.
+  follow: (path) => look(() => NFS.statSync(path)),
+  list: (folder) => {
+    try {
+      return NFS.readdirSync(folder)
+    } catch (error) {
+      return codeOf(error)
+    }
+  },
+  create,
+  link: (from, to) => attempt(() => NFS.linkSync(from, to)),
+  rename: (from, to) => attempt(() => NFS.renameSync(from, to)),
+  remove: (path) => attempt(() => NFS.unlinkSync(path)),
+  makeFolder,
+  removeFolder: (path) => attempt(() => NFS.rmdirSync(path)),
+  access: (path) => attempt(() => NFS.accessSync(path, NFS.constants.W_OK))
+}

@@ -1,0 +1,60 @@
+/**
+ * The process and machine as Node.js sees them.
+ *
+ * @since 0.1.0
+ */
+import ci from "ci-info"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stdio from "effect/Stdio"
+import isInsideContainer from "is-inside-container"
+import * as NodeFs from "node:fs"
+import * as CodingAgent from "../domain/CodingAgent.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
+import { current, merge } from "./NodeProcess.ts"
+import * as Variable from "./Variable.ts"
+
+// The kernel's number for the initial PID namespace (PROC_PID_INIT_INO).
+const initialPidNamespace = "pid:[4026531836]"
+
+// A virtual machine that was booted from a container's image has the container's marks, but its processes and its disk
+// outlive the command: it has the initial PID namespace.
+const isContainer = (): boolean => {
+  if (!isInsideContainer()) return false
+  try {
+    return NodeFs.readlinkSync("/proc/self/ns/pid") !== initialPidNamespace
+  } catch {
+    return true
+  }
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function*() {
+  const stdio = yield* Stdio.Stdio
+  const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
+  const marks: Record<string, string | undefined> = {}
+  for (const name of CodingAgent.variables) marks[name] = yield* Variable.read(name)
+  let container: boolean | undefined
+  const facts = {
+    ci: ci.isCI ? ci.name ?? "unknown" : undefined,
+    agent: CodingAgent.detect(marks, stdoutIsTerminal),
+    // Where telemetry is denied nobody asks.
+    get container() {
+      return container ??= isContainer()
+    },
+    stdoutIsTerminal,
+    stderrIsTerminal: yield* stdio.stderrIsTerminal
+  }
+  return HostRuntime.of(merge(facts, current))
+})
+
+/**
+ * Provides the process and machine.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<HostRuntime, never, Stdio.Stdio> = Layer.effect(HostRuntime, make)

@@ -1,0 +1,40 @@
+/**
+ * Debug lines of synchronous code.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { debug } from "./Debug.ts"
+
+/**
+ * Collects what synchronous code has to say, until an effect says it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Notes {
+  readonly add: (line: string) => void
+  /** Runs synchronous code, then writes its debug lines. */
+  readonly run: <A>(evaluate: () => A) => Effect.Effect<A>
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (): Notes => {
+  let lines: Array<string> = []
+  const write = Effect.suspend(() => {
+    const all = lines
+    lines = []
+    return Effect.forEach(all, (line) => debug(line), { discard: true })
+  })
+  return {
+    add: (line) => void lines.push(line),
+    run: (evaluate) =>
+      Effect.suspend(() => {
+        const result = evaluate()
+        return lines.length === 0 ? Effect.succeed(result) : Effect.as(write, result)
+      })
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * What all messages of one run of the host have in common.
+ *
+ * @since 0.1.0
+ */
+import type * as Schema from "effect/Schema"
+import type { Message } from "../domain/Message.ts"
+import { isOfPersons, isReserved } from "../domain/UsageEvent.ts"
+import { version } from "../domain/Version.ts"
+import type { HostRuntime } from "../services/HostRuntime.ts"
+import type { Identity } from "../services/IdentityStore.ts"
+import type { UsageSettings } from "../services/UsageSettings.ts"
+import type { KnownFile } from "./KnownFile.ts"
+
+/**
+ * A message without its uuid, time, sequence number and common properties.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Draft {
+  readonly event: string
+  readonly distinctId: string
+  readonly personless: boolean
+  readonly properties: Schema.JsonObject
+  /** The dotted path of the command; undefined outside a tracked command. */
+  readonly command: string | undefined
+}
+
+/**
+ * Makes the messages of one invocation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Recorder {
+  /** The UUID that every message of this invocation carries. */
+  readonly id: string
+  readonly hasRecorded: () => boolean
+  /** Makes the next message. Its sequence number is used up by `kept`. */
+  readonly draw: (draft: Draft, identity: Identity, now: number) => {
+    readonly message: Message
+    /** Notes that the message was kept, so that the numbers rise by one from 0. */
+    readonly kept: () => void
+  }
+}
+
+const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject => {
+  const own: { [name: string]: Schema.Json } = {}
+  for (const [name, value] of Object.entries(properties)) {
+    if (!isReserved(name) && !(personless && isOfPersons(name))) own[name] = value
+  }
+  return own
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  { id, known, parent, runtime, settings }: {
+    readonly id: string
+    readonly known: KnownFile
+    /** The id of the command that runs this one, if one does. */
+    readonly parent: string | undefined
+    readonly runtime: HostRuntime["Service"]
+    readonly settings: UsageSettings["Service"]
+  }
+): Recorder => {
+  let sequence = 0
+
+  const machine = {
+    ...(parent === undefined ? {} : { parent_invocation_id: parent }),
+    cli_version: settings.version,
+    runtime_language: runtime.runtime.language,
+    runtime_version: runtime.runtime.version,
+    os_type: runtime.os.type,
+    os_release: runtime.os.release,
+    arch: runtime.os.arch,
+    is_ci: runtime.ci !== undefined,
+    ...(runtime.ci === undefined ? {} : { ci: runtime.ci }),
+    is_tty: runtime.stdoutIsTerminal,
+    ...(runtime.agent === undefined ? {} : { agent: runtime.agent }),
+    schema_version: 1,
+    $lib: "effect-cli-usage",
+    $lib_version: version,
+    // A resend keeps its own time, so that it falls on the same day and is de-duplicated.
+    $ignore_sent_at: true,
+    // The user's address is personal data.
+    $geoip_disable: settings.geoip !== true
+  }
+
+  return {
+    id,
+    hasRecorded: () => sequence > 0,
+    draw: (draft, identity, now) => {
+      const number = sequence
+      const session = known.sessionOf(identity.anonId, now)
+      return {
+        message: {
+          event: draft.event,
+          properties: {
+            ...ownProperties(draft),
+            invocation_id: id,
+            sequence: number,
+            ...(draft.command === undefined ? {} : { command_name: draft.command }),
+            ...machine,
+            is_first_run: identity.published,
+            $session_id: session.session_id,
+            ...(draft.personless ? { $process_person_profile: false } : {})
+          },
+          timestamp: new Date(now).toISOString(),
+          uuid: runtime.uuid(),
+          distinct_id: draft.distinctId
+        },
+        kept: () => {
+          sequence = number + 1
+          known.keep(session, now)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The services of a host on Node.js, where no variable denies telemetry.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as UserDirectories from "effect/persistence/UserDirectories"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type * as Stdio from "effect/Stdio"
+import type { ConsentDecision } from "../domain/ConsentDecision.ts"
+import * as Destination from "../domain/Destination.ts"
+import * as IdentityCodec from "../domain/IdentityCodec.ts"
+import * as StateHome from "../domain/StateHome.ts"
+import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { Consent } from "../services/Consent.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
+import { Outbox } from "../services/Outbox.ts"
+import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
+import { debug, IsShown } from "./Debug.ts"
+import * as EnvironmentConsent from "./EnvironmentConsent.ts"
+import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
+import { cold } from "./LoadCold.ts"
+import * as NodeHostRuntime from "./NodeHostRuntime.ts"
+import { merge } from "./NodeProcess.ts"
+import type { Options, Usage } from "./NodeUsage.ts"
+import * as UsageServices from "./UsageServices.ts"
+import * as WorkerProcess from "./WorkerProcess.ts"
+
+export * as HttpResolver from "./HttpResolver.ts"
+
+const defaultHost = "https://us.i.posthog.com"
+
+// Few hosts leave their home to the platform.
+const platformHome = (name: string): Effect.Effect<string> =>
+  Effect.suspend(() => UserDirectories.make().state(name)).pipe(Effect.orElseSucceed(() => ""))
+
+const settingsOf = Effect.fnUntraced(function*(options: Options, variables: string, runtime: HostRuntime["Service"]) {
+  const { posthog: { host = defaultHost, key } } = options
+  // A host without a key has no telemetry yet; a wrong key or host is a mistake that its author is to be told of.
+  const checked = key === undefined || key === "" ? Result.fail(undefined) : Destination.make({ key, host })
+  const destination = Result.getOrUndefined(checked)
+  const path = yield* Path.Path
+  return UsageSettings.of({
+    name: options.name,
+    version: options.version,
+    variables,
+    home: StateHome.make(path, options.home ?? (yield* platformHome(options.name))),
+    destination,
+    destinationProblem: Result.isFailure(checked) ? checked.failure : undefined,
+    destinationId: runtime.sha256(destination === undefined ? "" : `${destination.host}\n${destination.key}`).slice(
+      0,
+      16
+    ),
+    codec: IdentityCodec.byName(options.codec ?? "arcade"),
+    bounds: options.outbox,
+    geoip: options.geoip,
+    notice: options.notice,
+    deliveryWaitMillis: options.deliveryWait === undefined ? undefined : Duration.toMillis(options.deliveryWait)
+  })
+})
+
+// A keychain's module may not load here. That does not end the host's command.
+const principalsOf = (options: Options): Layer.Layer<PrincipalResolver, never, HostRuntime> =>
+  Layer.catchCause(
+    options.principals ?? FixedPrincipalResolver.layerNone,
+    (cause) =>
+      Layer.unwrap(Effect.as(debug("`principals` could not be built", cause), FixedPrincipalResolver.layerNone))
+  )
+
+// Nothing is sent while the author debugs; but a host that never could deliver is to be told of.
+const noWorker = Effect.gen(function*() {
+  const outbox = yield* Outbox
+  const runtime = yield* HostRuntime
+  return CaptureWorker.of({
+    ensure: Effect.suspend(() => runtime.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
+    flush: Effect.map(
+      outbox.entries,
+      ({ length }) => ({ delivered: 0, kept: length, reason: "nothing is sent while debugging" })
+    )
+  })
+})
+
+// What is written stays in memory.
+const dryRun = (runtime: HostRuntime["Service"]): Effect.Effect<HostRuntime["Service"]> =>
+  Effect.map(cold, ({ MemoryDisk }) => merge(runtime, { disk: MemoryDisk.make({ below: runtime.disk }) }))
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options,
+  variables: string,
+  denial: ConsentDecision | undefined
+): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
+  const debugs = yield* IsShown
+  const own = yield* NodeHostRuntime.make
+  const runtime = debugs && denial === undefined ? yield* dryRun(own) : own
+  const settings = yield* settingsOf(debugs ? { ...options, notice: undefined } : options, variables, runtime)
+  const base = Context.make(HostRuntime, runtime).pipe(
+    Context.add(UsageSettings, settings),
+    Context.merge(yield* Effect.context<Path.Path | Scope.Scope>())
+  )
+  const looks = denial === undefined
+    ? yield* Effect.provideContext(EnvironmentConsent.make, base)
+    : EnvironmentConsent.always(denial)
+  const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(looks), base)
+  const resolvers = denial === undefined ? principalsOf(options) : FixedPrincipalResolver.layerNone
+  const principals = yield* Layer.build(resolvers).pipe(Effect.provideContext(base))
+  const requirements = Context.merge(Context.add(base, Consent, consent), principals)
+  const services = yield* UsageServices.make({
+    looks,
+    worker: debugs ? Effect.provideService(noWorker, HostRuntime, runtime) : undefined
+  }).pipe(Effect.provideContext(requirements))
+  return Context.merge(Context.add(principals, Consent, consent), services)
+})

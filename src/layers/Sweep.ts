@@ -1,0 +1,37 @@
+/**
+ * Removes what nobody else removes.
+ *
+ * @since 0.1.0
+ */
+import { type Disk, isRefused } from "../services/Disk.ts"
+import type { StateFiles } from "./StateFiles.ts"
+
+// No process takes an hour from a temp file to its publication, unless it is suspended; its link or rename then fails.
+const staleTempMillis = 60 * 60 * 1000
+
+// Node.js keeps a file for each version of itself, of the worker, and of a host that is its own worker, and removes none.
+const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
+
+/**
+ * Removes temp files of killed processes, and old compiled code.
+ *
+ * @category maintenance
+ * @since 0.1.0
+ */
+export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
+  const namesIn = (folder: string): ReadonlyArray<string> => {
+    const names = files.list(folder)
+    return isRefused(names) ? [] : names
+  }
+  const sweepFolder = (folder: string, afterMillis: number): void => {
+    for (const name of namesIn(folder)) {
+      const file = `${folder}/${name}`
+      const entry = disk.look(file)
+      if (!isRefused(entry) && entry.type === "File" && now - entry.modifiedAt > afterMillis) files.remove(file)
+    }
+  }
+  const { compileCache, temp } = files.home
+  sweepFolder(temp, staleTempMillis)
+  sweepFolder(compileCache, staleCodeMillis)
+  for (const version of namesIn(compileCache)) sweepFolder(`${compileCache}/${version}`, staleCodeMillis)
+}

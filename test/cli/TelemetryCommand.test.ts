@@ -1,0 +1,169 @@
+/**
+ * The `telemetry` command, whose parts are made when they are asked for.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as TestConsole from "effect/testing/TestConsole"
+import { spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { pathToFileURL } from "node:url"
+import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
+import { Usage } from "../../src/index.ts"
+import { runLine, type Services, services } from "./Harness.ts"
+
+const root = Path.resolve(import.meta.dirname, "../..")
+
+const json = Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
+
+/** The same command, made at once. */
+const eager = Command.make("telemetry").pipe(
+  Command.withDescription("Usage telemetry of this command"),
+  Command.annotate(Usage.Untracked, true),
+  Command.withSubcommands([
+    Command.make("status", { json }, TelemetryHandlers.status).pipe(
+      Command.withDescription("Show whether usage is recorded, and what waits to be sent")
+    ),
+    Command.make("enable", {}, () => TelemetryHandlers.enable).pipe(Command.withDescription("Record usage again")),
+    Command.make("disable", {}, () => TelemetryHandlers.disable).pipe(
+      Command.withDescription("Record nothing from now on, and delete what was kept")
+    ),
+    Command.make("log", {}, () => TelemetryHandlers.log).pipe(
+      Command.withDescription("Print what waits to be sent, byte for byte")
+    ),
+    Command.make("flush", { json }, TelemetryHandlers.flush).pipe(Command.withDescription("Send what waits, now"))
+  ])
+)
+
+type Telemetry = typeof eager
+
+const deploy = Command.make("deploy", {}, () => Console.log("Deployed"))
+const verbose = Flag.Boolean("verbose").pipe(Flag.withDefault(false))
+
+type Run = (line: string) => Effect.Effect<Exit.Exit<void, unknown>, never, Services>
+
+/** The trees of hosts, tracked. */
+const trees: Readonly<Record<string, (telemetry: Telemetry) => Run>> = {
+  plain: (telemetry) => {
+    const app = Command.make("app").pipe(Command.withSubcommands([deploy, telemetry]), Usage.track)
+    return (line) => runLine(app, line)
+  },
+  grouped: (telemetry) => {
+    const group = { group: "Housekeeping", commands: [telemetry] }
+    const app = Command.make("app").pipe(Command.withSubcommands([deploy, group]), Usage.track)
+    return (line) => runLine(app, line)
+  },
+  nested: (telemetry) => {
+    const inner = Command.make("telemetry").pipe(Command.withSubcommands([deploy, telemetry]))
+    const app = Command.make("app").pipe(
+      Command.withSharedFlags({ verbose }),
+      Command.withSubcommands([inner]),
+      Usage.track
+    )
+    return (line) => runLine(app, line)
+  },
+  changed: (telemetry) => {
+    const own = telemetry.pipe(Command.withDescription("Our own"), Command.withAlias("t"))
+    const app = Command.make("app").pipe(Command.withSubcommands([deploy, own]), Usage.track)
+    return (line) => runLine(app, line)
+  }
+}
+
+const lines = [
+  "",
+  "--help",
+  "--completions bash",
+  "--completions zsh",
+  "--completions fish",
+  "deploy",
+  "telemetry",
+  "telemetry --help",
+  "telemetry status",
+  "telemetry status --json",
+  "telemetry status --jsn",
+  "telemetry status --help",
+  "telemetry status more",
+  "telemetry stauts",
+  "telemetry disable",
+  "telemetry enable",
+  "telemetry log",
+  "telemetry flush --json",
+  "telemetry telemetry status",
+  "t flush"
+]
+
+/** What a command line prints in a process of its own, and how it ends. */
+const seen = (run: Run, line: string) =>
+  Effect.gen(function*() {
+    const exit = yield* run(line)
+    const out = yield* TestConsole.logLines
+    const err = yield* TestConsole.errorLines
+    return [String(exit), ...out, "stderr:", ...err].join("\n").replaceAll(
+      /[0-9a-f]{8}(-[0-9a-f]{4}){3}-\w{12}/g,
+      "<uuid>"
+    )
+  }).pipe(Effect.provide([services(), Layer.fresh(TestConsole.layer)]))
+
+describe("the telemetry command", () => {
+  for (const [name, tree] of Object.entries(trees)) {
+    it.effect(`Parsing, help, completions, errors and output are those of a command that is made at once: ${name}`, () =>
+      Effect.gen(function*() {
+        const outputs = new Set<string>()
+        for (const line of lines) {
+          const expected = yield* seen(tree(eager), line)
+          assert.strictEqual(yield* seen(tree(Usage.telemetryCommand), line), expected, line)
+          outputs.add(expected)
+        }
+        // Each line does something of its own, but for those that only a nested command, or an alias, has.
+        assert.isAtLeast(outputs.size, lines.length - 7, [...outputs].join("\n---\n"))
+      }))
+  }
+
+  it("The subcommands are made by a command that asks for them, and by no other", () => {
+    const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "telemetry-command-"))
+    const module = pathToFileURL(Path.join(root, "src/cli/TelemetryCommand.ts")).href
+    /** Whether a function of the module was called by a command of acme, by V8's own count. */
+    const isCalled = (name: string, ...words: ReadonlyArray<string>): boolean => {
+      const coverage = Path.join(folder, words.join("-"))
+      const { status, stderr } = spawnSync(process.execPath, [Path.join(root, "examples/acme/main.ts"), ...words], {
+        encoding: "utf8",
+        env: {
+          PATH: process.env["PATH"],
+          HOME: folder,
+          NODE_V8_COVERAGE: coverage,
+          ACME_POSTHOG_KEY: "phc_test",
+          ACME_USAGE_DEBUG: "1"
+        }
+      })
+      assert.strictEqual(status, 0, stderr)
+      interface Report {
+        readonly result: ReadonlyArray<{
+          readonly url: string
+          readonly functions: ReadonlyArray<{
+            readonly functionName: string
+            readonly ranges: ReadonlyArray<{ readonly count: number }>
+          }>
+        }>
+      }
+      const reports = Fs.readdirSync(coverage).map((file): Report =>
+        JSON.parse(Fs.readFileSync(Path.join(coverage, file), "utf8"))
+      )
+      const functions = reports.flatMap(({ result }) => result).filter(({ url }) => url === module)
+        .flatMap(({ functions }) => functions)
+      assert.isAbove(functions.length, 0, `${module} was not loaded`)
+      return functions.some(({ functionName, ranges }) => functionName === name && (ranges[0]?.count ?? 0) > 0)
+    }
+    try {
+      assert.isFalse(isCalled("makeSubcommands", "deploy", "site"))
+      assert.isTrue(isCalled("makeSubcommands", "telemetry", "status"))
+    } finally {
+      Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    }
+  })
+})

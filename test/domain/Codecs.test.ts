@@ -1,0 +1,315 @@
+/**
+ * The files and variables that this module reads back. Their decoders are written by hand, so that each is held to the
+ * same properties: what was written comes back, and nothing else is accepted.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type * as Arbitrary from "effect/Arbitrary"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as BackOff from "../../src/domain/BackOff.ts"
+import * as Claim from "../../src/domain/Claim.ts"
+import * as JsonDocument from "../../src/domain/JsonDocument.ts"
+import * as Known from "../../src/domain/Known.ts"
+import * as Message from "../../src/domain/Message.ts"
+import * as WorkerJob from "../../src/domain/WorkerJob.ts"
+import * as Device from "../fixtures/Device.ts"
+import { jsonObject } from "../fixtures/Json.ts"
+import * as Arbitraries from "./Arbitraries.ts"
+
+const { anon, claimOf, P } = Device
+
+const message: Message.Message = {
+  event: "Used",
+  properties: { sequence: 0 },
+  timestamp: "2026-01-01T00:00:00.000Z",
+  uuid: "01234567-89ab-4def-8123-456789abcdef",
+  distinct_id: "acct_1"
+}
+
+/** What takes the place of a part of a document, by name. */
+const replacements: Readonly<Record<string, Schema.Json | undefined>> = {
+  missing: undefined,
+  null: null,
+  true: true,
+  number: 1.5,
+  empty: "",
+  words: "two words",
+  list: [],
+  object: {}
+}
+
+interface Case<A> {
+  readonly decode: (text: string) => Option.Option<A>
+  readonly encode: (value: A) => string
+  readonly values: Arbitrary.Arbitrary<A>
+  /** A value with each of its parts. */
+  readonly example: A
+  /** What a part may be replaced by, by its path: any other replacement makes the document invalid. */
+  readonly accepts: Readonly<Record<string, ReadonlyArray<string>>>
+}
+
+const isObject = (value: Schema.Json): value is Schema.JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+// The properties of a message are the author's, and are kept as they are.
+const isFree = (name: string): boolean => name === "properties"
+
+/** Every document that differs from a given one in one part. */
+const changed = (value: Schema.Json): ReadonlyArray<readonly [path: string, name: string, document: Schema.Json]> =>
+  (Array.isArray(value) ? [...value.entries()] : isObject(value) ? Object.entries(value) : []).flatMap(
+    ([key, part]) => {
+      const put = (part: Schema.Json | undefined): Schema.Json =>
+        Array.isArray(value) ? value.with(Number(key), part ?? null) : { ...Object(value), [key]: part }
+      return [
+        ...Object.entries(replacements).map(([name, part]) => [String(key), name, put(part)] as const),
+        ...(isFree(String(key)) ? [] : changed(part)).map(([path, name, inner]) =>
+          [`${key}.${path}`, name, put(inner)] as const
+        )
+      ]
+    }
+  )
+
+/** The document with one more property in each of its objects. */
+const extended = (value: Schema.Json): Schema.Json => {
+  if (Array.isArray(value)) return value.map(extended)
+  if (!isObject(value)) return value
+  const parts = Object.entries(value).map(([name, part]) => [name, isFree(name) ? part : extended(part)])
+  return { ...Object.fromEntries(parts), surplus: "secret" }
+}
+
+const parse = (text: string): Schema.Json => JSON.parse(text)
+
+const suite = <A>(name: string, { accepts, decode, encode, example, values }: Case<A>) =>
+  describe(name, () => {
+    it.prop(
+      `${name} is read as it was written, written again in the same bytes, and read without what is not declared`,
+      { value: values },
+      ({ value }) => {
+        const text = encode(value)
+        const read = Option.getOrThrow(decode(text))
+        assert.strictEqual(encode(read), text)
+        assert.deepStrictEqual(parse(JSON.stringify(read)), parse(JSON.stringify(value)))
+        const surplus = Option.getOrThrow(decode(JSON.stringify(extended(parse(text)))))
+        assert.strictEqual(encode(surplus), text)
+      },
+      { arbitrary: { runs: 150, size: 30 } }
+    )
+
+    it.prop(
+      `${name} is never read from a text or an object that is none`,
+      { text: Schema.String, document: jsonObject },
+      ({ document, text }) => {
+        assert.isTrue(Option.isNone(decode(text)))
+        assert.isTrue(Option.isNone(decode(JSON.stringify(document))))
+      },
+      { arbitrary: { runs: 100, size: 30 } }
+    )
+
+    it(`${name} is read whole or not at all: no part of its text counts`, () => {
+      const text = encode(example)
+      for (let end = 0; end < text.length; end++) assert.isTrue(Option.isNone(decode(text.slice(0, end))), `${end}`)
+      assert.isTrue(Option.isSome(decode(text)))
+    })
+
+    it(`${name} is invalid as a whole where one of its parts is`, () => {
+      const accepted: Record<string, Array<string>> = {}
+      for (const [path, replacement, document] of changed(parse(encode(example)))) {
+        if (Option.isSome(decode(JSON.stringify(document)))) (accepted[path] ??= []).push(replacement)
+      }
+      assert.deepStrictEqual(accepted, accepts)
+    })
+  })
+
+const ofMessage = {
+  event: ["words"],
+  properties: ["object"],
+  timestamp: ["words"],
+  distinct_id: ["words"]
+}
+
+const under = (path: string, accepts: Readonly<Record<string, ReadonlyArray<string>>>) =>
+  Object.fromEntries(Object.entries(accepts).map(([name, accepted]) => [`${path}.${name}`, accepted]))
+
+suite<Message.Message>("A message's file", {
+  ...Message,
+  values: Arbitraries.messages,
+  example: message,
+  accepts: under("message", ofMessage)
+})
+
+suite<Message.Message>("A message as a value", {
+  decode: (text) =>
+    Option.flatMap(JsonDocument.parse(text), (value) => Option.fromUndefinedOr(Message.decodeValue(value))),
+  encode: JSON.stringify,
+  values: Arbitraries.messages,
+  example: message,
+  accepts: ofMessage
+})
+
+suite<Claim.Claim>("A claim's file", {
+  ...Claim,
+  values: Arbitraries.claims,
+  example: claimOf(anon.a, P, { alias: message, destination: Device.destinationId }),
+  accepts: {
+    principal_id: ["words"],
+    destination: ["null", "empty", "words"],
+    alias: ["null"],
+    ...under("alias", ofMessage)
+  }
+})
+
+suite<Known.Known>("The cache's file", {
+  ...Known,
+  values: Arbitraries.caches,
+  example: {
+    salt: "salt",
+    session: { anon_id: anon.a, session_id: "session", last_active: 1 },
+    input: { hash: "hash", source: "stored", fingerprint: "fingerprint" },
+    credentials: [{ fingerprint: "fingerprint", principal_id: P, at: 1 }]
+  },
+  accepts: {
+    session: ["missing"],
+    "session.last_active": ["number"],
+    input: ["missing"],
+    "input.fingerprint": ["empty"],
+    credentials: ["list"],
+    "credentials.0.principal_id": ["null", "words"],
+    "credentials.0.at": ["number"]
+  }
+})
+
+suite<BackOff.BackOff>("The back-off's file", {
+  ...BackOff,
+  values: Arbitraries.backOffs,
+  example: { attempts: 1, until: 1, reason: "status 503" },
+  // A reason that is no text is left out: how long to wait counts.
+  accepts: { until: ["number"], reason: Object.keys(replacements) }
+})
+
+suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
+  ...WorkerJob,
+  values: Arbitraries.jobs,
+  example: {
+    name: "acme",
+    variables: "ACME",
+    home: "/home/me/.acme",
+    codec: "arcade",
+    destination: { host: "http://127.0.0.1:1", key: "phc_test" },
+    destinationId: Device.destinationId,
+    lingers: true,
+    lease: 1
+  },
+  accepts: {
+    name: ["empty", "words"],
+    variables: ["empty", "words"],
+    home: ["empty", "words"],
+    "destination.host": ["empty", "words"],
+    "destination.key": ["empty", "words"],
+    destinationId: ["empty", "words"],
+    lingers: ["true"],
+    lease: ["missing", "number"]
+  }
+})
+
+describe("a message", () => {
+  it("A message as a value is an object", () => {
+    for (const value of [undefined, null, true, 1, "text", []] as const) {
+      assert.isUndefined(Message.decodeValue(value))
+    }
+  })
+
+  it("A message of a newer version is not read, and told from one that is damaged", () => {
+    const ofVersion = (version: Schema.Json) => JSON.stringify({ version, message })
+    assert.isTrue(Option.isNone(Message.decode(ofVersion(2))))
+    assert.deepStrictEqual([2, 1, 0, "2", null].map((version) => Message.isNewer(ofVersion(version))), [
+      true,
+      false,
+      false,
+      false,
+      false
+    ])
+    for (const text of ["", "{", "null", ofVersion(2).slice(0, -1)]) assert.isFalse(Message.isNewer(text))
+  })
+})
+
+describe("a claim", () => {
+  it("A claim whose principal PostHog would merge with nobody's is not read", () => {
+    for (const principal_id of ["undefined", "0", "null", "x".repeat(201)]) {
+      assert.isTrue(Option.isNone(Claim.decode(JSON.stringify({ ...claimOf(anon.a, P), principal_id }))))
+    }
+  })
+
+  it("A claim that cannot be read has an unknown principal", () => {
+    assert.isFalse(Claim.isReadable(Claim.unreadable))
+    assert.isUndefined(Claim.principalOf(Claim.unreadable))
+    assert.deepStrictEqual(Claim.facts(Claim.unreadable), { principal: undefined, credential: "none" })
+    assert.strictEqual(Claim.principalOf(claimOf(anon.a, P)), P)
+    assert.isUndefined(Claim.facts(undefined))
+  })
+})
+
+describe("the cache", () => {
+  const empty: Known.Known = { salt: "salt", session: undefined, input: undefined, credentials: [] }
+  const hour = 60 * 60 * 1000
+
+  it("A cache with more than 20 credentials, or with an id, a hash or a salt that is none, is not read", () => {
+    const resolution = { fingerprint: "f", principal_id: null, at: 0 }
+    const known = { version: 1, ...empty, credentials: Array.from({ length: 20 }, () => resolution) }
+    assert.isTrue(Option.isSome(Known.decode(JSON.stringify(known))))
+    for (
+      const wrong of [
+        { credentials: [...known.credentials, resolution] },
+        { credentials: [{ ...resolution, principal_id: "undefined" }] },
+        { credentials: [{ ...resolution, fingerprint: "x".repeat(129) }] },
+        { salt: "../salt" },
+        { version: 2 }
+      ]
+    ) {
+      assert.isTrue(Option.isNone(Known.decode(JSON.stringify({ ...known, ...wrong }))), JSON.stringify(wrong))
+    }
+  })
+
+  it("A credential without an answer is asked about again after an hour, also where the clock was set back", () => {
+    const known = Known.remember(empty, "f", undefined, 0)
+    for (const now of [0, hour - 1, 1 - hour]) {
+      assert.deepStrictEqual(Known.recall(known, "f", now), { _tag: "NoAnswer" })
+    }
+    for (const now of [hour, -hour]) assert.isUndefined(Known.recall(known, "f", now))
+    assert.isUndefined(Known.recall(known, "another", 0))
+  })
+
+  it.prop(
+    "The last answer about a credential is kept for good, no later silence undoes it, and 20 credentials are kept",
+    { cache: Arbitraries.caches, principal: Arbitraries.principalIds, now: Arbitraries.millis },
+    ({ cache, now, principal }) => {
+      const known = Known.remember(cache, "new", principal, now)
+      assert.strictEqual(Known.remember(known, "new", undefined, now + 1), known)
+      assert.strictEqual(Known.remember(known, "new", principal, now + 1), known)
+      assert.deepStrictEqual(Known.recall(known, "new", now + 1000 * hour), { _tag: "Principal", principal })
+      assert.deepStrictEqual(known.credentials.slice(0, -1), cache.credentials.slice(-19))
+      assert.deepStrictEqual({ ...known, credentials: [] }, { ...cache, credentials: [] })
+    }
+  )
+})
+
+describe("the back-off", () => {
+  it("The back-off doubles with each failure in a row, from 1 second to 10 minutes, and keeps the last reason", () => {
+    let backOff: BackOff.BackOff | undefined
+    const seconds = Array.from({ length: 12 }, (_, n) => {
+      backOff = BackOff.next(backOff, 5000, `failure ${n}`)
+      return (backOff.until - 5000) / 1000
+    })
+    assert.deepStrictEqual(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600])
+    assert.deepStrictEqual(backOff, { attempts: 12, until: 605_000, reason: "failure 11" })
+  })
+
+  it("A back-off that ends more than 10 minutes ahead was written before the clock was set back, and does not count", () => {
+    const until = 600_000
+    assert.deepStrictEqual([0, -1, until + 1].map((now) => BackOff.until({ attempts: 1, until }, now)), [
+      until,
+      0,
+      until
+    ])
+    assert.strictEqual(BackOff.until(undefined, 0), 0)
+  })
+})

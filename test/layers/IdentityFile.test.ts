@@ -1,0 +1,407 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as TestClock from "effect/testing/TestClock"
+import { execFileSync } from "node:child_process"
+import * as NFS from "node:fs"
+import * as AnonId from "../../src/domain/AnonId.ts"
+import * as Claim from "../../src/domain/Claim.ts"
+import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
+import type { Identity } from "../../src/services/IdentityStore.ts"
+import * as Device from "../fixtures/Device.ts"
+
+const { anon, claimOf, P, Q } = Device
+
+const isWindows = process.platform === "win32"
+
+const principalOf = ({ claim }: Identity) => claim === undefined ? undefined : Claim.principalOf(claim)
+const permissions = (path: string): number => NFS.statSync(path).mode & 0o777
+
+/** The identity of a new process. */
+const identityOf = (device: Device.Device, options?: Device.ProcessOptions) =>
+  Effect.flatMap(device.start(options), ({ store }) => store.get)
+
+const linked = (principal: unknown) => JSON.stringify({ anon_id: anon.a, linked_principal_id: principal })
+const unlinked = arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {})
+
+describe("The identity file", () => {
+  it.effect("is created once, as two-space JSON with Arcade's keys, and names the principal of a claim", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const { store } = yield* device.start()
+      const identity = yield* store.get
+      const { anonId } = identity
+      assert.isTrue(Option.isSome(AnonId.decode(anonId)))
+      assert.deepInclude(identity, { claim: undefined, durable: true, firstRun: true, published: true })
+      assert.strictEqual(
+        device.text("usage.json"),
+        `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": null\n}\n`
+      )
+      assert.deepStrictEqual(yield* store.refresh, identity)
+      const claim = claimOf(anonId, P)
+      assert.deepStrictEqual(yield* store.claim(claim), { _tag: "Published" })
+      assert.deepStrictEqual(device.claim(anonId), claim)
+      assert.strictEqual(
+        device.text("usage.json"),
+        `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": "acct_p"\n}\n`
+      )
+      const next = { anonId, claim, durable: true, firstRun: false, published: false }
+      assert.deepStrictEqual(yield* identityOf(device), next)
+    }))
+
+  it.effect("is read once per process, unless the identity is refreshed", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a, claimOf(anon.a, P))
+      const { store } = yield* device.start()
+      const all = yield* Effect.all(Array.from({ length: 64 }, () => store.get), { concurrency: "unbounded" })
+      assert.lengthOf([...new Set(all)], 1)
+      yield* device.seed(anon.b)
+      assert.strictEqual(yield* store.get, all[0])
+      assert.strictEqual((yield* store.refresh).anonId, anon.b)
+    }))
+
+  const unusable = {
+    "that is torn": `{ "anon_id": "${anon.a}"`,
+    "without an anon id": "{ \"linked_principal_id\": \"acct_p\" }",
+    "that is no object": `["${anon.a}"]`,
+    "that is empty": "",
+    "of nothing but zeros": "\0".repeat(64),
+    "with the nil UUID": "{ \"anon_id\": \"00000000-0000-0000-0000-000000000000\" }",
+    "with the max UUID": "{ \"anon_id\": \"ffffffff-ffff-ffff-ffff-ffffffffffff\" }",
+    "with a path as its anon id": "{ \"anon_id\": \"../../../../tmp/x\" }"
+  }
+  for (const [what, content] of Object.entries(unusable)) {
+    it.effect(`${what} is unusable, and has one successor`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write("usage.json", content)
+        const first = yield* identityOf(device)
+        assert.notInclude(content, first.anonId)
+        assert.deepInclude(first, { claim: undefined, durable: true })
+        assert.strictEqual((yield* identityOf(device)).anonId, first.anonId)
+        assert.deepStrictEqual(device.pointer(), { anon_id: first.anonId, linked_principal_id: null })
+      }))
+  }
+
+  it.effect("is usable with a byte order mark", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage.json", `\ufeff${unlinked}`)
+      assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
+    }))
+
+  it.effect("keeps unknown keys through a claim and a rotation, also a key that was added in between", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const extra = { first: [1, { deep: null }], "ключ": "✓", last: false }
+      yield* device.seed(anon.a, undefined, extra)
+      const { store } = yield* device.start()
+      yield* store.get
+      yield* device.seed(anon.a, undefined, { ...extra, theirs: 1 })
+      yield* store.claim(claimOf(anon.a, P))
+      assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anon.a, linked_principal_id: P })
+      assert.strictEqual((yield* store.rotate)._tag, "Rotated")
+      const { anonId } = yield* store.get
+      assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anonId, linked_principal_id: null })
+    }))
+
+  it.effect("stays deleted if the user deletes it while a command runs, and the next command has a new anon id", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const { store } = yield* device.start()
+      yield* store.get
+      NFS.rmSync(device.at("usage.json"))
+      assert.strictEqual(yield* store.check, "Deleted")
+      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
+      assert.isUndefined(device.text("usage.json"))
+      assert.deepStrictEqual(device.claimed(), [])
+      assert.notStrictEqual((yield* identityOf(device)).anonId, anon.a)
+    }))
+
+  it.effect("that is missing means a new identity, whatever claims there are", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a, claimOf(anon.a, P))
+      NFS.rmSync(device.at("usage.json"))
+      const identity = yield* identityOf(device)
+      assert.notStrictEqual(identity.anonId, anon.a)
+      assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
+    }))
+
+  for (const principal of [undefined, Q]) {
+    it.effect(`is repaired if its claim is ${P}'s and it names ${principal}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.seed(anon.a, claimOf(anon.a, P))
+        yield* device.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: principal }, { theirs: 1 }))
+        assert.strictEqual(principalOf(yield* identityOf(device)), P)
+        assert.deepStrictEqual(device.pointer(), { theirs: 1, anon_id: anon.a, linked_principal_id: P })
+        assert.strictEqual(device.claim(anon.a)?.principal_id, P)
+      }))
+  }
+
+  it.effect("in Supabase's format keeps the ids and the keys of a CLI that has users", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const theirs = { enabled: true, device_id: anon.a, session_id: "s", session_last_active: 1, schema_version: 1 }
+      yield* device.write("telemetry.json", JSON.stringify(theirs))
+      const { store } = yield* device.start({ codec: supabase })
+      assert.strictEqual((yield* store.get).anonId, anon.a)
+      yield* store.claim(claimOf(anon.a, P))
+      assert.deepStrictEqual(JSON.parse(device.text("telemetry.json") ?? ""), { ...theirs, distinct_id: P })
+    }))
+
+  it.effect.skipIf(isWindows)("and everything beside it have the modes 0600 and 0700", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      NFS.rmSync(device.home, { recursive: true })
+      const umask = process.umask(0)
+      yield* Effect.gen(function*() {
+        const { store } = yield* device.start()
+        const { anonId } = yield* store.get
+        yield* store.claim(claimOf(anonId, P))
+        yield* store.rotate
+      }).pipe(Effect.ensuring(Effect.sync(() => process.umask(umask))))
+      const files = device.tree().filter((name) => !name.endsWith("/"))
+      assert.deepStrictEqual(files.map((name) => permissions(device.at(name))), [0o600, 0o600, 0o600])
+      for (const name of ["", "usage", "usage/claims", "usage/successors", "usage/tmp"]) {
+        assert.strictEqual(permissions(device.at(name)), 0o700, name)
+      }
+    }))
+})
+
+describe("A host that changes its format", () => {
+  const theirs = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 })
+  const former = Effect.tap(Device.make, (device) => device.write("telemetry.json", theirs))
+
+  it.effect("keeps the ids and links of its devices, and does not change the former file", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      for (const identity of [yield* identityOf(device), yield* identityOf(device)]) {
+        assert.deepInclude(identity, { anonId: anon.a, firstRun: false, published: false })
+        assert.strictEqual(principalOf(identity), P)
+      }
+      assert.deepStrictEqual(device.pointer(), { anon_id: anon.a, linked_principal_id: P })
+      assert.strictEqual(device.text("telemetry.json"), theirs)
+    }))
+
+  it.effect("keeps the ids once: a new file that the user deletes is not replaced by the former one", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      yield* identityOf(device)
+      NFS.rmSync(device.at("usage.json"))
+      assert.deepInclude(yield* identityOf(device), { claim: undefined, firstRun: true, published: true })
+    }))
+
+  it.effect("does not return to an id that was rotated or claimed, also not with its former format years later", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      const { store } = yield* device.start()
+      yield* store.claim(claimOf(anon.a, P))
+      yield* store.rotate
+      const { anonId } = yield* store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.strictEqual((yield* identityOf(device)).anonId, anonId)
+      for (const name of device.tree()) NFS.utimesSync(device.at(name), 1, 1)
+      yield* TestClock.setTime(Date.now())
+      yield* (yield* device.start()).store.rotate
+      assert.notStrictEqual((yield* identityOf(device, { codec: supabase })).anonId, anon.a)
+    }))
+
+  it.effect("has a new identity if the former file is unusable", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("telemetry.json", "{ \"device_id\": 1 }")
+      assert.deepInclude(yield* identityOf(device), { firstRun: true, published: true })
+    }))
+})
+
+describe("Nothing on the disk changes", () => {
+  /** Files, with the anon id and the principal that are read from them; undefined where there is no identity. */
+  const seeds: ReadonlyArray<
+    readonly [what: string, Readonly<Record<string, string>>, ReadonlyArray<string> | undefined]
+  > = [
+    ["an empty home", {}, undefined],
+    ["a pointer that lags behind its claim", {
+      "usage.json": unlinked,
+      [`usage/claims/${anon.a}.json`]: Claim.encode(claimOf(anon.a, P))
+    }, [anon.a, P]],
+    ["an unusable file", { "usage.json": "{" }, undefined],
+    ["another tool's link", { "usage.json": linked(P) }, [anon.a, P]],
+    [
+      "a file of a former format",
+      { "telemetry.json": supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {}) },
+      undefined
+    ]
+  ]
+  for (const [what, files, expected] of seeds) {
+    it.effect(`by peek, or in a runtime that keeps nothing: ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        for (const [name, text] of Object.entries(files)) yield* device.write(name, text)
+        const before = device.snapshot()
+        for (const runtime of ["ci", "ci with a terminal", "container"] as const) {
+          const identity = yield* identityOf(device, { runtime })
+          assert.strictEqual(identity.durable, expected !== undefined)
+          if (expected !== undefined) {
+            assert.deepStrictEqual<unknown>([identity.anonId, principalOf(identity)], expected)
+          }
+          assert.strictEqual(identity.firstRun, files["usage.json"] === undefined)
+        }
+        const seen = yield* (yield* device.start()).store.peek
+        assert.deepStrictEqual<unknown>(seen && [seen.anonId, principalOf(seen)], expected)
+        assert.deepStrictEqual(device.snapshot(), before)
+      }))
+  }
+
+  it.effect("by peek at an unusable file that has a successor, which is returned", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage.json", "{")
+      const { anonId } = yield* identityOf(device)
+      yield* device.write("usage.json", "{")
+      const before = device.snapshot()
+      assert.strictEqual((yield* (yield* device.start()).store.peek)?.anonId, anonId)
+      assert.deepStrictEqual(device.snapshot(), before)
+    }))
+
+  it.effect("without consent", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.isFalse((yield* identityOf(device, { consent: Device.consentOf(Device.denied) })).durable)
+      assert.deepStrictEqual(device.tree(), [])
+    }))
+
+  it.effect("on a full disk, where an identity that is there is used", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a, claimOf(anon.a, P))
+      const before = device.snapshot()
+      const identity = yield* identityOf(device, { disk: Device.full })
+      assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.a, P])
+      assert.deepStrictEqual(device.snapshot(), before)
+    }))
+})
+
+for (const runtime of ["no terminal", "container with a terminal"] as const) {
+  it.effect(`A runtime that may last creates an identity, so that its second run is no first run: ${runtime}`, () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const first = yield* identityOf(device, { runtime })
+      assert.isTrue(first.firstRun)
+      assert.deepInclude(yield* identityOf(device, { runtime }), { anonId: first.anonId, firstRun: false })
+    }))
+}
+
+describe("The identity is in memory and everything on the disk stays as it is", () => {
+  interface Place {
+    readonly set: (device: Device.Device) => void
+    readonly disk?: Device.ProcessOptions["disk"]
+    readonly firstRun?: boolean
+  }
+  const denied = Device.interposed(({ operation, path }) =>
+    operation === "read" && path.endsWith("usage.json") ? "EACCES" : undefined
+  )
+  const places: Readonly<Record<string, Place>> = {
+    "a folder in the place of the identity file": { set: ({ at }) => NFS.mkdirSync(at("usage.json")) },
+    "a link, which is not followed": {
+      set: ({ at }) => {
+        NFS.writeFileSync(at("target"), unlinked)
+        NFS.symlinkSync(at("target"), at("usage.json"))
+      }
+    },
+    "a link to nowhere, where nothing is created": { set: ({ at }) => NFS.symlinkSync(at("x"), at("usage.json")) },
+    "a FIFO, which is not waited for": { set: ({ at }) => void execFileSync("mkfifo", [at("usage.json")]) },
+    "a file that must not be read": { set: ({ at }) => NFS.writeFileSync(at("usage.json"), unlinked), disk: denied },
+    "a file of 10 MB": {
+      set: ({ at }) =>
+        NFS.writeFileSync(at("usage.json"), `{ "anon_id": "${anon.a}", "x": "${"x".repeat(10_000_000)}" }`)
+    },
+    "a file in the place of the module's folder": {
+      set: ({ at }) => NFS.writeFileSync(at("usage"), "theirs"),
+      firstRun: true
+    },
+    "a file in the place of the home": {
+      set: ({ home }) => {
+        NFS.rmdirSync(home)
+        NFS.writeFileSync(home, "theirs")
+      },
+      firstRun: true
+    },
+    "a full disk": { set: () => {}, disk: Device.full, firstRun: true }
+  }
+  for (const [what, { disk, firstRun = false, set }] of Object.entries(places)) {
+    it.effect.skipIf(isWindows && what.includes("FIFO"))(`with ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        set(device)
+        const look = () =>
+          NFS.statSync(device.home).isFile() ? NFS.readFileSync(device.home, "utf8") : device.snapshot()
+        const before = look()
+        const { store } = yield* device.start(disk === undefined ? {} : { disk })
+        const identity = yield* store.get
+        assert.isTrue(Option.isSome(AnonId.decode(identity.anonId)))
+        assert.notStrictEqual(identity.anonId, anon.a)
+        assert.deepInclude(identity, { claim: undefined, durable: false, published: false, firstRun })
+        assert.deepStrictEqual([yield* store.get, yield* store.refresh], [identity, identity])
+        assert.strictEqual((yield* store.rotate)._tag, "Rotated")
+        assert.notStrictEqual((yield* store.get).anonId, identity.anonId)
+        assert.deepStrictEqual(look(), before)
+      }))
+  }
+})
+
+describe("A write that fails", () => {
+  for (const operation of ["create", "link", "rename"] as const) {
+    it.effect(`leaves no temporary file: ${operation}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.seed(anon.a)
+        const disk = Device.interposed((call) => call.operation === operation ? "ENOSPC" : undefined)
+        const { store } = yield* device.start({ disk })
+        yield* store.claim(claimOf(anon.a, P))
+        yield* store.rotate
+        assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
+      }))
+  }
+})
+
+describe("Without hard links", () => {
+  for (const code of ["EACCES", "EPERM", "ENOSYS", "EXDEV", "ENOTSUP", "EOPNOTSUPP", "EMLINK"]) {
+    it.effect(`files are created exclusively, and a device has one anon id and one claim: ${code}`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const refused: Array<string> = []
+        const disk = Device.interposed(({ operation, path }) => {
+          if (operation !== "link") return undefined
+          refused.push(path)
+          return code
+        })
+        const [one, two] = [yield* device.start({ disk }), yield* device.start({ disk })]
+        yield* two.store.peek
+        let winner: Identity | undefined
+        // The other process creates the file between the refused link and the exclusive creation.
+        const overtaken = Device.interposed(({ operation, path }) => {
+          if (operation === "create" && path === device.at("usage.json") && winner === undefined) {
+            winner = Effect.runSync(two.store.get)
+          }
+          return undefined
+        }, disk)
+        const third = yield* identityOf(device, { disk: overtaken })
+        const { anonId } = yield* one.store.get
+        assert.deepStrictEqual([winner?.anonId, third.anonId, device.pointer()["anon_id"]], [anonId, anonId, anonId])
+        assert.deepStrictEqual([winner?.published, third.published], [true, false])
+        const claim = claimOf(anonId, P)
+        assert.deepStrictEqual(yield* one.store.claim(claim), { _tag: "Published" })
+        assert.deepStrictEqual(yield* two.store.claim(claimOf(anonId, Q)), { _tag: "Held", claim })
+        assert.strictEqual((yield* two.store.rotate)._tag, "Rotated")
+        assert.strictEqual((yield* one.store.rotate)._tag, "Overtaken")
+        assert.strictEqual((yield* one.store.get).anonId, (yield* two.store.get).anonId)
+        assert.isAtLeast(refused.length, 5)
+        if (!isWindows) assert.strictEqual(permissions(device.at("usage.json")), 0o600)
+        assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
+      }))
+  }
+})

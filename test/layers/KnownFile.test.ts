@@ -1,0 +1,217 @@
+/**
+ * `usage/known.json`: the session, and what credentials resolved to.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import * as NFS from "node:fs"
+import type { AnonId } from "../../src/domain/AnonId.ts"
+import type * as Known from "../../src/domain/Known.ts"
+import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
+import * as Device from "../fixtures/Device.ts"
+import { modes, now, scene } from "../stitch/Command.ts"
+
+const { anon, P, Q } = Device
+
+const minute = 60_000
+const hour = 60 * minute
+const key = Device.stored("key")
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+interface Event {
+  /** Milliseconds after `now`. */
+  readonly at?: number
+  readonly anonId?: AnonId
+}
+
+/** Returns the session of an event, and keeps it; each cache that is not given is that of a new process. */
+const session = (home: Device.Device, { anonId = anon.a, at = 0 }: Event = {}, known = home.known()): string => {
+  const session = known.sessionOf(anonId, now + at)
+  known.keep(session, now + at)
+  return session.session_id
+}
+
+const recalled = (home: Device.Device, secret = "key", at = 0) => home.known().recall(Device.stored(secret), now + at)
+
+const remember = (home: Device.Device, principal: PrincipalId | undefined, secret = "key", at = 0) =>
+  home.known().remember(Device.stored(secret), principal, now + at)
+
+const principal = (principal: PrincipalId): Known.Knowledge => ({ _tag: "Principal", principal })
+const noAnswer: Known.Knowledge = { _tag: "NoAnswer" }
+
+const test = (title: string, body: (home: Device.Device) => void) =>
+  it.effect(title, () => Effect.map(Device.make, body))
+
+// What a process keeps in memory only.
+const lost = {
+  "in CI": { runtime: "ci" },
+  "in a container": { runtime: "container" },
+  "on a full disk": { disk: Device.full },
+  "without consent": { isGiven: false }
+} satisfies Record<string, Device.KnownOptions>
+
+const unusable = {
+  "empty": "",
+  "torn": "{",
+  "no object": "[]",
+  "of an older version": "{ \"version\": 0, \"salt\": \"x\", \"credentials\": [] }",
+  "of a newer version": "{ \"version\": 2, \"salt\": \"x\", \"credentials\": [] }"
+}
+
+describe("A session", () => {
+  test("is a UUID, and is the same for commands with less than 30 minutes between them", (home) => {
+    const first = session(home)
+    assert.match(first, uuid)
+    for (const at of [29, 58]) assert.strictEqual(session(home, { at: at * minute }), first)
+    const second = session(home, { at: 88 * minute })
+    assert.notStrictEqual(second, first)
+    assert.strictEqual(session(home, { at: 88 * minute }), second)
+  })
+
+  test("continues in a long command that keeps recording, and ends in one that is silent", (home) => {
+    const known = home.known()
+    const first = session(home, {}, known)
+    for (const at of [20, 40, 60, 80, 100]) assert.strictEqual(session(home, { at: at * minute }, known), first)
+    assert.strictEqual(session(home, { at: 120 * minute }), first)
+    assert.notStrictEqual(session(home, { at: 150 * minute }, known), first)
+  })
+
+  test("ends with the anon id, in its process and for the next", (home) => {
+    const known = home.known()
+    const first = session(home, {}, known)
+    const second = session(home, { anonId: anon.b }, known)
+    assert.notStrictEqual(second, first)
+    assert.strictEqual(session(home, { anonId: anon.b }), second)
+    assert.notInclude([first, second], session(home))
+  })
+
+  test("is written once a minute at most", (home) => {
+    session(home)
+    const before = home.snapshot()
+    session(home, { at: 59_999 })
+    assert.deepStrictEqual(home.snapshot(), before)
+    session(home, { at: minute })
+    assert.notDeepEqual(home.snapshot(), before)
+  })
+
+  it.effect.each(modes)("is the same for the events of two commands, over $mode", (mode) =>
+    Effect.gen(function*() {
+      const { start } = yield* scene(mode)
+      const first = yield* (yield* start()).record
+      yield* TestClock.adjust("29 minutes")
+      const second = yield* (yield* start()).record
+      yield* TestClock.adjust("30 minutes")
+      const third = yield* (yield* start()).record
+      const [a, b, c] = [first, second, third].map((message) => message?.properties["$session_id"])
+      assert.strictEqual(a, b)
+      assert.notStrictEqual(c, b)
+    }))
+})
+
+describe("What a credential resolved to", () => {
+  test("is unknown of a new credential, and a look makes nothing", (home) => {
+    assert.isUndefined(recalled(home))
+    assert.deepStrictEqual(home.tree(), [])
+  })
+
+  test("is kept for later processes, of each credential on its own, and for good", (home) => {
+    remember(home, P, "one")
+    remember(home, Q, "two")
+    assert.deepStrictEqual(recalled(home, "one", 365 * 24 * hour), principal(P))
+    assert.deepStrictEqual(recalled(home, "two"), principal(Q))
+    assert.isUndefined(recalled(home, "three"))
+  })
+
+  test("is written once: the same answer changes nothing", (home) => {
+    remember(home, P)
+    const before = home.snapshot()
+    remember(home, P, "key", hour)
+    assert.deepStrictEqual(home.snapshot(), before)
+  })
+
+  test("is no answer for an hour after the last question, and not from the future", (home) => {
+    remember(home, undefined)
+    const all = [0, hour - 1, hour, -2 * hour].map((at) => recalled(home, "key", at))
+    assert.deepStrictEqual(all, [noAnswer, noAnswer, undefined, undefined])
+    remember(home, undefined, "key", 61 * minute)
+    assert.deepStrictEqual(recalled(home, "key", 120 * minute), noAnswer)
+  })
+})
+
+describe("What was parsed from a credential input", () => {
+  test("is kept with an event, is found by the same text alone, and is written once", (home) => {
+    const known = home.known()
+    const parsed = (text: string) => home.known().parsed(home.known().read(), text)
+    known.noteInput("a text", key)
+    assert.deepStrictEqual(home.tree(), [])
+    session(home, {}, known)
+    assert.deepInclude(parsed("a text"), { source: "stored" })
+    assert.isUndefined(parsed("another text"))
+    const before = home.snapshot()
+    const next = home.known()
+    next.noteInput("a text", key)
+    session(home, {}, next)
+    assert.deepStrictEqual(home.snapshot(), before)
+    next.noteInput("no credential", undefined)
+    session(home, {}, next)
+    assert.deepInclude(parsed("no credential"), { source: "none", fingerprint: "" })
+    assert.isUndefined(parsed("a text"))
+  })
+})
+
+describe("On the disk", () => {
+  it.effect("there is no credential, and its hash is another one on each device", () =>
+    Effect.gen(function*() {
+      const homes = [yield* Device.make, yield* Device.make]
+      const secret = "a very secret key"
+      const hashes = homes.flatMap((home) => {
+        const known = home.known()
+        known.remember(Device.stored(secret), P, now)
+        known.noteInput(secret, Device.stored(secret))
+        session(home, {}, known)
+        assert.notInclude(Object.values(home.snapshot()).join(), secret)
+        if (process.platform !== "win32") {
+          assert.strictEqual(NFS.statSync(home.at("usage/known.json")).mode & 0o777, 0o600)
+        }
+        const { credentials, input } = known.read()
+        return [credentials[0]?.fingerprint, input?.hash]
+      })
+      for (const hash of hashes) assert.match(hash ?? "", /^[0-9a-f]{64}$/)
+      assert.lengthOf(new Set(hashes), 4)
+    }))
+
+  for (const [what, text] of Object.entries(unusable)) {
+    it.effect(`a file counts as absent and is replaced that is ${what}`, () =>
+      Effect.gen(function*() {
+        const home = yield* Device.make
+        yield* home.write("usage/known.json", text)
+        assert.isUndefined(recalled(home))
+        remember(home, P)
+        assert.deepStrictEqual(recalled(home), principal(P))
+        assert.strictEqual(session(home), session(home))
+      }))
+  }
+
+  it.effect("a file counts as absent that names an illegal principal", () =>
+    Effect.gen(function*() {
+      const home = yield* Device.make
+      remember(home, P)
+      const { credentials: [first], ...rest } = JSON.parse(home.text("usage/known.json") ?? "")
+      yield* home.write(
+        "usage/known.json",
+        JSON.stringify({ ...rest, credentials: [{ ...first, principal_id: "undefined" }] })
+      )
+      assert.isUndefined(recalled(home))
+    }))
+
+  for (const [where, options] of Object.entries(lost)) {
+    test(`there is nothing ${where}, and the session lasts as long as its command`, (home) => {
+      const known = home.known(options)
+      known.remember(key, P, now)
+      const first = session(home, {}, known)
+      assert.strictEqual(session(home, { at: minute }, known), first)
+      assert.notStrictEqual(session(home, {}, home.known(options)), first)
+      assert.deepStrictEqual(home.tree().filter((name) => name !== "usage/tmp/"), [])
+    })
+  }
+})

@@ -1,0 +1,191 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as NFS from "node:fs"
+import * as HeldLease from "../../src/layers/HeldLease.ts"
+import * as Lease from "../../src/layers/Lease.ts"
+import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
+import type { Disk } from "../../src/services/Disk.ts"
+import * as Device from "../fixtures/Device.ts"
+import { filesOf, type Options } from "../fixtures/Files.ts"
+
+const name = `usage/outbox/${Device.destinationId}`
+const life = 10_000
+const now = 1_000_000
+
+/** The lease of a device's outbox as any number of processes see it. */
+const outbox = Effect.map(Device.make, (device) => {
+  const folder = device.at(name)
+  const process = (options?: Options) => {
+    const files = filesOf(device, options)
+    return {
+      acquire: (at = now, lifeMillis = life, takesOver?: number) =>
+        HeldLease.acquire(files, folder, at, lifeMillis, takesOver),
+      isHeld: (at = now) => Lease.isHeld(files, folder, at)
+    }
+  }
+  return {
+    device,
+    folder,
+    process,
+    leases: () => NFS.existsSync(folder) ? NFS.readdirSync(folder).toSorted() : [],
+    leave: (number: number | string, text: string) => device.write(`${name}/lease-${number}`, text)
+  }
+})
+
+type Outbox = Effect.Success<typeof outbox>
+
+const test = (title: string, run: (outbox: Outbox) => Generator<Effect.Effect<void>, void, never>) =>
+  it.effect(title, () => Effect.flatMap(outbox, (outbox) => Effect.gen(() => run(outbox))))
+
+const held = (lease: HeldLease.HeldLease | undefined): HeldLease.HeldLease =>
+  lease ?? assert.fail("the lease was not taken")
+
+describe("A lease", () => {
+  test("is held by the process that took it until it is released", function*({ leases, process }) {
+    const [one, other] = [process(), process()]
+    assert.isFalse(one.isHeld())
+    const lease = held(one.acquire())
+    assert.deepStrictEqual([other.isHeld(), other.acquire(), lease.stands()], [true, undefined, true])
+    lease.release(now)
+    assert.deepStrictEqual([other.isHeld(), lease.stands(), leases()], [false, false, []])
+    held(other.acquire())
+  })
+
+  for (const number of [0, 7]) {
+    const left = number === 0 ? "a free lease" : "the lease of a worker that has ended"
+    it.effect(`is taken by one of three processes, wherever they interrupt each other: ${left}`, () =>
+      Effect.gen(function*() {
+        const { device } = yield* outbox
+        const places = Array.from({ length: 16 }, (_, call) => call)
+        let most = 0
+        for (const [first, second] of places.flatMap((first) => places.map((second) => [first, second] as const))) {
+          const memory = MemoryDisk.make()
+          const root = "/home/usage/outbox/1"
+          for (const folder of ["/home", "/home/usage", "/home/usage/outbox", root]) memory.makeFolder(folder)
+          if (number > 0) memory.create(`${root}/lease-${number}`, JSON.stringify({ until: now - 1 }))
+          const take = (disk: Disk) => HeldLease.acquire(filesOf(device, { disk, home: "/home" }), root, now, life)
+          const taken: Array<HeldLease.HeldLease | undefined> = []
+          /** Takes the lease; another process runs before the given call of its disk. */
+          const acquire = (at: number, run: () => void): void => {
+            let calls = 0
+            taken.push(take(Device.interposed(() => calls++ === at ? (run(), undefined) : undefined, memory)))
+            most = Math.max(most, calls)
+          }
+          acquire(first, () => acquire(second, () => taken.push(take(memory))))
+          const where = `before call ${first}, before call ${second}`
+          assert.lengthOf(taken.filter((lease) => lease !== undefined), 1, where)
+          assert.deepStrictEqual(memory.list(root), [`lease-${number + 1}`], where)
+        }
+        assert.isAbove(most, 5)
+        assert.isAtMost(most, places.length)
+      }))
+  }
+
+  test("is held while a worker takes it over from its starter", function*({ leases, process }) {
+    const { number } = held(process().acquire())
+    let isOver = false
+    // Between the look at the names and the read of the newest.
+    const disk = Device.interposed(({ operation, path }) => {
+      if (isOver || operation !== "read" || !path.endsWith(`lease-${number}`)) return undefined
+      isOver = true
+      held(process().acquire(now, life, number))
+      return undefined
+    })
+    assert.isTrue(process({ disk }).isHeld())
+    assert.deepStrictEqual([isOver, leases()], [true, [`lease-${number + 1}`]])
+  })
+
+  test("ends ten seconds after it was taken at most, and does not outlast a clock that was set back", function*(
+    { leases, process }
+  ) {
+    held(process().acquire(now, 60_000))
+    const next = process()
+    assert.deepStrictEqual([now - 1, now, now + life - 1, now + life].map(next.isHeld), [false, true, true, false])
+    held(next.acquire(now + life))
+    assert.deepStrictEqual(leases(), ["lease-2"])
+    // The clock is set back.
+    held(next.acquire(now))
+    assert.deepStrictEqual(leases(), ["lease-3"])
+  })
+
+  test("is not taken from another process by one that outlived an opt-out", function*({ folder, leases, process }) {
+    const early = held(process().acquire())
+    NFS.rmSync(folder, { recursive: true })
+    assert.isFalse(early.stands())
+    const next = held(process().acquire(now + 1))
+    assert.strictEqual(next.number, early.number)
+    assert.isFalse(early.stands())
+    early.release(now + 1)
+    assert.deepStrictEqual([leases(), next.stands()], [["lease-1"], true])
+  })
+
+  test("is not taken from another process by one that was suspended until its own had ended", function*(
+    { leases, process }
+  ) {
+    const late = held(process().acquire())
+    const end = now + life
+    const next = held(process().acquire(end))
+    late.release(end)
+    assert.deepStrictEqual(leases(), ["lease-2"])
+    // After a release the numbers start again, and the suspended process had the first one.
+    next.release(end)
+    held(process().acquire(end))
+    late.release(end)
+    assert.deepStrictEqual([leases(), process().isHeld(end)], [["lease-1"], true])
+  })
+
+  test("is not removed by a process that releases it after its end, when others take it", function*(
+    { leases, process }
+  ) {
+    const end = now + life
+    // The numbers start again after the second lease, so the file of the third has the name of the first.
+    const others = () => {
+      process().acquire(end)?.release(end)
+      held(process().acquire(end))
+    }
+    let isReleasing = false
+    const disk = Device.interposed(({ operation, path }) => {
+      if (isReleasing && operation === "remove" && path.endsWith("lease-1")) others()
+      return undefined
+    })
+    const late = held(process({ disk }).acquire())
+    isReleasing = true
+    late.release(end)
+    others()
+    assert.deepStrictEqual(leases(), ["lease-1"])
+  })
+
+  test("is taken over by the worker for which it was taken, and by no other", function*({ leases, process }) {
+    const [worker, other] = [process(), process()]
+    const first = held(process().acquire(now, 3_000))
+    assert.deepStrictEqual([other.acquire(), other.acquire(now, life, first.number + 1)], [undefined, undefined])
+    const own = held(worker.acquire(now, life, first.number))
+    assert.deepStrictEqual(leases(), ["lease-2"])
+    // A worker that was started under the first lease and comes too late.
+    assert.isUndefined(other.acquire(now, life, first.number))
+    first.release(now)
+    assert.isTrue(other.isHeld())
+    own.release(now)
+    assert.deepStrictEqual(leases(), [])
+  })
+
+  test("that is no lease is not held, and does not block", function*({ folder, leave, process }) {
+    for (const text of ["", "{", "null", "{}", "{\"until\":\"later\"}", "{\"until\":1e999}"]) {
+      yield* leave(3, text)
+      assert.isFalse(process().isHeld(), text)
+      held(process().acquire()).release(now)
+    }
+    for (const number of ["", "x", "-1", "1.5", "99999999999999999999"]) {
+      yield* leave(number, JSON.stringify({ until: now + 5_000 }))
+    }
+    NFS.mkdirSync(`${folder}/lease-4`)
+    assert.isFalse(process().isHeld())
+    held(process().acquire())
+    assert.isTrue(process().isHeld())
+  })
+
+  test("is not taken without consent, and nothing is created", function*({ device, process }) {
+    assert.isUndefined(process({ stillGiven: () => false }).acquire())
+    assert.deepStrictEqual(device.tree(), [])
+  })
+})

@@ -1,0 +1,47 @@
+import { assert, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Stdio from "effect/Stdio"
+import * as ChildProcess from "node:child_process"
+import * as NFS from "node:fs"
+import * as NodeHostRuntime from "../../src/layers/NodeHostRuntime.ts"
+
+const agentOf = (env: Readonly<Record<string, string>>) =>
+  Effect.map(NodeHostRuntime.make, ({ agent }) => agent).pipe(
+    Effect.provide(Stdio.layerTest({})),
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+  )
+
+const program = `
+  import * as Effect from "effect/Effect"
+  import * as Stdio from "effect/Stdio"
+  import { make } from "./src/layers/NodeHostRuntime.ts"
+  console.log(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).container)
+`
+
+/** Whether a process with the marks of a container, on a disk of its own, counts as one in a container. */
+const isContainer = (namespaces: ReadonlyArray<string>): string => {
+  const own = process.getuid?.() === 0 ? [] : ["-U", "-r"]
+  const marked = "mount -t tmpfs none /run && touch /run/.containerenv && exec \"$@\""
+  const node = [process.execPath, "--input-type=module", "--eval", program]
+  const { status, stderr, stdout } = ChildProcess.spawnSync(
+    "unshare",
+    [...own, "-m", ...namespaces, "sh", "-c", marked, "sh", ...node],
+    { encoding: "utf8" }
+  )
+  return status === 0 ? stdout.trim() : stderr
+}
+
+const isOutside = process.platform === "linux" && NFS.readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]"
+
+it.effect("The runtime names the coding agent of the host's own configuration", () =>
+  Effect.gen(function*() {
+    assert.strictEqual(yield* agentOf({ CLAUDECODE: "1", HOME: "/home/me" }), "claude")
+    assert.strictEqual(yield* agentOf({ PATH: "/home/me/.pi/agent/bin:/bin" }), "pi")
+    assert.strictEqual(yield* agentOf({ AI_AGENT: "a canary" }), "other")
+    assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
+  }))
+
+it.skipIf(!isOutside)("A container has the marks of one, and its processes end with it", () => {
+  assert.deepStrictEqual([isContainer(["-p", "-f"]), isContainer([])], ["true", "false"])
+})

@@ -1,0 +1,444 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as NFS from "node:fs"
+import { execPath } from "node:process"
+import { supabase } from "../../src/domain/IdentityCodec.ts"
+import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
+import { OptOutError } from "../../src/services/Consent.ts"
+import * as Device from "../fixtures/Device.ts"
+import { machineOf } from "../fixtures/Files.ts"
+
+const { anon, claimOf, P, Q } = Device
+
+const isWindows = process.platform === "win32"
+
+const Used = UsageEvent.make("Used", { description: "Something was used", properties: Schema.Struct({}) })
+
+type Options = Parameters<typeof machineOf>[1]
+
+/** The opt-out of a device; `deny` and `allow` complete synchronously. */
+const optOutOf = (device: Device.Device, options?: Options) =>
+  Effect.provide(OptOutFiles.make, machineOf(device, options))
+
+const deny = (device: Device.Device, options?: Options) => Effect.flatMap(optOutOf(device, options), ({ deny }) => deny)
+const allow = (device: Device.Device, options?: Options) =>
+  Effect.flatMap(optOutOf(device, options), ({ allow }) => allow)
+
+/** A device with everything on it that this module keeps. */
+const used = Effect.gen(function*() {
+  yield* TestClock.setTime(Date.parse("2026-01-01T00:00:00Z"))
+  const device = yield* Device.make
+  yield* device.write("credentials.yaml", "the host's")
+  yield* device.write("usage/something/of a newer version", "x")
+  const api = yield* Device.makeApi({ credential: Device.stored("key") })
+  const process = yield* device.start({ resolver: api.layer })
+  yield* process.stitch.login(P)
+  yield* process.capture.capture(Used, {})
+  yield* process.store.rotate
+  yield* process.end
+  for (const kind of ["usage.json", "claims/", "successors/", "known.json", "outbox/"]) {
+    assert.isTrue(device.tree().some((name) => name.includes(kind)), kind)
+  }
+  return device
+})
+
+/** A device with a file in Supabase's format. */
+const supabaseDevice = (document: object) =>
+  Effect.tap(Device.make, (device) => device.write("telemetry.json", JSON.stringify(document)))
+const telemetry = (device: Device.Device) => JSON.parse(device.text("telemetry.json") ?? "null")
+
+const files = (device: Device.Device) => device.tree().filter((name) => !name.endsWith("/"))
+
+const left = ["credentials.yaml", "usage/opt-out"]
+const isOptedOut = (device: Device.Device) => NFS.existsSync(device.at("usage/opt-out"))
+
+/** Whether the opt-out is there at each operation of the disk. */
+const watched = (device: Device.Device, isOfInterest: (call: Device.Call) => boolean = () => true) => {
+  const seen: Array<boolean> = []
+  const disk = Device.interposed((call) => {
+    if (isOfInterest(call)) seen.push(isOptedOut(device))
+    return undefined
+  })
+  return { disk, seen }
+}
+
+// Writes as Node.js keeps compiled code: a file beside its place and then a rename, into a folder that it does not make.
+const writer = `
+  const fs = require("node:fs")
+  const folder = process.argv[1]
+  for (let n = 0, end = Date.now() + 20000; Date.now() < end;) {
+    try {
+      fs.writeFileSync(folder + "/" + n % 200 + ".tmp", "code")
+      fs.renameSync(folder + "/" + n % 200 + ".tmp", folder + "/" + n % 200)
+      if (++n === 400) process.stdout.write("ready")
+    } catch {
+      break
+    }
+  }
+`
+
+describe("deny", () => {
+  it.effect("deletes everything of this module except the opt-out, and nothing of the host, also twice", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      for (let n = 0; n < 2; n++) {
+        yield* deny(device)
+        assert.deepStrictEqual(device.tree(), left)
+      }
+    }))
+
+  it.effect("deletes a folder into which another process writes", () =>
+    Effect.gen(function*() {
+      for (let turn = 0; turn < 5; turn++) {
+        const device = yield* Device.make
+        const folder = "usage/compile-cache/v24"
+        yield* device.write(`${folder}/code`, "code")
+        const child = spawn(execPath, ["-e", writer, device.at(folder)], { stdio: ["ignore", "pipe", 2] })
+        const ended = once(child, "close")
+        yield* Effect.promise(() => new Promise((resolve) => child.stdout?.once("data", resolve)))
+        yield* deny(device)
+        yield* Effect.promise(() => ended)
+        assert.deepStrictEqual(files(device), ["usage/opt-out"])
+      }
+    }))
+
+  it.effect("creates the home and the opt-out if nothing was recorded", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      NFS.rmdirSync(device.home)
+      yield* deny(device)
+      assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
+      const modes = ["", "usage", "usage/opt-out"].map((name) => NFS.statSync(device.at(name)).mode & 0o777)
+      if (!isWindows) assert.deepStrictEqual(modes, [0o700, 0o700, 0o600])
+    }))
+
+  it.effect("publishes the opt-out before it deletes anything", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const { disk, seen } = watched(device, ({ operation }) => operation === "remove" || operation === "rename")
+      yield* deny(device, { disk })
+      assert.isAbove(seen.length, 4)
+      assert.notInclude(seen, false)
+    }))
+
+  it.effect("that cannot write the opt-out fails with its path and the reason, and deletes nothing", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const before = device.snapshot()
+      const error = yield* Effect.flip(deny(device, { disk: Device.full }))
+      assert.instanceOf(error, OptOutError)
+      assert.strictEqual(error.path, device.at("usage/opt-out"))
+      assert.include(error.message, `The opt-out at ${device.at("usage/opt-out")} could not be changed: ENOSPC`)
+      assert.deepStrictEqual(device.snapshot(), before)
+    }))
+
+  const refused: ReadonlyArray<readonly [what: string, code: string, (call: Device.Call) => boolean, kept: RegExp]> = [
+    [
+      "a file cannot be deleted",
+      "EACCES",
+      ({ operation, path }) => (operation === "remove" || operation === "rename") && path.includes("claims"),
+      /^usage\/claims\//
+    ],
+    [
+      "the folder cannot be listed",
+      "EIO",
+      ({ operation, path }) => operation === "list" && path.endsWith("usage"),
+      /^usage\//
+    ]
+  ]
+  for (const [what, code, isRefused, kept] of refused) {
+    it.effect(`deletes everything else and fails with the reason if ${what}`, () =>
+      Effect.gen(function*() {
+        const device = yield* used
+        const disk = Device.interposed((call) => isRefused(call) ? code : undefined)
+        const error = yield* Effect.flip(deny(device, { disk }))
+        assert.include(error.message, `was published, but not everything could be deleted: ${code}`)
+        assert.deepStrictEqual(files(device).filter((name) => name === "usage/opt-out" || !kept.test(name)), left)
+      }))
+  }
+
+  for (const folder of ["home", "usage"]) {
+    it.effect.skipIf(isWindows)(
+      `and allow change nothing through a link in the place of ${folder}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          yield* device.write("elsewhere/usage/events/kept", "x")
+          yield* device.write("elsewhere/kept", "x")
+          const link = device.at(folder)
+          NFS.symlinkSync(device.at("elsewhere"), link)
+          const before = device.snapshot()
+          for (const change of [deny, allow]) {
+            const error = yield* Effect.flip(change(device, folder === "home" ? { home: link } : {}))
+            assert.include(error.message, `could not be changed: ${link} is no folder, or a link`)
+          }
+          assert.deepStrictEqual(device.snapshot(), before)
+        })
+    )
+  }
+
+  it.effect("writes nothing in a home that is not absolute", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const error = yield* Effect.flip(deny(device, { home: "relative-home" }))
+      assert.include(error.message, "relative-home is not absolute")
+      assert.isFalse(NFS.existsSync("relative-home"))
+    }))
+
+  it.effect("and allow do not change a file of the host that has the name of a format", () =>
+    Effect.gen(function*() {
+      const theirs = [{ endpoint: "x" }]
+      const device = yield* supabaseDevice(theirs)
+      yield* deny(device)
+      assert.deepStrictEqual(telemetry(device), theirs)
+      yield* allow(device)
+      assert.deepStrictEqual(telemetry(device), theirs)
+    }))
+
+  it.effect.skipIf(isWindows)("does not empty a file that the opt-out links to", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      yield* device.write("mine", "mine")
+      NFS.symlinkSync(device.at("mine"), device.at("usage/opt-out"))
+      yield* deny(device)
+      assert.strictEqual(device.text("mine"), "mine")
+      assert.isFalse(NFS.existsSync(device.at("usage/outbox")))
+    }))
+
+  it.effect.skipIf(isWindows)("works in a home that others may write to", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      NFS.chmodSync(device.home, 0o775)
+      yield* deny(device)
+      NFS.chmodSync(device.home, 0o700)
+      assert.deepStrictEqual(device.tree(), left)
+    }))
+
+  it.effect("denies in the identity file too if its format holds consent, and removes the ids from it", () =>
+    Effect.gen(function*() {
+      const ids = { device_id: anon.a, distinct_id: P, session_id: "s" }
+      const device = yield* supabaseDevice({ enabled: true, ...ids, mine: 1, schema_version: 1 })
+      yield* deny(device, { codec: supabase })
+      assert.deepStrictEqual(telemetry(device), { mine: 1, schema_version: 1, enabled: false, consent: "denied" })
+      assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
+    }))
+
+  it.effect.skipIf(isWindows)("and allow read no device in the place of a file", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      NFS.symlinkSync("/dev/zero", device.at("telemetry.json"))
+      yield* deny(device)
+      yield* allow(device)
+      assert.isFalse(isOptedOut(device))
+    }))
+})
+
+describe("allow", () => {
+  it.effect("starts empty: a new anon id, no account, nothing pending", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const former = JSON.stringify(device.snapshot())
+      yield* deny(device)
+      yield* allow(device)
+      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+      const { outbox, store } = yield* device.start()
+      const identity = yield* store.get
+      assert.notInclude(former, identity.anonId)
+      assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
+      assert.isTrue(yield* outbox.isEmpty)
+    }))
+
+  it.effect("starts empty also if a file of the host's former format is left", () =>
+    Effect.gen(function*() {
+      const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
+      const device = yield* supabaseDevice(theirs)
+      const identity = Effect.suspend(() =>
+        Effect.flatMap(device.start({ consent: Device.environmentConsent() }), ({ store }) => store.get)
+      )
+      assert.strictEqual((yield* identity).anonId, anon.a)
+      yield* deny(device)
+      assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
+      assert.notInclude(device.text("telemetry.json"), anon.a)
+      yield* allow(device)
+      assert.deepInclude(yield* identity, { claim: undefined, firstRun: true, published: true })
+    }))
+
+  it.effect("is another consent each time, also within a millisecond", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const consents = new Set<string | undefined>()
+      for (let n = 0; n < 3; n++) {
+        yield* deny(device)
+        yield* allow(device)
+        consents.add(device.text("usage/enabled"))
+      }
+      assert.lengthOf([...consents], 3)
+    }))
+
+  it.effect("changes nothing if nothing was denied", () =>
+    Effect.gen(function*() {
+      const granted = { enabled: true, consent: "granted", device_id: anon.a, schema_version: 1 }
+      for (const options of [{ codec: supabase }, {}]) {
+        for (const device of [yield* used, yield* supabaseDevice(granted)]) {
+          const before = device.snapshot()
+          yield* allow(device, options)
+          assert.deepStrictEqual(device.snapshot(), before)
+        }
+      }
+    }))
+
+  it.effect("starts empty if an opt-out was killed before it deleted anything", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      yield* device.write("usage/opt-out", "")
+      yield* allow(device)
+      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+      for (const options of [{ codec: supabase }, {}]) {
+        const device = yield* supabaseDevice({ enabled: true, device_id: anon.a, schema_version: 1 })
+        yield* device.write("usage/opt-out", "")
+        yield* allow(device, options)
+        assert.notInclude(device.text("telemetry.json"), anon.a)
+        assert.isFalse(isOptedOut(device))
+      }
+    }))
+
+  it.effect("removes the opt-out last", () =>
+    Effect.gen(function*() {
+      const device = yield* supabaseDevice({ enabled: true, device_id: anon.a, schema_version: 1 })
+      yield* device.write("usage/opt-out", "")
+      const { disk, seen } = watched(device)
+      yield* allow(device, { codec: supabase, disk })
+      assert.isAbove(seen.length, 5)
+      assert.notInclude(seen, false)
+      assert.isFalse(isOptedOut(device))
+    }))
+
+  it.effect("fails if the opt-out cannot be removed", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.write("usage/opt-out", "")
+      const disk = Device.interposed(({ operation }) => operation === "remove" ? "EACCES" : undefined)
+      assert.instanceOf(yield* Effect.flip(allow(device, { disk })), OptOutError)
+      assert.isTrue(isOptedOut(device))
+    }))
+
+  it.effect("allows in the identity file too if its format holds consent, and keeps other keys through a new id", () =>
+    Effect.gen(function*() {
+      const device = yield* supabaseDevice({ enabled: false, consent: "denied", theirs: 1 })
+      yield* allow(device, { codec: supabase })
+      const given = { theirs: 1, enabled: true, consent: "granted" }
+      assert.deepStrictEqual(telemetry(device), given)
+      const { anonId, durable } = yield* (yield* device.start({ codec: supabase })).store.get
+      assert.isTrue(durable)
+      assert.deepStrictEqual(telemetry(device), { ...given, device_id: anonId, schema_version: 1 })
+    }))
+
+  it.effect("gives a new anon id after each denial in a file", () =>
+    Effect.gen(function*() {
+      const device = yield* supabaseDevice({ enabled: true, device_id: anon.a })
+      const ids = new Set<string>()
+      for (let n = 0; n < 4; n++) {
+        ids.add((yield* (yield* device.start({ codec: supabase })).store.get).anonId)
+        const denied = { ...telemetry(device), enabled: false, consent: "denied" }
+        yield* device.write("telemetry.json", JSON.stringify(denied))
+        yield* allow(device, { codec: supabase })
+      }
+      assert.lengthOf([...ids], 4)
+    }))
+})
+
+describe("A process that runs while telemetry is disabled", () => {
+  const publications: ReadonlyArray<
+    readonly [what: string, folder: string, run: (process: Device.Process) => Effect.Effect<unknown>, expected: unknown]
+  > = [
+    ["identity", "usage.json", ({ store }) => Effect.map(store.get, ({ durable }) => durable), false],
+    ["claim, and its stamp", "/claims/", ({ slot, stitch }) => Effect.andThen(stitch.observe(P), slot.get), undefined],
+    ["rotation", "/successors/", ({ store }) => store.rotate, { _tag: "Unwritable" }],
+    [
+      "message",
+      "/outbox/",
+      ({ capture, end, workers }) => Effect.andThen(Effect.andThen(capture.capture(Used, {}), end), workers),
+      0
+    ]
+  ]
+  for (const [what, folder, run, expected] of publications) {
+    it.effect(`withdraws its ${what}, if the opt-out comes between the last look at consent and the publication`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        if (what !== "identity") yield* device.seed(anon.a, what === "rotation" ? claimOf(anon.a, Q) : undefined)
+        const { deny } = yield* optOutOf(device)
+        let isOver = false
+        const disk = Device.interposed(({ operation, path }) => {
+          if (isOver || !(operation === "link" || operation === "rename") || !path.includes(folder)) return undefined
+          isOver = true
+          Effect.runSync(deny)
+          return undefined
+        })
+        const process = yield* device.start({ consent: Device.environmentConsent(), disk })
+        assert.deepStrictEqual([yield* run(process), isOver], [expected, true])
+        assert.deepStrictEqual(files(device), ["usage/opt-out"])
+      }))
+  }
+
+  it.effect("and enabled again continues with nothing that was deleted, wherever it was suspended", () =>
+    Effect.gen(function*() {
+      // The first run is not disturbed, and counts the operations.
+      let moments = 1
+      for (let moment = -1; moment < moments; moment++) {
+        const device = yield* Device.make
+        yield* device.seed(anon.a)
+        const { allow, deny } = yield* optOutOf(device)
+        let calls = 0
+        let enabledAt: ReadonlyArray<string> | undefined
+        const seen: Array<string> = []
+        let hasBegun = false
+        const disk = Device.interposed(({ operation, path }) => {
+          // Before it reads which consent this is, a process has read nothing that was deleted.
+          if (!hasBegun) {
+            hasBegun = path.endsWith("/enabled")
+            return undefined
+          }
+          // Also not for a moment, before it is removed: another process may read it.
+          if (enabledAt !== undefined) {
+            const found = files(device).filter((file) => !file.startsWith("usage/tmp/"))
+            if (found.join() !== enabledAt.join()) seen.push(`call ${moment}, at ${operation}: ${found.join()}`)
+          }
+          if (calls++ !== moment) return undefined
+          Effect.runSync(Effect.orDie(Effect.andThen(deny, allow)))
+          enabledAt = files(device)
+          return undefined
+        })
+        const process = yield* device.start({ consent: Device.environmentConsent(), disk })
+        yield* process.capture.capture(Used, {})
+        yield* process.stitch.login(P)
+        yield* process.stitch.logout
+        yield* process.stitch.login(Q)
+        yield* process.capture.capture(Used, {})
+        yield* process.end
+        if (moment === -1) moments = calls
+        else assert.deepStrictEqual([seen, files(device)], [[], enabledAt], `call ${moment}`)
+      }
+      assert.isAbove(moments, 50)
+    }))
+
+  it.effect("by the Consent of another process records nothing after that", () =>
+    Effect.gen(function*() {
+      const device = yield* used
+      const process = yield* device.start({ consent: Device.environmentConsent() })
+      yield* process.capture.capture(Used, {})
+      const { consent } = yield* device.start({ consent: Device.environmentConsent() })
+      yield* consent.deny
+      yield* process.capture.capture(Used, {})
+      yield* process.stitch.observe(P)
+      yield* process.stitch.login(P)
+      yield* process.stitch.logout
+      assert.deepStrictEqual(files(device), left)
+      yield* consent.allow
+      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+    }))
+})

@@ -1,0 +1,363 @@
+/**
+ * The steady path while something happens: other processes at each of its steps, the end of its process, and the
+ * handover to the whole path.
+ */
+import * as NodePath from "@effect/platform-node/NodePath"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as NFS from "node:fs"
+import * as NodeDisk from "../../src/layers/NodeDisk.ts"
+import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
+import { HostRuntime } from "../../src/services/HostRuntime.ts"
+import { UsageSettings } from "../../src/services/UsageSettings.ts"
+import * as Device from "../fixtures/Device.ts"
+import {
+  account,
+  device,
+  disturbed,
+  identityFiles,
+  loaded,
+  type Mode,
+  own,
+  type Owner,
+  ownerOf,
+  type Scene,
+  scene,
+  Used
+} from "../stitch/Command.ts"
+
+const { anon, P, Q } = Device
+
+const steady: Mode = { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
+const consent = Device.environmentConsent()
+
+/** `telemetry disable` and `telemetry enable` of another process. */
+const optOut = (home: Device.Device) =>
+  OptOutFiles.make.pipe(
+    Effect.provide([
+      NodePath.layer,
+      Layer.succeed(UsageSettings, home.settings),
+      Layer.succeed(HostRuntime, { ...Device.persistent, disk: NodeDisk.disk })
+    ]),
+    Effect.map(({ allow, deny }) => ({ allow: Effect.orDie(allow), deny: Effect.orDie(deny) }))
+  )
+
+interface Interference {
+  readonly all: Scene
+  /** What the other process does. */
+  readonly act: Effect.Effect<void>
+  /** Who an event may belong to: its owners before and after. */
+  readonly owners: () => ReadonlyArray<Owner>
+}
+
+const pointerTo = (anonId: string, principal: string | null) =>
+  JSON.stringify({ anon_id: anonId, linked_principal_id: principal })
+
+const interferences: Record<string, Effect.Effect<Interference, never, Scope.Scope>> = {
+  "logs in on a device without an account": Effect.gen(function*() {
+    const all = yield* scene(steady)
+    const { stitch } = yield* all.start({ cold: loaded })
+    const act = Effect.andThen(all.api.set(Device.stored("other")), stitch.login(Q))
+    return { all, act, owners: () => [device(anon.a), account(Q)] }
+  }),
+  "logs in as another account": Effect.gen(function*() {
+    const all = yield* scene(steady, { loggedIn: P })
+    const { stitch } = yield* all.start({ cold: loaded })
+    const act = Effect.andThen(all.api.set(Device.stored("other")), stitch.login(Q))
+    return { all, act, owners: () => [account(P), account(Q)] }
+  }),
+  "logs out": Effect.gen(function*() {
+    const all = yield* scene(steady, { loggedIn: P })
+    const { stitch } = yield* all.start({ cold: loaded })
+    const act = Effect.andThen(all.api.set(undefined), stitch.logout)
+    return { all, act, owners: () => [account(P), device(String(all.home.pointer()["anon_id"]))] }
+  }),
+  "is another tool that links the device": Effect.gen(function*() {
+    const all = yield* scene(steady)
+    const act = all.home.write("usage.json", pointerTo(anon.a, Q))
+    return { all, act, owners: () => [device(anon.a), account(Q)] }
+  }),
+  "is another tool that replaces the anon id": Effect.gen(function*() {
+    const all = yield* scene(steady)
+    const act = all.home.write("usage.json", pointerTo(anon.b, null))
+    return { all, act, owners: () => [device(anon.a), device(anon.b)] }
+  })
+}
+
+/** Lets another process act just before the k-th disk operation of a command with two events, for each k. */
+const atEveryStep = Effect.fnUntraced(function*<R>(
+  prepare: Effect.Effect<Interference, never, R>,
+  check: (interference: Interference, step: number, hasActed: boolean, lookedAt: number) => Effect.Effect<void>
+) {
+  for (let step = 0; step < 500; step++) {
+    const hasActed = yield* Effect.scoped(Effect.gen(function*() {
+      const interference = yield* prepare
+      let calls = 0
+      // The step of the first look at the consent that the command began with.
+      let lookedAt = Infinity
+      const isMoment = ({ path }: Device.Call) => {
+        if (lookedAt === Infinity && path.endsWith("/usage/enabled")) lookedAt = calls
+        return calls++ === step
+      }
+      const { disk, hasActed } = yield* disturbed(isMoment, interference.act)
+      const { begin, end, record } = yield* interference.all.start({ disk, consent, cold: loaded })
+      yield* begin
+      yield* record
+      yield* record
+      yield* end
+      yield* check(interference, step, hasActed(), lookedAt)
+      return hasActed()
+    }))
+    if (!hasActed) return assert.isAbove(step, 25)
+  }
+})
+
+describe("A command in which another process acts at any step", () => {
+  it.effect.each(Object.entries(interferences))(
+    "records both events, of the owner before or after: the other process %s",
+    ([, prepare]) =>
+      atEveryStep(prepare, ({ all, owners }, step) =>
+        Effect.sync(() => {
+          const events = all.home.events()
+          assert.deepStrictEqual(events.map(({ properties }) => properties["sequence"]), [0, 1], `step ${step}`)
+          const allowed = owners().map((owner) => JSON.stringify(owner))
+          for (const event of events) assert.include(allowed, JSON.stringify(ownerOf(event)), `step ${step}`)
+        }))
+  )
+
+  it.effect.each([
+    { what: "disables telemetry", claim: undefined, isEnabled: false },
+    { what: "disables telemetry", claim: P, isEnabled: false },
+    { what: "disables and enables telemetry", claim: undefined, isEnabled: true },
+    { what: "disables and enables telemetry", claim: P, isEnabled: true }
+  ])("leaves nothing behind that consent denies: the other process $what, with the claim of $claim", (given) => {
+    const prepare = Effect.gen(function*() {
+      const all = yield* given.claim === undefined ? scene(steady) : scene(steady, { loggedIn: given.claim })
+      const { allow, deny } = yield* optOut(all.home)
+      return { all, act: given.isEnabled ? Effect.andThen(deny, allow) : deny, owners: () => [] }
+    })
+    return atEveryStep(prepare, ({ all: { home } }, step, hasActed, lookedAt) =>
+      Effect.sync(() => {
+        // Where the step was the making of a folder, an empty one may be left.
+        const files = home.tree().filter((name) => !name.endsWith("/"))
+        // A command that looked at consent after both is as any other.
+        if (given.isEnabled && step <= lookedAt) assert.lengthOf(home.events(), 2)
+        else if (hasActed) {
+          assert.deepStrictEqual(files, [given.isEnabled ? "usage/enabled" : "usage/opt-out"], `step ${step}`)
+        } else assert.lengthOf(home.events(), 2)
+      }))
+  })
+
+  it.effect("looks at consent after the event is written, before and after it is published", () =>
+    Effect.gen(function*() {
+      const { start } = yield* scene(steady, { loggedIn: P })
+      const steps: Array<string> = []
+      const disk = Device.interposed(({ operation, path }) => {
+        const step = `${operation} ${path.replace(/.*\/home\//, "").replace(/[^/]{36,}$/, "*")}`
+        if (/opt-out|enabled|create|rename/.test(step)) steps.push(step)
+        return undefined
+      })
+      const { record } = yield* start({ consent, disk })
+      yield* record
+      const looks = ["look usage/opt-out", "look usage/enabled"]
+      const events = `rename usage/outbox/${Device.destinationId}/events/*`
+      assert.deepStrictEqual(steps, [...looks, "create usage/tmp/*", ...looks, events, ...looks])
+    }))
+
+  it.effect("keeps an event that is published where the opt-out cannot be looked at any more", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(steady, { loggedIn: P })
+      let isPublished = false
+      const disk = Device.interposed(({ operation, path }) => {
+        isPublished ||= operation === "rename" && path.includes("/events/")
+        return isPublished && path.endsWith("/opt-out") ? "EIO" : undefined
+      })
+      const { capture } = yield* start({ consent, disk })
+      yield* capture.capture(Used, {})
+      assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
+    }))
+})
+
+describe("A command that runs long looks again with each event", () => {
+  it.effect.each([
+    { what: "an opt-out", act: (home: Device.Device) => Effect.flatMap(optOut(home), ({ deny }) => deny) },
+    {
+      what: "an opt-out that was withdrawn",
+      act: (home: Device.Device) => Effect.flatMap(optOut(home), ({ allow, deny }) => Effect.andThen(deny, allow))
+    },
+    { what: "a deleted identity", act: (home: Device.Device) => Effect.sync(() => NFS.rmSync(home.at("usage.json"))) }
+  ])("and records nothing after $what", ({ act }) =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(steady, { loggedIn: P })
+      const { record } = yield* start({ consent })
+      assert.isDefined(yield* record)
+      yield* act(home)
+      const before = home.snapshot()
+      assert.isUndefined(yield* record)
+      assert.deepStrictEqual(home.snapshot(), before)
+    }))
+
+  it.effect("and follows the anon id that another tool gave the device", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(steady)
+      const { owner } = yield* start()
+      assert.deepStrictEqual(yield* owner, device(anon.a))
+      yield* home.write("usage.json", pointerTo(anon.b, null))
+      assert.deepStrictEqual(yield* owner, device(anon.b))
+    }))
+
+  it.effect("and begins a new session after 30 minutes of silence, as a steady command", () =>
+    Effect.gen(function*() {
+      const { start } = yield* scene(steady, { loggedIn: P })
+      const { loads, record } = yield* start()
+      const first = yield* record
+      yield* TestClock.adjust("30 minutes")
+      assert.notStrictEqual((yield* record)?.properties["$session_id"], first?.properties["$session_id"])
+      assert.strictEqual(yield* loads, 0)
+    }))
+})
+
+describe("A handover", () => {
+  it.effect("happens once, however many responses and events ask for it at once", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(steady)
+      const { capture, loads, record, stitch } = yield* start()
+      yield* record
+      const all = Array.from({ length: 16 }, (_, n) => n % 2 === 0 ? capture.capture(Used, {}) : stitch.observe(P))
+      yield* Effect.all(all, { concurrency: "unbounded" })
+      assert.strictEqual(yield* loads, 1)
+      const sequences = home.events().map(({ properties }) => Number(properties["sequence"]))
+      const alias = Number(home.claim(anon.a)?.alias?.properties["sequence"])
+      assert.deepStrictEqual([...sequences, alias].toSorted((a, b) => a - b), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+      const ids = [...home.events(), home.claim(anon.a)?.alias].flatMap((message) =>
+        message?.properties["invocation_id"] ?? []
+      )
+      assert.lengthOf(new Set(ids), 1)
+    }))
+
+  it.effect("begins as soon as the start is seen not to be steady", () =>
+    Effect.gen(function*() {
+      const { start } = yield* scene(steady, { credential: Device.stored("key") })
+      const { begin, loads } = yield* start({ cold: loaded })
+      yield* begin
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* loads, 1)
+    }))
+
+  it.effect("keeps the credential that the command began with, which the host has removed since", () =>
+    Effect.gen(function*() {
+      const { api, home, start } = yield* scene(steady, { loggedIn: P })
+      const { begin, stitch } = yield* start()
+      yield* begin
+      yield* api.set(undefined)
+      yield* stitch.logout
+      assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
+    }))
+})
+
+describe("A process that exits", () => {
+  /** A runtime whose process exits when the test says so. */
+  const exiting = () => {
+    let isExiting = false
+    return {
+      runtime: { ...Device.persistent, isExiting: Effect.sync(() => isExiting) },
+      exit: () => {
+        isExiting = true
+      }
+    }
+  }
+  const cases: ReadonlyArray<{
+    readonly what: string
+    readonly all: Effect.Effect<Scene, never, Scope.Scope>
+    readonly owner: Owner | undefined
+    readonly options?: Device.ProcessOptions
+  }> = [
+    { what: "the account of a steady one", all: scene(steady, { loggedIn: P }), owner: account(P) },
+    {
+      what: "the command itself, where nothing is steady",
+      all: scene(steady, { credential: Device.stored("key") }),
+      owner: own
+    },
+    { what: "nobody on a first run, and nothing is made", all: scene(steady, { isNew: true }), owner: undefined },
+    {
+      what: "nobody without consent",
+      all: scene(steady, { credential: Device.stored("key") }),
+      owner: undefined,
+      options: { consent: Device.consentOf(Device.denied) }
+    }
+  ]
+
+  it.effect.each(cases)(
+    "records an event at once that belongs to $what",
+    ({ all, options, owner }) =>
+      Effect.gen(function*() {
+        const { home, start } = yield* all
+        const { exit, runtime } = exiting()
+        // Nothing can be loaded any more.
+        const { begin, capture } = yield* start({ runtime, cold: Effect.never, ...options })
+        yield* begin
+        const before = home.tree()
+        exit()
+        Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+        assert.deepStrictEqual(home.events().map(ownerOf), owner === undefined ? [] : [owner])
+        if (owner === undefined) assert.deepStrictEqual(home.tree(), before)
+      })
+  )
+
+  it.effect("leaves the session of the device as it is", () =>
+    Effect.gen(function*() {
+      const { api, home, start } = yield* scene(steady, { loggedIn: P })
+      const session = (yield* (yield* start()).record)?.properties["$session_id"]
+      yield* api.set(Device.stored("other"))
+      const { exit, runtime } = exiting()
+      const { owner } = yield* start({ runtime, cold: Effect.never })
+      exit()
+      assert.deepStrictEqual(yield* owner, own)
+      const sessions = [...home.events(), yield* (yield* start()).record].map((event) =>
+        event?.properties["$session_id"]
+      )
+      assert.deepStrictEqual(sessions, [session, session, session])
+    }))
+})
+
+describe("A module whose rest cannot be loaded", () => {
+  const missing = Effect.die(new Error("Cannot find module './Cold.js'"))
+
+  it.effect("records events of the command itself, and stitches nothing", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(steady, { credential: Device.stored("key"), accounts: { key: P } })
+      const before = identityFiles(home)
+      const { begin, end, owner, settle, slot, stitch } = yield* start({ cold: missing })
+      yield* begin
+      yield* settle
+      assert.deepStrictEqual(yield* owner, own)
+      yield* stitch.observe(P)
+      yield* stitch.login(P)
+      assert.isUndefined(yield* slot.get)
+      assert.deepStrictEqual(yield* owner, own)
+      yield* end
+      assert.deepStrictEqual(identityFiles(home), before)
+    }))
+
+  it.effect.each([{ isExiting: false }, { isExiting: true }])(
+    "makes a command nobody's that was an account's until its logout; process exits: $isExiting",
+    ({ isExiting }) =>
+      Effect.gen(function*() {
+        const { api, home, start } = yield* scene(steady, { loggedIn: P })
+        let exits = false
+        const runtime = { ...Device.persistent, isExiting: Effect.sync(() => exits) }
+        const { begin, owner, slot, stitch } = yield* start({ cold: missing, runtime })
+        yield* begin
+        assert.deepStrictEqual(yield* owner, account(P))
+        yield* api.set(undefined)
+        yield* stitch.logout
+        assert.isUndefined(yield* slot.get)
+        exits = isExiting
+        assert.deepStrictEqual(yield* owner, own)
+        assert.lengthOf(home.events(), 2)
+      })
+  )
+})

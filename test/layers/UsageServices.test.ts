@@ -1,0 +1,294 @@
+/**
+ * What a command records: the events, their properties, their sequence, and the worker that is asked for.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
+import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
+import * as Message from "../../src/domain/Message.ts"
+import type { Shared } from "../../src/domain/Shared.ts"
+import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import * as Debug from "../../src/layers/Debug.ts"
+import { type Annotations, CurrentCommand } from "../../src/services/CurrentCommand.ts"
+import { UsageContext } from "../../src/services/UsageContext.ts"
+import * as Device from "../fixtures/Device.ts"
+import { account, type Mode, modes, over, ownerOf, scene, Used } from "../stitch/Command.ts"
+
+const { P } = Device
+
+const Anything = UsageEvent.make("Anything", {
+  description: "Whatever an author may declare",
+  properties: Schema.Record(Schema.String, Schema.Any)
+})
+
+const sequences = (home: Device.Device) => home.events().map(({ properties }) => properties["sequence"])
+
+// Strings are cut, so it takes many to fill a message.
+const filled = (count: number, text: string, last = "") =>
+  Object.fromEntries([...Array.from({ length: count }, (_, n) => [`p${n}`, text]), ["last", last]])
+
+describe.each(modes)("An event, over $mode,", (mode) => {
+  const test = over(mode)
+  const isNew = over(mode, { isNew: true })
+
+  isNew("is on the disk, whole, when capture returns", function*({ command: { capture, store }, home }) {
+    const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
+    const command = { name: "project.create", outer: undefined, annotations }
+    const run = { ...command, recordSuccess: Effect.void, recordExit: () => Effect.void }
+    yield* Effect.provideService(capture.capture(Anything, { text: "x" }), CurrentCommand, run)
+    const { anonId } = yield* store.get
+    const [message, ...others] = home.events()
+    assert.deepStrictEqual(others, [])
+    const { $lib_version: _, $session_id, invocation_id, ...properties } = message?.properties ?? {}
+    for (const id of [$session_id, invocation_id, message?.uuid]) {
+      assert.match(String(id), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    }
+    assert.deepInclude(message, { event: "Anything", distinct_id: anonId, timestamp: "2026-01-01T00:00:00.000Z" })
+    assert.deepStrictEqual(properties, {
+      text: "x",
+      sequence: 0,
+      command_name: "project.create",
+      cli_version: "1.2.3",
+      runtime_language: "node",
+      runtime_version: "24.0.0",
+      os_type: "Linux",
+      os_release: "6.1.0",
+      arch: "x64",
+      is_ci: false,
+      is_tty: true,
+      is_first_run: true,
+      schema_version: 1,
+      $lib: "effect-cli-usage",
+      $ignore_sent_at: true,
+      $geoip_disable: true,
+      $process_person_profile: false
+    })
+  })
+
+  test("says what its own process runs in, whatever ran before on the device", function*({ start }) {
+    const terminal = { agent: undefined, ci: undefined, is_ci: false, is_first_run: false, is_tty: true }
+    const agent = { agent: "claude", is_tty: false }
+    for (
+      const [runtime, differs] of [
+        [{ ...Device.runtimes.ci, agent: "claude" }, { ...agent, is_ci: true, ci: "GitHub Actions" }],
+        [Device.persistent, {}],
+        [{ ...Device.persistent, agent: "claude", stdoutIsTerminal: false }, agent],
+        [Device.persistent, {}]
+      ] as const
+    ) {
+      const message = yield* (yield* start({ runtime })).record
+      const { agent, ci, is_ci, is_first_run, is_tty } = message?.properties ?? {}
+      assert.deepStrictEqual({ agent, ci, is_ci, is_first_run, is_tty }, { ...terminal, ...differs })
+    }
+  })
+
+  isNew("is of a first run only where its process published the identity; uuid and time are its own", function*(given) {
+    const { command, start } = given
+    const other = yield* start()
+    const all = [yield* command.record]
+    yield* TestClock.adjust("1 second")
+    all.push(yield* other.record, yield* command.record)
+    assert.deepStrictEqual(all.map((message) => message?.properties["is_first_run"]), [true, false, true])
+    assert.strictEqual(all[2]?.timestamp, "2026-01-01T00:00:01.000Z")
+    assert.lengthOf(new Set(all.map((message) => message?.uuid)), 3)
+  })
+
+  test("is refused above 64 KiB, counted in bytes, and kept at just that", function*({ command: { capture }, home }) {
+    const fill = (last: number) => capture.capture(Anything, filled(7, "x".repeat(8192), "x".repeat(last)))
+    yield* fill(0)
+    const [first] = home.events()
+    const room = Message.maxBytes - new TextEncoder().encode(Message.encode(first ?? assert.fail())).length
+    assert.isBelow(room, 8192)
+    yield* fill(room + 1)
+    yield* capture.capture(Anything, filled(4, "語".repeat(6000)))
+    assert.lengthOf(home.events(), 1)
+    yield* fill(room)
+    assert.deepStrictEqual(sequences(home), [0, 1])
+  })
+
+  const broken = (): never => {
+    throw new Error("broken")
+  }
+  const breaking = Device.interposed(({ path }) => path.includes("/usage/") ? broken() : undefined)
+  isNew.each([
+    { where: "without consent", options: { consent: Device.consentOf(Device.denied) } },
+    { where: "on a full disk", options: { disk: Device.full } },
+    { where: "where the module itself breaks", options: { disk: breaking } }
+  ])("is nowhere, and the command goes on without a worker: $where", function*({ home, start }, { options }) {
+    const { end, record, workers } = yield* start(options)
+    assert.isUndefined(yield* record)
+    yield* end
+    assert.deepStrictEqual(home.tree(), [])
+    assert.strictEqual(yield* workers, 0)
+  })
+
+  isNew("is recorded to the end where the command is interrupted", function*({ command: { capture }, home }) {
+    const fiber = yield* Effect.forkChild(capture.capture(Used, {}), { startImmediately: true })
+    // The rest of the module is being loaded.
+    assert.isUndefined(fiber.pollUnsafe())
+    yield* Fiber.interrupt(fiber)
+    assert.deepStrictEqual(sequences(home), [0])
+  })
+
+  test.each([undefined, false, true])(
+    "lets PostHog derive a place only if the author says so: %s",
+    function*(given, geoip) {
+      const message = yield* (yield* given.start(geoip === undefined ? {} : { settings: { geoip } })).record
+      assert.strictEqual(message?.properties["$geoip_disable"], geoip !== true)
+    }
+  )
+})
+
+describe.each(modes)("The sequence, over $mode,", (mode) => {
+  over(mode, { isNew: true })("rises by one from 0 in each command, also at once", function*({ home, start }) {
+    for (let command = 0; command < 2; command++) {
+      const { capture } = yield* start()
+      yield* Effect.all(Array.from({ length: 50 }, () => capture.capture(Used, {})), { concurrency: "unbounded" })
+    }
+    assert.deepStrictEqual(sequences(home), Array.from({ length: 100 }, (_, n) => Math.floor(n / 2)))
+    assert.lengthOf(new Set(home.events().map(({ properties }) => properties["invocation_id"])), 2)
+  })
+
+  over(mode)("has no gap where an event is refused, cannot be kept, or has no consent", function*({ home, start }) {
+    const decision = yield* Ref.make<ConsentDecision>(Device.given)
+    let isFull = false
+    const disk = Device.interposed(({ operation }) => isFull && operation === "rename" ? "ENOSPC" : undefined)
+    const { capture, record } = yield* start({ consent: Device.consentOfRef(decision), disk })
+    const Strict = UsageEvent.make("Strict", {
+      description: "Takes little",
+      properties: Schema.Struct({ text: Schema.String.check(Schema.isMaxLength(1)) })
+    })
+    yield* record
+    yield* capture.capture(Strict, { text: "long" })
+    yield* capture.capture(Anything, filled(9, "x".repeat(8192)))
+    isFull = true
+    assert.isUndefined(yield* record)
+    isFull = false
+    yield* Ref.set(decision, Device.denied)
+    assert.isUndefined(yield* record)
+    yield* Ref.set(decision, Device.given)
+    yield* capture.capture(Strict, { text: "x" })
+    assert.deepStrictEqual(sequences(home), [0, 1])
+  })
+})
+
+const pretended = {
+  ...Object.fromEntries(
+    ["invocation_id", "parent_invocation_id", "command_name", "cli_version", "runtime_language", "runtime_version"]
+      .concat(["os_type", "os_release", "arch", "is_ci", "is_tty", "is_first_run", "agent", "ci", "$session_id"])
+      .concat(["$lib", "$lib_version", "$ignore_sent_at", "$geoip_disable", "$process_person_profile"])
+      .map((name) => [name, "pretended"])
+  ),
+  sequence: 99,
+  schema_version: 99
+}
+
+/** Captures an event within a scope, and returns it. */
+const captured = Effect.fnUntraced(function*(
+  mode: Mode,
+  properties: Record<string, unknown>,
+  context: Shared = {},
+  ofAccount = false
+) {
+  const { home, start } = yield* scene(mode, ofAccount ? { claim: { principal_id: P, credential: "none" } } : {})
+  const { capture } = yield* start()
+  yield* Effect.provideService(capture.capture(Anything, properties), UsageContext, context)
+  const [message] = home.events()
+  assert(message)
+  return message
+})
+
+describe.each(modes)("A property, over $mode,", (mode) => {
+  it.effect.each([{ by: "an event's own" }, { by: "the properties of a scope" }])(
+    "that is common cannot be overridden by $by",
+    ({ by }) =>
+      Effect.gen(function*() {
+        const properties = { ...pretended, own: 1 }
+        const message = yield* by === "an event's own" ? captured(mode, properties) : captured(mode, {}, { properties })
+        assert.notInclude(JSON.stringify(message), "pretended")
+        assert.deepInclude(message.properties, { own: 1, sequence: 0, schema_version: 1 })
+      })
+  )
+
+  it.effect("of a scope goes with each of its events, under the event's own, and is well-formed", () =>
+    Effect.gen(function*() {
+      const { properties } = yield* captured(mode, { text: "own" }, {
+        properties: { text: "shared", project: "p1" },
+        groups: { organization: "org_1" }
+      })
+      assert.deepInclude(properties, { text: "own", project: "p1", $groups: { organization: "org_1" } })
+      const torn = yield* captured(mode, {}, {
+        properties: { text: "a\ud800", ["b\ud800"]: 1 },
+        groups: { organization: "o\ud800" }
+      })
+      const { $groups, text, ...rest } = torn.properties
+      assert.deepStrictEqual([text, $groups], ["a\ufffd", { organization: "o\ufffd" }])
+      assert.isTrue(JSON.stringify(Object.keys(rest)).isWellFormed())
+      assert.notInclude(JSON.stringify(rest), "\\ud800")
+    }))
+
+  // A person property of an anon id would make the later alias a silent no-op.
+  it.effect("of a person goes with an event of an account, and with no other", () =>
+    Effect.gen(function*() {
+      const ofPerson = { $set: { email: "x" }, $set_once: { first: 1 }, $unset: ["x"], $anon_distinct_id: "x" }
+      const anonymous = yield* captured(mode, { ...ofPerson, own: 1 })
+      for (const name of Object.keys(ofPerson)) assert.notProperty(anonymous.properties, name)
+      assert.deepInclude(anonymous.properties, { own: 1, $process_person_profile: false })
+      const message = yield* captured(mode, { $set: { plan: "pro" }, $process_person_profile: false }, {}, true)
+      assert.deepStrictEqual(ownerOf(message), account(P))
+      assert.deepInclude(message.properties, { $set: { plan: "pro" } })
+      assert.notProperty(message.properties, "$process_person_profile")
+    }))
+
+  it.effect("that is left out, and an event that is dropped, are told to an author who reads along", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(mode)
+      const { capture } = yield* start()
+      yield* capture.capture(Anything, { sequence: 9, big: 1n, $set: { plan: "pro" } }).pipe(
+        Effect.provideService(UsageContext, { properties: { agent: "theirs", fine: 1 } })
+      )
+      yield* capture.capture(Anything, { text: Array.from({ length: 100 }, () => "x".repeat(8000)) })
+      assert.deepStrictEqual(sequences(home), [0])
+      assert.strictEqual(home.events()[0]?.properties["fine"], 1)
+      const lines = (yield* TestConsole.errorLines).map(String)
+      const [json, reserved, ofPersons, dropped] = lines.filter((line) => line.startsWith("usage: \"Anything\""))
+      assert.strictEqual(json, "usage: \"Anything\" goes without big: no JSON")
+      assert.strictEqual(reserved, "usage: \"Anything\" goes without agent, sequence: every event has its own")
+      assert.strictEqual(ofPersons, "usage: \"Anything\" goes without $set: it has no person")
+      assert.match(dropped ?? "", /^usage: "Anything" is dropped: \d+ bytes are more than 65536$/)
+      const printed = lines.filter((line) => line.startsWith("{"))
+      assert.deepStrictEqual(printed, home.events().map((event) => JSON.stringify(event)))
+    }).pipe(Effect.provideService(Debug.IsShown, true)))
+})
+
+describe.each(modes)("A worker, over $mode,", (mode) => {
+  const test = over(mode)
+
+  test.each([{ what: "events", count: 1 }, { what: "an alias", count: 1 }, { what: "nothing", count: 0 }])(
+    "is asked for $count times when a command ends that recorded $what",
+    function*({ command: { begin, end, record, stitch, workers } }, { count, what }) {
+      yield* begin
+      if (what === "events") yield* Effect.andThen(record, record)
+      if (what === "an alias") yield* stitch.observe(P)
+      assert.strictEqual(yield* workers, 0)
+      yield* end
+      assert.strictEqual(yield* workers, count)
+    }
+  )
+
+  test("is asked for every 30 seconds by a command that keeps recording", function*({ command: { record, workers } }) {
+    yield* record
+    yield* TestClock.adjust("29 seconds")
+    yield* record
+    yield* TestClock.adjust(0)
+    assert.strictEqual(yield* workers, 0)
+    yield* TestClock.adjust("1 second")
+    yield* Effect.andThen(record, record)
+    yield* TestClock.adjust(0)
+    assert.strictEqual(yield* workers, 1)
+  })
+})

@@ -1,0 +1,257 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import * as NFS from "node:fs"
+import * as OS from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { marker, variable } from "../../src/layers/WorkerMarks.ts"
+import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
+import * as Device from "../fixtures/Device.ts"
+import { filesOf, machineOf } from "../fixtures/Files.ts"
+import * as Process from "../fixtures/Process.ts"
+import { eventually } from "../fixtures/Wait.ts"
+
+const isLinux = process.platform === "linux"
+const projectRoot = fileURLToPath(new URL("../..", import.meta.url))
+
+/** In the place of the worker: writes that it lives, waits for a file, and leaves a report. */
+const script = `
+  const fs = require("node:fs")
+  const [folder, ...args] = process.argv.slice(1)
+  const write = (name, value) => {
+    fs.writeFileSync(folder + "/" + name + ".tmp", JSON.stringify(value))
+    fs.renameSync(folder + "/" + name + ".tmp", folder + "/" + name)
+  }
+  write("started", process.pid)
+  const timer = setInterval(() => {
+    if (!fs.existsSync(folder)) process.exit(1)
+    if (!fs.existsSync(folder + "/go")) return
+    clearInterval(timer)
+    write("report", { args, env: process.env, cwd: process.cwd(), pid: process.pid })
+  }, 10)
+`
+
+const workerOf = (device: Device.Device) => ["--eval", script, "--", Path.dirname(device.home)]
+
+/** Where the worker of a device writes. */
+const at = (device: Device.Device, name: string) => Path.join(device.home, "..", name)
+
+const isThere = (device: Device.Device, name: string) =>
+  eventually(Effect.sync(() => NFS.existsSync(at(device, name))), (is) => is)
+
+interface Report {
+  readonly args: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  readonly pid: number
+}
+
+/** The process of the worker, which ends with the test. */
+const started = (device: Device.Device) =>
+  Effect.acquireRelease(
+    Effect.map(isThere(device, "started"), () => Number(NFS.readFileSync(at(device, "started"), "utf8"))),
+    (pid) =>
+      Effect.sync(() => {
+        try {
+          process.kill(pid, "SIGKILL")
+        } catch {
+          // It ended by itself.
+        }
+      })
+  )
+
+const report = (device: Device.Device) =>
+  Effect.gen(function*() {
+    NFS.writeFileSync(at(device, "go"), "")
+    yield* isThere(device, "report")
+    const report: Report = JSON.parse(NFS.readFileSync(at(device, "report"), "utf8"))
+    return report
+  })
+
+const jobOf = ({ home, settings }: Device.Device, lingers = false) => ({
+  name: settings.name,
+  variables: settings.variables,
+  home,
+  codec: settings.codec.name,
+  destination: { host: "http://127.0.0.1:1", key: "phc_test" },
+  destinationId: settings.destinationId,
+  lingers
+})
+
+interface Options {
+  readonly executable?: string
+  readonly worker?: ReadonlyArray<string>
+  readonly env?: Record<string, string>
+  readonly lingers?: boolean
+}
+
+/** Starts a worker; returns whether it was started, and the debug lines. */
+const start = (device: Device.Device, { env = {}, lingers, ...process }: Options = {}) =>
+  Effect.gen(function*() {
+    const lines: Array<string> = []
+    const starts = yield* Effect.flatMap(WorkerProcess.make(filesOf(device)), (start) => start(jobOf(device, lingers)))
+      .pipe(
+        Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+    return { lines, starts }
+  })
+
+describe("A worker", () => {
+  it.live("leads a session of its own in the root folder, with nothing at its descriptors", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      assert.deepStrictEqual(yield* start(device), { lines: [], starts: true })
+      const pid = yield* started(device)
+      if (isLinux) {
+        const stat = NFS.readFileSync(`/proc/${pid}/stat`, "utf8")
+        // After the name, which may hold spaces: state, parent, process group, session.
+        const [, , group, session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+        assert.deepStrictEqual([Number(group), Number(session)], [pid, pid])
+        for (const fd of [0, 1, 2]) assert.strictEqual(NFS.readlinkSync(`/proc/${pid}/fd/${fd}`), "/dev/null")
+      }
+      const { args, cwd } = yield* report(device)
+      assert.deepStrictEqual([cwd, args], [Path.parse(process.execPath).root, [marker]])
+    }))
+
+  it.live("has the environment that sending needs, and its job, and no more", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      // Without it a process on Windows may not start at all.
+      const system: Record<string, string> = process.platform === "win32"
+        ? { SystemRoot: process.env["SystemRoot"] ?? "" }
+        : {}
+      const secrets = { ACME_API_KEY: "secret", NODE_OPTIONS: "--inspect", LD_PRELOAD: "/x.so", TMP: "" }
+      const kept = { ...system, HOME: device.home, HTTPS_PROXY: "http://proxy.example:3128", NO_PROXY: "a, b=c" }
+      yield* start(device, {
+        env: { ...secrets, ...kept, HTTPS_PROXY: "proxy.example:3128", https_proxy: "socks://x", PATH: `/bin:x:/sbin` }
+      })
+      yield* started(device)
+      // macOS adds this one to every process.
+      const { __CF_USER_TEXT_ENCODING: _, [variable]: job = "", ...env } = (yield* report(device)).env
+      assert.deepStrictEqual(env, { ...kept, NODE_USE_ENV_PROXY: "1", PATH: "/bin:/sbin" })
+      assert.deepStrictEqual(JSON.parse(job), { version: 1, ...jobOf(device), lease: 1 })
+    }))
+
+  for (const lingers of [true, false]) {
+    it.live.skipIf(process.platform === "win32")(
+      `${lingers ? "that lingers has the lowest" : "that is waited for has the same"} priority`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          yield* start(device, { lingers })
+          const pid = yield* started(device)
+          assert.strictEqual(OS.getPriority(pid), lingers ? 19 : OS.getPriority())
+        })
+    )
+  }
+})
+
+// == in a process of its own
+
+/** A host's process: it starts the worker of a device, whose home and settings it is told. */
+const host = (body: string) => `
+  import * as Effect from "effect/Effect"
+  import { IsShown } from "./src/layers/Debug.ts"
+  import * as MemoryDisk from "./src/layers/MemoryDisk.ts"
+  import { disk as nodeDisk } from "./src/layers/NodeDisk.ts"
+  import * as WorkerProcess from "./src/layers/WorkerProcess.ts"
+  import { persistent } from "./test/fixtures/Device.ts"
+  import { filesOf, machineOf } from "./test/fixtures/Files.ts"
+  const { device, job, worker } = JSON.parse(process.argv[1])
+  const makeStart = (disk) =>
+    Effect.runSync(Effect.provide(
+      WorkerProcess.make(filesOf(device, { disk })),
+      machineOf(device, { disk, runtime: { ...persistent, worker } })
+    ))
+  ${body}
+`
+
+const runHost = (
+  device: Device.Device,
+  body: string,
+  options?: { readonly pipes?: number; readonly limit?: string }
+) => {
+  const { destinationId, name, variables } = device.settings
+  const told = JSON.stringify({
+    device: { home: device.home, settings: { destinationId, name, variables } },
+    job: jobOf(device),
+    worker: workerOf(device)
+  })
+  const words = [process.execPath, "--input-type=module", "--eval", host(body), told]
+  const limited = options?.limit === undefined ? [] : ["/bin/sh", "-c", `${options.limit}; exec "$@"`, "sh"]
+  return Process.run([...limited, ...words], { cwd: projectRoot, env: process.env, pipes: options?.pipes ?? 0 })
+}
+
+describe("The process that starts a worker", () => {
+  it.live("ends before the worker, which holds none of its pipes", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const body = "console.log(await Effect.runPromise(makeStart(nodeDisk)(job)))"
+      // It has ended when its pipes are closed.
+      assert.deepStrictEqual(yield* runHost(device, body, { pipes: 1 }), {
+        stdout: "true\n",
+        stderr: "",
+        code: 0,
+        signal: null
+      })
+      const pid = yield* started(device)
+      assert.isFalse(NFS.existsSync(at(device, "report")))
+      assert.strictEqual((yield* report(device)).pid, pid)
+    }))
+
+  it.live.skipIf(!isLinux)(
+    "gets no uncaught exception if no descriptor is left, also if it does not wait",
+    () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const body = `
+        import * as NFS from "node:fs"
+        const inMemory = () => {
+          const disk = MemoryDisk.make()
+          let folder = ""
+          for (const name of device.home.slice(1).split("/")) disk.makeFolder(folder += "/" + name)
+          return disk
+        }
+        const [start, other] = [makeStart(inMemory()), makeStart(inMemory())]
+        console.log("ready")
+        try { for (;;) NFS.openSync("/dev/null") } catch (error) { console.log(error.code) }
+        const shown = Effect.provideService(IsShown, true)
+        Effect.runFork(shown(start(job))).addObserver((exit) => console.log(exit._tag, exit.value))
+        Effect.runFork(shown(other(job))).interruptUnsafe()
+        setTimeout(() => console.log("still here"), 50)
+      `
+        const { code, stderr, stdout } = yield* runHost(device, body, { limit: "ulimit -n 64" })
+        assert.deepStrictEqual(stdout.trim().split("\n"), ["ready", "EMFILE", "Success false", "still here"])
+        assert.deepStrictEqual([code, stderr], [0, "usage: could not start a worker: EMFILE\n".repeat(2)])
+        assert.isFalse(NFS.existsSync(at(device, "started")))
+      })
+  )
+})
+
+describe("A worker that cannot be started", () => {
+  const failures: Readonly<Record<string, readonly [code: string, options: Options]>> = {
+    "an executable that does not exist": ["ENOENT", { executable: "/no/such program" }],
+    "an argument that is too long": ["E2BIG", { worker: ["--eval", "0", "x".repeat(1 << 20)] }],
+    "a value that no process can get": ["ERR_INVALID_ARG_VALUE", { env: { NO_PROXY: "hunter2\0" } }]
+  }
+  for (const [what, [code, options]] of Object.entries(failures)) {
+    it.live.skipIf(!isLinux)(
+      `is one debug line without a value, and its lease is released: ${what}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          const lines = [`usage: could not start a worker: ${code}`]
+          assert.deepStrictEqual(yield* start(device, options), { lines, starts: false })
+          assert.deepStrictEqual(device.tree().filter((name) => !name.endsWith("/")), [])
+          assert.isTrue((yield* start(device)).starts)
+          yield* started(device)
+        })
+    )
+  }
+})

@@ -1,0 +1,145 @@
+/**
+ * The soundness of the steady path, design §8: beside each command that is steady runs a twin that lives through the same
+ * disks, and takes the whole path from its first event on. Each operation of both must leave the same disk, and so the
+ * same messages.
+ */
+import * as Effect from "effect/Effect"
+import * as Cold from "../../src/layers/Cold.ts"
+import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
+import { isRefused } from "../../src/services/Disk.ts"
+import { Actor } from "./Actor.ts"
+import * as Host from "./Host.ts"
+import * as Machine from "./Machine.ts"
+import * as Program from "./Program.ts"
+import * as Random from "./Random.ts"
+
+/** Called before a turn of an actor; what it returns is called after it, with the time. */
+export type Follow = (turn: {
+  readonly index: number
+  readonly what: Program.Actor
+  readonly disk: MemoryDisk.MemoryDisk
+  readonly now: number
+  readonly trace: Machine.Trace
+}) => ((now: number) => void) | undefined
+
+interface Twin {
+  readonly actor: Actor
+  readonly time: { now: number }
+  /** The ids that it made, with those that the steady command made for the same. */
+  readonly ids: Map<string, string>
+  disk: MemoryDisk.MemoryDisk
+}
+
+/** A copy with the same times. */
+const copyOf = (disk: MemoryDisk.MemoryDisk, time: { now: number }): MemoryDisk.MemoryDisk => {
+  const copy = MemoryDisk.make({ now: () => time.now })
+  const { now } = time
+  for (const [path, text] of disk.entries()) {
+    const entry = disk.look(path)
+    time.now = isRefused(entry) ? now : entry.modifiedAt
+    if (text === undefined) copy.makeFolder(path)
+    else copy.create(path, text)
+  }
+  time.now = now
+  return copy
+}
+
+const uuids = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
+
+const uuidsOn = (disk: MemoryDisk.MemoryDisk): ReadonlySet<string> =>
+  new Set([...disk.entries()].flatMap(([path, text]) => `${path} ${text}`.match(uuids) ?? []))
+
+// The whole path notes what it parsed from its input, which the steady path had found there.
+const withoutInput = (text: string | undefined): string => {
+  try {
+    const { input: _, ...known } = JSON.parse(text ?? "")
+    return JSON.stringify(known)
+  } catch {
+    return String(text)
+  }
+}
+
+const linesOf = (disk: MemoryDisk.MemoryDisk): ReadonlyArray<string> =>
+  [...disk.entries()].map(([path, text]) => `${path}: ${path === Machine.paths.known ? withoutInput(text) : text}`)
+
+/** Whether a line of the whole path's disk says the same: it has made its own ids for what had none. */
+const isSame = (steady: string, whole: string, { ids }: Twin, named: ReadonlySet<string>): boolean => {
+  const wholeIds = whole.match(uuids) ?? []
+  const pairs = (steady.match(uuids) ?? []).map((id, at) => [id, wholeIds[at] ?? ""] as const)
+  for (const [id, made] of pairs) if (!named.has(id) && !named.has(made) && !ids.has(made)) ids.set(made, id)
+  return steady.replaceAll(uuids, "") === whole.replaceAll(uuids, "") &&
+    pairs.every(([id, made]) => id === (ids.get(made) ?? made))
+}
+
+const start = (program: Program.Program, index: number, command: Program.Command, invocation: string): Twin => {
+  const random = Random.make(program.seed + 1000 + index)
+  const time = { now: 0 }
+  const twin: Twin = {
+    time,
+    ids: new Map(),
+    disk: MemoryDisk.make(),
+    actor: new Actor({
+      time,
+      onWait: () => ({ errno: undefined, isPassedOver: false }),
+      onProblem: () => {},
+      isAnswered: command.api !== "hangs"
+    })
+  }
+  const { actor } = twin
+  const ids = [invocation]
+  let reads = 0
+  const host = Host.command(command, {
+    home: Machine.home,
+    disk: new Proxy(twin.disk, { get: (_, key) => Reflect.get(twin.disk, key) }),
+    uuid: () => ids.pop() ?? random.uuid(),
+    runtime: Program.runtimes[command.runtime]
+  }, {
+    stored: Machine.paths.stored,
+    // It begins as the steady command does; but then its input is one that nothing is known of.
+    variables: () => (reads += 1) > 1 ? { TWIN: "1" } : {},
+    cold: Effect.succeed(Cold),
+    read: Effect.map(
+      actor.ask(Machine.ofHost("read")),
+      () => Machine.textOn(twin.disk, Machine.paths.stored)
+    ),
+    store: () => Effect.die("a login is not steady"),
+    remove: Effect.die("a logout is not steady"),
+    response: Effect.asVoid(actor.ask(Machine.ofHost("response"))),
+    answer: actor.answer,
+    answers: Effect.sync(() => void actor.answerOne()),
+    boundary: () => actor.next,
+    onBegin: () => {},
+    onCaptured: () => {},
+    onBlind: () => {}
+  })
+  actor.begin(Effect.scoped(host))
+  return twin
+}
+
+/** Compares each turn in which a command is steady; `onCompared` is told where the paths part. */
+export const follow = (program: Program.Program, onCompared: (difference: string | undefined) => void): Follow => {
+  const twins = new Map<number, Twin>()
+  return ({ disk, index, now: began, trace, what }) => {
+    if (what._tag !== "Command" || what.resolver === "own" || trace.whole.has(index)) return undefined
+    const time = { now: began }
+    const before = copyOf(disk, time)
+    return (now) => {
+      const invocation = trace.invocations.get(index)
+      if (trace.whole.has(index) || invocation === undefined) return
+      const twin = twins.get(index) ?? start(program, index, what, invocation)
+      twins.set(index, twin)
+      const named = new Set([...uuidsOn(before), invocation])
+      twin.disk = before
+      twin.time.now = began
+      twin.actor.turn()
+      const steady = linesOf(disk)
+      const whole = linesOf(before)
+      const parted = Array.from({ length: Math.max(steady.length, whole.length) }).flatMap((_, at) => {
+        const [one = "nothing", other = "nothing"] = [steady[at], whole[at]]
+        return isSame(one, other, twin, named) ? [] : [`steady: ${one}\n  whole: ${other}`]
+      })
+      if (twin.time.now !== now) parted.push("the whole path waits")
+      onCompared(parted.length === 0 ? undefined : `${trace.ops.at(-1)?.name} of #${index}: ${parted.join("\n  ")}`)
+    }
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * Claims that several commands make, claims that cannot be written, and consent that is withdrawn meanwhile.
+ */
+import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import type { AnonId } from "../../src/domain/AnonId.ts"
+import * as Claim from "../../src/domain/Claim.ts"
+import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
+import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
+import { Consent } from "../../src/services/Consent.ts"
+import * as Device from "../fixtures/Device.ts"
+import { account, type Command, device, lateAnswer, modes, over, own } from "./Command.ts"
+
+const { anon, claimOf, P, Q } = Device
+
+const everybody = ["login", "observe", "resolver"] as const
+
+const see = ({ begin, record, settle, stitch }: Command, seenBy: (typeof everybody)[number]) =>
+  seenBy === "resolver"
+    ? Effect.andThen(begin, Effect.andThen(record, settle))
+    : Effect.andThen(begin, stitch[seenBy](P))
+
+const isClaim = ({ operation, path }: Device.Call) => operation === "link" && /\/claims\/.*\.json$/.test(path)
+
+/** A disk on which another process publishes a claim of each anon id just before this one does. */
+const overtaken = (home: Device.Device, winner: PrincipalId) => {
+  const publish = (anonId: AnonId) =>
+    home.write(`usage/claims/${anonId}.json`, Claim.encode(claimOf(anonId, winner, { credential: "environment" })))
+  return (isAlways = false) => {
+    let times = 0
+    return Device.interposed((call) => {
+      if (isClaim(call) && (isAlways || times++ === 0)) Effect.runSync(publish(Device.anonId(call.path.slice(-41, -5))))
+      return undefined
+    })
+  }
+}
+
+describe.each(modes)("A race for a claim, over $mode,", (mode) => {
+  const stored = over(mode, { credential: Device.stored("new"), accounts: { new: P } })
+  const variable = over(mode, { credential: Device.environment("new"), accounts: { new: P } })
+
+  stored.each(everybody)("that the same principal won ends in a stamp: by %s", function*({ home, start }, seenBy) {
+    const command = yield* start({ disk: overtaken(home, P)() })
+    yield* see(command, seenBy)
+    assert.deepStrictEqual(yield* command.owner, account(P))
+    assert.deepStrictEqual(home.claim(anon.a), claimOf(anon.a, P, { credential: "environment" }))
+    assert.deepStrictEqual(home.claimed(), [anon.a])
+    yield* command.record
+    const sequences = home.events().map(({ properties }) => properties["sequence"])
+    assert.deepStrictEqual(sequences, sequences.map((_, n) => n))
+  })
+
+  stored.each(everybody)("that another principal won switches: by %s", function*({ home, start }, seenBy) {
+    const command = yield* start({ disk: overtaken(home, Q)() })
+    yield* see(command, seenBy)
+    const { anonId } = yield* command.store.get
+    assert.notStrictEqual(anonId, anon.a)
+    assert.strictEqual(yield* command.slot.get, P)
+    assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
+    assert.deepInclude(home.claim(anonId), { principal_id: P, alias: null })
+  })
+
+  variable.each(["observe", "resolver"] as const)(
+    "that another principal won only stamps, under a credential from the environment: by %s",
+    function*({ home, start }, seenBy) {
+      const command = yield* start({ disk: overtaken(home, Q)() })
+      yield* see(command, seenBy)
+      assert.strictEqual((yield* command.store.get).anonId, anon.a)
+      assert.strictEqual(yield* command.slot.get, P)
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+      assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
+    }
+  )
+
+  over(mode, { loggedIn: Q })("ends where another process wins each claim of a switch", function*({ home, start }) {
+    const { slot, stitch } = yield* start({ disk: overtaken(home, Q)(true) })
+    yield* stitch.login(P)
+    assert.strictEqual(yield* slot.get, P)
+    for (const anonId of home.claimed()) assert.strictEqual(home.claim(Device.anonId(anonId))?.principal_id, Q)
+  })
+
+  over(mode).each([{ principals: [P] }, { principals: [P, Q] }])(
+    "of many observes is one claim: $principals",
+    function*({ home, start }, { principals }) {
+      let published = 0
+      const disk = Device.interposed((call) => {
+        if (isClaim(call)) published += 1
+        return undefined
+      })
+      const { slot, stitch } = yield* start({ disk })
+      const all = Array.from({ length: 32 }, (_, n) => stitch.observe(principals[n % principals.length] ?? P))
+      yield* Effect.all(all, { concurrency: "unbounded" })
+      assert.strictEqual(published, 1)
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+      assert.strictEqual(yield* slot.get, home.claim(anon.a)?.principal_id)
+    }
+  )
+
+  stored("of 16 processes is one claim, and each process stamps", function*({ home, start }) {
+    const commands = yield* Effect.forEach(Array.from({ length: 16 }), () => start())
+    yield* Effect.forEach(commands, ({ stitch }) => stitch.observe(P), { concurrency: "unbounded" })
+    assert.deepStrictEqual(home.claimed(), [anon.a])
+    for (const { owner } of commands) assert.deepStrictEqual(yield* owner, account(P))
+  })
+})
+
+describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
+  const test = over(mode)
+  /** A disk that refuses new files, but for events, until it has room again. */
+  const filled = () => {
+    let isFull = true
+    const disk = Device.interposed(({ operation, path }) =>
+      isFull && (operation === "link" || operation === "create") && !/usage\/(tmp|outbox)\//.test(path)
+        ? "ENOSPC"
+        : undefined
+    )
+    return { disk, empty: () => (isFull = false) }
+  }
+
+  test.each(
+    [undefined, Q],
+    (held) => ({ ...(held === undefined ? {} : { claim: { principal_id: held } }), credential: Device.stored("new") })
+  )(
+    "removes the stamp and uses no sequence number, and the next attempt counts: with the claim of %s",
+    function*({ home, start }, held) {
+      const { disk, empty } = filled()
+      const { owner, slot, stitch, store } = yield* start({ disk })
+      yield* stitch.observe(P)
+      assert.isUndefined(yield* slot.get)
+      assert.deepStrictEqual(yield* owner, held === undefined ? device(anon.a) : own)
+      empty()
+      yield* stitch.observe(P)
+      assert.strictEqual(yield* slot.get, P)
+      const { anonId } = yield* store.get
+      assert.strictEqual(anonId === anon.a, held === undefined)
+      assert.strictEqual(home.claim(anonId)?.principal_id, P)
+      const alias = home.claim(anonId)?.alias
+      assert.strictEqual(alias?.properties["sequence"], held === undefined ? 1 : undefined)
+    }
+  )
+
+  test("because consent was withdrawn meanwhile leaves neither a claim nor a stamp", function*({ home, start }) {
+    const decision = yield* Ref.make<ConsentDecision>(Device.given)
+    const disk = Device.interposed((call) => {
+      if (isClaim(call)) Effect.runSync(Ref.set(decision, Device.denied))
+      return undefined
+    })
+    const { slot, stitch } = yield* start({ consent: Device.consentOfRef(decision), disk })
+    yield* stitch.observe(P)
+    assert.isUndefined(yield* slot.get)
+    assert.deepStrictEqual(home.claimed(), [])
+  })
+})
+
+describe.each(modes)("Consent that is withdrawn while a command runs, over $mode,", (mode) => {
+  const stored = over(mode, { credential: Device.stored("key") })
+  stored("ends the stitching, and nothing is made or changed any more", function*({ api, home, start }) {
+    const decision = yield* Ref.make<ConsentDecision>(Device.given)
+    const answer = yield* lateAnswer(api, "key")
+    const { begin, record, settle, slot, stitch } = yield* start({ consent: Device.consentOfRef(decision) })
+    yield* begin
+    yield* record
+    const before = home.snapshot()
+    yield* Ref.set(decision, Device.denied)
+    yield* Deferred.succeed(answer, P)
+    yield* settle
+    yield* stitch.observe(P)
+    yield* stitch.login(P)
+    yield* stitch.logout
+    assert.isUndefined(yield* record)
+    assert.isUndefined(yield* slot.get)
+    assert.deepStrictEqual(home.snapshot(), before)
+  })
+})
+
+describe.each(modes)("A defect of this module, over $mode,", (mode) => {
+  const test = over(mode)
+  test("ends no command of the host", function*({ start }) {
+    const died = (): never => {
+      throw new Error("a mistake of ours")
+    }
+    const disk = Device.interposed(({ path }) => path.includes("/claims") ? died() : undefined)
+    for (const what of ["observe", "login", "logout", "record"] as const) {
+      const command = yield* start({ disk })
+      yield* command.begin
+      if (what === "record") assert.isUndefined(yield* command.record)
+      else yield* what === "logout" ? command.stitch.logout : command.stitch[what](P)
+    }
+    const dying = Effect.sync(died)
+    const consent = Consent.of({ decision: dying, stillGiven: dying, deny: dying, allow: dying })
+    const undecided = yield* start({ consent: Layer.succeed(Consent, consent) })
+    yield* undecided.begin
+    assert.isUndefined(yield* undecided.record)
+    yield* undecided.stitch.observe(P)
+  })
+})

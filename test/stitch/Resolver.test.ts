@@ -1,0 +1,215 @@
+/**
+ * When the resolver is asked, how long a command waits for it, and what a resolver that dies or hangs does.
+ */
+import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import type { Credential } from "../../src/domain/Credential.ts"
+import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
+import * as Device from "../fixtures/Device.ts"
+import { account, type Command, device, lateAnswer, loaded, modes, over, own, type Scene, use } from "./Command.ts"
+
+const { anon, P, Q } = Device
+
+const key = Device.stored("key")
+
+/** Waits for the answer: not over before a time, and over at it. */
+const settles = Effect.fnUntraced(function*({ settle }: Command, millis: number) {
+  const settled = yield* Effect.forkChild(settle)
+  yield* TestClock.adjust(millis - 1)
+  assert.isUndefined(settled.pollUnsafe())
+  yield* TestClock.adjust(1)
+  assert.isTrue(Exit.isSuccess(yield* Fiber.await(settled)))
+})
+
+const atOnce = { process: { cold: loaded } }
+
+describe.each(modes)("The API, over $mode,", (mode) => {
+  const test = over(mode, { isNew: true, credential: key })
+
+  test("is asked about a new credential only", function*(given) {
+    const { api } = given
+    for (const secret of ["one", "two"]) api.accounts.set(secret, Effect.succeed(P))
+    for (const secret of ["one", "one", "two", "two", "one"]) {
+      yield* api.set(Device.stored(secret))
+      yield* use(given)
+    }
+    assert.deepStrictEqual(api.calls, ["one", "two"])
+  })
+
+  over(mode, { credential: key, answer: Effect.never })("is asked once by a command", function*({ api, command }) {
+    const { begin, record } = command
+    yield* begin
+    yield* Effect.all([record, record, begin], { concurrency: "unbounded" })
+    yield* Effect.repeat(Effect.yieldNow, { times: 100 })
+    assert.deepStrictEqual(api.calls, ["key"])
+  })
+
+  test("is not asked again for an hour after it gave no answer", function*(given) {
+    for (const [minutes, calls] of [[0, 1], [59, 1], [1, 2]] as const) {
+      yield* TestClock.adjust(`${minutes} minutes`)
+      yield* use(given)
+      assert.lengthOf(given.api.calls, calls)
+    }
+  })
+
+  test.each([{ principal: P }, { principal: undefined }], ({ principal }) => ({ answer: Effect.succeed(principal) }))(
+    "makes no identity where nothing is recorded: answer $principal",
+    function*({ command: { begin, end, settle }, home }) {
+      yield* begin
+      yield* settle
+      yield* end
+      assert.deepStrictEqual(home.tree(), [])
+    }
+  )
+
+  over(mode, { ...atOnce, credential: key }).each([{ what: "has no answer" }, { what: "hangs" }])(
+    "that $what does not undo what a response said about the credential",
+    function*({ api, command, start }, { what }) {
+      const answer = yield* lateAnswer(api, "key")
+      yield* command.begin
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(api.calls, ["key"])
+      yield* command.stitch.observe(P)
+      if (what === "hangs") yield* settles(command, 2000)
+      else yield* Effect.andThen(Deferred.succeed(answer, undefined), command.settle)
+      yield* command.end
+      assert.deepStrictEqual(yield* (yield* start()).owner, account(P))
+    }
+  )
+})
+
+// A keychain that hangs while it is opened cannot be interrupted.
+const never = [
+  { what: "hangs", effect: Effect.never },
+  { what: "hangs and cannot be interrupted", effect: Effect.uninterruptible(Effect.never) }
+]
+
+describe.each(modes)("A command that waits for the API, over $mode,", (mode) => {
+  const test = over(mode, { ...atOnce, credential: key, answer: Effect.never })
+
+  test.each(never, ({ effect }) => ({ answer: effect }))(
+    "waits until 2 s after the question, and no longer: the API $what",
+    function*({ command, start }) {
+      yield* command.begin
+      yield* settles(command, 2000)
+      // What passed before the end counts.
+      const long = yield* start()
+      yield* long.begin
+      yield* TestClock.adjust(1500)
+      yield* long.record
+      yield* settles(long, 500)
+      yield* long.end
+      // A command that is interrupted does not wait at all.
+      const interrupted = yield* start()
+      yield* interrupted.begin
+      yield* interrupted.end
+    }
+  )
+
+  test("does not wait after a minute, nor where nothing was asked", function*({ api, command, start }) {
+    yield* command.begin
+    yield* TestClock.adjust("1 minute")
+    yield* command.settle
+    yield* api.set(undefined)
+    const none = yield* start()
+    yield* none.begin
+    yield* none.settle
+  })
+
+  test("does not wait once it is interrupted", function*({ command: { begin, record, settle } }) {
+    yield* begin
+    yield* record
+    const ending = yield* Effect.forkChild(Effect.uninterruptible(settle), { startImmediately: true })
+    assert.isUndefined(ending.pollUnsafe())
+    yield* Fiber.interrupt(ending)
+    assert.isDefined(ending.pollUnsafe())
+  })
+
+  const inTime = { ...atOnce, credential: key, answer: Effect.as(Effect.sleep("1 second"), P) }
+  over(mode, inTime)("gives the rest of its events to the account of an answer in time", function*({ command }) {
+    yield* command.begin
+    assert.deepStrictEqual(yield* command.owner, device(anon.a))
+    yield* settles(command, 1000)
+    assert.deepStrictEqual(yield* command.owner, account(P))
+  })
+})
+
+// == resolvers that die or hang
+
+/** A resolver of the host's own, whose credential is read or parsed by an effect. */
+const resolverOf = (
+  { api }: Scene,
+  credential: Effect.Effect<Credential | undefined>,
+  resolve: PrincipalResolver["Service"]["resolve"] = () => Effect.succeed(P)
+) => {
+  const input = api.input && { ...api.input(), parse: () => credential }
+  return Layer.succeed(PrincipalResolver, PrincipalResolver.of({ input, credential, resolve }))
+}
+
+const died = (): never => {
+  throw new Error("the keychain is locked")
+}
+
+describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
+  const loggedIn = over(mode, { ...atOnce, loggedIn: P })
+  const asked = over(mode, { ...atOnce, credential: key })
+
+  loggedIn.each([{ what: "dies", effect: Effect.sync(died) }, ...never])(
+    "while it reads the credential is waited for once, for a second, and is no logout: it $what",
+    function*(given, { effect, what }) {
+      yield* given.api.set(Device.stored("other"))
+      const command = yield* given.start({ resolver: resolverOf(given, effect) })
+      const recorded = yield* Effect.forkChild(Effect.andThen(command.begin, command.owner))
+      yield* TestClock.adjust(999)
+      assert.strictEqual(recorded.pollUnsafe() === undefined, what !== "dies")
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* Fiber.join(recorded), own)
+      assert.deepStrictEqual(yield* command.owner, own)
+      assert.strictEqual((yield* command.store.get).anonId, given.anonId)
+      yield* command.stitch.login(Q)
+      yield* command.settle
+      yield* command.stitch.logout
+      yield* command.end
+    }
+  )
+
+  asked.each(never)("does not hold a command that records at its end: it $what", function*(given, { effect }) {
+    const command = yield* given.start({ resolver: resolverOf(given, effect) })
+    const recorded = yield* Effect.forkChild(command.owner)
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(yield* Fiber.join(recorded), device(anon.a))
+  })
+
+  asked("while it asks has given no answer", function*(given) {
+    const command = yield* given.start({ resolver: resolverOf(given, Effect.succeed(key), died) })
+    yield* command.begin
+    assert.deepStrictEqual(yield* command.owner, device(anon.a))
+    yield* command.settle
+    assert.deepStrictEqual(yield* given.home.recall(key), { _tag: "NoAnswer" })
+  })
+
+  if (!mode.isSteady) return
+
+  loggedIn.each([{ what: "dies", effect: Effect.sync(died) }, ...never])(
+    "after the credential was known is no logout, and is not remembered: the parser $what",
+    function*(given, { effect }) {
+      const { anonId, home, start } = given
+      const before = home.text("usage/known.json")
+      const command = yield* start({ resolver: resolverOf(given, effect) })
+      yield* command.begin
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      assert.isTrue(yield* command.isSteady)
+      // What needs the whole path parses the input again.
+      const refreshed = yield* Effect.forkChild(command.store.refresh)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(refreshed)).anonId, anonId)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      assert.strictEqual(home.text("usage/known.json"), before)
+    }
+  )
+})

@@ -1,0 +1,96 @@
+/**
+ * What the worker makes of each answer. Worker.test.ts has what a worker then does with the messages.
+ */
+import { afterEach, assert, describe, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { PostHogClient } from "../../src/worker/PostHogClient.ts"
+import { makeSink } from "../fixtures/Wait.ts"
+import { events } from "./RealWorker.ts"
+
+const { Drip, Hang, NotJson, Ok, Reset, Status } = PostHogSink.Answer
+
+const send = (sink: PostHogSink.PostHogSink) =>
+  Effect.promise(() => new PostHogClient({ host: sink.url, key: "phc_test" }).send(events(3)))
+
+/** What the client makes of an answer to its one request. */
+const read = Effect.fnUntraced(function*(answer: PostHogSink.Answer) {
+  const sink = yield* makeSink()
+  yield* sink.answer(answer)
+  const read = yield* send(sink)
+  assert.lengthOf(yield* sink.requests, 1)
+  return read
+})
+
+describe("an answer of PostHog", () => {
+  const kept: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
+    ...[401, 403, 404, 408, 429, 500, 501, 502, 503, 504].map((status) =>
+      [`status ${status}`, Status({ status, body: "{\"status\":1}" })] as const
+    ),
+    ["a captive portal's page", NotJson()],
+    ["200 without a body", Status({ status: 200, body: "" })],
+    ["200 with half a JSON", Status({ status: 200, body: "{\"status\":" })],
+    ["200 with more than 64 KiB", Status({ status: 200, body: `{"status":1}${" ".repeat(64 * 1024)}` })],
+    ["204", Status({ status: 204, body: "" })],
+    ["a reset before an answer", Reset({ before: true })],
+    ["a reset in the middle of an answer", Reset({})]
+  ]
+  for (const [name, answer] of kept) {
+    it.effect(`An answer takes no message: ${name}`, () =>
+      Effect.map(read(answer), ({ _tag }) => assert.strictEqual(_tag, "Kept")))
+  }
+
+  for (const status of [301, 302, 303, 307, 308]) {
+    it.effect(`A redirect takes no message and is not followed: ${status}`, () =>
+      Effect.gen(function*() {
+        const elsewhere = yield* makeSink()
+        const headers = { location: `${elsewhere.url}/batch/` }
+        const { _tag } = yield* read(Status({ status, body: "{\"status\":1}", headers }))
+        assert.strictEqual(_tag, "Kept")
+        assert.deepStrictEqual(yield* elsewhere.requests, [])
+      }))
+  }
+
+  for (const body of ["1", "\"Ok\"", "null", "[]", "{}"]) {
+    it.effect(`An answer takes the messages: the JSON ${body}`, () =>
+      Effect.map(
+        read(Status({ status: 200, body })),
+        (answer) => assert.deepStrictEqual(answer, { _tag: "Taken", quotaLimited: false })
+      ))
+  }
+
+  it.effect("An answer says that the project is over its quota, that a body is too large, and that it is malformed", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* read(Ok({ quota_limited: ["events"] })), { _tag: "Taken", quotaLimited: true })
+      assert.deepStrictEqual(yield* read(Status({ status: 413 })), { _tag: "TooLarge" })
+      assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
+    }))
+})
+
+describe("a request that is not answered", () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  for (const [name, answer] of [["not answered at all", Hang()], ["not answered to its end", Drip()]] as const) {
+    it.effect(`A request that is ${name} is given up after five seconds`, () =>
+      Effect.gen(function*() {
+        const sink = yield* makeSink()
+        const asked = Promise.withResolvers<void>()
+        yield* sink.answer(() => {
+          asked.resolve()
+          return answer
+        })
+        vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+        let read: unknown
+        const sending = new PostHogClient({ host: sink.url, key: "phc_test" }).send(events(3))
+        void sending.then((answer) => read = answer)
+        yield* Effect.promise(() => asked.promise)
+        yield* Effect.promise(() => vi.advanceTimersByTimeAsync(4_999))
+        assert.isUndefined(read)
+        yield* Effect.promise(() => vi.advanceTimersByTimeAsync(1))
+        yield* Effect.promise(() => sending)
+        assert.deepStrictEqual(read, { _tag: "Kept", reason: "no answer in time" })
+      }))
+  }
+})
