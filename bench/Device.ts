@@ -1,19 +1,10 @@
 /**
- * A state home for the hosts to run on, and what the bench itself does to its outbox.
+ * A state home for the hosts to run on, and what the bench does to its outbox.
  */
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as EffectPath from "effect/Path"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { arcade } from "../src/domain/IdentityCodec.ts"
-import * as Message from "../src/domain/Message.ts"
-import * as OutboxFolder from "../src/domain/OutboxFolder.ts"
-import * as StateHome from "../src/domain/StateHome.ts"
-import * as WorkerJob from "../src/domain/WorkerJob.ts"
 import { variable } from "../src/layers/WorkerMarks.ts"
 
 const key = "phc_bench"
@@ -26,80 +17,91 @@ export const clean = (): void => Fs.rmSync(folder, { recursive: true, force: tru
 
 process.once("exit", clean)
 
+interface Message {
+  readonly distinct_id: string
+  readonly properties: object
+}
+
 export interface Device {
-  /** What a host is started with: no CI, no test run, nobody's opt-out. */
+  /** The state home of the hosts. */
+  readonly home: string
+  /** What a host is started with: no CI, no test run, no opt-out. */
   readonly env: Readonly<Record<string, string>>
-  /** What a worker is started with, as a host starts it. */
-  readonly workerEnv: (lingers: boolean) => Readonly<Record<string, string>>
+  /** What a host starts a worker with, on a device that keeps compiled code. */
+  readonly workerEnv: Readonly<Record<string, string>>
   /** Makes exactly so many messages wait, copies of one that waits already. */
   readonly fill: (count: number) => void
   readonly waiting: () => number
-  /** Says that no worker is to be started for a minute. */
+  /** The message that was recorded last, if it waits. */
+  readonly last: () => Message | undefined
+  /** Backs off: no worker is started for a minute. */
   readonly backOff: () => void
+  /** Ends the back-off. */
+  readonly delivers: () => void
 }
 
-const path = Effect.runSync(Effect.provide(EffectPath.Path, NodePath.layer))
 let devices = 0
 
 /** A device that sends to this PostHog. */
-export const make = (host: string): Device => {
+export const make = (host: string, variables: Readonly<Record<string, string>> = {}): Device => {
   const own = Path.join(folder, `device-${++devices}`)
   const home = Path.join(own, ".acme")
   Fs.mkdirSync(own, { mode: 0o700 })
   const destinationId = Crypto.createHash("sha256").update(`${host}\n${key}`).digest("hex").slice(0, 16)
-  const at = StateHome.make(path, home)
-  const { compileCache } = at
-  const { backOff, events } = OutboxFolder.make(at, destinationId)
+  const outbox = Path.join(home, "usage/outbox", destinationId)
+  const [backOff, events] = [Path.join(outbox, "back-off.json"), Path.join(outbox, "events")]
   const base = { PATH: process.env["PATH"] ?? "", HOME: own }
-  const names = (): ReadonlyArray<string> => Fs.existsSync(events) ? Fs.readdirSync(events) : []
-  let template: Message.Message | undefined
+  const names = (): ReadonlyArray<string> => Fs.existsSync(events) ? Fs.readdirSync(events).toSorted() : []
+  const read = (name: string): Message => JSON.parse(Fs.readFileSync(Path.join(events, name), "utf8")).message
+  const last = (): Message | undefined => names().slice(-1).map(read)[0]
+  let template: Message | undefined
 
   return {
+    home,
     env: {
       ...base,
       ACME_HOME: home,
       ACME_API_URL: "http://127.0.0.1:9",
       ACME_POSTHOG_HOST: host,
-      ACME_POSTHOG_KEY: key
+      ACME_POSTHOG_KEY: key,
+      ...variables
     },
-    workerEnv: (lingers) => ({
+    workerEnv: {
       ...base,
-      ...(lingers ? { NODE_COMPILE_CACHE: compileCache } : {}),
-      [variable]: WorkerJob.encode({
+      NODE_COMPILE_CACHE: Path.join(home, "usage/compile-cache"),
+      [variable]: JSON.stringify({
         version: 1,
         name: "acme",
         variables: "ACME",
         home,
-        codec: arcade.name,
+        codec: "arcade",
         destination: { host, key },
         destinationId,
-        lingers
+        lingers: true
       })
-    }),
+    },
     fill: (count) => {
-      for (const name of names()) {
-        const file = Path.join(events, name)
-        template ??= Option.getOrUndefined(Message.decode(Fs.readFileSync(file, "utf8")))?.message
-        Fs.rmSync(file)
-      }
+      template ??= last()
       if (template === undefined) throw new Error("no message waits that could be copied")
+      for (const name of names()) Fs.rmSync(Path.join(events, name))
       const now = Date.now()
       for (let n = 0; n < count; n++) {
-        const message = {
-          ...template,
-          uuid: Crypto.randomUUID(),
-          properties: { ...template.properties, invocation_id: Crypto.randomUUID() }
-        }
-        const text = Message.encode(message)
-        const name = OutboxFolder.eventName(message, now - count + n, Buffer.byteLength(text))
+        const [uuid, invocation] = [Crypto.randomUUID(), Crypto.randomUUID()]
+        const properties = { ...template.properties, invocation_id: invocation }
+        const text = JSON.stringify({ version: 1, message: { ...template, uuid, properties } })
+        const name = `${String(now - count + n).padStart(15, "0")}-000000-${invocation}-${uuid}-${
+          Buffer.byteLength(text)
+        }.json`
         Fs.writeFileSync(Path.join(events, name), text, { mode: 0o600 })
       }
     },
     waiting: () => names().length,
+    last,
     backOff: () => {
-      Fs.mkdirSync(Path.dirname(backOff), { recursive: true, mode: 0o700 })
+      Fs.mkdirSync(outbox, { recursive: true, mode: 0o700 })
       Fs.writeFileSync(backOff, JSON.stringify({ attempts: 1, until: Date.now() + 60_000 }), { mode: 0o600 })
-    }
+    },
+    delivers: () => Fs.rmSync(backOff, { force: true })
   }
 }
 

@@ -5,7 +5,7 @@
  * makes of the messages follows its rules for `$create_alias`, in the aggregated form that a million events need.
  * `test/bench/Fleet.test.ts` holds that form against the model in `src/testing/Persons.ts`.
  */
-import { AnonId } from "../src/domain/AnonId.ts"
+import type { AnonId } from "../src/domain/AnonId.ts"
 import {
   attribute,
   type ClaimFacts,
@@ -13,7 +13,7 @@ import {
   onSighting,
   signedOutElsewhere
 } from "../src/domain/Attribution.ts"
-import { PrincipalId } from "../src/domain/PrincipalId.ts"
+import type { PrincipalId } from "../src/domain/PrincipalId.ts"
 import { isEphemeral, type RuntimeFacts } from "../src/domain/Runtime.ts"
 
 // == the mix
@@ -308,14 +308,14 @@ export const simulate = (
   const { below, happens, next } = chance(options.seed)
   // What a policy draws must not change what happens: the month is the same for all four.
   const ids = chance(options.seed + 1)
-  const newAnonId = (): AnonId => AnonId.make(ids.uuid())
+  const newAnonId = (): AnonId => ids.uuid() as AnonId
   const persons = makePersons()
   const seen = new Set<PrincipalId>()
   let aliases = 0
   let accounts = 0
   let runs = 0
 
-  const newAccount = (): PrincipalId => PrincipalId.make(`account_${++accounts}`)
+  const newAccount = (): PrincipalId => `account_${++accounts}` as PrincipalId
   const teams = Array.from({ length: mix.teams }, newAccount)
   // Few teams run most of the pipelines.
   const team = (): PrincipalId => teams[Math.floor(mix.teams * next() ** 3)] ?? newAccount()

@@ -24,7 +24,8 @@ const named = (url: string): string => {
   return modules < 0 ? Path.relative(root, path) : path.slice(modules + "/node_modules/".length)
 }
 
-const record = (
+/** What a Node with these arguments loads. */
+export const record = (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>>
 ): Promise<Graph & { readonly stdout: string }> =>
@@ -76,7 +77,7 @@ export const make = async (): Promise<Graphs> => {
     const other = Device.make(sink.url)
     other.backOff()
     await record(acme, other.env)
-    const worker = await record([Path.join(root, "src/worker/main.ts"), marker], other.workerEnv(false))
+    const worker = await record([Path.join(root, "src/worker/main.ts"), marker], other.workerEnv)
     return {
       baseline,
       added: {

@@ -36,4 +36,9 @@ export const pinned: ReadonlyArray<string> | string = (() => {
   return works(["taskset", "-c", "0", process.execPath, "-e", "0"]) ? ["taskset", "-c", "0"] : "there is no taskset"
 })()
 
+/** Whether system calls can be listed, or why not. */
+export const traces: true | string = works(["strace", "-f", "-y", "-o", "/dev/null", process.execPath, "-e", "0"])
+  ? true
+  : "there is no strace, or it may not trace (apt-get install strace)"
+
 export const hasProc: boolean = process.platform === "linux"

@@ -2,7 +2,7 @@
  * The results as a table, for people.
  */
 import * as Fs from "node:fs"
-import { isKept, type Results, type Row } from "./Result.ts"
+import type { Results, Row } from "./Result.ts"
 
 const figure = (n: number | null): string =>
   n === null
@@ -15,16 +15,24 @@ const figure = (n: number | null): string =>
     ? n.toFixed(1)
     : String(Number(n.toFixed(3)))
 
+const times = (ratio: number): string => ratio.toFixed(ratio < 0.1 ? 4 : 3)
+
 const isRatio = ({ ratio }: Row): boolean => ratio !== null
 
-const spread = (row: Row): string =>
-  row.spread === null ? "" : row.spread.map((n) => isRatio(row) ? n.toFixed(3) : figure(n)).join("–")
+const range = (row: Row, of: "spread" | "layouts"): string =>
+  row[of]?.map((n) => isRatio(row) ? times(n) : figure(n)).join("–") ?? ""
+
+const points = (n: number): string => `${(100 * n).toFixed(1)} points`
 
 const budget = (row: Row): string => {
-  const kept = isKept(row)
   if (row.budget === null) return ""
-  return `${figure(row.budget)}${isRatio(row) ? "×" : ""}${kept === undefined ? "" : kept ? ", kept" : ", **missed**"}`
+  const bound = `${figure(row.budget)}${isRatio(row) ? "×" : ""}${row.budgetIs === null ? "" : ` (${row.budgetIs})`}`
+  if (row.by === null) return bound
+  const verdict = row.kept === true ? "kept" : "**missed**"
+  return `${bound}, ${verdict} by ${isRatio(row) ? points(row.by) : `${figure(row.by)} ${row.unit}`}`
 }
+
+const noise = (row: Row): string => row.noise === null ? "" : points(row.noise)
 
 // Beside a baseline, what a peer adds says more than what it comes to.
 const peers = (row: Row): string =>
@@ -33,7 +41,7 @@ const peers = (row: Row): string =>
       ? `${name}: not measured`
       : row.baseline === null
       ? `${name} ${figure(peer)}`
-      : `${name} +${figure(peer - row.baseline)} (${(peer / row.baseline).toFixed(3)}×)`
+      : `${name} +${figure(peer - row.baseline)} (${times(peer / row.baseline)}×)`
   ).join("; ").replaceAll("+-", "−")
 
 const million = ({ million }: Row): string =>
@@ -49,15 +57,15 @@ const line = (cells: ReadonlyArray<string>): string =>
   `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
 
 /** The machine, the rows, and what a million runs a day cost. */
-export const toMarkdown = ({ machine, quick, rows }: Results): string => {
+export const toMarkdown = ({ code, machine, quick, rows }: Results): string => {
   const measured = rows.filter((row) => row.ours !== null)
   return [
     `Measured on a machine with ${machine.cpus} CPUs, Node ${machine.node}, ${machine.kernel}${
       quick ? ", with few samples" : ""
-    }.`,
+    }, of the code \`${code}\`.`,
     "",
-    line(["id", "what", "unit", "baseline", "ours", "ratio", "middle half", "budget", "others"]),
-    line(["---", "---", "---", "--:", "--:", "--:", "--:", "---", "---"]),
+    line(["id", "what", "unit", "baseline", "ours", "ratio", "middle half", "layouts", "noise", "budget", "others"]),
+    line(["---", "---", "---", "--:", "--:", "--:", "--:", "--:", "--:", "---", "---"]),
     ...rows.map((row) =>
       line([
         `\`${row.id}\``,
@@ -65,8 +73,10 @@ export const toMarkdown = ({ machine, quick, rows }: Results): string => {
         row.unit,
         figure(row.baseline),
         row.ours === null ? row.note ?? "" : figure(row.ours),
-        row.ratio === null ? "" : `${row.ratio.toFixed(3)}×`,
-        spread(row),
+        row.ratio === null ? "" : `${times(row.ratio)}×`,
+        range(row, "spread"),
+        range(row, "layouts"),
+        noise(row),
         budget(row),
         peers(row)
       ])
@@ -87,11 +97,14 @@ export const toText = ({ rows }: Results): string =>
   rows.map((row) => {
     const head = `${row.id.padEnd(17)} ${row.what} (${row.unit})`
     if (row.ours === null) return `${head}\n    ${row.note}`
-    const base = row.baseline === null ? "" : ` against ${figure(row.baseline)} = ${row.ratio?.toFixed(3)}×`
+    const base = row.baseline === null ? "" : ` against ${figure(row.baseline)} = ${times(row.ratio ?? 0)}×`
     const others = peers(row)
-    const middle = row.spread === null ? "" : ` [${spread(row)}]`
-    const bound = row.budget === null ? "" : `, budget ${budget(row).replaceAll("*", "")}`
-    return `${head}\n    ours ${figure(row.ours)}${base}${middle}${bound}${others === "" ? "" : `\n    ${others}`}`
+    const middle = row.spread === null ? "" : ` [${range(row, "spread")}]`
+    const layouts = row.layouts === null ? "" : `, layouts ${range(row, "layouts")}`
+    const bound = row.budget === null ? "" : `\n    budget ${budget(row).replaceAll("*", "")}`
+    const around = row.noise === null ? "" : `${bound === "" ? "\n    " : ", "}noise ${noise(row)}`
+    const lines = `${layouts}${bound}${around}${others === "" ? "" : `\n    ${others}`}`
+    return `${head}\n    ours ${figure(row.ours)}${base}${middle}${lines}`
   }).join("\n")
 
 /** Puts a text between the two marks of a document. */

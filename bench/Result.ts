@@ -2,25 +2,34 @@
  * What the bench writes to `bench/results.json`.
  */
 import type { Machine } from "./Machine.ts"
-import { median, quartiles } from "./Statistics.ts"
+import { median, middle, notch, quartiles, type Samples } from "./Statistics.ts"
 
 /**
- * One measurement. A field that does not apply is null; a row that could not be measured has a `note` that says why,
- * and no figure.
+ * One measurement. A field that does not apply is null. A row that could not be measured has a `note` that says why, and
+ * no figure.
  */
 export interface Row {
   readonly id: string
   readonly what: string
   readonly unit: string
   readonly ours: number | null
-  /** The same host without the module. */
+  /** The same host without the module; of a worker, an empty Node. */
   readonly baseline: number | null
-  /** Ours by the baseline, of the medians. */
+  /** Ours by the baseline: the middle of the rounds, then the median of the layouts. */
   readonly ratio: number | null
-  /** The middle half: of the ratios of the pairs where there is a ratio, of ours elsewhere. */
+  /** The middle half: of the ratios of the rounds where there is a ratio, of ours elsewhere. */
   readonly spread: readonly [number, number] | null
-  /** The bound that the design sets: of the ratio where there is one, of ours elsewhere. */
+  /** The lowest and highest ratio of a layout, where there are several. */
+  readonly layouts: readonly [number, number] | null
+  /** By how much the ratio may be off, judged by the baseline against itself in the same rounds. */
+  readonly noise: number | null
+  /** The bound: of the ratio where there is one, of ours elsewhere. */
   readonly budget: number | null
+  /** How the bound is computed, where it is no constant. */
+  readonly budgetIs: string | null
+  readonly kept: boolean | null
+  /** How far the figure is from the bound. */
+  readonly by: number | null
   /** What others come to, in the same unit. */
   readonly peers: Readonly<Record<string, number | null>>
   readonly note: string | null
@@ -33,107 +42,130 @@ export interface Row {
 export interface Results {
   readonly machine: Machine
   readonly quick: boolean
+  /** Of the code that was measured. */
+  readonly code: string
   readonly rows: ReadonlyArray<Row>
 }
 
-export const round = (n: number, digits = 3): number => Number(n.toFixed(digits))
+/** What a figure costs a CLI with a million runs a day. */
+export interface Million {
+  readonly unit: string
+  readonly of: (figure: number, baseline: number) => number
+}
 
 interface Options {
   readonly id: string
   readonly what: string
   readonly unit: string
-  readonly budget?: number
   readonly note?: string
+  readonly million?: Million
 }
 
-const blank = { ours: null, baseline: null, ratio: null, spread: null, peers: {}, million: null }
+const round = (n: number, digits: number): number => Number(n.toFixed(digits))
 
-export const notMeasured = (options: Options, why: string): Row => ({
-  ...blank,
-  id: options.id,
-  what: options.what,
-  unit: options.unit,
-  budget: options.budget ?? null,
-  note: `not measured here: ${why}`
-})
-
-const rounded = <A>(peers: Readonly<Record<string, A>>, value: (peer: A) => number | null) =>
-  Object.fromEntries(
-    Object.entries(peers).map(([name, peer]) => {
-      const number = value(peer)
-      return [name, number === null ? null : round(number)]
-    })
-  )
-
-/** A row of samples that were taken in pairs with the baseline. */
-export const paired = (
-  options: Options & {
-    readonly ours: ReadonlyArray<number>
-    readonly baseline: ReadonlyArray<number>
-    readonly peers: Readonly<Record<string, ReadonlyArray<number>>>
-    /** What a million of the added units are, a day. */
-    readonly million?: { readonly unit: string; readonly each: number }
-  }
+const row = (
+  options: Options,
+  measured: Pick<Row, "ours"> & Partial<Row>,
+  bound: { readonly budget?: number; readonly isLeast?: boolean }
 ): Row => {
-  const { baseline, million, ours, peers } = options
-  const base = median(baseline)
-  const [low, high] = quartiles(ours.map((sample, index) => sample / (baseline[index] ?? Number.NaN)))
-  const cost = (samples: ReadonlyArray<number>): number => round((median(samples) - base) * (million?.each ?? 0), 1)
+  const figure = measured.ratio ?? measured.ours
+  const { budget = null, isLeast = false } = bound
+  const distance = budget === null || figure === null ? null : isLeast ? figure - budget : budget - figure
+  const { million } = options
+  const { baseline = null, ours, peers = {} } = measured
+  const cost = (figure: number): number => round(million?.of(figure, baseline ?? 0) ?? 0, 1)
+  const rounded = (n: number | null | undefined): number | null => n === null || n === undefined ? null : round(n, 4)
+  const both = (pair: Row["spread"] | undefined): Row["spread"] => pair ? [round(pair[0], 4), round(pair[1], 4)] : null
+  const known = Object.entries(peers).flatMap(([name, peer]) => peer === null ? [] : [[name, peer] as const])
   return {
     id: options.id,
     what: options.what,
     unit: options.unit,
-    ours: round(median(ours)),
-    baseline: round(base),
-    ratio: round(median(ours) / base),
-    spread: [round(low), round(high)],
-    budget: options.budget ?? null,
-    peers: rounded(peers, (samples) => samples.length === 0 ? null : median(samples)),
+    ours: rounded(ours),
+    baseline: rounded(baseline),
+    ratio: rounded(measured.ratio),
+    spread: both(measured.spread),
+    layouts: both(measured.layouts),
+    noise: rounded(measured.noise),
+    budget: rounded(budget),
+    budgetIs: measured.budgetIs ?? null,
+    kept: distance === null ? null : distance >= 0,
+    by: distance === null ? null : rounded(Math.abs(distance)),
+    peers: Object.fromEntries(Object.entries(peers).map(([name, peer]) => [name, rounded(peer)])),
     note: options.note ?? null,
-    million: million === undefined ? null : {
+    million: million === undefined || ours === null ? null : {
       unit: million.unit,
       ours: cost(ours),
-      peers: Object.fromEntries(
-        Object.entries(peers).flatMap(([name, samples]) => samples.length === 0 ? [] : [[name, cost(samples)]])
-      )
+      peers: Object.fromEntries(known.map(([name, peer]) => [name, cost(peer)]))
     }
   }
+}
+
+export const notMeasured = (options: Options, why: string): Row =>
+  row({ ...options, note: `not measured here: ${why}` }, { ours: null }, {})
+
+/** The bound of a ratio, computed of the ratios and the noise of the same rounds. */
+export interface Budget {
+  /** How it is computed. */
+  readonly is?: string
+  /** `noise` is that of a ratio of 1. */
+  readonly of: (ratio: (name: string) => number, noise: number) => number
+}
+
+/**
+ * A row of rounds that have the baseline in them, in one layout or several. `Again` is the baseline once more.
+ *
+ * Each figure is the baseline times a ratio: a ratio is taken within a round, so it does not see what changes between
+ * rounds.
+ */
+export const paired = (
+  options: Options & {
+    readonly layouts: ReadonlyArray<Samples>
+    /** Names of samples. */
+    readonly ours?: string
+    readonly baseline?: string
+    /** A label for each name of a peer. */
+    readonly peers?: Readonly<Record<string, string>>
+    readonly budget?: Budget
+  }
+): Row => {
+  const { baseline = "Baseline", budget, layouts, ours = "Ours", peers = {} } = options
+  const ratios = (name: string): ReadonlyArray<ReadonlyArray<number>> =>
+    layouts.map((samples) => samples(name).map((sample, index) => sample / (samples(baseline)[index] ?? Number.NaN)))
+      .filter((ratios) => ratios.length > 0)
+  const ratio = (name: string): number => median(ratios(name).map(middle))
+  const base = median(layouts.map((samples) => middle(samples(baseline))))
+  const again = ratios("Again").flat()
+  const noise = again.length === 0 ? null : Math.max(Math.abs(middle(again) - 1), notch(again))
+  const ofLayouts = ratios(ours).map(middle)
+  return row(
+    options,
+    {
+      ours: ratio(ours) * base,
+      baseline: base,
+      ratio: ratio(ours),
+      spread: quartiles(ratios(ours).flat()),
+      layouts: layouts.length > 1 ? [Math.min(...ofLayouts), Math.max(...ofLayouts)] : null,
+      noise: noise === null ? null : noise * ratio(ours),
+      budgetIs: budget?.is ?? null,
+      peers: Object.fromEntries(
+        Object.entries(peers).map(([name, label]) => [label, ratios(name).length === 0 ? null : ratio(name) * base])
+      )
+    },
+    budget === undefined ? {} : { budget: budget.of(ratio, noise ?? 0) }
+  )
 }
 
 /** A row of one figure. */
 export const single = (
   options: Options & {
     readonly ours: ReadonlyArray<number>
-    readonly peers?: Readonly<Record<string, number | null>>
-    readonly million?: { readonly unit: string; readonly of: (figure: number) => number }
+    readonly peers?: Row["peers"]
+    readonly budget?: number
+    /** Whether the budget is the least that the figure may be. */
+    readonly isLeast?: boolean
   }
 ): Row => {
-  const { million, ours, peers = {} } = options
-  const spread = quartiles(ours)
-  return {
-    ...blank,
-    id: options.id,
-    what: options.what,
-    unit: options.unit,
-    ours: round(median(ours)),
-    spread: ours.length > 1 ? [round(spread[0]), round(spread[1])] : null,
-    budget: options.budget ?? null,
-    peers: rounded(peers, (peer) => peer),
-    note: options.note ?? null,
-    million: million === undefined ? null : {
-      unit: million.unit,
-      ours: round(million.of(median(ours)), 1),
-      peers: Object.fromEntries(
-        Object.entries(peers).flatMap(([name, peer]) => peer === null ? [] : [[name, round(million.of(peer), 1)]])
-      )
-    }
-  }
-}
-
-/** Whether a row keeps its budget; undefined where there is nothing to keep. */
-export const isKept = ({ budget, id, ours, ratio }: Row): boolean | undefined => {
-  const figure = ratio ?? ours
-  if (budget === null || figure === null) return undefined
-  // Of these, more is better.
-  return id === "container" || id === "ctrl-c" ? figure >= budget : figure <= budget
+  const { ours, peers = {} } = options
+  return row(options, { ours: middle(ours), spread: ours.length > 1 ? quartiles(ours) : null, peers }, options)
 }

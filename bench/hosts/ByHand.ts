@@ -27,7 +27,7 @@ export const Usage = atEnd(Effect.sync(() => {
   const { anon_id: anonId } = read(`${home}/usage.json`)
   const claims = [`${usage}/successors/${anonId}.json`, `${usage}/claims/${anonId}.json`, `${home}/credentials.yaml`]
   if (claims.some((file) => look(file) !== undefined)) return
-  const { session_id: session } = read(`${usage}/session.json`)
+  const { session } = read(`${usage}/known.json`)
   const { name, properties } = event()
   const message = {
     event: name,
@@ -36,7 +36,7 @@ export const Usage = atEnd(Effect.sync(() => {
     timestamp: new Date().toISOString(),
     properties: {
       ...properties,
-      $session_id: session,
+      $session_id: Object(session).session_id,
       os_type: Os.type(),
       os_release: Os.release(),
       is_ci: ci.isCI,

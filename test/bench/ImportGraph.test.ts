@@ -26,7 +26,7 @@ describe("the modules that are loaded", () => {
     for (const name of ["examples/acme/main.ts", "effect/dist/cli/Command.js", "effect/dist/Effect.js"]) {
       assert.include(graphs.baseline.files, name)
     }
-    for (const name of ["src/index.ts", "src/cli/CommandTracking.ts", "src/layers/WorkerProcess.ts"]) {
+    for (const name of ["src/index.ts", "src/cli/CommandTracking.ts", "src/layers/WorkerMarks.ts"]) {
       assert.include(graphs.added.files, name)
       assert.notInclude(graphs.baseline.files, name)
     }
