@@ -218,7 +218,7 @@ describe("track: how a command ended", () => {
     const [line, errorClass] of [
       ["failing", "Broken"],
       ["wrapped", "Broken"],
-      ["dying", "Wrapper"],
+      ["dying", "Broken"],
       ["ring", "Error"]
     ] as const
   ) {
