@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -37,6 +38,13 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
 // Not exported: a declaration of a host's own then names the services, which it can import. Where the layer is missing,
 // the compiler's message has this name.
 type GivenByUsageLayer = UsageCapture | IdentityStitch
+
+// One signature: of an overloaded function `pipe(Usage.track)` would infer nothing.
+type Tracked<Self> = [Self] extends [Command.Command<infer Name, infer Input, infer ContextInput, infer E, infer R>]
+  ? Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer>
+  : <const Name extends string, Input, ContextInput, E, R>(
+    root: Command.Command<Name, Input, ContextInput, E, R>
+  ) => Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer>
 
 interface Given {
   readonly name: string
@@ -217,6 +225,30 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
 // Inside a tracked command's handler, what an untracked one causes is the outer command's.
 const untracked = Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (current) => current ?? "untracked"))
 
+const tracked = <const Name extends string, Input, ContextInput, E, R>(
+  root: Command.Command<Name, Input, ContextInput, E, R>,
+  options: Options = {}
+): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
+  const tokens = new WeakMap<object, Command.ParsedTokens>()
+  const provided = Command.provide(root, (input: Input) => {
+    const given = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
+    return given.isUntracked ? untracked : whileRunning(given, options)
+  })
+  // `parse` and `parseContext` are the only internals: they are given what the parser recognised. `Command.ParsedTokens`
+  // is public.
+  if (!hasParser(provided)) return provided
+  const { parse, parseContext } = provided
+  return Object.assign(Object.create(Object.getPrototypeOf(provided)), provided, {
+    parse: (raw: Command.ParsedTokens) =>
+      Effect.tap(
+        parse(raw),
+        (input) => Effect.sync(() => Predicate.isObject(input) ? void tokens.set(input, raw) : undefined)
+      ),
+    // Only subcommands that were added later ask a command for this.
+    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(tooEarly(root.name)))
+  })
+}
+
 /**
  * Records every command of a tree: its dotted path, duration, exit code, the names of the flags that were given, and
  * the class of its error.
@@ -225,6 +257,9 @@ const untracked = Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (curre
  *
  * Recorded are commands whose handler ran; not help, versions, completions and usage errors. The host's result, error,
  * exit code and output are untouched.
+ *
+ * It goes last: the subcommands that are added after it are not recorded, which only a debug line can say, since
+ * `Command.run` takes the same commands as `Command.withSubcommands`.
  *
  * **Example** (One line in a host's main)
  *
@@ -237,29 +272,19 @@ const untracked = Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (curre
  * )
  * ```
  *
+ * **Example** (With options)
+ *
+ * ```ts
+ * acme.pipe(Usage.track({ events: { failed: "acme failed" } }))
+ * ```
+ *
  * @category tracking
  * @since 0.1.0
  */
-export const track = <const Name extends string, Input, ContextInput, E, R>(
-  root: Command.Command<Name, Input, ContextInput, E, R>,
-  options: Options = {}
-): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
-  const tokens = new WeakMap<object, Command.ParsedTokens>()
-  const provided = Command.provide(root, (input: Input) => {
-    const given = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
-    return given.isUntracked ? untracked : whileRunning(given, options)
-  })
-  // `parse` is the one internal: it alone is given what the parser recognised. `Command.ParsedTokens` is public.
-  if (!hasParse(provided)) return provided
-  const { parse } = provided
-  return Object.assign(Object.create(Object.getPrototypeOf(provided)), provided, {
-    parse: (raw: Command.ParsedTokens) =>
-      Effect.tap(
-        parse(raw),
-        (input) => Effect.sync(() => Predicate.isObject(input) ? void tokens.set(input, raw) : undefined)
-      )
-  })
-}
+export const track: <Self extends Command.Command.Any | Options>(self: Self, options?: Options) => Tracked<Self> = dual(
+  (args) => Command.isCommand(args[0]),
+  tracked
+)
 
 /**
  * Records a plain effect as one command, for a host that has no `effect/cli` tree.
@@ -272,7 +297,10 @@ export const trackEffect =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
     Effect.provide(effect, whileRunning({ name, flags: [], isUntracked: false }, options))
 
-const hasParse = (
-  command: object
-): command is { readonly parse: (raw: Command.ParsedTokens) => Effect.Effect<unknown, never, never> } =>
-  Predicate.hasProperty(command, "parse") && Predicate.isFunction(command.parse)
+const tooEarly = (name: string): string =>
+  `the subcommands of "${name}" are not recorded: \`Usage.track\` stands before \`Command.withSubcommands\``
+
+type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
+
+const hasParser = (command: object): command is { readonly parse: Parser; readonly parseContext: Parser } =>
+  ["parse", "parseContext"].every((name) => Predicate.hasProperty(command, name) && Predicate.isFunction(command[name]))

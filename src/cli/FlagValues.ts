@@ -6,6 +6,7 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
@@ -18,7 +19,28 @@ import { CurrentCommand } from "../services/CurrentCommand.ts"
  */
 export type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
 
-const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
+type WithoutPlace<Input, Key extends keyof Input> = {
+  [Name in Key]: Input[Name] extends Scalar ? never : Name
+}[Key]
+
+/**
+ * Lets a command be whose input has the keys, with a value that can be sent; for another, the compiler's message says
+ * which key is wrong.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] extends [never]
+  ? [WithoutPlace<Input, Key & keyof Input>] extends [never] ? unknown
+  : `the value of "${
+    & WithoutPlace<Input, Key & keyof Input>
+    & string}" is no text, number or boolean, nor an Option of one`
+  : `this command has no flag or argument under the key "${Exclude<Key, keyof Input>}"`
+
+const sent = (value: unknown): Schema.Json | undefined => {
+  const own = Option.isOption(value) ? Option.getOrUndefined(value) : value
+  return Predicate.isString(own) || Predicate.isNumber(own) || Predicate.isBoolean(own) ? own : undefined
+}
 
 /**
  * Sends the values of some keys of a command's input with its event, as `flag_values`.
@@ -39,14 +61,14 @@ const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) 
  */
 export const withFlagValues =
   <const Key extends string>(...keys: ReadonlyArray<Key>) =>
-  <const Name extends string, Input extends { readonly [K in Key]: Scalar }, ContextInput, E, R>(
-    command: Command.Command<Name, Input, ContextInput, E, R>
+  <const Name extends string, Input, ContextInput, E, R>(
+    command: Command.Command<Name, Input, ContextInput, E, R> & HasValues<Input, Key>
   ): Command.Command<Name, Input, ContextInput, E, R> =>
     Command.provideEffectDiscard(command, (input: Input) =>
       Effect.flatMap(CurrentCommand, (current) => {
         if (current === undefined || current === "untracked") return Effect.void
         const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
-          const value = sent(input[key])
+          const value = Predicate.hasProperty(input, key) ? sent(input[key]) : undefined
           return value === undefined ? [] : [[key, value]]
         })
         return Ref.update(current.annotations, (said) => ({

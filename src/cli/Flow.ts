@@ -48,6 +48,10 @@ export type Properties<F extends Fields> = Schema.Struct.Type<F>
 type OwnNames<F> = [Extract<keyof F, "step" | "duration_ms" | "error_class">] extends [never] ? unknown
   : `a flow has its own ${Extract<keyof F, "step" | "duration_ms" | "error_class">}`
 
+// Fields that stand alone leave `F` as wide as it may be.
+type Declared<F extends Fields> = string extends keyof F ? UsageEvent.NeedsStruct
+  : UsageEvent.OwnNames<F> & OwnNames<F> & UsageEvent.AsJson<Schema.Struct.Encoded<F>>
+
 interface Encodable {
   readonly [name: string]: unknown
 }
@@ -106,11 +110,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
   name: UsageEvent.OwnName<Name>,
   options: {
     readonly description: string
-    readonly properties:
-      & Schema.Struct<F>
-      & UsageEvent.OwnNames<F>
-      & OwnNames<F>
-      & UsageEvent.AsJson<Schema.Struct.Encoded<F>>
+    readonly properties: Schema.Struct<F> & Declared<F>
     readonly steps: ReadonlyArray<Step>
   }
 ): Flow<F, Step> => {

@@ -58,8 +58,17 @@ type NotJson<Encoded> = Extract<
  * @category models
  * @since 0.1.0
  */
-export type AsJson<Encoded> = [NotJson<Encoded>] extends [never] ? unknown
+export type AsJson<Encoded> = Encoded extends NeedsStruct ? NeedsStruct
+  : [NotJson<Encoded>] extends [never] ? unknown
   : `${NotJson<Encoded>} is sent as JSON: give it a schema that encodes to that, as Schema.toCodecJson does`
+
+/**
+ * The compiler's message where fields stand alone: nothing can be inferred from them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NeedsStruct = "the properties are a schema: Schema.Struct({ … }) around the fields"
 
 // The same for a name that the compiler does not know.
 const nameProblem = (name: string): string | undefined => {
@@ -88,7 +97,7 @@ const nameProblem = (name: string): string | undefined => {
  * @category constructors
  * @since 0.1.0
  */
-export const make = <const Name extends string, Properties extends object, Encoded = unknown>(
+export const make = <const Name extends string, Properties extends object, Encoded = NeedsStruct>(
   name: OwnName<Name>,
   options: {
     readonly description: string

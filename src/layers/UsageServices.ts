@@ -408,7 +408,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     hasBegun || recorder.hasRecorded()
       ? Effect.void
-      : debug("nothing was tracked: no command, or `Usage.track` is not the last step")
+      : debug("nothing was tracked: no command ran under `Usage.track`")
   )
   // A process may end within the layer, or never close it. Nothing can be waited for then.
   yield* runtime.onExit(() => Effect.runSyncExitWith(context)(deliver))
