@@ -87,12 +87,18 @@ const allowing = {
 /**
  * Returns the variables by which a user denies, with the values of each that do not; case and spaces aside.
  *
+ * `optOuts` are further variables that deny as `DO_NOT_TRACK` does.
+ *
  * @category rules
  * @since 0.1.0
  */
 export const variables = (
-  prefix: string
+  prefix: string,
+  optOuts: ReadonlyArray<string> = []
 ): ReadonlyArray<{ readonly name: string; readonly allows: (value: string) => boolean }> => [
   { name: `${prefix}_USAGE_TRACKING`, allows: (value) => allowing.usageTracking.has(value.trim().toLowerCase()) },
-  { name: "DO_NOT_TRACK", allows: (value) => allowing.doNotTrack.has(value.trim().toLowerCase()) }
+  ...["DO_NOT_TRACK", ...optOuts].map((name) => ({
+    name,
+    allows: (value: string) => allowing.doNotTrack.has(value.trim().toLowerCase())
+  }))
 ]

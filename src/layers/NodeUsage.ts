@@ -52,6 +52,11 @@ export interface Options {
   readonly notice?: string | undefined
   /** The format of the identity file; Arcade's by default. */
   readonly codec?: IdentityCodec.Name | undefined
+  /**
+   * Further variables by which a user denies, such as one that the CLI had before: `["SUPABASE_TELEMETRY_DISABLED"]`. As
+   * with `DO_NOT_TRACK`, any value denies but an empty one, `0`, `false`, `no` and `off`.
+   */
+  readonly optOutVariables?: ReadonlyArray<string> | undefined
   /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days by default. */
   readonly outbox?: SomeBounds | undefined
   /** Whether PostHog may derive a place from the user's address, which is personal data; false by default. */
@@ -115,7 +120,7 @@ const make = Effect.fnUntraced(
     if (WorkerMarks.areSet()) return yield* Effect.andThen(Effect.sleep(longerThanAWorker), Effect.interrupt)
     const variables = variablesOf(options.name)
     // First, so that a user who denies telemetry pays for nothing.
-    const denial = yield* VariableConsent.decide(variables)
+    const denial = yield* VariableConsent.decide(variables, options.optOutVariables)
     const isShown = isOn(yield* Variable.read(`${variables}_USAGE_DEBUG`))
     const context = Context.add(yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(), IsShown, isShown)
     const full = Effect.provideContext(Effect.flatMap(steady, ({ make }) => make(options, variables, denial)), context)

@@ -26,8 +26,8 @@ export const valueOf = (name: string): Effect.Effect<string> =>
  * @category getters
  * @since 0.1.0
  */
-export const decide = Effect.fnUntraced(function*(prefix: string) {
-  for (const { allows, name } of ConsentDecision.variables(prefix)) {
+export const decide = Effect.fnUntraced(function*(prefix: string, optOuts?: ReadonlyArray<string>) {
+  for (const { allows, name } of ConsentDecision.variables(prefix, optOuts)) {
     const values = [
       yield* valueOf(name),
       yield* Effect.provideService(valueOf(name), ConfigProvider.ConfigProvider, Variable.ofProcess)

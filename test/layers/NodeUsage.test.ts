@@ -7,10 +7,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
 import { vi } from "vitest"
+import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { Consent } from "../../src/services/Consent.ts"
@@ -38,10 +40,10 @@ const stubEnvironment = (name: string, value: string) =>
     () => Effect.sync(() => vi.unstubAllEnvs())
   )
 
-const decidedBy = (provider: ConfigProvider.ConfigProvider) =>
+const decidedBy = (provider: ConfigProvider.ConfigProvider, options?: Partial<NodeUsage.Options>) =>
   Effect.flatMap(Consent, ({ decision }) => decision).pipe(
     Effect.map(({ decidedBy }) => decidedBy),
-    Effect.provide(layerOf()),
+    Effect.provide(layerOf(options)),
     Effect.provideService(ConfigProvider.ConfigProvider, provider)
   )
 
@@ -68,6 +70,41 @@ describe("The ConfigProvider of a host", () => {
   test("denies with a variable of its own", function*() {
     const provider = ConfigProvider.fromUnknown({ DO_NOT_TRACK: "1" })
     assert.deepStrictEqual(yield* decidedBy(provider), { _tag: "Variable", name: "DO_NOT_TRACK" })
+  })
+})
+
+describe("A variable that `optOutVariables` names", () => {
+  const optOutVariables = ["SUPABASE_TELEMETRY_DISABLED", "OLD_NO_TELEMETRY"]
+  const decide = (env: Record<string, string>) => decidedBy(ConfigProvider.fromUnknown(env), { optOutVariables })
+
+  test("denies as DO_NOT_TRACK does, in the order that it is named", function*() {
+    for (const value of ["1", "true", "TRUE", "yes", "disabled", " 2 "]) {
+      assert.deepStrictEqual(yield* decide({ OLD_NO_TELEMETRY: value }), { _tag: "Variable", name: "OLD_NO_TELEMETRY" })
+    }
+    for (const value of ["", " ", "0", "false", "No", "off"]) {
+      assert.deepStrictEqual(yield* decide({ OLD_NO_TELEMETRY: value }), { _tag: "TestRun" })
+    }
+    const all = { OLD_NO_TELEMETRY: "1", SUPABASE_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1" }
+    const names = ["DO_NOT_TRACK", "SUPABASE_TELEMETRY_DISABLED", "OLD_NO_TELEMETRY"] as const
+    for (const [index, name] of names.entries()) {
+      const left = Object.fromEntries(names.slice(index).map((name) => [name, all[name]]))
+      assert.deepStrictEqual(yield* decide(left), { _tag: "Variable", name })
+    }
+    assert.deepStrictEqual(yield* decidedBy(ConfigProvider.fromUnknown(all), {}), {
+      _tag: "Variable",
+      name: "DO_NOT_TRACK"
+    })
+  })
+
+  test("denies by the environment of the process whatever the host reads, and `telemetry status` names it", function*() {
+    yield* stubEnvironment("OLD_NO_TELEMETRY", "1")
+    const provider = ConfigProvider.fromDotEnvContents("OLD_NO_TELEMETRY=0")
+    yield* TelemetryHandlers.status({ json: true }).pipe(
+      Effect.provide(layerOf({ optOutVariables })),
+      Effect.provideService(ConfigProvider.ConfigProvider, provider)
+    )
+    const [line] = yield* TestConsole.logLines
+    assert.deepInclude(JSON.parse(`${line}`), { enabled: false, decided_by: "OLD_NO_TELEMETRY" })
   })
 })
 
