@@ -10,6 +10,7 @@ import type * as Schema from "effect/Schema"
 import * as AnonId from "./AnonId.ts"
 import * as JsonDocument from "./JsonDocument.ts"
 import * as PrincipalId from "./PrincipalId.ts"
+import type { Session } from "./Session.ts"
 
 /**
  * What an identity file says.
@@ -44,17 +45,31 @@ export interface IdentityCodec {
   readonly fileName: string
   /** Reads a file's text; nothing where it is not usable. */
   readonly decode: (text: string) => Option.Option<Pointer>
-  /** Writes a file's text, over the keys that were there. */
-  readonly encode: (pointer: Pointer, document: Schema.JsonObject) => string
+  /**
+   * Writes a file's text, over the keys that were there.
+   *
+   * A format with sessions writes the given one. Without one, a file of the same anon id keeps its session, and any other
+   * gets a new one that was never active.
+   */
+  readonly encode: (pointer: Pointer, document: Schema.JsonObject, newId: () => string, session?: Session) => string
   /** Whether the file, given its text, denies consent; a format without consent never does. */
   readonly denies: (text: string) => boolean
-  /** The file's text with consent denied or given in it; undefined for a format without consent. */
-  readonly withConsent: ((text: string | undefined, given: boolean) => string) | undefined
+  /** Returns the session in a file's text, if there is one and other tools can read it; undefined without sessions. */
+  readonly session?: (text: string) => Session | undefined
+  /** Writes a file's text with consent denied or given in it, under new ids; undefined for a format without consent. */
+  readonly withConsent?: (text: string, given: boolean, newId: () => string) => string
 }
 
-// An editor or another tool may have put a byte order mark in front of the text.
+/**
+ * Returns whether a text begins with a byte order mark, as some editors write it. Other tools cannot read such a file.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isMarked = (text: string): boolean => text.startsWith("\ufeff")
+
 const document = (text: string): Option.Option<Schema.JsonObject> =>
-  JsonDocument.parse(text.startsWith("\ufeff") ? text.slice(1) : text)
+  JsonDocument.parse(isMarked(text) ? text.slice(1) : text)
 
 /**
  * Every key of an identity file, so that what other tools keep there survives a rewrite; none where it is no object.
@@ -64,7 +79,7 @@ const document = (text: string): Option.Option<Schema.JsonObject> =>
  */
 export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(document(text), () => ({}))
 
-const print = (document: Schema.JsonObject): string => JSON.stringify(document, null, 2) + "\n"
+const print = (document: object): string => JSON.stringify(document, null, 2) + "\n"
 
 const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> =>
   Option.flatMap(document(text), (document) =>
@@ -82,50 +97,94 @@ const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Op
  * @category codecs
  * @since 0.1.0
  */
-export const arcade: IdentityCodec = {
+export const arcade = {
   name: "arcade",
   fileName: "usage.json",
   decode: decodeKeys("anon_id", "linked_principal_id"),
-  encode: ({ anonId, linkedPrincipal }, document) =>
+  encode: ({ anonId, linkedPrincipal }: Pointer, document: Schema.JsonObject) =>
     print({ ...document, anon_id: anonId, linked_principal_id: linkedPrincipal ?? null }),
-  denies: () => false,
-  withConsent: undefined
+  denies: () => false
+} satisfies IdentityCodec
+
+const isChoice = (consent: unknown): boolean => consent === "granted" || consent === "denied"
+
+const isDenied = ({ consent, enabled }: Schema.JsonObject): boolean => enabled === false || consent === "denied"
+
+// As other tools read it: the time is a text beside `enabled`, or a number beside `consent`.
+const sessionIn = (document: Schema.JsonObject): Session | undefined => {
+  const { consent, device_id, enabled, session_id, session_last_active: at } = document
+  const isTime = (Predicate.isString(at) && Predicate.isBoolean(enabled)) ||
+    (Predicate.isNumber(at) && isChoice(consent))
+  const last_active = isTime ? new Date(at).getTime() : NaN
+  // Both ids are UUIDs: no other text of the file is sent.
+  return AnonId.isAnonId(device_id) && AnonId.isAnonId(session_id) && !Number.isNaN(last_active)
+    ? { anon_id: device_id, session_id, last_active }
+    : undefined
 }
 
+// Whole, and in the form that the file has. A key whose value is undefined is not printed.
+const printWhole = (
+  document: Schema.JsonObject,
+  device_id: string,
+  distinct_id: string | undefined,
+  { last_active, session_id }: Pick<Session, "last_active" | "session_id">,
+  given: boolean
+): string => {
+  const { consent, enabled, schema_version: version } = document
+  const hasEnabled = Predicate.isBoolean(enabled) || !isChoice(consent)
+  const choice = given ? "granted" : "denied"
+  return print({
+    ...document,
+    enabled: hasEnabled ? given : undefined,
+    consent: isChoice(consent) ? choice : undefined,
+    device_id,
+    distinct_id,
+    session_id,
+    session_last_active: hasEnabled ? new Date(last_active).toISOString() : last_active,
+    schema_version: Number.isInteger(version) ? version : 1
+  })
+}
+
+// A session that was never active is over: the next command of any tool begins one.
+const newSession = (newId: () => string) => ({ session_id: newId(), last_active: 0 })
+
 /**
- * Supabase's `telemetry.json`: `device_id`, `distinct_id`, and consent as `enabled` or `consent`.
+ * Supabase's `telemetry.json`: `device_id`, `distinct_id`, `session_id`, `session_last_active`, `schema_version`, and
+ * consent as `enabled` or `consent`.
  *
  * **Details**
  *
  * `enabled: false` and `consent: "denied"` both deny, and so does a file that cannot be read.
  *
+ * Supabase's CLI takes a file as a whole: where a field is missing or of another type, it makes a new file with a new id
+ * and with consent given. So every text that is written here is complete, a denial included.
+ *
  * @category codecs
  * @since 0.1.0
  */
-export const supabase: IdentityCodec = {
+export const supabase = {
   name: "supabase",
   fileName: "telemetry.json",
   decode: decodeKeys("device_id", "distinct_id"),
-  encode: ({ anonId, linkedPrincipal }, document) => {
-    const { distinct_id: _, ...rest } = document
-    return print({
-      ...rest,
-      device_id: anonId,
-      ...(linkedPrincipal === undefined ? {} : { distinct_id: linkedPrincipal }),
-      schema_version: rest["schema_version"] ?? 1
-    })
-  },
-  denies: (text) =>
-    Option.match(document(text), {
-      onNone: () => true,
-      onSome: (document) => document["enabled"] === false || document["consent"] === "denied"
-    }),
-  // A denial takes the ids with it, that of the session included, which the CLI before this module kept here.
-  withConsent: (text, given) => {
-    const { device_id: _, distinct_id: __, session_id: ___, session_last_active: ____, ...rest } = keysOf(text ?? "")
-    return print({ ...rest, enabled: given, consent: given ? "granted" : "denied" })
-  }
-}
+  encode: (
+    { anonId, linkedPrincipal }: Pointer,
+    document: Schema.JsonObject,
+    newId: () => string,
+    session: Session | undefined = sessionIn(document)
+  ) =>
+    printWhole(
+      document,
+      anonId,
+      linkedPrincipal,
+      session?.anon_id === anonId ? session : newSession(newId),
+      !isDenied(document)
+    ),
+  denies: (text) => Option.match(document(text), { onNone: () => true, onSome: isDenied }),
+  session: (text: string) => sessionIn(keysOf(text)),
+  // A file under a changed consent keeps no id that something was sent under.
+  withConsent: (text: string, given: boolean, newId: () => string) =>
+    printWhole(keysOf(text), newId(), undefined, newSession(newId), given)
+} satisfies IdentityCodec
 
 const isJson = (text: string): boolean => Option.isSome(Option.liftThrowable(JSON.parse)(text))
 

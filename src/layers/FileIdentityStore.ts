@@ -10,17 +10,18 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { type AnonId, decode as decodeAnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
-import { formers, keysOf, type Pointer } from "../domain/IdentityCodec.ts"
+import { formers, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { Consent } from "../services/Consent.ts"
-import { isIrregular, isRefused, type Read } from "../services/Disk.ts"
+import { type Errno, isIrregular, isRefused, type Read } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { type Identity, IdentityStore, type Publication, type Rotation } from "../services/IdentityStore.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
 import * as ClaimWriter from "./ClaimWriter.ts"
 import * as Notes from "./Notes.ts"
+import * as PointerFile from "./PointerFile.ts"
 import * as StateFiles from "./StateFiles.ts"
 import { identityInMemory } from "./SteadyStitch.ts"
 
@@ -121,18 +122,11 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   // == the pointer
 
-  const writePointer = ({ anonId, claim }: Pick<Identity, "anonId" | "claim">, text: string): boolean => {
-    const linkedPrincipal = claim && Claim.principalOf(claim)
-    let code: string | undefined
-    try {
-      code = files.replace(pointerFile, codec.encode({ anonId, linkedPrincipal }, keysOf(text)))
-    } catch {
-      // What other tools keep in the file is nested too deep to be encoded.
-      code = "it cannot be encoded"
-    }
-    if (code !== undefined) notes.add(`could not rewrite the identity file: ${code}`)
-    return code === undefined
-  }
+  const writePointer = ({ anonId, claim }: Pick<Identity, "anonId" | "claim">, text: string): boolean =>
+    PointerFile.rewrite(files, codec, text, { anonId, linkedPrincipal: claim && Claim.principalOf(claim) }, uuid)
+
+  const publishPointer = (pointer: Pointer): Errno | undefined =>
+    files.publish(pointerFile, codec.encode(pointer, {}, uuid), codec.withConsent !== undefined)
 
   // Whether the identity file leads neither to an anon id nor to one that came after it: another tool made another one.
   const leadsElsewhere = (text: string, anonId: AnonId): boolean => {
@@ -185,7 +179,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // Undefined where another process made the file.
   const create = (): Identity | undefined => {
     const anonId = newAnonId()
-    const code = files.publish(pointerFile, codec.encode({ anonId, linkedPrincipal: undefined }, {}))
+    const code = publishPointer({ anonId, linkedPrincipal: undefined })
     if (code === undefined) return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
     if (code === "EEXIST") return undefined
     notes.add(`could not make an identity, so it lives in memory: ${code}`)
@@ -202,7 +196,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       if (isUnknown(file)) return "Unknown"
       const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
       if (pointer === undefined) continue
-      const code = files.publish(pointerFile, codec.encode(pointer, {}))
+      const code = publishPointer(pointer)
       if (code !== undefined && code !== "EEXIST") return "None"
       return files.publish(home.imported, "") === undefined ? "Imported" : "None"
     }
@@ -220,6 +214,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       // Another process made the file, unless somebody deleted it since.
       return create() ?? read(make, true)
     }
+    // The ids beside a denial are there for other tools: nothing was sent under them.
+    if (!make && file._tag === "Text" && codec.denies(file.text)) return undefined
     const start = file._tag === "Text" ? startOf(file.text, mayWrite) : undefined
     const identity = file._tag === "Text" && start !== undefined
       ? settle(file.text, start, firstRun, mayWrite)

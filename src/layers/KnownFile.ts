@@ -1,16 +1,19 @@
 /**
- * The cache of the session and of resolved credentials, in `usage/known.json`; the last writer wins.
+ * The cache of the session and of resolved credentials, in `usage/known.json`; the last writer wins. Where the format of
+ * the identity file has a session, that one is the device's.
  *
  * @since 0.1.0
  */
 import type { AnonId } from "../domain/AnonId.ts"
 import { type Credential, isKnown, key } from "../domain/Credential.ts"
+import type { IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as Known from "../domain/Known.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import * as Session from "../domain/Session.ts"
 import { isIrregular } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
+import * as PointerFile from "./PointerFile.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
 /**
@@ -40,7 +43,7 @@ export interface KnownFile {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (files: StateFiles, runtime: HostRuntime["Service"]): KnownFile => {
+export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: IdentityCodec): KnownFile => {
   const { sha256, uid, uuid } = runtime
   const file = files.home.known
   // The session of this command.
@@ -68,6 +71,13 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"]): KnownF
     if (code !== undefined) files.notes.add(`could not write the cache of sessions and credentials: ${code}`)
   }
 
+  // The session on disk.
+  const keptSession = (): Session.Session | undefined => {
+    if (codec.session === undefined) return read().session
+    const found = files.read(files.home.identityFile(codec.fileName))
+    return found._tag === "Text" ? codec.session(found.text) : undefined
+  }
+
   const fingerprintOf = (known: Known.Known, credential: Credential): string =>
     isKnown(credential) ? sha256(`${known.salt}\n${key(credential)}`) : ""
 
@@ -86,10 +96,17 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"]): KnownF
 
   return {
     read,
-    sessionOf: (anonId, now) => Session.touch(session ?? read().session, anonId, now, uuid),
+    sessionOf: (anonId, now) => {
+      const isOwn = session !== undefined && Session.continues(session, anonId, now)
+      return Session.touch(isOwn ? session : keptSession(), anonId, now, uuid)
+    },
     keep: (touched, now) => {
-      const isDue = Session.isDue(touched, now)
+      let isDue = Session.isDue(touched, now)
       session = isDue ? { ...touched, last_active: now } : touched
+      if (isDue && codec.session !== undefined) {
+        isDue = false
+        if (!keepsNothing(runtime)) PointerFile.touch(files, codec, session, uuid)
+      }
       if (!isDue && input === undefined) return
       const noted = input
       input = undefined

@@ -66,11 +66,19 @@ export const make = Effect.gen(function*() {
     return failure(code, file)
   }
 
+  // A format without consent has no place for a denial: its file is removed.
   const writeConsent = ({ fileName, withConsent }: IdentityCodec, given: boolean): Failure | undefined => {
-    if (withConsent === undefined) return undefined
     const file = home.identityFile(fileName)
+    if (withConsent === undefined) return given ? undefined : failure(unlessAbsent(disk.remove(file)), file)
     const read = ForeignFile.read(disk, file)
-    return makeFolders(home.usage) ?? replace(file, withConsent(read._tag === "Text" ? read.text : undefined, given))
+    const write = (before: string): Failure | undefined =>
+      makeFolders(home.usage) ?? replace(file, withConsent(before, given, uuid))
+    try {
+      return write(read._tag === "Text" ? read.text : "")
+    } catch {
+      // What other tools keep in the file is nested too deep to be encoded.
+      return write("")
+    }
   }
 
   // The file of a format that the host had before holds an identity, and perhaps a denial, too.
@@ -87,12 +95,6 @@ export const make = Effect.gen(function*() {
     return read._tag === "Text" ? denies(read.text) : withConsent !== undefined && read._tag === "Unreadable"
   }
 
-  const denyIn = (codec: IdentityCodec): Failure | undefined => {
-    if (codec.withConsent !== undefined) return writeConsent(codec, false)
-    const file = home.identityFile(codec.fileName)
-    return failure(unlessAbsent(disk.remove(file)), file)
-  }
-
   // What a process publishes from here on, the process itself removes again. A file that cannot be deleted keeps no
   // other file from being deleted.
   const clean = (): Failure | undefined => {
@@ -101,7 +103,7 @@ export const make = Effect.gen(function*() {
     const failures = [
       ...isRefused(names) ? [failure(names, home.usage)] : [],
       ...kept.map(removeAside),
-      ...formats().map(denyIn)
+      ...formats().map((format) => writeConsent(format, false))
     ]
     return failures.find((failure) => failure !== undefined)
   }

@@ -48,9 +48,9 @@ export interface StateFiles {
   /** Reads a file as a document; undefined where it is missing, cannot be read now, or is not such a document. */
   readonly decode: <A>(file: string, decode: (text: string) => Option.Option<A>) => A | undefined
   /** Publishes a file that can be made only once; `EEXIST` where it was there before. */
-  readonly publish: (file: string, text: string) => Errno | undefined
+  readonly publish: (file: string, text: string, holdsConsent?: boolean) => Errno | undefined
   /** Publishes a file in the place of an older one. */
-  readonly replace: (file: string, text: string) => Errno | undefined
+  readonly replace: (file: string, text: string, holdsConsent?: boolean) => Errno | undefined
   /** Returns the names in a folder; none where there is no folder. */
   readonly list: (folder: string) => ReadonlyArray<string> | Errno
   /** Removes a file, if it is there. */
@@ -122,10 +122,10 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
 
   // What is published while `telemetry disable` is at work is removed again: either its clean-up comes later, or the
   // opt-out came earlier and is seen here. A look that fails removes nothing: another process may have read a claim already,
-  // or sent its alias.
-  const guarded = (file: string, code: Errno | undefined): Errno | undefined => {
+  // or sent its alias. A file that holds consent may be the denial itself by now: it stays, and a clean-up rewrites it.
+  const guarded = (file: string, code: Errno | undefined, holdsConsent = false): Errno | undefined => {
     if (code !== undefined || stillGiven() !== false) return code
-    disk.remove(file)
+    if (!holdsConsent) disk.remove(file)
     return denied
   }
 
@@ -147,16 +147,18 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
       const value = decode(found.text)
       return value._tag === "Some" ? value.value : undefined
     },
-    publish: (file, text) =>
+    publish: (file, text, holdsConsent) =>
       guarded(
         file,
         withTemp(text, (temp) => {
           const code = exclusive(temp, file, text)
           if (code === undefined) disk.remove(temp)
           return code
-        })
+        }),
+        holdsConsent
       ),
-    replace: (file, text) => guarded(file, withTemp(text, (temp) => inFolder(file, () => disk.rename(temp, file)))),
+    replace: (file, text, holdsConsent) =>
+      guarded(file, withTemp(text, (temp) => inFolder(file, () => disk.rename(temp, file))), holdsConsent),
     list: (folder) => {
       const names = checkFolder(folder) ?? disk.list(folder)
       return isRefused(names) && isAbsent(names) ? [] : names

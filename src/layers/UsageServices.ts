@@ -117,7 +117,7 @@ export const make = Effect.fnUntraced(function*(
     notes,
     stillGiven: looks.stillGiven
   })
-  const known = KnownFile.make(files, runtime)
+  const known = KnownFile.make(files, runtime, settings.codec)
   const id = runtime.uuid()
   const recorder = Recorder.make({
     id,

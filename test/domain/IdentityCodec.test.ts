@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { randomUUID } from "node:crypto"
 import {
   arcade,
   byName,
@@ -15,6 +16,7 @@ import {
 } from "../../src/domain/IdentityCodec.ts"
 import * as Device from "../fixtures/Device.ts"
 import { jsonObject } from "../fixtures/Json.ts"
+import * as SupabaseTool from "../fixtures/SupabaseTool.ts"
 import * as Arbitraries from "./Arbitraries.ts"
 
 const { anon, P } = Device
@@ -32,7 +34,15 @@ const pointers = Arbitrary.all({
 
 const keys: Readonly<Record<string, readonly [anonId: string, link: string, ...more: ReadonlyArray<string>]>> = {
   arcade: ["anon_id", "linked_principal_id"],
-  supabase: ["device_id", "distinct_id", "schema_version"]
+  supabase: [
+    "device_id",
+    "distinct_id",
+    "schema_version",
+    "session_id",
+    "session_last_active",
+    "enabled",
+    "consent"
+  ]
 }
 
 const without = (document: Schema.JsonObject, keys: ReadonlyArray<string>) =>
@@ -46,11 +56,11 @@ for (const codec of codecs) {
       `${codec.name}: a pointer comes back as it was written, over every key that the format does not know`,
       { pointer: pointers, document: jsonObject },
       ({ document, pointer }) => {
-        const text = codec.encode(pointer, document)
+        const text = codec.encode(pointer, document, randomUUID)
         assert.deepStrictEqual(decoded(codec, text), pointer)
         assert.deepStrictEqual(without(keysOf(text), own), JSON.parse(JSON.stringify(without(document, own))))
         // Written over itself it changes nothing, and another program may have put a byte order mark in front of it.
-        assert.deepStrictEqual(JSON.parse(codec.encode(pointer, keysOf(text))), JSON.parse(text))
+        assert.deepStrictEqual(JSON.parse(codec.encode(pointer, keysOf(text), randomUUID)), JSON.parse(text))
         assert.deepStrictEqual(decoded(codec, `\ufeff${text}`), pointer)
         // As the tools that share the file write it.
         assert.strictEqual(text, `${JSON.stringify(JSON.parse(text), null, 2)}\n`)
@@ -87,7 +97,7 @@ describe("the formats", () => {
     { pointer: pointers },
     ({ pointer }) => {
       const first = arcade.encode(pointer, {})
-      const second = supabase.encode(decoded(arcade, first), {})
+      const second = supabase.encode(decoded(arcade, first), {}, randomUUID)
       assert.strictEqual(arcade.encode(decoded(supabase, second), {}), first)
       assert.isTrue(Option.isNone(arcade.decode(second)))
       assert.isTrue(Option.isNone(supabase.decode(first)))
@@ -104,7 +114,7 @@ describe("the formats", () => {
   })
 
   it("A JSON file of the same name is foreign where it has neither an id nor a consent; other text is not certain to be", () => {
-    const pointer = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {})
+    const pointer = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {}, randomUUID)
     const texts = [
       "{ \"theme\": \"dark\" }",
       "[]",
@@ -125,38 +135,115 @@ describe("Arcade's format", () => {
       arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {}),
       `{\n  "anon_id": "${anon.a}",\n  "linked_principal_id": null\n}\n`
     )
-    for (const text of ["", "{", "{ \"enabled\": false }"]) assert.isFalse(arcade.denies(text))
-    assert.isUndefined(arcade.withConsent)
+    const { denies, session, withConsent }: IdentityCodec = arcade
+    for (const text of ["", "{", "{ \"enabled\": false }"]) assert.isFalse(denies(text))
+    assert.deepStrictEqual([session, withConsent], [undefined, undefined])
   })
 })
 
 describe("Supabase's format", () => {
-  it("Supabase's file has a link only where there is one, and a schema version that is not lowered", () => {
-    for (
-      const [linkedPrincipal, document, expected] of [
-        [undefined, { distinct_id: "old", x: 1 }, { x: 1, device_id: anon.a, schema_version: 1 }],
-        [P, { schema_version: 3 }, { schema_version: 3, device_id: anon.a, distinct_id: P }]
-      ] as const
-    ) {
-      assert.deepStrictEqual(JSON.parse(supabase.encode({ anonId: anon.a, linkedPrincipal }, document)), expected)
+  const session = "5e551010-0000-4000-8000-000000000000"
+  const at = "2026-01-01T00:00:00.123Z"
+  const whole = { enabled: true, device_id: anon.a, session_id: session, session_last_active: at, schema_version: 1 }
+  const fields = [
+    "enabled",
+    "consent",
+    "device_id",
+    "distinct_id",
+    "session_id",
+    "session_last_active",
+    "schema_version"
+  ]
+  const fieldValues = [undefined, true, false, "granted", "denied", anon.a, session, at, 7, 1.5, 1e300, null, "x", ""]
+
+  it.prop(
+    "Supabase's CLI takes every file that is written, over whatever was there, with its id and its consent",
+    {
+      pointer: pointers,
+      document: jsonObject,
+      values: Arbitrary.array(Arbitrary.schema(Schema.Literals(fieldValues.map((_, index) => index))), {
+        minLength: fields.length,
+        maxLength: fields.length
+      })
+    },
+    ({ document, pointer, values }) => {
+      const before = Object.fromEntries(fields.map((field, index) => [field, fieldValues[values[index] ?? 0]]))
+      const text = JSON.stringify({ ...document, ...before })
+      const state = SupabaseTool.read(supabase.encode(pointer, keysOf(text), randomUUID))
+      assert.strictEqual(state.deviceId, pointer.anonId)
+      assert.strictEqual(state.distinctId, pointer.linkedPrincipal)
+      assert.strictEqual(state.isGiven, !supabase.denies(text))
+      for (const given of [true, false]) {
+        const changed = supabase.withConsent(text, given, randomUUID)
+        assert.strictEqual(SupabaseTool.read(changed).isGiven, given)
+        assert.strictEqual(supabase.denies(changed), !given)
+        for (const id of [anon.a, session]) assert.notInclude(JSON.stringify(SupabaseTool.read(changed)), id)
+      }
+    },
+    { arbitrary: { runs: 500, size: 10 } }
+  )
+
+  it("A file keeps its session and its form under the same id, and has a new session under another one", () => {
+    const { enabled: _, ...rest } = whole
+    const forms = [
+      whole,
+      { ...rest, consent: "granted", session_last_active: Date.parse(at) },
+      { ...whole, consent: "granted" }
+    ]
+    for (const form of forms) {
+      const text = JSON.stringify({ ...form, distinct_id: "old", theirs: 1 })
+      assert.deepStrictEqual(supabase.session(text), {
+        anon_id: anon.a,
+        session_id: session,
+        last_active: Date.parse(at)
+      })
+      const encode = (anonId: typeof anon.a) =>
+        JSON.parse(supabase.encode({ anonId, linkedPrincipal: undefined }, keysOf(text), () => "new"))
+      assert.deepStrictEqual(encode(anon.a), { ...form, schema_version: 1, theirs: 1 })
+      const { session_last_active, ...others } = encode(anon.b)
+      assert.deepInclude(others, { device_id: anon.b, session_id: "new" })
+      assert.strictEqual(new Date(session_last_active).getTime(), 0)
+      assert.strictEqual(typeof session_last_active, typeof form.session_last_active)
+      const touched = { anon_id: anon.a, session_id: "touched", last_active: 60_000 }
+      const pointer = { anonId: anon.a, linkedPrincipal: P }
+      assert.deepStrictEqual(
+        SupabaseTool.read(supabase.encode(pointer, keysOf(text), randomUUID, touched)),
+        { isGiven: true, deviceId: anon.a, distinctId: P, sessionId: "touched", lastActive: 60_000 }
+      )
     }
   })
 
-  it("A denial in Supabase's file takes the ids with it, keeps the rest, and can be withdrawn", () => {
-    const text = supabase.encode(
-      { anonId: anon.a, linkedPrincipal: P },
-      { session_id: "s", session_last_active: "2026-01-01T00:00:00Z", mine: 1 }
-    )
-    const denied = supabase.withConsent?.(text, false) ?? assert.fail()
-    assert.deepStrictEqual(JSON.parse(denied), { mine: 1, schema_version: 1, enabled: false, consent: "denied" })
-    assert.isTrue(supabase.denies(denied))
-    assert.isFalse(supabase.denies(supabase.withConsent?.(denied, true) ?? assert.fail()))
+  it("A session is that of a file which Supabase's CLI takes, and its id is a UUID", () => {
+    const wrong = [
+      { session_id: "me@example.com" },
+      { session_id: undefined },
+      { device_id: "1" },
+      { enabled: undefined },
+      { enabled: "true" },
+      { session_last_active: "yesterday" },
+      { session_last_active: Date.parse(at) },
+      { session_last_active: null },
+      { enabled: undefined, consent: "granted" },
+      { consent: "granted", session_last_active: 1e300 },
+      { consent: "maybe", session_last_active: Date.parse(at) }
+    ]
+    for (const keys of wrong) {
+      assert.isUndefined(supabase.session(JSON.stringify({ ...whole, ...keys })), JSON.stringify(keys))
+    }
+    for (const text of ["", "{", "[]", "null"]) assert.isUndefined(supabase.session(text), text)
+  })
+
+  it("A schema version is not lowered", () => {
+    const text = supabase.encode({ anonId: anon.a, linkedPrincipal: undefined }, { schema_version: 3 }, randomUUID)
+    assert.deepInclude(JSON.parse(text), { schema_version: 3 })
+  })
+
+  it("A file denies by either key, and where it is no object", () => {
     for (const one of ["{ \"enabled\": false }", "{ \"consent\": \"denied\" }", "", "{", "[]"]) {
       assert.isTrue(supabase.denies(one), one)
     }
-    // It can be written where there is no file, or one that cannot be read.
-    for (const none of [undefined, "", "{"]) {
-      assert.isTrue(supabase.denies(supabase.withConsent?.(none, false) ?? assert.fail()))
+    for (const one of ["{ \"enabled\": true }", "{ \"consent\": \"granted\" }", "{}"]) {
+      assert.isFalse(supabase.denies(one), one)
     }
   })
 })

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import { execFileSync } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import * as NFS from "node:fs"
 import * as AnonId from "../../src/domain/AnonId.ts"
 import * as Claim from "../../src/domain/Claim.ts"
@@ -142,17 +143,6 @@ describe("The identity file", () => {
       }))
   }
 
-  it.effect("in Supabase's format keeps the ids and the keys of a CLI that has users", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const theirs = { enabled: true, device_id: anon.a, session_id: "s", session_last_active: 1, schema_version: 1 }
-      yield* device.write("telemetry.json", JSON.stringify(theirs))
-      const { store } = yield* device.start({ codec: supabase })
-      assert.strictEqual((yield* store.get).anonId, anon.a)
-      yield* store.claim(claimOf(anon.a, P))
-      assert.deepStrictEqual(JSON.parse(device.text("telemetry.json") ?? ""), { ...theirs, distinct_id: P })
-    }))
-
   it.effect.skipIf(isWindows)("and everything beside it have the modes 0600 and 0700", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
@@ -173,7 +163,7 @@ describe("The identity file", () => {
 })
 
 describe("A host that changes its format", () => {
-  const theirs = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 })
+  const theirs = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 }, randomUUID)
   const former = Effect.tap(Device.make, (device) => device.write("telemetry.json", theirs))
 
   it.effect("keeps the ids and links of its devices, and does not change the former file", () =>
@@ -232,7 +222,7 @@ describe("Nothing on the disk changes", () => {
     ["another tool's link", { "usage.json": linked(P) }, [anon.a, P]],
     [
       "a file of a former format",
-      { "telemetry.json": supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {}) },
+      { "telemetry.json": supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {}, randomUUID) },
       undefined
     ]
   ]

@@ -394,13 +394,13 @@ describe("What belongs to the process is found anew", () => {
   it.effect("an identity file that another tool rewrites is compared by what the codec reads", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { isNew: true })
-      const theirs = { enabled: true, device_id: anon.a, session_id: "s", schema_version: 1 }
-      const write = (active: number) =>
+      const theirs = { enabled: true, device_id: anon.a, session_id: anon.b, schema_version: 1 }
+      const write = (active: string) =>
         home.write("telemetry.json", JSON.stringify({ ...theirs, session_last_active: active }))
-      yield* write(1)
+      yield* write("2025-12-31T23:58:00Z")
       const { loads, owner } = yield* start({ codec: supabase })
       assert.deepStrictEqual(yield* owner, device(anon.a))
-      yield* write(2)
+      yield* write("2025-12-31T23:59:00Z")
       assert.deepStrictEqual(yield* owner, device(anon.a))
       assert.strictEqual(yield* loads, 0)
     }))

@@ -338,9 +338,10 @@ class Step {
   /** The session of a message: a new one after half an hour of silence, and for every new anon id. */
   private touch(anonId: string): Session {
     const { now } = this.device
-    const known = this.process.session ?? this.device.session
-    const goesOn = known !== undefined && known.anonId === anonId && now - known.lastActive < 30 * minute
-    const session = goesOn ? known : { anonId, id: this.token("session"), lastActive: -Infinity }
+    const session =
+      [this.process.session, this.device.session].find((known) =>
+        known !== undefined && known.anonId === anonId && now - known.lastActive < 30 * minute
+      ) ?? { anonId, id: this.token("session"), lastActive: -Infinity }
     const isDue = now - session.lastActive >= minute
     const current = isDue ? { ...session, lastActive: now } : session
     this.process.session = current

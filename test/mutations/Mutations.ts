@@ -20,6 +20,7 @@ const claims = "src/layers/ClaimWriter.ts"
 const services = "src/layers/UsageServices.ts"
 const consent = "src/layers/EnvironmentConsent.ts"
 const known = "src/domain/Known.ts"
+const codec = "src/domain/IdentityCodec.ts"
 const attribution = "src/domain/Attribution.ts"
 
 const one = (search: string, replace: string): Mutation["edits"] => [{ search, replace }]
@@ -324,7 +325,42 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "nothing that was published during an opt-out is taken back",
     why: "an event or a claim outlives `telemetry disable`",
     file: files,
-    edits: one("    disk.remove(file)\n    return denied\n", "    return denied\n")
+    edits: one("if (!holdsConsent) disk.remove(file)\n", "")
+  },
+  {
+    name: "a denial that another process wrote into the identity file is removed",
+    why: "Supabase's CLI, which shares the file, makes a new one with consent given",
+    file: files,
+    edits: one("if (!holdsConsent) disk.remove(file)\n", "disk.remove(file)\n")
+  },
+
+  // == the identity file of another tool
+  {
+    name: "a denial keeps the ids",
+    why: "a device that opted out and in again goes on under its former id",
+    file: codec,
+    edits: one(
+      "printWhole(keysOf(text), newId(), undefined",
+      "printWhole(keysOf(text), `${keysOf(text)[\"device_id\"] ?? newId()}`, undefined"
+    )
+  },
+  {
+    name: "a rotated id keeps the session of the former one",
+    why: "what is recorded after a logout is joined to the account by its session",
+    file: codec,
+    edits: one("session?.anon_id === anonId ? session", "session !== undefined ? session")
+  },
+  {
+    name: "a session is written into a file that names another device",
+    why: "an id that another tool has replaced comes back",
+    file: "src/layers/PointerFile.ts",
+    edits: one(" || pointer.value.anonId !== session.anon_id", "")
+  },
+  {
+    name: "the session in the identity file is not taken over",
+    why: "a CLI with users has new sessions beside those of the tool that it shares the file with",
+    file: "src/layers/KnownFile.ts",
+    edits: one("return found._tag === \"Text\" ? codec.session(found.text) : undefined", "return undefined")
   },
 
   // == delivery

@@ -1,0 +1,47 @@
+/**
+ * The identity file as another tool's, or another process's, file: what it holds beside the identity is kept.
+ *
+ * @since 0.1.0
+ */
+import { type IdentityCodec, keysOf, type Pointer } from "../domain/IdentityCodec.ts"
+import type { Session } from "../domain/Session.ts"
+import type { StateFiles } from "./StateFiles.ts"
+
+/**
+ * Rewrites an identity file, given its text; returns whether it was written.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const rewrite = (
+  files: StateFiles,
+  codec: IdentityCodec,
+  text: string,
+  pointer: Pointer,
+  newId: () => string,
+  session?: Session
+): boolean => {
+  let code: string | undefined
+  try {
+    const rewritten = codec.encode(pointer, keysOf(text), newId, session)
+    code = files.replace(files.home.identityFile(codec.fileName), rewritten, codec.withConsent !== undefined)
+  } catch {
+    // What other tools keep in the file is nested too deep to be encoded.
+    code = "it cannot be encoded"
+  }
+  if (code !== undefined) files.notes.add(`could not rewrite the identity file: ${code}`)
+  return code === undefined
+}
+
+/**
+ * Writes a session into the identity file, if the file names the anon id of the session.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const touch = (files: StateFiles, codec: IdentityCodec, session: Session, newId: () => string): void => {
+  const found = files.read(files.home.identityFile(codec.fileName))
+  const pointer = found._tag === "Text" ? codec.decode(found.text) : undefined
+  if (found._tag !== "Text" || pointer?._tag !== "Some" || pointer.value.anonId !== session.anon_id) return
+  rewrite(files, codec, found.text, pointer.value, newId, session)
+}
