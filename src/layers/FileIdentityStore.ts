@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { type AnonId, decode as decodeAnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
-import { formers, type Pointer } from "../domain/IdentityCodec.ts"
+import { formers, isMarked, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { keepsNothing } from "../domain/Runtime.ts"
 import { Consent } from "../services/Consent.ts"
@@ -170,7 +170,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const claim = found ??
       (pointer?.anonId === anonId ? adopt(pointer, mayWrite) : undefined)
     const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
-    const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim))
+    const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim)) ||
+      isMarked(text)
     const isUnderstood = claim === undefined || Claim.isReadable(claim)
     if (lags && mayWrite && isUnderstood) writePointer(identity, text)
     return identity

@@ -13,6 +13,7 @@ import {
   signedOutElsewhere
 } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
+import { isMarked } from "../domain/IdentityCodec.ts"
 import * as Known from "../domain/Known.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { isEphemeral, keepsNothing } from "../domain/Runtime.ts"
@@ -131,7 +132,7 @@ export const make = (
   // The identity, where it is on disk, whole, and nothing has to be repaired, adopted or followed.
   const readIdentity = (): Identity | undefined => {
     const file = files.read(pointerFile)
-    const pointer = file._tag === "Text" ? codec.decode(file.text) : undefined
+    const pointer = file._tag === "Text" && !isMarked(file.text) ? codec.decode(file.text) : undefined
     if (pointer?._tag !== "Some") return undefined
     const { anonId, linkedPrincipal } = pointer.value
     if (files.read(`${home.successors}/${anonId}.json`)._tag !== "Missing") return undefined

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto"
 import * as NFS from "node:fs"
 import * as AnonId from "../../src/domain/AnonId.ts"
 import * as Claim from "../../src/domain/Claim.ts"
-import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
+import { arcade, codecs, supabase } from "../../src/domain/IdentityCodec.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import * as Device from "../fixtures/Device.ts"
 
@@ -85,12 +85,18 @@ describe("The identity file", () => {
       }))
   }
 
-  it.effect("is usable with a byte order mark", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("usage.json", `\ufeff${unlinked}`)
-      assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
-    }))
+  for (const codec of codecs) {
+    it.effect(`in ${codec.name}'s format is usable with a byte order mark, and is rewritten without it`, () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const text = codec.encode({ anonId: anon.a, linkedPrincipal: undefined }, { theirs: 1 }, randomUUID)
+        yield* device.write(codec.fileName, `\ufeff${text}`)
+        assert.strictEqual((yield* identityOf(device, { codec, runtime: "ci" })).anonId, anon.a)
+        assert.strictEqual(device.text(codec.fileName), `\ufeff${text}`)
+        assert.strictEqual((yield* identityOf(device, { codec })).anonId, anon.a)
+        assert.deepStrictEqual(JSON.parse(device.text(codec.fileName) ?? ""), JSON.parse(text))
+      }))
+  }
 
   it.effect("keeps unknown keys through a claim and a rotation, also a key that was added in between", () =>
     Effect.gen(function*() {

@@ -405,6 +405,16 @@ describe("What belongs to the process is found anew", () => {
       assert.strictEqual(yield* loads, 0)
     }))
 
+  it.effect("an identity file with a byte order mark is rewritten without it, once", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(steady)
+      const text = home.text("usage.json") ?? ""
+      yield* home.write("usage.json", `\ufeff${text}`)
+      assert.deepStrictEqual(yield* recorded({ start }), { owner: device(anon.a), isSteady: false })
+      assert.strictEqual(home.text("usage.json"), text)
+      assert.deepStrictEqual(yield* recorded({ start }), isSteadyAs(device(anon.a)))
+    }))
+
   it.effect("a notice that was not shown yet, and a folder of facts that is a link, are not steady", () =>
     Effect.gen(function*() {
       const all = yield* scene(steady)
