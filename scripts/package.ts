@@ -19,6 +19,12 @@ execFileSync(process.execPath, [
   "--outDir",
   dist
 ], { stdio: "inherit" })
+// A bundler keeps a call at the top of a module, such as a layer that the host does not use, unless it is said to be pure.
+for (const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".js"))) {
+  const file = Path.join(dist, name)
+  const text = Fs.readFileSync(file, "utf8")
+  Fs.writeFileSync(file, text.replaceAll(/^(?:export )?const \w+ = (?=\w+\.\w+\()/gm, "$&/* @__PURE__ */ "))
+}
 const deferred = await defer(dist, Path.join(dist, "cli/Usage.js"))
 await namespaces(dist, Path.join(dist, "index.js"))
 // The worker's own modules are in its bundle.

@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 export * as Delivery from "./Delivery.ts"
-export * as FileIdentityStore from "./FileIdentityStore.ts"
 export * as FileOutbox from "./FileOutbox.ts"
 export * as HttpPrincipal from "./HttpPrincipal.ts"
 export * as MemoryDisk from "./MemoryDisk.ts"
