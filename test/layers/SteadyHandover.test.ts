@@ -4,6 +4,7 @@
  */
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -296,14 +297,19 @@ describe("A process that exits", () => {
       Effect.gen(function*() {
         const { home, start } = yield* all
         const { exit, runtime } = exiting()
-        // Nothing can be loaded any more.
-        const { begin, capture } = yield* start({ runtime, cold: Effect.never, ...options })
+        // Nothing is loaded before the process exits.
+        const gate = yield* Deferred.make<void>()
+        const cold = Effect.andThen(Deferred.await(gate), loaded)
+        const { begin, capture } = yield* start({ runtime, cold, ...options })
         yield* begin
+        // What is not steady begins to load here.
+        yield* TestClock.adjust(0)
         const before = home.tree()
         exit()
         Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
         assert.deepStrictEqual(home.events().map(ownerOf), owner === undefined ? [] : [owner])
         if (owner === undefined) assert.deepStrictEqual(home.tree(), before)
+        yield* Deferred.succeed(gate, undefined)
       })
   )
 

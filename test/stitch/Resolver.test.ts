@@ -212,4 +212,19 @@ describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
       assert.strictEqual(home.text("usage/known.json"), before)
     }
   )
+
+  const ofAnother = {
+    ...atOnce,
+    claim: { principal_id: P, credential: "environment" },
+    credential: Device.environment("key")
+  } as const
+  over(mode, ofAnother)("after the credential was known to have no answer leaves the account alone", function*(given) {
+    const { api, home, start } = given
+    yield* home.remember(Device.environment("key"), undefined, api)
+    const command = yield* start({ resolver: resolverOf(given, Effect.sync(died)) })
+    assert.deepStrictEqual(yield* command.owner, own)
+    assert.isTrue(yield* command.isSteady)
+    yield* command.store.refresh
+    assert.deepStrictEqual(yield* command.owner, own)
+  })
 })

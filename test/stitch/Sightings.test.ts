@@ -188,6 +188,13 @@ describe.each(modes)("A principal that is seen, over $mode", (mode) => {
     assert.deepStrictEqual(home.snapshot(), before)
   })
 
+  over(mode, { loggedIn: P })("gets no stamp without consent where its account is known", function*({ start }) {
+    const { begin, slot, stitch } = yield* start({ consent: Device.consentOf(Device.denied) })
+    yield* begin
+    yield* stitch.observe(P)
+    assert.isUndefined(yield* slot.get)
+  })
+
   stored.each(everybody)("switches a device whose claim is torn, without an alias: by %s", function*(given, seenBy) {
     const { command, home } = given
     yield* home.write(`usage/claims/${anon.a}.json`, "")

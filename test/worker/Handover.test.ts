@@ -33,7 +33,7 @@ import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf, machineOf } from "../fixtures/Files.ts"
 import { eventually } from "../fixtures/Wait.ts"
-import { event } from "./RealWorker.ts"
+import { event, eventOf } from "./RealWorker.ts"
 
 const { interposed, persistent } = Device
 
@@ -365,6 +365,23 @@ describe("a worker's life", () => {
     })
   }
 
+  for (const [what, operation] of [["a claim", "read"], ["their folder", "list"]] as const) {
+    test(`A worker sends no event of an account while ${what} cannot be read, for its alias goes first`, function*() {
+      const disk = interposed((call) =>
+        call.operation === operation && call.path.includes("/claims") ? "EIO" : undefined
+      )
+      const { device, outbox, work, write } = yield* setUp({ disk })
+      yield* device.seed(Device.anon.a, Device.claimOf(Device.anon.a, Device.P))
+      write(1)
+      yield* outbox.add(eventOf(2, Device.P))
+      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+      assert.strictEqual(yield* work({ send }), 1)
+      assert.deepStrictEqual(requests.flat().map(({ uuid }) => uuid), [event(1).uuid])
+      assert.deepStrictEqual(device.events().map(({ uuid }) => uuid), [event(2).uuid])
+      assert.match((yield* outbox.status).lastFailure ?? "", /^a claim cannot be read/)
+    })
+  }
+
   test("A worker has a successor where a message came after its last look", function*() {
     const device = yield* Device.make
     const host = yield* processOf(device)
@@ -415,6 +432,20 @@ describe("a worker's life", () => {
     // The clock stands still: a worker that waited would not end.
     assert.strictEqual(yield* work({ lingers: false }), 1)
     assert.isTrue(yield* outbox.isEmpty)
+  })
+
+  test("A worker whose lease was deleted sends nothing more of what it read before", function*() {
+    const { device, lease, root, work, write } = yield* setUp()
+    for (const n of [1, 2]) write(n)
+    let requests = 0
+    const send: Worker.Send = () =>
+      Effect.sync(() => {
+        Fs.rmSync(Lease.path(root, lease()))
+        requests++
+        return { _tag: "TooLarge" }
+      })
+    yield* work({ send })
+    assert.deepStrictEqual([requests, device.events().length], [1, 2])
   })
 
   test("A worker whose lease was deleted ends its wait", function*() {
