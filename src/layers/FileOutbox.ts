@@ -14,7 +14,7 @@ import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Message from "../domain/Message.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { Consent } from "../services/Consent.ts"
-import { isRefused } from "../services/Disk.ts"
+import { isIrregular, isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -62,11 +62,16 @@ export const makeWith = Effect.fnUntraced(function*(
     OutboxWriter.trimFolder(files, folder.setAside, now, OutboxFolder.setAsideBounds)
   }
 
-  // A file that cannot be read now waits; one that was read whole and is no message is set aside.
+  // A file that cannot be read now waits; one that never will be, or was read whole and is no message, is set aside.
   const read = (name: string, now: number): Entry | "Unreadable" | undefined => {
     const file = files.read(`${folder.events}/${name}`)
-    if (file._tag === "Unreadable") return "Unreadable"
     if (file._tag === "Missing") return undefined
+    if (file._tag === "Unreadable") {
+      // `EPERM` is also the answer where the folder is not the user's own.
+      if (!isIrregular(file.code) || file.code === "EPERM") return "Unreadable"
+      setAsideFile(name, now)
+      return undefined
+    }
     const message = Option.getOrUndefined(Message.decode(file.text))
     if (message !== undefined) return { _tag: "Event", name, message }
     if (!Message.isNewer(file.text)) setAsideFile(name, now)

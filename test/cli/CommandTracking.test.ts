@@ -350,6 +350,17 @@ describe("track: accounts", () => {
     ])
   })
 
+  test("A response that comes after a logout brings no account back, and a login does", function*() {
+    const { login, logout, observe } = yield* IdentityStitch
+    yield* login("account_1")
+    yield* Usage.trackEffect("leaving")(Effect.andThen(logout, observe("account_1")))
+    yield* run("remote push")
+    yield* login("account_2")
+    yield* run("remote push")
+    const owners = (yield* told("distinct_id", "$process_person_profile")).map(([id, person]) => person ?? id)
+    assert.deepStrictEqual(owners, ["account_1", false, "account_2"])
+  })
+
   test("What else runs in the process at a logout is recorded at its own end", function*() {
     yield* login
     const failing = Effect.andThen(Effect.sleep("1 second"), Effect.fail("broken"))
