@@ -56,11 +56,18 @@ const principalOf = (answer: unknown, paths: ReadonlyArray<string>): Result.Resu
 
 const unparsable = Symbol("unparsable")
 
+const maxYamlLength = 32 * 1024
+
+// The time of Effect's parser is quadratic in a run of digits, blanks or backslashes, and cubic in merge keys.
+const slowYaml = /[\d_]{1001}|[ \t]{1001}|\\{1001}|<</
+
+const isSlow = (text: string): boolean => text.length > maxYamlLength || slowYaml.test(text)
+
 // JSON needs no parser of YAML. Nothing is said of what went wrong: an error of the parser may quote a line.
 const documentOf = (text: string, parseYaml: (text: string) => unknown): unknown => {
   for (const parse of [JSON.parse, parseYaml]) {
     try {
-      if (text !== "") return parse(text)
+      if (text !== "" && (parse === JSON.parse || !isSlow(text))) return parse(text)
     } catch {
       continue
     }
@@ -70,6 +77,8 @@ const documentOf = (text: string, parseYaml: (text: string) => unknown): unknown
 
 /**
  * Parses the credential of an input; undefined where it holds none.
+ *
+ * YAML that would take the parser more than a moment is not parsed: its credential cannot be read.
  *
  * @category parsing
  * @since 0.1.0

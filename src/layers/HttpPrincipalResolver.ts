@@ -50,10 +50,10 @@ export interface Options {
  *
  * **Details**
  *
- * The file is read each time that the credential is asked for, up to 1 MiB; JSON is YAML too. A file that cannot be read,
- * or that has something other than a text at a form's key, counts as a credential whose principal is unknown. Whatever is
- * wrong with an answer, its taking longer than 2 s included, counts as no answer. No proxy is used, and no redirect is
- * followed.
+ * The file is read each time that the credential is asked for: JSON up to 1 MiB, YAML up to 32 KiB and without merge keys
+ * (`<<`). A file that cannot be read, or that has something other than a text at a form's key, counts as a credential
+ * whose principal is unknown. Whatever is wrong with an answer, its taking longer than 2 s included, counts as no answer.
+ * No proxy is used, and no redirect is followed.
  *
  * **Example** (Resolving an API key in a variable or in a file)
  *

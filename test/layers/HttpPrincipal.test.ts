@@ -1,0 +1,52 @@
+/**
+ * What is made of the text of a credentials file.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Yaml from "effect/encoding/Yaml"
+import * as Redacted from "effect/Redacted"
+import * as HttpPrincipal from "../../src/layers/HttpPrincipal.ts"
+
+const forms = [{ key: "cloud.api.key", base: "https://api.acme.test", path: "/me", principal: ["id"] }]
+
+/** Parses a file; also tells which texts the parser of YAML was given. */
+const parse = (text: string) => {
+  const parsed: Array<string> = []
+  const read = { files: [{ _tag: "Text", text }], variables: {}, configuration: "" } as const
+  const credential = HttpPrincipal.parse(forms, read, (text) => {
+    parsed.push(text)
+    return Yaml.parse(text)
+  })
+  const secret = credential === undefined ? undefined : Redacted.value(credential.secret)
+  return { source: credential?.source, secret, parsed }
+}
+
+const document = (key: string) => `cloud:\n  api:\n    key: ${key}\n`
+
+describe("a credentials file that the parser of YAML would take long for", () => {
+  const slow: Readonly<Record<string, string>> = {
+    "a long number that is none": document(`${"1".repeat(1001)}x`),
+    "a long number with separators": document(`${"1_".repeat(501)}x`),
+    "many blanks": document(`'a${" ".repeat(1001)}b'`),
+    "many tabs": document(`"a${"\t".repeat(1001)}b"`),
+    "many backslashes": document(`"${"\\".repeat(1001)}x\n  "`),
+    "merge keys": `a: &a { b: 1 }\nl: &l [*a, *a]\nm:\n  <<: *l\n${document("k1")}`,
+    "more than 32 KiB": document("k1") + "# a line\n".repeat(4096)
+  }
+  for (const [what, text] of Object.entries(slow)) {
+    it(`is not parsed, and its credential is unreadable: ${what}`, () => {
+      assert.deepStrictEqual(parse(text), { source: "stored", secret: "", parsed: [] })
+    })
+  }
+
+  it("is parsed up to those bounds", () => {
+    const fast = [document("k1") + "# a line\n".repeat(3600), `n: "${"1".repeat(1000)}x"\n${document("k1")}`]
+    for (const text of fast) {
+      assert.deepStrictEqual(parse(text), { source: "stored", secret: "k1", parsed: [text] })
+    }
+  })
+
+  it("is parsed as JSON without them", () => {
+    const text = JSON.stringify({ cloud: { api: { key: "k1" } }, more: ["1".repeat(100_000), "<<"] })
+    assert.deepStrictEqual(parse(text), { source: "stored", secret: "k1", parsed: [] })
+  })
+})
