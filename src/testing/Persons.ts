@@ -17,7 +17,11 @@
  * - R6: the alias has a person of its own that is identified: refused; the distinct id's person is identified.
  * - R7: the alias has a person of its own that is not: its ids move to the distinct id's person, which is identified.
  * - R8: a personless alias is dropped.
- * - R9: without an alias it is an event like any other.
+ * - R9: without an alias, or with one that is empty or null, it is an event like any other.
+ *
+ * Of a person's properties, `$set` sets, `$set_once` fills what is absent, and `$unset` takes away what was there before
+ * the event. An event that makes a person takes nothing away. What stands at the top level of a message, as some clients
+ * write it, is added to `properties.$set` and `properties.$set_once`. A personless event and `$groupidentify` have none.
  *
  * @since 0.1.0
  */
@@ -33,6 +37,8 @@ export interface Message {
   readonly distinct_id: string
   readonly properties: Readonly<Record<string, unknown>>
   readonly timestamp: string
+  readonly $set?: unknown
+  readonly $set_once?: unknown
 }
 
 /**
@@ -110,6 +116,7 @@ export const isIllegalDistinctId = (id: string): boolean =>
 
 interface Draft {
   readonly id: number
+  readonly distinctIds: Array<string>
   isIdentified: boolean
   createdAt: string
   properties: Readonly<Record<string, unknown>>
@@ -121,16 +128,33 @@ const mergeEvents = new Set(["$identify", "$create_alias", "$merge_dangerously"]
 const cut = (distinctId: string): string => [...distinctId].slice(0, 200).join("")
 
 const otherId = ({ event, properties }: Message): string | undefined => {
-  const other = event === "$identify"
-    ? properties["$anon_distinct_id"]
-    : mergeEvents.has(event)
-    ? properties["alias"]
-    : undefined
-  return other === undefined ? undefined : String(other)
+  if (event === "$identify") {
+    return "$anon_distinct_id" in properties ? String(properties["$anon_distinct_id"]) : undefined
+  }
+  const { alias } = properties
+  return mergeEvents.has(event) && Boolean(alias) ? String(alias) : undefined
 }
 
 const record = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null ? { ...value } : {}
+
+/** The properties that a person has after a message, which is its first one if it had none before. */
+const propertiesAfter = (message: Message, before?: Draft["properties"]): Draft["properties"] => {
+  const { $set, $set_once, event, properties } = message
+  if (event === "$groupidentify") return before ?? {}
+  const after = {
+    ...record(properties["$set_once"]),
+    ...record($set_once),
+    ...before,
+    ...record(properties["$set"]),
+    ...record($set)
+  }
+  const { $unset } = properties
+  const unset: ReadonlyArray<unknown> = Array.isArray($unset) ? $unset : Object.keys(record($unset))
+  return Object.fromEntries(
+    Object.entries(after).filter(([name]) => !(unset.includes(name) && Object.hasOwn(before ?? {}, name)))
+  )
+}
 
 const older = (a: string, b: string): string => Date.parse(b) < Date.parse(a) ? b : a
 
@@ -156,11 +180,21 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
   const warnings: Array<Warning<M>> = []
   let created = 0
 
-  const personOf = (distinctId: string, message: M): Draft => {
-    const found = holders.get(distinctId)
-    if (found !== undefined) return found
-    const person = { id: ++created, isIdentified: false, createdAt: message.timestamp, properties: {} }
+  const hold = (distinctId: string, person: Draft): void => {
+    if (holders.get(distinctId) === person) return
     holders.set(distinctId, person)
+    person.distinctIds.push(distinctId)
+  }
+
+  const create = (distinctId: string, message: Message): Draft => {
+    const person: Draft = {
+      id: ++created,
+      distinctIds: [],
+      isIdentified: false,
+      createdAt: message.timestamp,
+      properties: propertiesAfter(message)
+    }
+    hold(distinctId, person)
     return person
   }
 
@@ -174,13 +208,10 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
     }
     const theirs = holders.get(other)
     // R3, and both halves of R4: whoever was not seen yet joins the person of the other
-    const target = holders.get(into) ?? theirs ?? personOf(into, message)
-    holders.set(into, target)
+    const target = holders.get(into) ?? theirs ?? create(into, message)
+    hold(into, target)
     target.isIdentified = true
-    if (theirs === undefined) {
-      holders.set(other, target)
-      return
-    }
+    if (theirs === undefined) return hold(other, target)
     // R5
     if (theirs === target) return
     // R6
@@ -189,11 +220,9 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
       return
     }
     // R7
-    for (const [distinctId, holder] of holders) {
-      if (holder === theirs) holders.set(distinctId, target)
-    }
+    for (const distinctId of theirs.distinctIds) hold(distinctId, target)
     target.createdAt = older(target.createdAt, theirs.createdAt)
-    target.properties = { ...theirs.properties, ...target.properties }
+    target.properties = propertiesAfter(message, { ...theirs.properties, ...target.properties })
   }
 
   for (const message of messages) {
@@ -208,34 +237,25 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
       }
       continue
     }
+    const before = created
     const other = otherId(message)
     if (other !== undefined) merge(into, other, message)
     // R9, and what R1 and R2 leave of an alias: a plain event
-    const person = personOf(into, message)
-    person.properties = {
-      ...record(message.properties["$set_once"]),
-      ...person.properties,
-      ...record(message.properties["$set"])
-    }
+    const person = holders.get(into) ?? create(into, message)
+    // PostHog applies an event's properties once more after a merge of two persons, and never after it made a person.
+    if (created === before) person.properties = propertiesAfter(message, person.properties)
     kept.push(message)
   }
 
-  const persons = new Map<Draft, { readonly distinctIds: Array<string>; readonly events: Array<M> }>()
-  for (const [distinctId, draft] of holders) {
-    const person = persons.get(draft)
-    if (person === undefined) persons.set(draft, { distinctIds: [distinctId], events: [] })
-    else person.distinctIds.push(distinctId)
-  }
+  const eventsOf = new Map([...holders.values()].map((person): [Draft, Array<M>] => [person, []]))
   const personless: Array<M> = []
   for (const message of kept) {
     const holder = holders.get(cut(message.distinct_id))
-    const events = holder === undefined ? personless : persons.get(holder)?.events
+    const events = holder === undefined ? personless : eventsOf.get(holder)
     events?.push(message)
   }
   return {
-    persons: [...persons]
-      .map(([draft, { distinctIds, events }]) => ({ ...draft, distinctIds, events }))
-      .toSorted((a, b) => a.id - b.id),
+    persons: [...eventsOf].map(([person, events]) => ({ ...person, events })).toSorted((a, b) => a.id - b.id),
     personless,
     dropped,
     warnings

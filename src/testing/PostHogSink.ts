@@ -34,6 +34,9 @@ export interface ReceivedMessage {
   readonly properties: Readonly<Record<string, unknown>>
   readonly timestamp: string
   readonly uuid: string
+  /** Person properties beside `properties`, as some clients write them. */
+  readonly $set?: unknown
+  readonly $set_once?: unknown
   readonly received_at: string
   /** The index of the request in {@link PostHogSink.requests}. */
   readonly request: number
@@ -212,6 +215,8 @@ const toMessage = (element: unknown, request: number, received_at: string): Rece
     properties: record(fields["properties"]),
     timestamp: text(fields["timestamp"]),
     uuid: text(fields["uuid"]),
+    ..."$set" in fields ? { $set: fields["$set"] } : {},
+    ..."$set_once" in fields ? { $set_once: fields["$set_once"] } : {},
     received_at,
     request,
     raw: JSON.stringify(element)

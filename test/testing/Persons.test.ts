@@ -81,6 +81,36 @@ describe("plain events", () => {
     ]).persons
     assert.deepStrictEqual(person?.properties, { plan: "pro", source: "first", city: "Bonn" })
   })
+
+  it("$set and $set_once count at the top level of a message too, over those of its properties", () => {
+    const event = {
+      ...plain("user", { $set: { plan: "free", name: "U" }, $set_once: { source: "inner", city: "Bonn" } }),
+      $set: { plan: "pro" },
+      $set_once: { source: "outer", plan: "once" }
+    }
+    const [person] = Persons.fold([event]).persons
+    assert.deepStrictEqual(person?.properties, { plan: "pro", name: "U", source: "outer", city: "Bonn" })
+  })
+
+  it("$unset takes a property away, as a list or by the keys of an object, if it was there before the event", () => {
+    const properties = (...rest: ReadonlyArray<Persons.Message>) =>
+      Persons.fold([plain("user", { $set: { a: 1, b: 2, c: 3 } }), ...rest]).persons[0]?.properties
+    assert.deepStrictEqual(properties(plain("user", { $unset: ["a", "none", 1] })), { b: 2, c: 3 })
+    assert.deepStrictEqual(properties(plain("user", { $unset: { a: "", c: "" } })), { b: 2 })
+    assert.deepStrictEqual(properties(plain("user", { $set: { a: 9, d: 4 }, $unset: ["a", "d"] })), {
+      b: 2,
+      c: 3,
+      d: 4
+    })
+    assert.deepStrictEqual(properties(personless("user"), plain("user", { $unset: "a" })), { a: 1, b: 2, c: 3 })
+    const [created] = Persons.fold([plain("new", { $set: { a: 1 }, $unset: ["a"] })]).persons
+    assert.deepStrictEqual(created?.properties, { a: 1 })
+  })
+
+  it("$groupidentify changes no property of a person", () => {
+    const identify = { ...message("$groupidentify", "user", { $set: { a: 1 } }), $set_once: { b: 1 } }
+    assert.deepStrictEqual(Persons.fold([identify, identify]).persons[0]?.properties, {})
+  })
 })
 
 const merges = ["$create_alias", "$identify", "$merge_dangerously"]
@@ -110,9 +140,9 @@ describe("the rules of $create_alias", () => {
       [["undefined"]],
       [illegal]
     ],
-    ["R2: An alias that is null is illegal", [message("$create_alias", "user", { alias: null })], [["user"]], [
-      illegal
-    ]],
+    ["R2: A device of $identify that is null is illegal", [message("$identify", "user", { $anon_distinct_id: null })], [
+      ["user"]
+    ], [illegal]],
     ["R2: An alias that is a number is its text", [message("$create_alias", "user", { alias: 17 })], [[
       "17",
       "user",
@@ -173,6 +203,13 @@ describe("the rules of $create_alias", () => {
     ],
     ...merges.map((event) =>
       [`R9: ${event} that names no other id is a plain event`, [message(event, "user")], [["user"]]] as const
+    ),
+    ...["", null, 0, false].map((alias) =>
+      [
+        `R9: An alias that is ${JSON.stringify(alias)} is a plain event`,
+        [message("$create_alias", "user", { alias })],
+        [["user"]]
+      ] as const
     )
   ]
   for (const [title, history, persons, warnings = []] of table) {
@@ -205,6 +242,15 @@ describe("the rules of $create_alias", () => {
       alias("user", "anon", { $set: { c: "alias" }, $set_once: { a: "alias", d: "alias" } })
     ]).persons
     assert.deepStrictEqual(person?.properties, { a: "anon", b: "user", c: "alias", d: "alias" })
+  })
+
+  it("R7: $unset takes away a property of either person", () => {
+    const [person] = Persons.fold([
+      plain("anon", { $set: { a: "anon", b: "anon" } }),
+      plain("user", { $set: { c: "user", d: "user" } }),
+      alias("user", "anon", { $unset: ["a", "c"] })
+    ]).persons
+    assert.deepStrictEqual(person?.properties, { b: "anon", d: "user" })
   })
 
   it("R8: A merge with $process_person_profile false is dropped", () => {

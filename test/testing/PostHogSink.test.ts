@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Zlib from "node:zlib"
 import { PostHog } from "posthog-node"
+import * as Persons from "../../src/testing/Persons.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 import { body, event, names, post, test, uuid } from "./Requests.ts"
@@ -68,6 +69,15 @@ describe("the sink as PostHog", () => {
     assert.strictEqual((yield* post(sink, `{"batch":[${raw}]}`)).status, 200)
     assert.strictEqual((yield* sink.messages)[0]?.raw, raw)
   })
+
+  test(
+    "The persons of the sink's messages have the properties that are beside a message's properties",
+    function*(sink) {
+      yield* post(sink, body({ ...event(1), $set: { plan: "pro" }, $set_once: { city: "Bonn" } }))
+      const [person] = Persons.fold(yield* sink.messages).persons
+      assert.deepStrictEqual(person?.properties, { plan: "pro", city: "Bonn" })
+    }
+  )
 
   const bad: Readonly<Record<string, unknown>> = {
     "no name": { ...event(2), event: undefined },
