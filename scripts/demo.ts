@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { fileURLToPath } from "node:url"
 import * as AcmeApi from "../examples/acme/Server.ts"
+import { printable } from "../src/testing/Printable.ts"
 
 const key = "key-of-the-demo"
 const account = "account_1"
@@ -71,7 +72,7 @@ const status = Effect.fnUntraced(function*(options: Parameters<typeof run>[1]) {
 
 const check = (message: string, holds: boolean) => holds ? Effect.void : Effect.fail(new DemoError({ message }))
 
-const cell = (text: string, width: number): string => text.padEnd(width).slice(0, width)
+const cell = (text: string, width: number): string => printable(text).padEnd(width).slice(0, width)
 
 const program = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
@@ -166,7 +167,7 @@ const program = Effect.gen(function*() {
   yield* check("the pipeline made an identity", !hasIdentity)
   if (isReal) return yield* Console.log(`All ${runs.length} commands were sent, and nothing waits.`)
 
-  const nameOf = (id: string): string => id === device1 ? "device 1" : id === device2 ? "device 2" : id
+  const nameOf = (id: string): string => id === device1 ? "device 1" : id === device2 ? "device 2" : printable(id)
   const events = received.filter((message) => message.event.startsWith("CLI execution"))
   const aliases = received.filter((message) => message.event === "$create_alias")
 

@@ -9,6 +9,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as PostHogSink from "../src/testing/PostHogSink.ts"
+import { printable } from "../src/testing/Printable.ts"
 
 const sink = Command.make(
   "sink",
@@ -23,7 +24,7 @@ const sink = Command.make(
       Effect.mapError((cause) => new CliError.UserError({ cause, userMessage: cause.message }))
     )
     yield* server.onMessage(({ distinct_id, event, received_at, uuid }) =>
-      console.log(`${received_at}  ${event}  ${distinct_id}  ${uuid}`)
+      console.log(printable(`${received_at}  ${event}  ${distinct_id}  ${uuid}`))
     )
     yield* Console.log(`listening on ${server.url}`)
     return yield* Effect.never

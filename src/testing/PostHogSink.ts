@@ -15,7 +15,8 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
-import * as Zlib from "node:zlib"
+import { printable } from "./Printable.ts"
+import * as SinkRequest from "./SinkRequest.ts"
 
 /**
  * One element of a batch, as it arrived.
@@ -56,7 +57,8 @@ export type Answered = number | "pending" | "hang" | "reset" | "drip"
 /**
  * A request that arrived whole, its body decompressed.
  *
- * `GET /api/messages` is not counted among the requests: that is how they are looked at.
+ * `GET /api/messages` is not counted among the requests: that is how they are looked at. Nor is a request that was refused,
+ * because it names another host than this machine or comes from a page elsewhere.
  *
  * @category models
  * @since 0.1.0
@@ -79,7 +81,7 @@ export interface ReceivedRequest {
  * **Details**
  *
  * - `Validate`, the default, does what PostHog does: 400 for the whole batch when one event has no name, no distinct id
- *   or a bad uuid, 413 above 20 MB, else 200.
+ *   or a bad uuid, else 200. Above 20 MB, compressed or not, every rule answers 413.
  * - `Ok` is a 200 for whatever came; with `quota_limited` it says that the messages were dropped over quota.
  * - `Status` is any other status; its body is `{}` unless given.
  * - `NotJson` is a 200 with a page, as of a captive portal.
@@ -165,16 +167,9 @@ export class SinkTimeout extends Schema.TaggedError<SinkTimeout>()("SinkTimeout"
   message: Schema.String
 }) {}
 
-const maxBodyBytes = 20 * 1024 * 1024
 const dripInterval = 500
 const accepted = JSON.stringify({ status: 1 })
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const page = "<!doctype html><html><head><title>Welcome</title></head><body>Please sign in.</body></html>"
-
-const record = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
-
-const text = (value: unknown): string => typeof value === "string" ? value : ""
 
 const isJson = (body: string): boolean => {
   try {
@@ -185,63 +180,8 @@ const isJson = (body: string): boolean => {
   }
 }
 
-const decompress = (bytes: Buffer, encoding: string | undefined): string | undefined => {
-  try {
-    return (encoding === "gzip" ? Zlib.gunzipSync(bytes) : bytes).toString("utf8")
-  } catch {
-    return undefined
-  }
-}
-
-interface Parsed {
-  readonly api_key: string
-  readonly batch: ReadonlyArray<unknown> | undefined
-}
-
-const parse = (body: string): Parsed => {
-  try {
-    const { api_key, batch } = record(JSON.parse(body))
-    return { api_key: text(api_key), batch: Array.isArray(batch) ? batch : undefined }
-  } catch {
-    return { api_key: "", batch: undefined }
-  }
-}
-
-const toMessage = (element: unknown, request: number, received_at: string): ReceivedMessage => {
-  const fields = record(element)
-  return {
-    event: text(fields["event"]),
-    distinct_id: text(fields["distinct_id"]),
-    properties: record(fields["properties"]),
-    timestamp: text(fields["timestamp"]),
-    uuid: text(fields["uuid"]),
-    ..."$set" in fields ? { $set: fields["$set"] } : {},
-    ..."$set_once" in fields ? { $set_once: fields["$set_once"] } : {},
-    received_at,
-    request,
-    raw: JSON.stringify(element)
-  }
-}
-
-/** What is wrong with a message in PostHog's eyes; an absent uuid is not, since PostHog makes one up. */
-const flaw = (message: ReceivedMessage): string | undefined =>
-  message.event === ""
-    ? "event submitted with an empty event name"
-    : message.distinct_id === ""
-    ? "event submitted with an empty distinct_id"
-    : "uuid" in record(JSON.parse(message.raw)) && !uuidPattern.test(message.uuid)
-    ? "event submitted with an invalid uuid"
-    : undefined
-
-const validate = (request: ReceivedRequest, batch: ReadonlyArray<unknown> | undefined): Answer => {
-  if (Buffer.byteLength(request.body) > maxBodyBytes) {
-    return Answer.Status({ status: 413, body: JSON.stringify({ error: "request body too large" }) })
-  }
-  const error = batch === undefined
-    ? "failed to decode request"
-    : request.batch.map(flaw).find((found) => found !== undefined)
-  return error === undefined ? Answer.Ok({}) : Answer.Status({ status: 400, body: JSON.stringify({ error }) })
-}
+/** An answer that says what is wrong. */
+const failed = (status: number, error: string): Answer => Answer.Status({ status, body: JSON.stringify({ error }) })
 
 const send = (
   response: Http.ServerResponse,
@@ -263,11 +203,12 @@ const describe = (
 ): string =>
   [
     `Accepted messages: ${messages.length}`,
-    ...messages.map(({ distinct_id, event, uuid }) => `  ${event} of ${distinct_id} (${uuid})`),
+    ...messages.map(({ distinct_id, event, uuid }) => printable(`  ${event} of ${distinct_id} (${uuid})`)),
     `Requests: ${requests.length}`,
-    ...requests.map(({ answered, batch, method, path }) =>
-      `  ${method} ${path} with ${batch.map(({ event }) => event).join(", ") || "no message"}: answered ${answered}`
-    )
+    ...requests.map(({ answered, batch, method, path }) => {
+      const events = batch.map(({ event }) => event).join(", ") || "no message"
+      return printable(`  ${method} ${path} with ${events}: answered ${answered}`)
+    })
   ].join("\n")
 
 /** How long an idle connection is kept. */
@@ -340,21 +281,16 @@ export const make = Effect.fnUntraced(function*(options?: {
   const respond = (
     answer: Answer,
     request: ReceivedRequest,
-    batch: ReadonlyArray<unknown> | undefined,
+    error: string | undefined,
     response: Http.ServerResponse
   ): void => {
     switch (answer._tag) {
       case "Validate":
-        return respond(validate(request, batch), request, batch, response)
-      case "RejectPoison":
-        return respond(
-          request.batch.some(answer.isBad)
-            ? Answer.Status({ status: 400, body: JSON.stringify({ error: "a message of the batch is bad" }) })
-            : Answer.Ok({}),
-          request,
-          batch,
-          response
-        )
+        return respond(error === undefined ? Answer.Ok({}) : failed(400, error), request, error, response)
+      case "RejectPoison": {
+        const isBad = request.batch.some(answer.isBad)
+        return respond(isBad ? failed(400, "a message of the batch is bad") : Answer.Ok({}), request, error, response)
+      }
       case "Ok": {
         const limited = answer.quota_limited ?? []
         settle(request, 200, limited.length === 0)
@@ -410,8 +346,16 @@ export const make = Effect.fnUntraced(function*(options?: {
     }
   }
 
-  const receive = (incoming: Http.IncomingMessage, response: Http.ServerResponse, bytes: Buffer): void => {
+  const scheme = tls === undefined ? "http" : "https"
+
+  const receive = (
+    incoming: Http.IncomingMessage,
+    response: Http.ServerResponse,
+    bytes: SinkRequest.Body
+  ): void => {
     const { headers, method = "", url: path = "" } = incoming
+    const refused = SinkRequest.refusal(headers, scheme)
+    if (refused !== undefined) return send(response, 403, JSON.stringify({ error: refused }))
     const pathname = path.split("?", 1)[0]
     if (method === "GET" && pathname === "/api/messages") {
       return send(
@@ -422,31 +366,31 @@ export const make = Effect.fnUntraced(function*(options?: {
     }
     const index = requests.length
     const received_at = new Date().toISOString()
-    const body = decompress(bytes, headers["content-encoding"])
+    const { api_key, batch, body, error, isTooLarge } = SinkRequest.decode(bytes, headers["content-encoding"])
     const isBatch = method === "POST" && (pathname === "/batch/" || pathname === "/batch")
-    const parsed = parse(isBatch ? body ?? "" : "")
     const request: ReceivedRequest = {
       index,
       method,
       path,
       headers,
-      api_key: parsed.api_key,
-      // What cannot be decompressed is kept as it came: a client's mistake is what one wants to see.
-      body: body ?? bytes.toString("latin1"),
-      batch: (parsed.batch ?? []).map((element) => toMessage(element, index, received_at)),
+      api_key: isBatch ? api_key : "",
+      body,
+      batch: isBatch ? batch.map((message) => ({ ...message, received_at, request: index })) : [],
       answered: "pending",
       received_at
     }
     requests.push(request)
     for (const message of request.batch) attempts.push(message)
     respond(
-      !isBatch
-        ? Answer.Status({ status: 404, body: JSON.stringify({ error: "not found" }) })
+      isTooLarge
+        ? failed(413, "request body too large")
+        : !isBatch
+        ? failed(404, "not found")
         : typeof rule === "function"
         ? rule(request, ruleIndex++)
         : rule,
       request,
-      parsed.batch,
+      error,
       response
     )
   }
@@ -458,11 +402,7 @@ export const make = Effect.fnUntraced(function*(options?: {
   // Node.js closes a connection that is idle for 5 s, which a client on a busy machine is between two requests.
   server.keepAliveTimeout = keepAliveMillis
   server.on("request", (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
-    const chunks: Array<Buffer> = []
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
-    incoming.on("end", () => receive(incoming, response, Buffer.concat(chunks)))
-    // A client that goes away in the middle, a killed one for example, is part of what is tested.
-    incoming.on("error", () => {})
+    SinkRequest.readBody(incoming, (body) => receive(incoming, response, body))
     response.on("error", () => {})
   })
   // `closeAllConnections` leaves those in a TLS handshake.
@@ -482,7 +422,7 @@ export const make = Effect.fnUntraced(function*(options?: {
   )
 
   return {
-    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
+    url: `${scheme}://127.0.0.1:${port}`,
     messages: Effect.sync(messages),
     attempts: Effect.sync(() => [...attempts]),
     requests: Effect.sync(() => [...requests]),

@@ -102,6 +102,7 @@ describe("the sink as PostHog", () => {
     const bodies: ReadonlyArray<readonly [string, Record<string, string>]> = [
       ["hello", {}],
       ["{}", {}],
+      [`{"batch":[${"[".repeat(200_000)}${"]".repeat(200_000)}]}`, {}],
       [body(event(1)), { "content-encoding": "gzip" }]
     ]
     for (const [payload, headers] of bodies) {
@@ -126,6 +127,58 @@ describe("the sink as PostHog", () => {
     assert.deepStrictEqual([message, others], [event(1), []])
     assert.isString(received_at)
     assert.lengthOf(yield* sink.requests, 2)
+  })
+
+  test(
+    "The sink takes no more than 20 MB of a body, nor of what a compressed one inflates to, whatever its rule is",
+    function*(sink) {
+      yield* sink.answer(Answer.Ok({}))
+      const bomb = Zlib.gzipSync(Buffer.alloc(300 * 1024 * 1024), { level: 1 })
+      const bodies = [
+        [bomb, { "content-encoding": "gzip" }],
+        [Buffer.alloc(25 * 1024 * 1024, "x"), {}]
+      ] as const
+      for (const [payload, headers] of bodies) {
+        assert.strictEqual((yield* post(sink, payload, { headers })).status, 413)
+        assert.isBelow((yield* sink.requests).at(-1)?.body.length ?? Infinity, 5 * 1024 * 1024)
+      }
+    }
+  )
+
+  test(
+    "The sink refuses a request by a foreign host name or from a foreign page, and takes none of its messages",
+    function*(sink) {
+      const port = new URL(sink.url).port
+      const foreign: ReadonlyArray<Record<string, string>> = [
+        { origin: "https://evil.test" },
+        { origin: "null" },
+        { origin: `http://127.0.0.1:${Number(port) + 1}` },
+        { origin: `https://127.0.0.1:${port}` },
+        { host: `evil.test:${port}` },
+        { host: `127.0.0.1.evil.test:${port}` },
+        { host: `localhost.evil.test` },
+        { host: `evil.test:${port}`, origin: `http://evil.test:${port}` }
+      ]
+      for (const headers of foreign) {
+        for (const options of [{}, { method: "GET", path: "/api/messages" }]) {
+          const reply = yield* post(sink, body(event(1)), { ...options, headers })
+          assert.deepStrictEqual([reply.status, Object.keys(JSON.parse(reply.text))], [403, ["error"]])
+        }
+      }
+      assert.deepStrictEqual([yield* sink.attempts, yield* sink.requests], [[], []])
+    }
+  )
+
+  test("The sink takes requests by every name of this machine, and from a page of its own", function*(sink) {
+    const port = new URL(sink.url).port
+    const own = ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"].map((name) => `${name}:${port}`)
+    for (const host of [...own, "localhost"]) {
+      assert.strictEqual((yield* post(sink, body(event(1)), { headers: { host } })).status, 200)
+      assert.strictEqual(
+        (yield* post(sink, body(event(1)), { headers: { host, origin: `http://${host}` } })).status,
+        200
+      )
+    }
   })
 
   test("The sink answers 404 with JSON elsewhere, whatever its rule is", function*(sink) {

@@ -46,7 +46,7 @@ describe("waiting for the sink", () => {
     Effect.gen(function*() {
       const sink = yield* makeSink()
       yield* post(sink, body(event(1)))
-      yield* post(sink, body(event(2), { event: "nobody's" }))
+      yield* post(sink, body(event(2), { event: "nobody's\u001b[2J" }))
       const error = yield* Effect.flip(sink.waitFor(() => false, "50 millis"))
       assert.strictEqual(error._tag, "SinkTimeout")
       assert.deepStrictEqual(error.message.split("\n"), [
@@ -55,7 +55,7 @@ describe("waiting for the sink", () => {
         `  event 1 of user (${uuid(1)})`,
         "Requests: 2",
         "  POST /batch/ with event 1: answered 200",
-        "  POST /batch/ with event 2, nobody's: answered 400"
+        "  POST /batch/ with event 2, nobody's\\u{1b}[2J: answered 400"
       ])
     }))
 
@@ -156,10 +156,13 @@ describe("npm run sink", () => {
         const url = `http://127.0.0.1:${port}`
         const { child, ended, prints } = yield* start(port)
         yield* prints(`listening on ${url}\n`)
-        yield* request(url, body(event(1), event(2)))
+        const unsafe = { ...event(1), event: "a\u001b[31m\r\nb\u202e", distinct_id: "\u0007" }
+        yield* request(url, body(unsafe, event(2)))
         const lines = (yield* prints(uuid(2))).trim().split("\n")
         assert.lengthOf(lines, 3)
-        assert.match(lines[1] ?? "", new RegExp(`^\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z  event 1  user  ${uuid(1)}$`))
+        const [time, ...fields] = lines[1]?.split("  ") ?? []
+        assert.match(time ?? "", /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+        assert.deepStrictEqual(fields, ["a\\u{1b}[31m\\u{d}\\u{a}b\\u{202e}", "\\u{7}", uuid(1)])
         child.kill(signal)
         const { code, stderr } = yield* ended
         assert.deepStrictEqual([code, stderr], [130, ""])

@@ -1,0 +1,132 @@
+/**
+ * How the sink takes a request: from programs of this machine only, within bounds, and whatever is in it.
+ *
+ * @since 0.1.0
+ */
+import type * as Http from "node:http"
+import * as Zlib from "node:zlib"
+import type { ReceivedMessage } from "./PostHogSink.ts"
+
+/** PostHog's limit of a body; the sink also holds it for a body before it is inflated, and after. */
+const maxBodyBytes = 20 * 1024 * 1024
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
+
+/**
+ * Returns why a request is refused: a page of another site can send requests to this machine, and read the answers under
+ * a name of its own for it.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const refusal = ({ host = "", origin }: Http.IncomingHttpHeaders, scheme: string): string | undefined => {
+  if (!loopback.test(host)) return "the sink is reached by a name of this machine only"
+  return origin === undefined || origin === `${scheme}://${host}` ? undefined : "the request is from a page elsewhere"
+}
+
+/**
+ * A body; empty where it was too large.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Body {
+  readonly bytes: Buffer
+  readonly isTooLarge: boolean
+}
+
+/**
+ * Reads a whole body, and keeps no more than its limit of it.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readBody = (incoming: Http.IncomingMessage, read: (body: Body) => void): void => {
+  let chunks: Array<Buffer> = []
+  let size = 0
+  incoming.on("data", (chunk: Buffer) => {
+    size += chunk.length
+    if (size > maxBodyBytes) chunks = []
+    else chunks.push(chunk)
+  })
+  incoming.on("end", () => read({ bytes: Buffer.concat(chunks), isTooLarge: size > maxBodyBytes }))
+  // A client that goes away in the middle, a killed one for example, is part of what is tested.
+  incoming.on("error", () => {})
+}
+
+/**
+ * What is in a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Decoded {
+  /** The inflated body; as it came where it cannot be inflated, since a client's mistake is what one wants to see. */
+  readonly body: string
+  readonly api_key: string
+  readonly batch: ReadonlyArray<Omit<ReceivedMessage, "received_at" | "request">>
+  /** Whether nothing of it was read, because there is too much of it. */
+  readonly isTooLarge: boolean
+  /** Why PostHog answers 400. */
+  readonly error: string | undefined
+}
+
+const record = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
+
+const text = (value: unknown): string => typeof value === "string" ? value : ""
+
+const toMessage = (element: unknown): Decoded["batch"][number] => {
+  const fields = record(element)
+  return {
+    event: text(fields["event"]),
+    distinct_id: text(fields["distinct_id"]),
+    properties: record(fields["properties"]),
+    timestamp: text(fields["timestamp"]),
+    uuid: text(fields["uuid"]),
+    ..."$set" in fields ? { $set: fields["$set"] } : {},
+    ..."$set_once" in fields ? { $set_once: fields["$set_once"] } : {},
+    raw: JSON.stringify(element)
+  }
+}
+
+/** What is wrong with a message in PostHog's eyes; an absent uuid is not, since PostHog makes one up. */
+const flaw = (element: unknown): string | undefined => {
+  const { distinct_id, event, uuid } = record(element)
+  if (text(event) === "") return "event submitted with an empty event name"
+  if (text(distinct_id) === "") return "event submitted with an empty distinct_id"
+  return uuid === undefined || uuidPattern.test(text(uuid)) ? undefined : "event submitted with an invalid uuid"
+}
+
+const inflate = ({ bytes, isTooLarge }: Body, encoding: string | undefined) => {
+  try {
+    const plain = encoding === "gzip" ? Zlib.gunzipSync(bytes, { maxOutputLength: maxBodyBytes }) : bytes
+    return { body: plain.toString("utf8"), isTooLarge, isWhole: !isTooLarge }
+  } catch (cause) {
+    const isBomb = cause instanceof RangeError && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE"
+    return { body: bytes.toString("latin1"), isTooLarge: isTooLarge || isBomb, isWhole: false }
+  }
+}
+
+/**
+ * Decodes the body of a request; anything that is no batch has an error.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (bytes: Body, encoding: string | undefined): Decoded => {
+  const { body, isTooLarge, isWhole } = inflate(bytes, encoding)
+  const none = { body, isTooLarge, api_key: "", batch: [], error: "failed to decode request" }
+  if (!isWhole) return none
+  try {
+    const { api_key, batch } = record(JSON.parse(body))
+    if (!Array.isArray(batch)) return { ...none, api_key: text(api_key) }
+    const error = batch.map(flaw).find((found) => found !== undefined)
+    return { ...none, api_key: text(api_key), batch: batch.map(toMessage), error }
+  } catch {
+    // No JSON, or JSON that is nested too deep to be written again.
+    return none
+  }
+}
