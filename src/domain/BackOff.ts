@@ -28,7 +28,7 @@ export interface BackOff {
  * @since 0.1.0
  */
 export const decode = JsonDocument.decoder<BackOff>(({ attempts, reason, until }) =>
-  Predicate.isNumber(attempts) && Number.isInteger(attempts) && Predicate.isNumber(until)
+  JsonDocument.isNumber(attempts) && Number.isInteger(attempts) && JsonDocument.isNumber(until)
     ? { attempts, until, ...(Predicate.isString(reason) ? { reason } : {}) }
     : undefined
 )

@@ -20,6 +20,14 @@ export const parse = (text: string): Option.Option<Schema.JsonObject> =>
   Option.filter(Option.liftThrowable((text: string): unknown => JSON.parse(text))(text), isJsonObject)
 
 /**
+ * Returns whether a value is a number that can be written again: JSON may hold one that is too large.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isNumber = (value: unknown): value is number => Number.isFinite(value)
+
+/**
  * Makes a decoder of a text from a decoder of the parsed object.
  *
  * A command decodes some of these documents each time. Compiling a schema for them would cost it more than the rest of

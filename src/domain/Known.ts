@@ -75,7 +75,7 @@ const isText = (value: unknown): value is string => Predicate.isString(value) &&
 const decodeSession = (value: unknown): Session | undefined => {
   if (!Predicate.isObject(value)) return undefined
   const { anon_id, last_active, session_id } = value
-  return isAnonId(anon_id) && isText(session_id) && Predicate.isNumber(last_active)
+  return isAnonId(anon_id) && isText(session_id) && JsonDocument.isNumber(last_active)
     ? { anon_id, session_id, last_active }
     : undefined
 }
@@ -92,7 +92,7 @@ const decodeInput = (value: unknown): ParsedInput | undefined => {
 const decodeResolution = (value: unknown): Resolution | undefined => {
   if (!Predicate.isObject(value)) return undefined
   const { at, fingerprint, principal_id } = value
-  return isText(fingerprint) && (principal_id === null || isPrincipalId(principal_id)) && Predicate.isNumber(at)
+  return isText(fingerprint) && (principal_id === null || isPrincipalId(principal_id)) && JsonDocument.isNumber(at)
     ? { fingerprint, principal_id, at }
     : undefined
 }

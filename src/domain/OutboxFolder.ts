@@ -75,7 +75,8 @@ export const defaultBounds: Bounds = {
  */
 export const setAsideBounds: SomeBounds = { ageMillis: Number.POSITIVE_INFINITY }
 
-const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d+)\.json$/
+// A message has at most 64 KiB: a size of more digits is none, and would push every message out.
+const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d{1,6})\.json$/
 
 const digits = (n: number, length: number): string => String(Math.max(0, Math.trunc(n))).padStart(length, "0")
 

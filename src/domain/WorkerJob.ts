@@ -40,7 +40,7 @@ export const decode = JsonDocument.decoder<WorkerJob>((document) => {
   if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(variables) || !Predicate.isString(home)) return
   if (!IdentityCodec.isName(codec) || !Predicate.isString(destinationId) || !Predicate.isBoolean(lingers)) return
   if (!Predicate.isObject(destination) || !Predicate.isString(destination["host"])) return
-  if (!Predicate.isString(destination["key"]) || (lease !== undefined && !Predicate.isNumber(lease))) return
+  if (!Predicate.isString(destination["key"]) || (lease !== undefined && !JsonDocument.isNumber(lease))) return
   const { host, key } = destination
   return {
     name,

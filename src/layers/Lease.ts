@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { isRefused } from "../services/Disk.ts"
 import type { StateFiles } from "./StateFiles.ts"
@@ -21,7 +20,7 @@ const prefix = "lease-"
  * @category codecs
  * @since 0.1.0
  */
-export const decode = JsonDocument.decoder(({ until }) => Predicate.isNumber(until) ? { until } : undefined)
+export const decode = JsonDocument.decoder(({ until }) => JsonDocument.isNumber(until) ? { until } : undefined)
 
 /**
  * Returns the path of a lease.

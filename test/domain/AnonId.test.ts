@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as AnonId from "../../src/domain/AnonId.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
+import * as Arbitraries from "./Arbitraries.ts"
 
 const isAnonId = (input: unknown) => Option.isSome(AnonId.decode(input))
 
@@ -40,4 +42,15 @@ describe("an anon id", () => {
       assert.isFalse(isAnonId(input), JSON.stringify(input))
     }
   })
+
+  it.prop(
+    "An anon id with any mutation is one only where it is still the name of a file, whatever else a UUID may be",
+    { id: Arbitraries.anonIds, mutation: Fuzz.mutations },
+    ({ id, mutation }) => {
+      const mutated = Fuzz.mutate(id, mutation)
+      if (isAnonId(mutated)) assert.match(mutated, /^[0-9a-f-]{36}$/)
+      Fuzz.assertSafe({ anon_id: Option.getOrElse(AnonId.decode(mutated), () => id) })
+    },
+    { arbitrary: { runs: 500 } }
+  )
 })

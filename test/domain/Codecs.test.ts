@@ -3,7 +3,7 @@
  * same properties: what was written comes back, and nothing else is accepted.
  */
 import { assert, describe, it } from "@effect/vitest"
-import type * as Arbitrary from "effect/Arbitrary"
+import * as Arbitrary from "effect/Arbitrary"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as BackOff from "../../src/domain/BackOff.ts"
@@ -12,7 +12,9 @@ import * as JsonDocument from "../../src/domain/JsonDocument.ts"
 import * as Known from "../../src/domain/Known.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as WorkerJob from "../../src/domain/WorkerJob.ts"
+import * as Lease from "../../src/layers/Lease.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
 import { jsonObject } from "../fixtures/Json.ts"
 import * as Arbitraries from "./Arbitraries.ts"
 
@@ -105,6 +107,19 @@ const suite = <A>(name: string, { accepts, decode, encode, example, values }: Ca
       { arbitrary: { runs: 100, size: 30 } }
     )
 
+    it.prop(
+      `${name} of any bytes, or with any mutation, is read as a value that is written and read again, or not at all`,
+      { value: values, bytes: Fuzz.bytes, mutation: Fuzz.mutations },
+      ({ bytes, mutation, value }) => {
+        for (const text of [bytes.toString(), Fuzz.mutate(encode(value), mutation)]) {
+          const read = Option.getOrUndefined(decode(text))
+          Fuzz.assertSafe(read)
+          if (read !== undefined) assert.strictEqual(encode(Option.getOrThrow(decode(encode(read)))), encode(read))
+        }
+      },
+      { arbitrary: { runs: 150, size: 30 } }
+    )
+
     it(`${name} is read whole or not at all: no part of its text counts`, () => {
       const text = encode(example)
       for (let end = 0; end < text.length; end++) assert.isTrue(Option.isNone(decode(text.slice(0, end))), `${end}`)
@@ -184,6 +199,14 @@ suite<BackOff.BackOff>("The back-off's file", {
   example: { attempts: 1, until: 1, reason: "status 503" },
   // A reason that is no text is left out: how long to wait counts.
   accepts: { until: ["number"], reason: Object.keys(replacements) }
+})
+
+suite<{ readonly until: number }>("A lease's file", {
+  decode: Lease.decode,
+  encode: JSON.stringify,
+  values: Arbitrary.all({ until: Arbitraries.millis }),
+  example: { until: 1 },
+  accepts: { until: ["number"] }
 })
 
 suite<WorkerJob.WorkerJob>("The variable with a worker's job", {

@@ -15,6 +15,7 @@ import {
   supabase
 } from "../../src/domain/IdentityCodec.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
 import { jsonObject } from "../fixtures/Json.ts"
 import * as SupabaseTool from "../fixtures/SupabaseTool.ts"
 import * as Arbitraries from "./Arbitraries.ts"
@@ -78,6 +79,26 @@ for (const codec of codecs) {
         }
       },
       { arbitrary: { runs: 100, size: 40 } }
+    )
+
+    it.prop(
+      `${codec.name}: of any bytes, or with any mutation, a file has a pointer and a session that come back, or none`,
+      { pointer: pointers, document: jsonObject, bytes: Fuzz.bytes, mutation: Fuzz.mutations },
+      ({ bytes, document, mutation, pointer }) => {
+        for (const text of [bytes.toString(), Fuzz.mutate(codec.encode(pointer, document, randomUUID), mutation)]) {
+          const [read, session] = [Option.getOrUndefined(codec.decode(text)), codec.session?.(text)]
+          Fuzz.assertSafe([read, session])
+          if (read !== undefined) {
+            const again = codec.encode(read, keysOf(text), randomUUID, session)
+            assert.deepStrictEqual(decoded(codec, again), read)
+            if (session !== undefined) assert.deepStrictEqual(codec.session?.(again), session)
+          }
+          for (const given of codec.withConsent === undefined ? [] : [false, true]) {
+            assert.strictEqual(codec.denies(codec.withConsent?.(text, given, randomUUID) ?? ""), !given)
+          }
+        }
+      },
+      { arbitrary: { runs: 150, size: 30 } }
     )
 
     it(`${codec.name}: a link that is no account, or is the device's own id, counts as none`, () => {

@@ -3,6 +3,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import type { Message } from "../../src/domain/Message.ts"
 import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
 
 const now = Date.parse("2026-01-01T00:00:00Z")
 const day = 24 * 60 * 60 * 1000
@@ -62,6 +63,7 @@ describe("the bounds of an outbox", () => {
     ["an author's bound counts", names(3, 100), 1, { messages: 2, bytes: undefined }],
     ["the other bounds stay the usual ones", [ofAge(7 * day + 1)], 1, { messages: 2, bytes: undefined }],
     ["an empty outbox stays", [], 0],
+    ["a size that no message has counts for nothing", [...names(2, 1), ...names(1, 1e9)], 0],
     ["what a clock that was set back makes the future stays", names(3, 1), 0, {}, now - day]
   ]
   for (const [title, all, beyond, bounds, at = now] of table) {
@@ -91,5 +93,19 @@ describe("the bounds of an outbox", () => {
       if (beyond.length > 0) assert.isFalse(fits(all.slice(beyond.length - 1)))
     },
     { arbitrary: { runs: 200, size: 100 } }
+  )
+
+  it.prop(
+    "Names of any kind are judged: the oldest go, and one that is no message's has no age and no size",
+    { files: Arbitrary.array(file, { maxLength: 20 }), bytes: Fuzz.bytes, mutation: Fuzz.mutations },
+    ({ bytes, files, mutation }) => {
+      const ours = files.map(({ age, bytes }, n) => OutboxFolder.eventName(message(n), now - age, bytes))
+      const all = [...ours, bytes.toString(), ...ours.map((name) => Fuzz.mutate(name, mutation))].toSorted()
+      const beyond = OutboxFolder.beyondBounds(all, now)
+      assert.deepStrictEqual(beyond, all.slice(0, beyond.length))
+      assert.deepStrictEqual(OutboxFolder.beyondBounds(["x.json", bytes.toString()], now + 30 * day), [])
+      for (const name of all) assert.isBoolean(OutboxFolder.isOfInvocation(name, uuid(0)))
+    },
+    { arbitrary: { runs: 200 } }
   )
 })

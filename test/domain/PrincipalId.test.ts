@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as PrincipalId from "../../src/domain/PrincipalId.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
 
 const reason = (input: unknown): string | undefined =>
   Result.match(PrincipalId.decode(input), { onFailure: (reason) => reason, onSuccess: () => undefined })
@@ -68,5 +69,15 @@ describe("a principal id", () => {
       if (Result.isSuccess(decoded)) assert.strictEqual(decoded.success, id)
     },
     { arbitrary: { runs: 500, size: 250 } }
+  )
+
+  it.prop(
+    "A placeholder with any mutation is a principal id only where PostHog's own model takes it",
+    { id: Schema.Literals([...inAnyCase, ...exactly].flatMap(quoted)), mutation: Fuzz.mutations },
+    ({ id, mutation }) => {
+      const decoded = PrincipalId.decode(Fuzz.mutate(id, mutation))
+      if (Result.isSuccess(decoded)) assert.isTrue(Fuzz.isLegalId(decoded.success), decoded.success)
+    },
+    { arbitrary: { runs: 500 } }
   )
 })

@@ -4,7 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Yaml from "effect/encoding/Yaml"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as HttpPrincipal from "../../src/layers/HttpPrincipal.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
 
 const forms = [{ key: "cloud.api.key", base: "https://api.acme.test", path: "/me", principal: ["id"] }]
 
@@ -49,4 +51,38 @@ describe("a credentials file that the parser of YAML would take long for", () =>
     const text = JSON.stringify({ cloud: { api: { key: "k1" } }, more: ["1".repeat(100_000), "<<"] })
     assert.deepStrictEqual(parse(text), { source: "stored", secret: "k1", parsed: [] })
   })
+})
+
+describe("a credentials file of any bytes, or with any mutation", () => {
+  const files = [
+    document("k1"),
+    `# of acme\ncloud: { api: { key: "k1" }, more: [1, 2.5, 0x1F, ~] }\n`,
+    `a: &a {b: 1}\nc: *a\ncloud:\n  api:\n    key: >-\n      k1\n  list:\n    - 'x'\n    - y: |\n        z\n`,
+    JSON.stringify({ cloud: { api: { key: "k1" }, coordinator: null } })
+  ]
+
+  it.prop(
+    "A file holds a credential with a text, one that cannot be read, or none; and what is parsed as YAML is within its bounds",
+    {
+      bytes: Fuzz.bytes,
+      file: Schema.Literals(files),
+      mutation: Fuzz.mutations,
+      repeat: Schema.Literals([1, 2, 50, 3000])
+    },
+    ({ bytes, file, mutation, repeat }) => {
+      const repeated = { ...mutation, insert: mutation.insert.repeat(repeat).slice(0, 40_000) }
+      for (const text of [bytes.toString(), Fuzz.mutate(file, mutation), Fuzz.mutate(file, repeated)]) {
+        const { parsed, secret, source } = parse(text)
+        assert.include([undefined, "stored"], source)
+        if (source !== undefined) assert.isTrue(secret === "" || secret?.trim() !== "")
+        for (const text of parsed) {
+          assert.isAtMost(text.length, 32 * 1024)
+          const runs = text.match(/[\d_]+|[ \t]+|\\+/g) ?? []
+          assert.isAtMost(Math.max(0, ...runs.map((run) => run.length)), 1000)
+        }
+        Fuzz.assertSafe(undefined)
+      }
+    },
+    { arbitrary: { runs: 500 } }
+  )
 })

@@ -1,10 +1,12 @@
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
 import * as Zlib from "node:zlib"
 import { PostHog } from "posthog-node"
 import * as Persons from "../../src/testing/Persons.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import * as Fuzz from "../fixtures/Fuzz.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 import { body, event, names, post, test, uuid } from "./Requests.ts"
 
@@ -190,6 +192,42 @@ describe("the sink as PostHog", () => {
     }
     assert.deepStrictEqual(yield* sink.attempts, [])
   })
+})
+
+describe("any request to the sink", () => {
+  const encodings = ["", "gzip", "identity", "br", "gzip, gzip"] as const
+
+  it.live.prop(
+    "A body of any bytes, or a batch with any mutation, is accepted whole or refused, and the sink goes on",
+    { bytes: Fuzz.bytes, mutation: Fuzz.mutations, encoding: Schema.Literals(encodings), inflates: Schema.Boolean },
+    ({ bytes, encoding, inflates, mutation }) =>
+      Effect.gen(function*() {
+        const sink = yield* makeSink()
+        const batch = body(event(1), { ...event(2), $set: { plan: "pro" } })
+        for (
+          const text of [
+            bytes,
+            Buffer.from(Fuzz.mutate(batch, mutation)),
+            Fuzz.mutate(Zlib.gzipSync(batch).toString("latin1"), mutation)
+          ]
+        ) {
+          const payload = typeof text === "string" ? Buffer.from(text, "latin1") : inflates ? Zlib.gzipSync(text) : text
+          const { status } = yield* post(sink, payload, {
+            headers: encoding === "" ? {} : { "content-encoding": encoding }
+          })
+          assert.include([200, 400], status)
+        }
+        const messages = yield* sink.messages
+        for (const { distinct_id, event, properties } of messages) {
+          assert.isTrue(event !== "" && distinct_id !== "")
+          Fuzz.assertSafe(properties)
+        }
+        Fuzz.assertSafe(Persons.fold(messages))
+        const shown = yield* post(sink, "", { method: "GET", path: "/api/messages" })
+        assert.lengthOf(JSON.parse(shown.text), messages.length)
+      }),
+    { arbitrary: { runs: 100 } }
+  )
 })
 
 describe("an answer of the sink", () => {
