@@ -82,6 +82,12 @@ describe("the layout", () => {
     assert.deepStrictEqual(importersOf(/^effect\/cli\//), ["cli"])
     // `Disk`, `HostRuntime` and `WorkerProcess` take their places, which cost a command less.
     assert.deepStrictEqual(importersOf(/^effect\/(FileSystem|PlatformError|process\/|crypto\/)/), [])
+    // Not every 4.x has these.
+    assert.deepStrictEqual(importersOf(/^effect\/(Crypto|Glob|persistence\/)/), [])
+  })
+
+  it("A host needs no package of a platform: the worker alone loads one, and is published with it", () => {
+    assert.deepStrictEqual(importersOf(/^@effect\/platform/), ["worker"])
   })
 
   it("Domain and services have no I/O and no Node.js", () => {

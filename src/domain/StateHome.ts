@@ -58,3 +58,43 @@ export const make = (path: Pick<Path, "dirname" | "join">, home: string): StateH
     compileCache: path.join(usage, "compile-cache")
   }
 }
+
+/**
+ * The variables that `ofPlatform` reads.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const platformVariables = ["XDG_STATE_HOME", "LOCALAPPDATA", "USERPROFILE", "HOME"] as const
+
+const isFolder = (folder: string | undefined, isWindows: boolean): folder is string =>
+  folder !== undefined && (isWindows ? /^([a-z]:)?[\\/]/i : /^\//).test(folder)
+
+/**
+ * Returns the folder in which a platform keeps a program's state; empty where the environment names none.
+ *
+ * **Details**
+ *
+ * The folder is that of `effect/persistence/UserDirectories`, which Effect has since 4.0.6. `system` is the answer of
+ * `os.type()`. An absolute `XDG_STATE_HOME` is used on every platform.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofPlatform = (
+  system: string,
+  variables: Readonly<Partial<Record<typeof platformVariables[number], string>>>,
+  name: string
+): string => {
+  const { HOME, LOCALAPPDATA, USERPROFILE, XDG_STATE_HOME } = variables
+  const isWindows = system === "Windows_NT"
+  const separator = isWindows ? "\\" : "/"
+  const below = (folder: string, ...names: ReadonlyArray<string>) =>
+    [folder.replace(isWindows ? /[\\/]+$/ : /\/+$/, ""), ...names, name].join(separator)
+  if (isFolder(XDG_STATE_HOME, isWindows)) return below(XDG_STATE_HOME)
+  if (isWindows && isFolder(LOCALAPPDATA, isWindows)) return below(LOCALAPPDATA)
+  const user = isWindows ? USERPROFILE : HOME
+  if (user === undefined) return ""
+  if (isWindows) return below(user, "AppData", "Local")
+  return system === "Darwin" ? below(user, "Library", "Application Support") : below(user, ".local", "state")
+}

@@ -28,12 +28,18 @@ const isContainer = (): boolean => {
   }
 }
 
+interface Terminals {
+  readonly stdoutIsTerminal: Effect.Effect<boolean>
+  /** Undefined before Effect 4.0.3. */
+  readonly stderrIsTerminal?: Effect.Effect<boolean>
+}
+
 /**
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.gen(function*() {
-  const stdio = yield* Stdio.Stdio
+  const stdio: Terminals = yield* Stdio.Stdio
   const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
   const marks: Record<string, string | undefined> = {}
   for (const name of CodingAgent.variables) marks[name] = yield* Variable.read(name)
@@ -46,7 +52,9 @@ export const make = Effect.gen(function*() {
       return container ??= isContainer()
     },
     stdoutIsTerminal,
-    stderrIsTerminal: yield* stdio.stderrIsTerminal
+    stderrIsTerminal: stdio.stderrIsTerminal === undefined
+      ? process.stderr.isTTY === true
+      : yield* stdio.stderrIsTerminal
   }
   return HostRuntime.of(merge(facts, current))
 })

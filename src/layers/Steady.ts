@@ -8,7 +8,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import * as UserDirectories from "effect/persistence/UserDirectories"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stdio from "effect/Stdio"
@@ -30,6 +29,7 @@ import * as NodeHostRuntime from "./NodeHostRuntime.ts"
 import { merge } from "./NodeProcess.ts"
 import type { Options, Usage } from "./NodeUsage.ts"
 import * as UsageServices from "./UsageServices.ts"
+import * as Variable from "./Variable.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
 
 export * as HttpResolver from "./HttpResolver.ts"
@@ -37,8 +37,14 @@ export * as HttpResolver from "./HttpResolver.ts"
 const defaultHost = "https://us.i.posthog.com"
 
 // Few hosts leave their home to the platform.
-const platformHome = (name: string): Effect.Effect<string> =>
-  Effect.suspend(() => UserDirectories.make().state(name)).pipe(Effect.orElseSucceed(() => ""))
+const platformHome = Effect.fnUntraced(function*(system: string, name: string) {
+  const variables: Partial<Record<typeof StateHome.platformVariables[number], string>> = {}
+  for (const variable of StateHome.platformVariables) {
+    const value = yield* Variable.read(variable)
+    if (value !== undefined) variables[variable] = value
+  }
+  return StateHome.ofPlatform(system, variables, name)
+})
 
 const settingsOf = Effect.fnUntraced(function*(options: Options, variables: string, runtime: HostRuntime["Service"]) {
   const { posthog: { host = defaultHost, key } } = options
@@ -50,7 +56,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options, variables: stri
     name: options.name,
     version: options.version,
     variables,
-    home: StateHome.make(path, options.home ?? (yield* platformHome(options.name))),
+    home: StateHome.make(path, options.home ?? (yield* platformHome(runtime.os.type, options.name))),
     destination,
     destinationProblem: Result.isFailure(checked) ? checked.failure : undefined,
     destinationId: runtime.sha256(destination === undefined ? "" : `${destination.host}\n${destination.key}`).slice(

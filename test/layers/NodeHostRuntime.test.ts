@@ -12,6 +12,20 @@ const agentOf = (env: Readonly<Record<string, string>>) =>
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
   )
 
+it.effect("The runtime asks the process whether stderr is a terminal where the host's Effect is older than 4.0.3", () =>
+  Effect.gen(function*() {
+    const older = new Proxy(yield* Stdio.Stdio, {
+      get: (stdio, key) => key === "stderrIsTerminal" ? undefined : Reflect.get(stdio, key)
+    })
+    const { isTTY } = process.stderr
+    for (const answer of [true, false]) {
+      process.stderr.isTTY = answer
+      const { stderrIsTerminal } = yield* Effect.provideService(NodeHostRuntime.make, Stdio.Stdio, older)
+      process.stderr.isTTY = isTTY
+      assert.strictEqual(stderrIsTerminal, answer)
+    }
+  }).pipe(Effect.provide(Stdio.layerTest({}))))
+
 const program = `
   import * as Effect from "effect/Effect"
   import * as Stdio from "effect/Stdio"
