@@ -13,7 +13,7 @@ const root = Path.resolve(import.meta.dirname, "..")
 const model = ["test/model/Model.test.ts"]
 // The files of these folders, but for those whose subject no mutation is of.
 const folders = ["test/domain", "test/layers", "test/stitch"]
-const others = ["test/worker/Handover.test.ts"]
+const others = ["test/cli/CommandTracking.test.ts", "test/worker/Handover.test.ts"]
 const unrelated =
   /\/(Debug|Disk|MemoryDisk|Http\w*|NodeProcess|NodeHostRuntime|ObservedHttpClient|WorkerProcess)\.test\.ts$/
 const units = [

@@ -3,83 +3,54 @@
  */
 import * as Compare from "./Compare.ts"
 import * as Invariants from "./Invariants.ts"
-import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
+import * as Trace from "./Trace.ts"
 
 // == one program
 
-/** What happened in programs, to see that the rules had something to say. */
-export interface Counts {
-  programs: number
-  /** Those that were compared with the model. */
-  sequential: number
-  /** Those in which files were tampered with: only the two paths are compared. */
-  tampered: number
-  steps: number
-  faults: number
-  events: number
+const counted = [
+  "programs",
+  /** Programs that were compared with the model. */
+  "sequential",
+  /** Programs in which files were tampered with: only the two paths are compared. */
+  "tampered",
+  "steps",
+  "faults",
+  "events",
   /** Events that the steady path recorded. */
-  steady: number
+  "steady",
   /** Operations of steady commands that were compared with the whole path. */
-  twins: number
-  aliases: number
+  "twins",
+  "aliases",
   /** Claims without an alias: the device changed hands, or another tool linked it. */
-  switches: number
-  rotations: number
+  "switches",
+  "rotations",
   /** Logouts after which there was an anon id to be kept apart from. */
-  logouts: number
+  "logouts",
   /** Files that could be made only once, and were there already. */
-  races: number
-}
+  "races"
+] as const
 
-export const none: Counts = {
-  programs: 0,
-  sequential: 0,
-  tampered: 0,
-  steps: 0,
-  faults: 0,
-  events: 0,
-  steady: 0,
-  twins: 0,
-  aliases: 0,
-  switches: 0,
-  rotations: 0,
-  logouts: 0,
-  races: 0
-}
+/** What happened in programs, to see that the rules had something to say. */
+export type Counts = Record<typeof counted[number], number>
 
-const add = (sum: Counts, counts: Counts): void => {
-  sum.programs += counts.programs
-  sum.sequential += counts.sequential
-  sum.tampered += counts.tampered
-  sum.steps += counts.steps
-  sum.faults += counts.faults
-  sum.events += counts.events
-  sum.steady += counts.steady
-  sum.twins += counts.twins
-  sum.aliases += counts.aliases
-  sum.switches += counts.switches
-  sum.rotations += counts.rotations
-  sum.logouts += counts.logouts
-  sum.races += counts.races
-}
-
-export interface Tried {
-  readonly violation: Invariants.Violation | undefined
-  readonly counts: Counts
+const plus = (sum: Counts, counts: Counts): Counts => {
+  const all = { ...sum }
+  for (const name of counted) all[name] += counts[name]
+  return all
 }
 
 /** Runs one program, and holds all rules against it. */
-export const attempt = (program: Program.Program): Tried => {
+export const attempt = (
+  program: Program.Program
+): { readonly violation: Invariants.Violation | undefined; readonly counts: Counts } => {
   const isSequential = Program.isSequential(program)
   const isTampered = Program.isTampered(program)
-  const { trace, twins, violation } = isSequential
-    ? Compare.run(program)
-    : { trace: Machine.run(program), violation: undefined, twins: 0 }
-  const facts = Invariants.factsOf(trace)
+  const { trace, twins, violation } = Compare.run(program)
+  const facts = Trace.factsOf(trace)
   const { claims, events } = facts
   const { length: rotations } = trace.changes.filter(({ method, path }) =>
-    method !== "remove" && path.startsWith(`${Machine.paths.successors}/`)
+    method !== "remove" && path.startsWith(`${Trace.paths.successors}/`)
   )
   const logouts = trace.ops.filter(({ anonId, end, op }) =>
     op?._tag === "Logout" && anonId !== undefined && end !== undefined
@@ -148,19 +119,19 @@ export const run = (
   seeds: number,
   progress: (done: number) => void = () => {}
 ): Outcome => {
-  const counts = { ...none }
+  let counts: Counts | undefined
   for (let index = 0; index < seeds; index += 1) {
     for (const make of [Program.make, Program.makeSequential]) {
       const program = make(seed + index)
       const tried = attempt(program)
-      add(counts, tried.counts)
+      counts = counts === undefined ? tried.counts : plus(counts, tried.counts)
       if (tried.violation !== undefined) {
         return { counts, counterexample: { seed: seed + index, ...shrink(program, tried.violation) } }
       }
     }
     progress(index + 1)
   }
-  return { counts, counterexample: undefined }
+  return { counts: counts ?? attempt(Program.make(seed)).counts, counterexample: undefined }
 }
 
 /** A counterexample for a reader, with what runs it again. */

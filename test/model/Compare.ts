@@ -1,12 +1,12 @@
 /**
  * Runs a program on the real layers and on the model at once, and says where they part.
  */
-import * as NCrypto from "node:crypto"
 import * as Invariants from "./Invariants.ts"
 import * as Machine from "./Machine.ts"
 import * as Model from "./Model.ts"
 import * as Program from "./Program.ts"
 import * as State from "./State.ts"
+import * as Trace from "./Trace.ts"
 import * as Twin from "./Twin.ts"
 
 /** Pairs the model's tokens with the ids that the layers made. */
@@ -31,21 +31,6 @@ class Names {
   }
 }
 
-const knownOn = (trace: Machine.Trace): ReadonlyMap<string, string | null> => {
-  const document = Invariants.parse(Machine.textOn(trace.disk, Machine.paths.known))
-  const entries: unknown = document?.["credentials"]
-  const known = new Map<string, string | null>()
-  for (const entry of Array.isArray(entries) ? entries.filter(Invariants.isObject) : []) {
-    const secret = Program.secrets.find((one) =>
-      NCrypto.createHash("sha256").update(`${String(document?.["salt"])}\n${one}`).digest("hex") ===
-        entry["fingerprint"]
-    )
-    const principal = entry["principal_id"]
-    known.set(secret ?? "?", typeof principal === "string" ? principal : null)
-  }
-  return known
-}
-
 const pairs = (known: ReadonlyMap<string, string | null>): string =>
   [...known].map(([secret, principal]) => `${secret}=${principal}`).toSorted().join(" ")
 
@@ -54,7 +39,7 @@ const differs = (
   names: Names,
   state: State.State,
   turn: Parameters<Machine.OnTurn>[0],
-  trace: Machine.Trace
+  trace: Trace.Trace
 ): string | undefined => {
   const { device } = state
   const process = state.processes.get(turn.op.actor)
@@ -62,14 +47,14 @@ const differs = (
 
   if (process !== undefined && turn.slot !== process.slot) return `the slot holds ${turn.slot}, not ${process.slot}`
 
-  const text = Machine.textOn(disk, Machine.paths.pointer)
-  const pointer = Invariants.parse(text)
+  const text = Trace.textOn(disk, Trace.paths.pointer)
+  const pointer = Trace.parse(text)
   if (device.pointer === "missing" || device.pointer === "unusable") {
     const is = text === undefined ? "missing" : pointer === undefined ? "unusable" : text
     if (is !== device.pointer) return `the identity file is ${is}, not ${device.pointer}`
   } else {
-    const linked = Invariants.textIn(pointer?.["linked_principal_id"])
-    if (!names.same(device.pointer.anonId, Invariants.textIn(pointer?.["anon_id"]))) {
+    const linked = Trace.textIn(pointer?.["linked_principal_id"])
+    if (!names.same(device.pointer.anonId, Trace.textIn(pointer?.["anon_id"]))) {
       return `the identity file says ${text}, not ${device.pointer.anonId}`
     }
     if ((Program.legal.has(linked) ? linked : undefined) !== device.pointer.linked) {
@@ -79,12 +64,12 @@ const differs = (
 
   // After 90 days, facts that nothing leads to are pruned.
   const mayBePruned = program.actors.some((actor) => actor._tag === "Wait" && actor.minutes > 90 * 24 * 60)
-  const claims = Machine.namesOn(disk, Machine.paths.claims).filter((name) => name.endsWith(".json"))
+  const claims = Trace.namesOn(disk, Trace.paths.claims).filter((name) => name.endsWith(".json"))
   for (const claim of device.claims.values()) {
     const meant = [claim.principal, claim.seenBy, claim.source, claim.hasAlias].join(", ")
     const said = (anonId: string): string | undefined => {
-      const found = Invariants.parse(Machine.textOn(disk, `${Machine.paths.claims}/${anonId}.json`))
-      const source = Machine.isOn(disk, `${Machine.paths.claims}/${anonId}.stored`) ? "stored" : found?.["credential"]
+      const found = Trace.parse(Trace.textOn(disk, `${Trace.paths.claims}/${anonId}.json`))
+      const source = Trace.isOn(disk, `${Trace.paths.claims}/${anonId}.stored`) ? "stored" : found?.["credential"]
       return found && [found["principal_id"], found["learned_by"], source, found["alias"] !== null].join(", ")
     }
     // An id that came and went within one operation has not been seen yet.
@@ -96,19 +81,19 @@ const differs = (
     if (found === undefined && mayBePruned) continue
     if (found !== meant) return `the claim of ${claim.anonId} says ${found}, not ${meant}`
   }
-  if (claims.length > device.claims.size) return `there are claims that nobody made: ${claims.join(", ")}`
+  if (claims.length > device.claims.size) return `there are claims that the model did not make: ${claims.join(", ")}`
 
-  const known = pairs(knownOn(trace))
+  const known = pairs(Trace.knownOn(trace))
   const meant = pairs(new Map([...device.known].map(([secret, { principal }]) => [secret, principal])))
   if (known !== meant) return `of credentials is known ${known}, not ${meant}`
 
-  if (Machine.isOn(disk, Machine.paths.optOut) !== device.optOut) return "the opt-out is not as it should be"
+  if (Trace.isOn(disk, Trace.paths.optOut) !== device.optOut) return "the opt-out is not as it should be"
   return undefined
 }
 
 /** Says where the messages differ that were recorded. */
-const messagesDiffer = (names: Names, state: State.State, trace: Machine.Trace): string | undefined => {
-  const { messages } = Invariants.factsOf(trace)
+const messagesDiffer = (names: Names, state: State.State, trace: Trace.Trace): string | undefined => {
+  const { messages } = Trace.factsOf(trace)
   for (const [index, expected] of state.messages.entries()) {
     const found = messages[index]
     const where = `message ${index}, of #${expected.actor}`
@@ -129,17 +114,13 @@ const messagesDiffer = (names: Names, state: State.State, trace: Machine.Trace):
     : undefined
 }
 
-export interface Compared {
-  readonly trace: Machine.Trace
-  readonly violation: Invariants.Violation | undefined
-  /** How many operations of steady commands were compared with those of the whole path. */
-  readonly twins: number
-}
-
-/** Runs a sequential program against the model, and the steady path in it against the whole one. */
-export const run = (program: Program.Program): Compared => {
+/**
+ * Runs a program, a sequential one against the model, and the steady path in it against the whole one; `twins` is the
+ * number of operations of steady commands that were compared.
+ */
+export const run = (program: Program.Program) => {
   const names = new Names()
-  const isModelled = !Program.isTampered(program)
+  const isModelled = Program.isSequential(program) && !Program.isTampered(program)
   let state = State.initial(program, Machine.start)
   let violation: Invariants.Violation | undefined
   let twins = 0

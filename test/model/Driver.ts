@@ -1,5 +1,5 @@
 /**
- * One actor of a program as a process of its own, on a real disk: it waits for a line on stdin, does what it was told,
+ * One actor of a program as a process of its own, on a real disk: it waits for a line on stdin, does its task,
  * and keeps a journal beside the home, a line before and after each thing that others could see.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -12,11 +12,11 @@ import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as Host from "./Host.ts"
-import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
+import * as Trace from "./Trace.ts"
 
-/** What a driver is told, as JSON, by its one argument. */
+/** The task of a driver: its one argument, as JSON. */
 export interface Task {
   readonly home: string
   readonly journal: string
@@ -28,30 +28,18 @@ export interface Task {
 
 /** A line of the journal; `t` is the machine's monotonic clock, in microseconds. */
 export type Entry =
-  | {
-    readonly _tag: "Begin"
-    readonly t: number
-    readonly name: string
-    readonly op: Program.Op | Program.Outside | null
-    readonly anonId: string | null
-    readonly stored: string | null
-  }
-  | { readonly _tag: "End"; readonly t: number; readonly hasFailed: boolean }
-  | { readonly _tag: "Invocation"; readonly t: number; readonly id: string }
-  | { readonly _tag: "Whole"; readonly t: number }
-  | { readonly _tag: "Captured"; readonly t: number }
-  | { readonly _tag: "Storing"; readonly t: number; readonly secret: string | null }
-  | { readonly _tag: "Stored"; readonly t: number }
-  | { readonly _tag: "Sent"; readonly t: number; readonly text: string }
-  | {
-    readonly _tag: "Intent"
-    readonly t: number
-    readonly method: "link" | "rename" | "remove" | "create"
-    readonly path: string
-    readonly text: string
-  }
-  | { readonly _tag: "Changed"; readonly t: number }
-  | { readonly _tag: "Unchanged"; readonly t: number }
+  & { readonly t: number }
+  & (
+    | { readonly _tag: "Begin"; readonly name: string; readonly op: Program.Op | Program.Outside | null }
+      & { readonly anonId: string | null; readonly stored: string | null }
+    | { readonly _tag: "Invocation"; readonly id: string }
+    | { readonly _tag: "Storing"; readonly secret: string | null }
+    | { readonly _tag: "Sent"; readonly text: string }
+    | { readonly _tag: "Intent"; readonly method: Method; readonly path: string; readonly text: string }
+    | { readonly _tag: "End" | "Whole" | "Captured" | "Stored" | "Changed" | "Unchanged" }
+  )
+
+type Method = "link" | "rename" | "remove" | "create"
 
 const now = (): number => Number(process.hrtime.bigint() / 1000n)
 
@@ -62,22 +50,22 @@ const main = (task: Task): Effect.Effect<void> => {
 
   // The invariants know one home.
   const outside = (path: string): string =>
-    path.startsWith(task.home) ? Machine.home + path.slice(task.home.length) : path
-  const inside = (path: string): string => task.home + path.slice(Machine.home.length)
-  const text = (path: string): string | undefined => Machine.textOn(NodeDisk.disk, path)
+    path.startsWith(task.home) ? Trace.home + path.slice(task.home.length) : path
+  const inside = (path: string): string => task.home + path.slice(Trace.home.length)
+  const text = (path: string): string | undefined => Trace.textOn(NodeDisk.disk, path)
 
   const cell = new Int32Array(new SharedArrayBuffer(4))
   const wait = (): undefined => {
     if (random.chance(0.5)) Atomics.wait(cell, 0, 0, random.next() * task.maxWait)
   }
 
-  const told = (
-    method: "link" | "rename" | "remove" | "create",
+  const journaled = (
+    method: Method,
     path: string,
     content: string | undefined,
     change: () => Errno | undefined
   ): Errno | undefined => {
-    if (outside(path).startsWith(`${Machine.paths.temp}/`)) return change()
+    if (outside(path).startsWith(`${Trace.paths.temp}/`)) return change()
     wait()
     say({ _tag: "Intent", t: now(), method, path: outside(path), text: content ?? "" })
     const code = change()
@@ -87,10 +75,10 @@ const main = (task: Task): Effect.Effect<void> => {
   const real = NodeDisk.disk
   const disk: Disk = {
     ...Device.interposed(wait, real),
-    link: (from, to) => told("link", to, text(from), () => real.link(from, to)),
-    rename: (from, to) => told("rename", to, text(from), () => real.rename(from, to)),
-    remove: (path) => told("remove", path, undefined, () => real.remove(path)),
-    create: (path, content) => told("create", path, content, () => real.create(path, content))
+    link: (from, to) => journaled("link", to, text(from), () => real.link(from, to)),
+    rename: (from, to) => journaled("rename", to, text(from), () => real.rename(from, to)),
+    remove: (path) => journaled("remove", path, undefined, () => real.remove(path)),
+    create: (path, content) => journaled("create", path, content, () => real.create(path, content))
   }
 
   const machine = (runtime: Program.RuntimeName): Host.Machine => ({
@@ -100,7 +88,7 @@ const main = (task: Task): Effect.Effect<void> => {
     runtime: Program.runtimes[runtime]
   })
 
-  const stored = inside(Machine.paths.stored)
+  const stored = inside(Trace.paths.stored)
   const setStored = (secret: Program.Secret | undefined): void => {
     say({ _tag: "Storing", t: now(), secret: secret ?? null })
     if (secret === undefined) NFS.rmSync(stored, { force: true })
@@ -119,10 +107,10 @@ const main = (task: Task): Effect.Effect<void> => {
       t: now(),
       name,
       op: op ?? null,
-      anonId: Machine.anonIdOn((path) => text(inside(path))) ?? null,
+      anonId: Trace.anonIdOn((path) => text(inside(path))) ?? null,
       stored: text(stored) ?? null
     })
-  const end = (): void => say({ _tag: "End", t: now(), hasFailed: false })
+  const end = (): void => say({ _tag: "End", t: now() })
 
   const soon = (millis: number) => Effect.suspend(() => Effect.sleep(random.next() * millis))
 
@@ -161,7 +149,7 @@ const main = (task: Task): Effect.Effect<void> => {
       case "Drain":
         return Host.drain(machine("terminal"), {
           taken: actor.taken,
-          isDenied: () => Machine.isOn(real, inside(Machine.paths.optOut)),
+          isDenied: () => Trace.isOn(real, inside(Trace.paths.optOut)),
           send: (messages) =>
             Effect.andThen(
               soon(2),
@@ -174,11 +162,11 @@ const main = (task: Task): Effect.Effect<void> => {
       case "Enable":
         return Host.optOut(machine("terminal"), actor._tag === "Disable")
       case "Delete":
-        return Effect.sync(() => NFS.rmSync(inside(Machine.paths.pointer), { force: true }))
+        return Effect.sync(() => NFS.rmSync(inside(Trace.paths.pointer), { force: true }))
       case "Link":
       case "Replace": {
-        const pointer = inside(Machine.paths.pointer)
-        const content = Machine.otherTool(actor, text(pointer), () => NCrypto.randomUUID())
+        const pointer = inside(Trace.paths.pointer)
+        const content = Trace.otherTool(actor, text(pointer), () => NCrypto.randomUUID())
         const temp = `${pointer}.tool`
         return Effect.map(
           soon(2),

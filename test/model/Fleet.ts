@@ -15,8 +15,8 @@ import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Entry, Task } from "./Driver.ts"
 import * as Host from "./Host.ts"
 import * as Invariants from "./Invariants.ts"
-import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
+import * as Trace from "./Trace.ts"
 
 /** The driver in one file, so that a process starts in a tenth of a second. */
 export const bundle = (folder: string): string => {
@@ -47,15 +47,7 @@ export interface Plan {
   readonly signal: { readonly kind: "kill" | "stop"; readonly after: number; readonly until: number } | undefined
 }
 
-interface Running {
-  readonly plan: Plan
-  readonly child: ChildProcess.ChildProcess
-  readonly ready: Promise<unknown>
-  readonly ended: Promise<unknown>
-  isStopped: boolean
-}
-
-const spawn = (driver: string, plan: Plan, task: Task): Running => {
+const spawn = (driver: string, plan: Plan, task: Task) => {
   const child = ChildProcess.spawn(process.execPath, [driver, JSON.stringify(task)], {
     stdio: ["pipe", "pipe", "ignore"],
     env: {}
@@ -64,6 +56,8 @@ const spawn = (driver: string, plan: Plan, task: Task): Running => {
   const ready = new Promise((resolve) => child.stdout?.once("data", resolve))
   return { plan, child, ready: Promise.race([ready, ended]), ended, isStopped: false }
 }
+
+type Running = ReturnType<typeof spawn>
 
 const begin = async (running: Running): Promise<unknown> => {
   const { child, ended, plan: { delay, signal } } = running
@@ -98,7 +92,7 @@ const load = (home: string): MemoryDisk.MemoryDisk => {
       else disk.create(`${as}/${entry.name}`, NFS.readFileSync(path, "utf8"))
     }
   }
-  walk(home, Machine.home)
+  walk(home, Trace.home)
   return disk
 }
 
@@ -106,10 +100,10 @@ const assemble = (
   home: string,
   plans: ReadonlyArray<Plan>,
   journals: ReadonlyArray<ReadonlyArray<Entry>>,
-  delivered: ReadonlyArray<Machine.Sent>
-): Machine.Trace => {
+  delivered: Trace.Trace["wire"]
+): Trace.Trace => {
   const disk = load(home)
-  const trace = Machine.emptyTrace({
+  const trace = new Trace.Trace({
     seed: 0,
     initial: "empty",
     hasLinks: true,
@@ -118,7 +112,6 @@ const assemble = (
     switches: [],
     faults: []
   }, disk)
-  for (const [actor, { signal }] of plans.entries()) if (signal?.kind === "kill") trace.killed.add(actor)
   const removed = new Set(
     journals.flatMap((journal) =>
       journal.flatMap((entry, index) =>
@@ -167,10 +160,10 @@ const assemble = (
           break
         case "Intent": {
           const { method, path, text } = entry
-          // What a killed process was about to do, it did if that can be seen, or was seen; when, nobody knows.
+          // A killed process did what it was about to do if that can be seen, or was seen; when is unknown.
           const outcome = journal[index + 1]
           if (outcome?._tag === "Unchanged") trace.races += 1
-          const isSeen = Machine.textOn(disk, path) === text || removed.has(path)
+          const isSeen = Trace.textOn(disk, path) === text || removed.has(path)
           const isDone = outcome === undefined ? isSeen : outcome._tag === "Changed"
           if (isDone) trace.changes.push({ since: t, t: outcome?.t ?? Infinity, actor, method, path, text })
           break
@@ -194,7 +187,7 @@ export const run = async (options: {
   readonly maxWait: number
   /** Puts something on the home before. */
   readonly prepare?: (home: string) => void
-}): Promise<Machine.Trace> => {
+}): Promise<Trace.Trace> => {
   const folder = NFS.realpathSync(NFS.mkdtempSync(Path.join(OS.tmpdir(), "effect-cli-usage-fleet-")))
   const home = Path.join(folder, "home")
   NFS.mkdirSync(home, { mode: 0o700 })
@@ -225,7 +218,7 @@ export const run = async (options: {
     for (const one of fleet) if (one.isStopped) one.child.kill("SIGCONT")
     await Promise.all(fleet.map(({ ended }) => ended))
 
-    const delivered: Array<Machine.Sent> = []
+    const delivered: Trace.Trace["wire"] = []
     const machine = {
       home,
       disk: NodeDisk.disk,

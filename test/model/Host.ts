@@ -77,7 +77,7 @@ const baseOf = (
 
 // == the world around a command
 
-/** What the host and its API do, and who is told of what happens. */
+/** What the host and its API do, and the callbacks of what happens. */
 export interface World {
   /** Where the host keeps its user's key. */
   readonly stored: string

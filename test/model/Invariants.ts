@@ -1,146 +1,18 @@
 /**
  * What must be true of every trace, whatever was interleaved, killed, suspended or failed: design §4.5.
  */
-import * as NCrypto from "node:crypto"
-import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
+import * as Trace from "./Trace.ts"
 
-// == reading
-
-/** An object of a JSON text; nothing for what is not one. */
-export const parse = (text: string | undefined): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const value: unknown = JSON.parse(text ?? "")
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-export const textIn = (value: unknown): string => typeof value === "string" ? value : ""
-
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
-
-/** A message as it was recorded: an event in the outbox, or an alias in a claim. */
-export interface Recorded {
-  readonly since: number
-  readonly t: number
-  readonly actor: number
-  readonly path: string
-  readonly text: string
-  readonly distinctId: string
-  /** The anon id that it aliases; empty for an event. */
-  readonly alias: string
-  readonly isPersonless: boolean
-  readonly session: string
-  readonly invocation: string
-  readonly sequence: unknown
-  readonly uuid: string
-  readonly timestamp: string
-}
-
-const message = (
-  value: unknown,
-  at: { readonly since: number; readonly t: number; readonly actor: number; readonly path: string }
-): Recorded | undefined => {
-  if (!isObject(value) || !isObject(value["properties"])) return undefined
-  const { properties } = value
-  return {
-    ...at,
-    text: JSON.stringify(value),
-    distinctId: textIn(value["distinct_id"]),
-    alias: value["event"] === "$create_alias" ? textIn(properties["alias"]) : "",
-    isPersonless: properties["$process_person_profile"] === false,
-    session: textIn(properties["$session_id"]),
-    invocation: textIn(properties["invocation_id"]),
-    sequence: properties["sequence"],
-    uuid: textIn(value["uuid"]),
-    timestamp: textIn(value["timestamp"])
-  }
-}
-
-export interface ClaimMade {
-  readonly since: number
-  readonly t: number
-  readonly actor: number
-  /** When the operation began that made it. */
-  readonly begun: number
-  readonly anonId: string
-  readonly principal: string
-  /** Whether another tool had linked the anon id. */
-  readonly isAdopted: boolean
-  readonly alias: Recorded | undefined
-}
-
-/** A change that puts a file where others read it. */
-const publishes = ({ method }: Machine.Change) => method === "link" || method === "rename" || method === "create"
-
-const isIn = (folder: string, path: string) => path.startsWith(`${folder}/`)
-
-/** What a successor came after: an anon id, or the hash of something unusable; empty for any other change. */
-const succeeds = ({ path }: Machine.Change): string =>
-  isIn(Machine.paths.successors, path) ? path.slice(Machine.paths.successors.length + 1, -".json".length) : ""
-
-/** When the operation began that an actor was in. */
-const begunAt = (trace: Machine.Trace, actor: number, t: number): number =>
-  trace.ops.findLast((op) => op.actor === actor && op.start <= t)?.start ?? 0
-
-/** What a trace says, read once. */
-export interface Facts {
-  readonly trace: Machine.Trace
-  readonly events: ReadonlyArray<Recorded>
-  readonly claims: ReadonlyArray<ClaimMade>
-  /** Events, and the aliases of claims. */
-  readonly messages: ReadonlyArray<Recorded>
-  readonly wire: ReadonlyArray<Recorded>
-}
-
-/** Reads a trace. */
-export const factsOf = (trace: Machine.Trace): Facts => {
-  const events: Array<Recorded> = []
-  const claims: Array<ClaimMade> = []
-  for (const change of trace.changes) {
-    if (!publishes(change)) continue
-    const value = parse(change.text)
-    if (isIn(Machine.paths.events, change.path)) {
-      const event = message(value?.["message"], change)
-      if (event !== undefined) events.push(event)
-    }
-    if (isIn(Machine.paths.claims, change.path) && change.path.endsWith(".json") && value !== undefined) {
-      claims.push({
-        since: change.since,
-        t: change.t,
-        actor: change.actor,
-        begun: begunAt(trace, change.actor, change.t),
-        anonId: textIn(value["anon_id"]),
-        principal: textIn(value["principal_id"]),
-        isAdopted: value["learned_by"] === "adopted",
-        alias: message(value["alias"], change)
-      })
-    }
-  }
-  const aliases = claims.flatMap(({ alias }) => alias === undefined ? [] : [alias])
-  return {
-    trace,
-    events,
-    claims,
-    messages: [...events, ...aliases].toSorted((a, b) => a.t - b.t),
-    wire: trace.wire.flatMap(({ t, text }) => message(parse(text), { since: t, t, actor: -1, path: "" }) ?? [])
-  }
-}
-
-const command = (trace: Machine.Trace, actor: number): Program.Command | undefined => {
+const command = (trace: Trace.Trace, actor: number): Program.Command | undefined => {
   const found = trace.program.actors[actor]
   return found?._tag === "Command" ? found : undefined
 }
 
-const began = (trace: Machine.Trace, actor: number): number =>
+const began = (trace: Trace.Trace, actor: number): number =>
   trace.ops.find((op) => op.actor === actor)?.start ?? Infinity
 
-const ended = (trace: Machine.Trace, actor: number): number =>
+const ended = (trace: Trace.Trace, actor: number): number =>
   trace.ops.findLast((op) => op.actor === actor)?.end ?? Infinity
 
 const ownerOf = (secret: string | undefined): string =>
@@ -148,7 +20,7 @@ const ownerOf = (secret: string | undefined): string =>
 
 // == the invariants
 
-type Check = (facts: Facts) => string | undefined
+type Check = (facts: Trace.Facts) => string | undefined
 
 /** 1. One anon id is aliased at most once, ever: every copy of its alias on the wire is the same bytes. */
 const aliasedOnce: Check = ({ wire }) => {
@@ -163,7 +35,7 @@ const aliasedOnce: Check = ({ wire }) => {
 }
 
 /** What another tool does that links an anon id. */
-const linkOf = (trace: Machine.Trace, actor: number): Machine.Done | undefined =>
+const linkOf = (trace: Trace.Trace, actor: number): Trace.Done | undefined =>
   trace.program.actors[actor]?._tag === "Link" ? trace.ops.find((op) => op.actor === actor) : undefined
 
 /** 2. One anon id belongs to at most one principal for its whole life, as claims, aliases and the identity file say. */
@@ -178,7 +50,7 @@ const onePrincipal: Check = ({ claims, trace, wire }) => {
   }
   for (const claim of claims) {
     // What was published while the user denied consent was taken back, and not sent.
-    const path = `${Machine.paths.claims}/${claim.anonId}.json`
+    const path = `${Trace.paths.claims}/${claim.anonId}.json`
     const isTakenBack = trace.changes.some((change) =>
       change.method === "remove" && change.path === path && change.actor === claim.actor && change.t > claim.t
     )
@@ -189,12 +61,12 @@ const onePrincipal: Check = ({ claims, trace, wire }) => {
     const problem = alias === "" ? undefined : said(alias, distinctId, "an alias")
     if (problem !== undefined) return problem
   }
-  const writes = trace.changes.filter((change) => change.path === Machine.paths.pointer && publishes(change))
-  const pointerWrites = writes.map(({ actor, t }) => ({ actor, t, begun: begunAt(trace, actor, t) }))
+  const writes = trace.changes.filter((change) => change.path === Trace.paths.pointer && Trace.publishes(change))
+  const pointerWrites = writes.map(({ actor, t }) => ({ actor, t, begun: Trace.begunAt(trace, actor, t) }))
   for (const change of writes) {
-    const pointer = parse(change.text)
-    const principal = textIn(pointer?.["linked_principal_id"])
-    const anonId = textIn(pointer?.["anon_id"])
+    const pointer = Trace.parse(change.text)
+    const principal = Trace.textIn(pointer?.["linked_principal_id"])
+    const anonId = Trace.textIn(pointer?.["anon_id"])
     if (!Program.legal.has(principal)) continue
     // Another tool cannot see a claim that was there before it, or was just being made. And a file that two write at once
     // says what the last one wrote.
@@ -224,7 +96,7 @@ const aliasFirst: Check = ({ claims, events, wire }) => {
 }
 
 /** Whether a principal was seen again after a logout began: then it is not the former one any more. */
-const isBack = (trace: Machine.Trace, principal: string, since: number): boolean =>
+const isBack = (trace: Trace.Trace, principal: string, since: number): boolean =>
   trace.ops.some(({ end = Infinity, op }) => {
     const secret = op?._tag === "Login" || op?._tag === "Store" ? op.secret : undefined
     const owner = op?._tag === "Link" ? op.principal : secret === undefined ? undefined : ownerOf(secret)
@@ -236,7 +108,7 @@ const isBack = (trace: Machine.Trace, principal: string, since: number): boolean
   )
 
 /** Whether another stored its credential between a login's storing and its end: then the login saw the wrong one. */
-const loginsCrossed = (trace: Machine.Trace): boolean =>
+const loginsCrossed = (trace: Trace.Trace): boolean =>
   trace.ops.some((login) =>
     login.op?._tag === "Login" &&
     trace.credentials.some(({ actor, t, until = t }) =>
@@ -246,11 +118,11 @@ const loginsCrossed = (trace: Machine.Trace): boolean =>
 
 /** 4. Nothing recorded after a logout carries the former principal, anon id or session. */
 const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
-  // Who is told of principals out of nowhere, or of the wrong credential, may well record under one that is gone.
+  // A command may record under a former principal that was observed without a credential, or with the wrong one.
   const isTold = Program.isHonest(trace.program) && !loginsCrossed(trace)
   for (const logout of trace.ops) {
     const { actor, start } = logout
-    // Nobody logs out whose credential could not be read, or not be removed.
+    // A logout whose credential could not be read or removed is none.
     if (logout.op?._tag !== "Logout" || logout.hasFailed || trace.blind.has(actor)) continue
     const end = logout.end ?? Infinity
     const owner = claims.find((claim) => claim.anonId === logout.anonId && claim.t <= start)?.principal
@@ -260,9 +132,11 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
     if (!wasSignedIn) continue
     // The account that the command began with may have to take the device over first.
     const rotated = trace.changes.findLast((change) =>
-      change.actor === actor && change.t > start && change.t <= end && publishes(change) &&
-      uuid.test(succeeds(change)) &&
-      !claims.some((claim) => claim.actor === actor && claim.anonId === textIn(parse(change.text)?.["anon_id"]))
+      change.actor === actor && change.t > start && change.t <= end && Trace.publishes(change) &&
+      Trace.uuid.test(Trace.succeeds(change)) &&
+      !claims.some((claim) =>
+        claim.actor === actor && claim.anonId === Trace.textIn(Trace.parse(change.text)?.["anon_id"])
+      )
     )
     // Where nothing was rotated and the logout did not return, nothing is promised yet.
     const since = rotated?.t ?? end
@@ -274,10 +148,10 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
       ...own.map(({ distinctId }) => distinctId)
     ].filter((id) => Program.legal.has(id) && !isBack(trace, id, start)))
     const onDisk = trace.changes.some((change) =>
-      change.t <= end && publishes(change) && change.path === `${Machine.paths.successors}/${logout.anonId}.json`
+      change.t <= end && Trace.publishes(change) && change.path === `${Trace.paths.successors}/${logout.anonId}.json`
     )
     const later = messages.filter((one) =>
-      (one.actor === actor && one.t > since) || (onDisk && began(trace, one.actor) > end)
+      (one.actor === actor && one.t > since) || (onDisk && began(trace, one.actor) > since)
     )
     const formerAnonIds = new Set(logout.anonId === undefined ? [] : [logout.anonId])
     const formerSessions = new Set(earlier.map(({ session }) => session))
@@ -302,7 +176,7 @@ const startsEmpty: Check = ({ messages, trace }) => {
     if (disable.op?._tag !== "Disable" || end === undefined || trace.failed.has(actor)) continue
     const earlier = messages.filter((one) => one.t <= disable.start)
     const anonIds = new Set(
-      [...earlier.map(({ distinctId }) => distinctId), disable.anonId].filter((id) => uuid.test(id ?? ""))
+      [...earlier.map(({ distinctId }) => distinctId), disable.anonId].filter((id) => Trace.uuid.test(id ?? ""))
     )
     const sessions = new Set(earlier.map(({ session }) => session))
     // Another tool may write back what it had read before.
@@ -314,13 +188,31 @@ const startsEmpty: Check = ({ messages, trace }) => {
       const op = trace.ops.findLast((op) => op.actor === one.actor && op.start <= one.t)
       if (op === undefined || op.start <= end) continue
       const who = `#${one.actor}, after #${actor} disabled telemetry,`
-      // A command that belongs to nobody has an id of its own.
+      // A command of an unknown account has an id of its own.
       const isOwn = one.distinctId === one.invocation
       if (!isOwn && (anonIds.has(one.distinctId) || anonIds.has(one.alias))) {
         return `${who} recorded under the deleted anon id: ${one.text}`
       }
       if (sessions.has(one.session)) return `${who} recorded in the deleted session: ${one.text}`
     }
+  }
+  return undefined
+}
+
+/** 5. With consent denied nothing is kept, but by a process that was killed, or by another tool. */
+const deniedKeepsNothing: Check = ({ trace }) => {
+  const { changes, disk, failed, ops, program } = trace
+  const disable = ops.findLast(({ op }) => op?._tag === "Disable" || op?._tag === "Enable")
+  if (disable?.op?._tag !== "Disable" || disable.end === undefined || failed.has(disable.actor)) return undefined
+  if (ops.some(({ end = Infinity, op }) => op?._tag === "Enable" && end > disable.start)) return undefined
+  for (const [path, text] of disk.entries()) {
+    const isKept = text !== undefined && path !== Trace.paths.optOut && path !== Trace.paths.stored &&
+      !Trace.isIn(Trace.paths.temp, path)
+    if (!isKept) continue
+    const last = changes.findLast((change) => change.path === path)?.actor ?? -1
+    const isExcused = failed.has(last) || ops.some(({ actor, end }) => actor === last && end === undefined) ||
+      program.actors[last]?._tag === "Link" || program.actors[last]?._tag === "Replace"
+    if (!isExcused) return `#${last} left ${path} after #${disable.actor} disabled telemetry`
   }
   return undefined
 }
@@ -332,7 +224,7 @@ const ephemeralKeepsNothing: Check = ({ claims, trace }) => {
     const runtime = Program.runtimes[found.runtime]
     const claim = claims.find((one) => one.actor === actor)
     const made = trace.changes.find((change) =>
-      change.actor === actor && change.path === Machine.paths.pointer &&
+      change.actor === actor && change.path === Trace.paths.pointer &&
       (change.method === "link" || change.method === "create")
     )
     if (runtime.ci || (runtime.container && !runtime.terminal)) {
@@ -350,7 +242,7 @@ const ephemeralKeepsNothing: Check = ({ claims, trace }) => {
 const wellFormed: Check = ({ messages, trace, wire }) => {
   const uuids = new Set<string>()
   for (const one of messages) {
-    if (!uuid.test(one.uuid) || uuids.has(one.uuid)) return `the uuid of a message is not its own: ${one.text}`
+    if (!Trace.uuid.test(one.uuid) || uuids.has(one.uuid)) return `the uuid of a message is not its own: ${one.text}`
     uuids.add(one.uuid)
     if (Number.isNaN(Date.parse(one.timestamp))) return `a message has no time: ${one.text}`
     if (one.invocation !== trace.invocations.get(one.actor)) return `a message is of no command: ${one.text}`
@@ -358,11 +250,11 @@ const wellFormed: Check = ({ messages, trace, wire }) => {
   for (const [actor, invocation] of trace.invocations) {
     const own = messages.filter((one) => one.invocation === invocation)
     // What was taken back, because the user denied consent meanwhile, used up no number.
-    const isKept = (one: Recorded) =>
+    const isKept = (one: Trace.Recorded) =>
       !trace.changes.some((change) =>
         change.method === "remove" && change.path === one.path && change.t > one.t && change.actor === actor
       )
-    const isWrong = (all: ReadonlyArray<Recorded>) => all.some(({ sequence }, index) => sequence !== index)
+    const isWrong = (all: ReadonlyArray<Trace.Recorded>) => all.some(({ sequence }, index) => sequence !== index)
     if (isWrong(own) && isWrong(own.filter(isKept))) {
       return `#${actor} numbered its messages ${own.map(({ sequence }) => sequence).join(", ")}`
     }
@@ -377,11 +269,13 @@ const wholeAndKept: Check = ({ events, trace }) => {
   const { disk, program } = trace
   const isTorn = !program.hasLinks && program.faults.length > 0
   for (const [path, text] of disk.entries()) {
-    if (text === undefined || isIn(Machine.paths.temp, path) || isTorn) continue
-    if (path === Machine.paths.pointer) {
-      if (program.initial === "unusable" && text === Machine.before.unusable) continue
-      if (!uuid.test(textIn(parse(text)?.["anon_id"]))) return `the identity file is not whole: ${text}`
-    } else if (path.endsWith(".json") && parse(text) === undefined) return `${path} is not whole: ${text}`
+    if (text === undefined || Trace.isIn(Trace.paths.temp, path) || isTorn) continue
+    if (path === Trace.paths.pointer) {
+      if (program.initial === "unusable" && text === Trace.before.unusable) continue
+      if (!Trace.uuid.test(Trace.textIn(Trace.parse(text)?.["anon_id"]))) {
+        return `the identity file is not whole: ${text}`
+      }
+    } else if (path.endsWith(".json") && Trace.parse(text) === undefined) return `${path} is not whole: ${text}`
   }
   if (program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
   // A command whose device's id is gone records nothing more: the user deleted it, a half-written file made it unusable,
@@ -396,8 +290,8 @@ const wholeAndKept: Check = ({ events, trace }) => {
   }
   // Older than seven days is beyond the outbox's bounds.
   if (program.actors.some((actor) => actor._tag === "Wait" && actor.minutes >= 7 * 24 * 60)) return undefined
-  const sent = new Set(trace.wire.map(({ text }) => textIn(parse(text)?.["uuid"])))
-  const lost = events.find((one) => !sent.has(one.uuid) && !Machine.isOn(disk, one.path))
+  const sent = new Set(trace.wire.map(({ text }) => Trace.textIn(Trace.parse(text)?.["uuid"])))
+  const lost = events.find((one) => !sent.has(one.uuid) && !Trace.isOn(disk, one.path))
   return lost === undefined ? undefined : `an event was lost: ${lost.text}`
 }
 
@@ -405,7 +299,7 @@ const over = (next: { readonly t: number; readonly until?: number } | undefined)
   next === undefined ? Infinity : next.until ?? next.t
 
 /** Whether a command had a principal's credential at hand, or logged in as it, at some time before `t`. */
-const hadCredentialOf = (trace: Machine.Trace, actor: number, principal: string, t: number): boolean => {
+const hadCredentialOf = (trace: Trace.Trace, actor: number, principal: string, t: number): boolean => {
   const env = command(trace, actor)?.env
   if (env !== undefined && ownerOf(env) === principal) return true
   const start = began(trace, actor)
@@ -420,12 +314,12 @@ const hadCredentialOf = (trace: Machine.Trace, actor: number, principal: string,
 }
 
 /** Whether another tool linked the device to a principal before `t`. */
-const wasLinkedTo = (trace: Machine.Trace, principal: string, t: number): boolean =>
-  (trace.program.initial === "linked" && principal === Machine.before.linked) ||
+const wasLinkedTo = (trace: Trace.Trace, principal: string, t: number): boolean =>
+  (trace.program.initial === "linked" && principal === Trace.before.linked) ||
   trace.ops.some(({ op, start }) => op?._tag === "Link" && op.principal === principal && start <= t)
 
 /** Whether a command had no credential at hand at some time before `t`. */
-const hadNone = (trace: Machine.Trace, actor: number, t: number): boolean => {
+const hadNone = (trace: Trace.Trace, actor: number, t: number): boolean => {
   if (command(trace, actor)?.env !== undefined) return false
   // What the disk did not let it read is none.
   if (trace.blind.has(actor)) return true
@@ -437,17 +331,17 @@ const hadNone = (trace: Machine.Trace, actor: number, t: number): boolean => {
 }
 
 /**
- * Nobody is taken for somebody else: an event under a principal comes from a command that had its credential, or from
- * one without any on a device that was theirs; and nobody claims for a principal whose credential was not there.
+ * No account is taken for another: an event under a principal comes from a command that had its credential, or from one
+ * without a credential on the principal's device; and a claim is made by a command that had the principal's credential.
  */
-const nobodyElse: Check = ({ claims, events, trace }) => {
+const noOtherAccount: Check = ({ claims, events, trace }) => {
   if (!Program.isHonest(trace.program) || loginsCrossed(trace)) return undefined
   for (const event of events) {
     const { actor, distinctId, t } = event
     if (!Program.legal.has(distinctId) || hadCredentialOf(trace, actor, distinctId, t)) continue
     const isTheirs = claims.some((claim) => claim.principal === distinctId && claim.since <= t) ||
       wasLinkedTo(trace, distinctId, t)
-    if (!isTheirs || !hadNone(trace, actor, t)) return `#${actor} recorded under somebody else: ${event.text}`
+    if (!isTheirs || !hadNone(trace, actor, t)) return `#${actor} recorded under another account: ${event.text}`
   }
   for (const { actor, anonId, isAdopted, principal, t } of claims) {
     if (!(isAdopted && wasLinkedTo(trace, principal, t)) && !hadCredentialOf(trace, actor, principal, t)) {
@@ -457,33 +351,35 @@ const nobodyElse: Check = ({ claims, events, trace }) => {
   return undefined
 }
 
+/** The anon id of a claim is the principal's: no command that began after the claim records under it. */
+const claimedIsOver: Check = ({ claims, events, trace }) => {
+  // What an opt-out deleted, or what is pruned after 90 days, is no claim any more.
+  if (trace.program.actors.some(({ _tag }) => _tag === "Disable" || _tag === "Wait")) return undefined
+  const event = events.find(({ actor, distinctId }) =>
+    claims.some(({ anonId, t }) => anonId === distinctId && t < began(trace, actor))
+  )
+  return event === undefined ? undefined : `#${event.actor} recorded under a claimed anon id: ${event.text}`
+}
+
 /** What is known of a credential is true. */
 const knownRightly: Check = ({ trace }) => {
   if (!Program.isHonest(trace.program) || loginsCrossed(trace)) return undefined
-  const document = parse(Machine.textOn(trace.disk, Machine.paths.known))
-  const credentials: unknown = document?.["credentials"]
-  if (!Array.isArray(credentials)) return undefined
-  for (const entry of credentials.filter(isObject)) {
-    const secret = Program.secrets.find((one) =>
-      NCrypto.createHash("sha256").update(`${textIn(document?.["salt"])}\n${one}`).digest("hex") ===
-        entry["fingerprint"]
-    )
-    const principal = entry["principal_id"]
-    if (secret === undefined) return "a credential is known that nobody has"
-    if (principal !== null && principal !== Program.ownerOf[secret]) {
-      return `${secret} is taken for a credential of ${textIn(principal)}`
+  for (const [secret, principal] of Trace.knownOn(trace)) {
+    if (secret === "?") return "a credential is known that does not exist"
+    if (principal !== null && principal !== ownerOf(secret)) {
+      return `${secret} is taken for a credential of ${principal}`
     }
   }
   return undefined
 }
 
-/** A file that is replaced while somebody reads it is not taken for an unusable one, which would be a new device. */
+/** A file that is replaced during a read is not taken for an unusable one, which would be a new device. */
 const staysTheDevice: Check = ({ trace }) => {
   const { program } = trace
   if (program.initial === "unusable" || !program.hasLinks) return undefined
   const made = trace.changes.find((change) => {
-    const key = succeeds(change)
-    return key !== "" && !uuid.test(key)
+    const key = Trace.succeeds(change)
+    return key !== "" && !Trace.uuid.test(key)
   })
   return made === undefined ? undefined : `#${made.actor} found something unusable, and made a new device of it`
 }
@@ -494,11 +390,13 @@ const checks: ReadonlyArray<readonly [name: string, check: Check]> = [
   ["3 alias first", aliasFirst],
   ["4 after logout", nothingAfterLogout],
   ["starts empty", startsEmpty],
+  ["5 denied", deniedKeepsNothing],
   ["6 whole and kept", wholeAndKept],
   ["7 ephemeral", ephemeralKeepsNothing],
   ["9 well-formed", wellFormed],
   ["stays the device", staysTheDevice],
-  ["nobody else", nobodyElse],
+  ["no other account", noOtherAccount],
+  ["claimed is over", claimedIsOver],
   ["known rightly", knownRightly]
 ]
 
@@ -509,7 +407,7 @@ export interface Violation {
 }
 
 /** The first rule that a trace breaks. */
-export const check = (facts: Facts): Violation | undefined => {
+export const check = (facts: Trace.Facts): Violation | undefined => {
   const [problem] = facts.trace.problems
   if (problem !== undefined) return { rule: "the machine", detail: problem }
   for (const [rule, check] of checks) {

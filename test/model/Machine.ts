@@ -4,181 +4,14 @@
 import * as Effect from "effect/Effect"
 import * as Cold from "../../src/layers/Cold.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
-import { type Disk, type Errno, isRefused } from "../../src/services/Disk.ts"
+import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import { Actor, Killed, type Step, type Verdict } from "./Actor.ts"
 import * as Host from "./Host.ts"
 import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
+import * as Trace from "./Trace.ts"
 import type * as Twin from "./Twin.ts"
-
-// == what is written down
-
-/** A change of the disk by an actor: others may have seen it from `since` on, and see it from `t` on. */
-export interface Change extends MemoryDisk.Change {
-  readonly since: number
-  readonly t: number
-  readonly actor: number
-}
-
-/** A message as somebody sent it. */
-export interface Sent {
-  readonly t: number
-  readonly text: string
-}
-
-/** An operation of an actor; it has no end where the actor was killed in it. */
-export interface Done {
-  readonly actor: number
-  readonly name: string
-  readonly op: Program.Op | Program.Outside | undefined
-  readonly start: number
-  /** The anon id that the disk led to when it began. */
-  readonly anonId: string | undefined
-  readonly stored: string | undefined
-  /** Whether the host could not do its own part of it. */
-  hasFailed: boolean
-  end: number | undefined
-}
-
-export interface Trace {
-  readonly program: Program.Program
-  readonly changes: Array<Change>
-  readonly wire: Array<Sent>
-  readonly ops: Array<Done>
-  /** The captures that returned, by actor. */
-  readonly captured: Map<number, number>
-  readonly killed: Set<number>
-  /** Actors that the disk failed. */
-  readonly failed: Set<number>
-  /** Commands whose own resolver could not read the credential that was there. */
-  readonly blind: Set<number>
-  readonly invocations: Map<number, string>
-  /** When a command began to load the whole path: what it recorded before was recorded by the steady path. */
-  readonly whole: Map<number, number>
-  /** The stored credential, whenever it changed. */
-  readonly credentials: Array<{
-    readonly t: number
-    /** When it was over, where that is not the same moment. */
-    readonly until?: number
-    readonly actor: number
-    readonly secret: string | undefined
-  }>
-  readonly disk: MemoryDisk.MemoryDisk
-  steps: number
-  faults: number
-  /** How often a file that can be made only once was there already. */
-  races: number
-  /** What should not happen to the machine itself. */
-  readonly problems: Array<string>
-}
-
-/** A trace of nothing yet. */
-export const emptyTrace = (program: Program.Program, disk: MemoryDisk.MemoryDisk): Trace => ({
-  program,
-  changes: [],
-  wire: [],
-  ops: [],
-  captured: new Map(),
-  killed: new Set(),
-  failed: new Set(),
-  blind: new Set(),
-  invocations: new Map(),
-  whole: new Map(),
-  credentials: [],
-  disk,
-  steps: 0,
-  faults: 0,
-  races: 0,
-  problems: []
-})
-
-// == the device
-
-export const home = "/home"
-export const paths = {
-  pointer: `${home}/usage.json`,
-  usage: `${home}/usage`,
-  temp: `${home}/usage/tmp`,
-  claims: `${home}/usage/claims`,
-  successors: `${home}/usage/successors`,
-  known: `${home}/usage/known.json`,
-  optOut: `${home}/usage/opt-out`,
-  events: `${home}/usage/outbox/destination/events`,
-  policy: "/etc/acme/usage.json",
-  /** Where the host keeps its user's key. */
-  stored: `${home}/credentials.yaml`
-}
-
-/** What an identity file says that another tool wrote, and the ids in it. */
-export const before = {
-  anonId: "00000000-0000-4000-8000-000000000000",
-  unusable: "{ \"anon_id\": ",
-  linked: "acct_a",
-  illegal: "undefined"
-}
-
-const pointerText = (anonId: string, linked: string | null) =>
-  JSON.stringify({ anon_id: anonId, linked_principal_id: linked }, null, 2)
-
-const initialPointer: Record<Program.Initial, string | undefined> = {
-  empty: undefined,
-  identity: pointerText(before.anonId, null),
-  unusable: before.unusable,
-  linked: pointerText(before.anonId, before.linked),
-  "linked illegally": pointerText(before.anonId, before.illegal)
-}
-
-/** The text of a file; undefined where there is none. */
-export const textOn = (disk: Disk, path: string): string | undefined => {
-  const read = disk.read(path)
-  return read._tag === "Text" ? read.text : undefined
-}
-
-/** The names in a folder; none where there is no folder. */
-export const namesOn = (disk: Disk, folder: string): ReadonlyArray<string> => {
-  const names = disk.list(folder)
-  return isRefused(names) ? [] : names
-}
-
-export const isOn = (disk: Disk, path: string): boolean => !isRefused(disk.look(path))
-
-const field = (text: string | undefined, name: string): string | undefined => {
-  try {
-    const value: unknown = JSON.parse(text ?? "")
-    if (typeof value !== "object" || value === null) return undefined
-    const found: unknown = Reflect.get(value, name)
-    return typeof found === "string" ? found : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** The anon id that a disk leads to, read as §4.1 says. */
-export const anonIdOn = (text: (path: string) => string | undefined): string | undefined => {
-  let anonId = field(text(paths.pointer), "anon_id")
-  const seen = new Set<string>()
-  while (anonId !== undefined && !seen.has(anonId)) {
-    seen.add(anonId)
-    const next: string | undefined = field(text(`${paths.successors}/${anonId}.json`), "anon_id")
-    if (next === undefined) return anonId
-    anonId = next
-  }
-  return anonId
-}
-
-/** What another tool makes of the identity file, in two steps: it links the anon id, or replaces it. */
-export const otherTool = (
-  op: Program.Outside & { readonly _tag: "Link" | "Replace" },
-  text: string | undefined,
-  uuid: () => string
-): string | undefined => {
-  const anonId = field(text, "anon_id")
-  if (op._tag === "Replace") return text === undefined ? undefined : pointerText(uuid(), null)
-  const linked = field(text, "linked_principal_id")
-  const isFree = anonId !== undefined && (linked === undefined || !Program.legal.has(linked))
-  return isFree ? pointerText(anonId, op.principal) : undefined
-}
 
 // == the machine
 
@@ -186,7 +19,9 @@ export const otherTool = (
 export const start = Date.UTC(2025, 5, 1)
 
 /** Called after each turn that ended an operation. */
-export type OnTurn = (turn: { readonly op: Done; readonly slot: string | undefined; readonly trace: Trace }) => void
+export type OnTurn = (
+  turn: { readonly op: Trace.Done; readonly slot: string | undefined; readonly trace: Trace.Trace }
+) => void
 
 const changing: ReadonlySet<string> = new Set(["create", "link", "rename", "remove", "makeFolder", "removeFolder"])
 const opening: ReadonlySet<string> = new Set(["read", "list", "create"])
@@ -199,12 +34,12 @@ const refuses = (errno: Errno, { method }: Step): boolean => {
   return errno !== "EMFILE" || opening.has(method)
 }
 
-// The policy file and the look at the home itself are no part of what is tried here.
+// The policy file and the look at the Trace.home itself are no part of what is tried here.
 const isAside = ({ method, path }: Step): boolean =>
-  path.startsWith("/etc/") || (method === "look" && (path === home || path === paths.usage))
+  path.startsWith("/etc/") || (method === "look" && (path === Trace.home || path === Trace.paths.usage))
 
 /** A step at which the host waits, or its API. */
-export const ofHost = (method: string): Step => ({ method, path: paths.stored })
+export const ofHost = (method: string): Step => ({ method, path: Trace.paths.stored })
 
 interface Process {
   readonly index: number
@@ -212,14 +47,14 @@ interface Process {
   readonly actor: Actor
   steps: number
   broken: { readonly errno: Errno; left: number } | undefined
-  op: Done | undefined
+  op: Trace.Done | undefined
   slot: () => string | undefined
 }
 
 const maxSteps = 20_000
 
 class Machine {
-  readonly trace: Trace
+  readonly trace: Trace.Trace
   private readonly program: Program.Program
   private readonly random: Random.Random
   private readonly disk: MemoryDisk.MemoryDisk
@@ -232,6 +67,8 @@ class Machine {
   private readonly time = { now: start }
   private t = 0
   private running = -1
+  /** How often a turn was interrupted, or a step went wrong. */
+  private disturbances = 0
   private isQuiet = true
   private readonly texts = new Map<string, Array<string>>()
 
@@ -255,10 +92,10 @@ class Machine {
         this.trace.races += 1
       }
     })
-    this.trace = emptyTrace(program, this.disk)
-    for (const folder of [home, "/etc", "/etc/acme"]) this.disk.makeFolder(folder)
-    const pointer = initialPointer[program.initial]
-    if (pointer !== undefined) this.disk.create(paths.pointer, pointer)
+    this.trace = new Trace.Trace(program, this.disk)
+    for (const folder of [Trace.home, "/etc", "/etc/acme"]) this.disk.makeFolder(folder)
+    const pointer = Trace.initialPointer[program.initial]
+    if (pointer !== undefined) this.disk.create(Trace.paths.pointer, pointer)
     this.isQuiet = false
     this.processes = program.actors.map((what, index) => this.process(what, index))
   }
@@ -278,14 +115,10 @@ class Machine {
 
   // == steps
 
-  private faultAt(process: Process): Program.Fault | undefined {
-    const at = this.faults.findIndex((fault) => fault.actor === process.index && fault.step <= process.steps)
-    return at < 0 ? undefined : this.faults.splice(at, 1)[0]
-  }
-
-  private switchAt(process: Process): Program.Switch | undefined {
-    const at = this.switches.findIndex((one) => one.actor === process.index && one.step <= process.steps)
-    return at < 0 ? undefined : this.switches.splice(at, 1)[0]
+  /** Takes what is due at this step of a process. */
+  private due<A extends { readonly actor: number; readonly step: number }>(all: Array<A>, process: Process) {
+    const at = all.findIndex(({ actor, step }) => actor === process.index && step <= process.steps)
+    return at < 0 ? undefined : all.splice(at, 1)[0]
   }
 
   private verdict(process: Process, step: Step): Errno | undefined {
@@ -301,8 +134,8 @@ class Machine {
   /** What happens just before a step: others may have a turn, the process may be killed, or the step be refused. */
   private step(process: Process, step: Step): Verdict {
     const { actor } = process
-    const fault = this.faultAt(process)
-    const over = this.switchAt(process)
+    const fault = this.due(this.faults, process)
+    const over = this.due(this.switches, process)
     process.steps += 1
     this.trace.steps += 1
     if (this.trace.steps > maxSteps) {
@@ -310,16 +143,15 @@ class Machine {
       for (const { actor } of this.processes) actor.kill()
     }
     if (fault !== undefined) this.trace.faults += 1
-    if (fault?.kind === "kill") {
-      this.trace.killed.add(process.index)
-      actor.kill()
-    } else if (fault?.kind === "suspend") {
+    if (fault !== undefined || over !== undefined || process.broken !== undefined) this.disturbances += 1
+    if (fault?.kind === "kill") actor.kill()
+    else if (fault?.kind === "suspend") {
       actor.isSuspended = true
       for (let left = fault.lasts; left > 0 && this.runNext(); left -= 1);
       actor.isSuspended = false
     } else if (fault !== undefined) process.broken = { errno: fault.kind, left: fault.lasts }
     const to = over === undefined ? undefined : this.processes[over.to]
-    if (to !== undefined && to !== process && to.actor.isFree && !actor.isKilled) this.take(to)
+    if (to !== undefined && to !== process && to.actor.isFree && !actor.isKilled) this.turn(to)
     this.t += 1
     this.running = process.index
     return { errno: this.verdict(process, step), isPassedOver: to === process }
@@ -327,7 +159,7 @@ class Machine {
 
   private diskOf(process: Process): Disk {
     const { actor } = process
-    // The steps within an operation: whoever is killed in one does nothing more.
+    // The steps within an operation: a process that is killed in one does nothing more.
     const at = (step: Step): Errno | undefined => {
       if (actor.isKilled) throw new Killed()
       if (isAside(step)) return undefined
@@ -339,7 +171,7 @@ class Machine {
     if (this.program.hasLinks) return disk
     // Without links, what others can see is written in two steps; a refused write leaves no file.
     const create = (path: string, text: string): Errno | undefined => {
-      if (path.startsWith(paths.temp)) return disk.create(path, text)
+      if (path.startsWith(Trace.paths.temp)) return disk.create(path, text)
       const code = at({ method: "create", path }) ??
         this.quietly(() => this.disk.create(path, text.slice(0, text.length / 2)))
       if (code !== undefined) return code
@@ -362,17 +194,17 @@ class Machine {
   // == what actors do
 
   private hostOf(process: Process, runtime: Program.RuntimeName): Host.Machine {
-    return { home, disk: this.diskOf(process), uuid: this.random.uuid, runtime: Program.runtimes[runtime] }
+    return { home: Trace.home, disk: this.diskOf(process), uuid: this.random.uuid, runtime: Program.runtimes[runtime] }
   }
 
-  private beginOp(process: Process, name: string, op: Done["op"]): void {
+  private beginOp(process: Process, name: string, op: Trace.Done["op"]): void {
     process.op = {
       actor: process.index,
       name,
       op,
       start: this.t,
-      anonId: anonIdOn((path) => textOn(this.disk, path)),
-      stored: textOn(this.disk, paths.stored),
+      anonId: Trace.anonIdOn((path) => Trace.textOn(this.disk, path)),
+      stored: Trace.textOn(this.disk, Trace.paths.stored),
       hasFailed: false,
       end: undefined
     }
@@ -385,12 +217,12 @@ class Machine {
 
   private write(process: Process, path: string, text: string | undefined): void {
     this.running = process.index
-    if (isOn(this.disk, path)) this.quietly(() => this.disk.remove(path))
+    if (Trace.isOn(this.disk, path)) this.quietly(() => this.disk.remove(path))
     if (text !== undefined) this.disk.create(path, text)
   }
 
   private setStored(process: Process, secret: string | undefined): void {
-    this.write(process, paths.stored, secret)
+    this.write(process, Trace.paths.stored, secret)
     this.trace.credentials.push({ t: this.t, actor: process.index, secret })
   }
 
@@ -403,15 +235,16 @@ class Machine {
         if (process.op !== undefined) process.op.hasFailed = true
         return Effect.fail("failed" as const)
       })
-    const told = (tell: () => void) => () => actor.state === "alive" ? tell() : undefined
+    // A process that was killed reports nothing more.
+    const unlessKilled = (report: () => void) => () => actor.isKilled ? undefined : report()
     const program = Host.command(command, this.hostOf(process, command.runtime), {
-      stored: paths.stored,
+      stored: Trace.paths.stored,
       variables: () => ({}),
       cold: Effect.suspend(() => {
         if (!trace.whole.has(index)) trace.whole.set(index, this.t)
         return actor.ask(ofHost("load"))
       }).pipe(Effect.flatMap((errno) => errno === undefined ? Effect.succeed(Cold) : Effect.die(errno))),
-      read: host("read", () => textOn(this.disk, paths.stored)),
+      read: host("read", () => Trace.textOn(this.disk, Trace.paths.stored)),
       store: (secret) => host("store", () => this.setStored(process, secret)),
       remove: host("remove", () => this.setStored(process, undefined)),
       response: Effect.asVoid(actor.ask(ofHost("response"))),
@@ -426,8 +259,8 @@ class Machine {
         trace.invocations.set(index, invocationId)
         process.slot = slot
       },
-      onCaptured: told(() => void trace.captured.set(index, (trace.captured.get(index) ?? 0) + 1)),
-      onBlind: told(() => void trace.blind.add(index))
+      onCaptured: unlessKilled(() => void trace.captured.set(index, (trace.captured.get(index) ?? 0) + 1)),
+      onBlind: unlessKilled(() => void trace.blind.add(index))
     })
     return Effect.sync(() => this.beginOp(process, "begin", undefined)).pipe(
       Effect.andThen(Effect.scoped(program)),
@@ -448,12 +281,12 @@ class Machine {
           return void (this.time.now += outside.minutes * 60_000)
         case "Delete":
           this.running = process.index
-          return void this.disk.remove(paths.pointer)
+          return void this.disk.remove(Trace.paths.pointer)
         case "Link":
         case "Replace": {
-          const text = otherTool(outside, textOn(this.disk, paths.pointer), this.random.uuid)
+          const text = Trace.otherTool(outside, Trace.textOn(this.disk, Trace.paths.pointer), this.random.uuid)
           if (text === undefined) return
-          return Effect.map(actor.ask(ofHost("tool")), () => this.write(process, paths.pointer, text))
+          return Effect.map(actor.ask(ofHost("tool")), () => this.write(process, Trace.paths.pointer, text))
         }
         case "Tamper":
           return this.tamper(process, outside)
@@ -463,7 +296,7 @@ class Machine {
         case "Drain":
           return Host.drain(machine, {
             taken: outside.taken,
-            isDenied: () => isOn(this.disk, paths.optOut),
+            isDenied: () => Trace.isOn(this.disk, Trace.paths.optOut),
             send: (messages) =>
               Effect.map(actor.ask(ofHost("request")), () => {
                 for (const message of messages) this.trace.wire.push({ t: this.t, text: JSON.stringify(message) })
@@ -478,8 +311,10 @@ class Machine {
   }
 
   private tamper(process: Process, { how, which }: Program.Outside & { readonly _tag: "Tamper" }): void {
-    if (how === "policy") return this.write(process, paths.policy, isOn(this.disk, paths.policy) ? undefined : "{}")
-    const files = [...this.disk.entries()].filter(([path, text]) => text !== undefined && path.startsWith(home))
+    if (how === "policy") {
+      return this.write(process, Trace.paths.policy, Trace.isOn(this.disk, Trace.paths.policy) ? undefined : "{}")
+    }
+    const files = [...this.disk.entries()].filter(([path, text]) => text !== undefined && path.startsWith(Trace.home))
     const [path, text = ""] = files[which % files.length] ?? []
     if (path === undefined) return
     const olds = this.texts.get(path) ?? []
@@ -490,12 +325,7 @@ class Machine {
 
   // == turns
 
-  private take(process: Process): void {
-    this.t += 1
-    process.actor.turn()
-  }
-
-  /** Runs the turn that is planned next; returns whether anybody could run. */
+  /** Runs the turn that is planned next; returns whether an actor could run. */
   private runNext(): boolean {
     let planned = this.turns.shift()
     let next = planned === undefined ? undefined : this.processes[planned]
@@ -512,21 +342,23 @@ class Machine {
   private turn(process: Process): void {
     const { index, what } = process
     const before = process.op
+    const { disturbances } = this
     const follow = this.twins?.({ index, what, disk: this.disk, now: this.time.now, trace: this.trace })
-    this.take(process)
-    follow?.(this.time.now)
+    this.t += 1
+    process.actor.turn()
+    follow?.(this.time.now, this.disturbances > disturbances)
     const { op } = process
     if (op !== undefined && op !== before) this.onTurn({ op, slot: process.slot(), trace: this.trace })
   }
 
-  run(): Trace {
+  run(): Trace.Trace {
     while (this.runNext());
     // What is still in outbox and claims goes on the wire, without a fault.
-    this.take(this.process({ _tag: "Drain", taken: true }, this.processes.length))
+    this.turn(this.process({ _tag: "Drain", taken: true }, this.processes.length))
     return this.trace
   }
 }
 
 /** Runs a program. */
-export const run = (program: Program.Program, onTurn: OnTurn = () => {}, twins?: Twin.Follow): Trace =>
+export const run = (program: Program.Program, onTurn: OnTurn = () => {}, twins?: Twin.Follow): Trace.Trace =>
   new Machine(program, onTurn, twins).run()

@@ -4,24 +4,7 @@
  * It knows nothing of files, fibers or races: an operation is one step, and nothing fails.
  */
 import * as Program from "./Program.ts"
-import {
-  attribute,
-  type Claim,
-  type Credential,
-  type Device,
-  follows,
-  type Identity,
-  isEphemeral,
-  keepsNothing,
-  type Message,
-  minute,
-  newProcess,
-  outside,
-  type Process,
-  type Session,
-  type State,
-  unusableFile
-} from "./State.ts"
+import * as State from "./State.ts"
 
 type SeenBy = "login" | "observe" | "resolver"
 
@@ -31,13 +14,13 @@ type Draft<A> = { -readonly [K in keyof A]: A[K] }
 
 /** One operation of one process, on a draft of the state. */
 class Step {
-  readonly device: Draft<Device>
-  readonly process: Draft<Process>
-  readonly messages: Array<Message>
+  readonly device: Draft<State.Device>
+  readonly process: Draft<State.Process>
+  readonly messages: Array<State.Message>
   private readonly actor: number
   private readonly runtime: Program.Runtime
 
-  constructor(state: State, actor: number, process: Process) {
+  constructor(state: State.State, actor: number, process: State.Process) {
     this.device = { ...state.device }
     this.process = { ...process }
     this.messages = [...state.messages]
@@ -60,7 +43,7 @@ class Step {
   // -- the identity on the disk
 
   private get mayMake(): boolean {
-    return !keepsNothing(this.runtime)
+    return !State.keepsNothing(this.runtime)
   }
 
   private succeedTo(key: string): string {
@@ -74,21 +57,21 @@ class Step {
     return next === undefined ? anonId : this.end(next.anonId)
   }
 
-  private inMemory(firstRun: boolean): Identity {
+  private inMemory(firstRun: boolean): State.Identity {
     return { anonId: this.token("anon"), claim: undefined, durable: false, firstRun }
   }
 
   /** The claim that another tool's link comes to. */
-  private adopted(anonId: string, mayWrite: boolean): Claim | undefined {
+  private adopted(anonId: string, mayWrite: boolean): State.Claim | undefined {
     const { pointer } = this.device
     if (pointer === "missing" || pointer === "unusable") return undefined
     if (pointer.anonId !== anonId || pointer.linked === undefined) return undefined
-    const claim: Claim = { anonId, principal: pointer.linked, seenBy: "adopted", source: "none", hasAlias: false }
+    const claim: State.Claim = { anonId, principal: pointer.linked, seenBy: "adopted", source: "none", hasAlias: false }
     if (mayWrite) this.device.claims = new Map(this.device.claims).set(anonId, claim)
     return claim
   }
 
-  private read(firstRun: boolean): Identity {
+  private read(firstRun: boolean): State.Identity {
     const { pointer } = this.device
     const mayWrite = this.mayMake && this.isAllowed
     if (pointer === "missing") {
@@ -98,21 +81,21 @@ class Step {
       return { anonId, claim: undefined, durable: true, firstRun: true }
     }
     if (pointer === "unusable") {
-      if (!mayWrite && !this.device.successors.has(unusableFile)) return this.inMemory(firstRun)
+      if (!mayWrite && !this.device.successors.has(State.unusableFile)) return this.inMemory(firstRun)
     }
-    const anonId = this.end(pointer === "unusable" ? this.succeedTo(unusableFile) : pointer.anonId)
+    const anonId = this.end(pointer === "unusable" ? this.succeedTo(State.unusableFile) : pointer.anonId)
     const claim = this.device.claims.get(anonId) ?? this.adopted(anonId, mayWrite)
     if (mayWrite) this.device.pointer = { anonId, linked: claim?.principal }
     return { anonId, claim, durable: true, firstRun }
   }
 
-  private get identity(): Identity {
+  private get identity(): State.Identity {
     const identity = this.process.identity ?? this.read(false)
     this.process.identity = identity
     return identity
   }
 
-  private refresh(): Identity {
+  private refresh(): State.Identity {
     const known = this.process.identity
     const found = this.read(known?.firstRun ?? false)
     const identity = !found.durable && known !== undefined && !known.durable ? known : found
@@ -124,17 +107,17 @@ class Step {
   private get current(): string | undefined {
     const { pointer, successors } = this.device
     if (pointer === "missing") return undefined
-    const start = pointer === "unusable" ? successors.get(unusableFile)?.anonId : pointer.anonId
+    const start = pointer === "unusable" ? successors.get(State.unusableFile)?.anonId : pointer.anonId
     return start === undefined ? undefined : this.end(start)
   }
 
   /** Not over an anon id that another tool made. */
-  private repoint(identity: Identity): void {
+  private repoint(identity: State.Identity): void {
     if (this.device.pointer === "missing" || this.current !== this.end(identity.anonId)) return
     this.device.pointer = { anonId: identity.anonId, linked: identity.claim?.principal }
   }
 
-  /** Gives the device a new anon id; says whether nobody else had. */
+  /** Gives the device a new anon id; returns false where another process or tool was faster. */
   private rotate(): boolean {
     const from = this.identity
     if (!from.durable) {
@@ -158,12 +141,12 @@ class Step {
 
   /** Forgets what only a process of 90 days ago could still ask for. */
   private prune(): void {
-    const isOld = ({ at }: { readonly at: number }) => this.device.now - at > 90 * 24 * 60 * minute
+    const isOld = ({ at }: { readonly at: number }) => this.device.now - at > 90 * 24 * 60 * State.minute
     this.device.successors = new Map([...this.device.successors].filter(([, next]) => !isOld(next)))
   }
 
   /**
-   * What became of the anon id in memory. After a deletion nobody knows whether it was claimed; one that another process
+   * What became of the anon id in memory. After a deletion it is unknown whether it was claimed; one that another process
    * rotated goes on until its command ends.
    */
   private get fate(): "current" | "replaced" | "deleted" {
@@ -175,7 +158,7 @@ class Step {
 
   // -- credentials
 
-  private lookUp(): Credential | undefined {
+  private lookUp(): State.Credential | undefined {
     const { env } = this.process.command
     const secret = env ?? this.device.stored
     if (secret === undefined) return undefined
@@ -184,12 +167,12 @@ class Step {
       secret,
       source: env === undefined ? "stored" : "environment",
       knownAs: known?.principal ?? undefined,
-      isNew: known === undefined || (known.principal === null && this.device.now - known.at >= 60 * minute)
+      isNew: known === undefined || (known.principal === null && this.device.now - known.at >= 60 * State.minute)
     }
   }
 
   private remember(secret: Program.Secret, principal: string | null): void {
-    if (keepsNothing(this.runtime) || !this.isAllowed) return
+    if (State.keepsNothing(this.runtime) || !this.isAllowed) return
     const known = this.device.known.get(secret)?.principal ?? null
     if (known !== null && (principal === null || principal === known)) return
     this.device.known = new Map(this.device.known).set(secret, { principal, at: this.device.now })
@@ -223,7 +206,7 @@ class Step {
       return "again"
     }
     const source = this.process.credential?.source ?? "none"
-    const claim: Claim = {
+    const claim: State.Claim = {
       anonId: identity.anonId,
       principal,
       seenBy,
@@ -239,19 +222,19 @@ class Step {
 
   private apply(principal: string, seenBy: SeenBy, turn = 0): void {
     const { identity } = this
-    const what = follows({
+    const what = State.follows({
       seenBy,
       slot: turn === 0 ? this.process.slot : undefined,
       claimed: identity.claim?.principal,
       principal,
       credential: this.process.credential,
-      isEphemeral: isEphemeral(this.runtime, identity)
+      isEphemeral: State.isEphemeral(this.runtime, identity)
     })
     if (what === "nothing") return
     this.process.slot = principal
     if (what === "stamp") return
     if (what === "switch" && !this.rotate()) {
-      // Whoever was faster may have logged out: only a login here and now is newer than that.
+      // The process that was faster may have logged out: only a login in this command is newer than that.
       if (seenBy === "login") this.apply(principal, seenBy, turn + 1)
       return
     }
@@ -327,7 +310,7 @@ class Step {
     const said = outcome === "answer" && this.process.command.api === "up" ? Program.ownerOf[question.secret] : ""
     const principal = Program.legal.has(said) ? said : null
     this.process.answer = { secret: question.secret, principal }
-    // Nothing is made, and nobody is stitched, before there is something to record.
+    // Nothing is made or claimed before there is something to record.
     if (!this.process.opened) return
     if (principal === null) return this.remember(question.secret, null)
     if (this.process.credential?.secret === question.secret) this.see(principal, "resolver")
@@ -336,20 +319,20 @@ class Step {
   // -- messages
 
   /** The session of a message: a new one after half an hour of silence, and for every new anon id. */
-  private touch(anonId: string): Session {
+  private touch(anonId: string): State.Session {
     const { now } = this.device
     const session =
       [this.process.session, this.device.session].find((known) =>
-        known !== undefined && known.anonId === anonId && now - known.lastActive < 30 * minute
+        known !== undefined && known.anonId === anonId && now - known.lastActive < 30 * State.minute
       ) ?? { anonId, id: this.token("session"), lastActive: -Infinity }
-    const isDue = now - session.lastActive >= minute
+    const isDue = now - session.lastActive >= State.minute
     const current = isDue ? { ...session, lastActive: now } : session
     this.process.session = current
-    if (isDue && !keepsNothing(this.runtime) && this.isAllowed) this.device.session = current
+    if (isDue && !State.keepsNothing(this.runtime) && this.isAllowed) this.device.session = current
     return current
   }
 
-  private send(message: Pick<Message, "to" | "isPersonless" | "alias">, anonId: string): void {
+  private send(message: Pick<State.Message, "to" | "isPersonless" | "alias">, anonId: string): void {
     const { id } = this.touch(anonId)
     this.messages.push({ ...message, session: id, actor: this.actor, sequence: this.process.sequence })
     this.process.sequence += 1
@@ -363,7 +346,7 @@ class Step {
     // What is recorded follows an anon id that another tool made.
     if (wasOpen && this.fate === "replaced") this.refresh()
     const { identity } = this
-    this.send({ ...attribute(this.process, identity), alias: undefined }, identity.anonId)
+    this.send({ ...State.attribute(this.process, identity), alias: undefined }, identity.anonId)
   }
 
   private succeed(): void {
@@ -444,7 +427,7 @@ class Step {
   private confirmStored(principal: string): void {
     const { identity } = this.process
     if (identity?.claim?.principal !== principal || !identity.durable || !this.mayMake || !this.isAllowed) return
-    const claim: Claim = { ...identity.claim, source: "stored" }
+    const claim: State.Claim = { ...identity.claim, source: "stored" }
     this.process.identity = { ...identity, claim }
     this.device.claims = new Map(this.device.claims).set(claim.anonId, claim)
   }
@@ -470,7 +453,7 @@ class Step {
     this.process.question = undefined
     this.process.slot = undefined
     this.process.credential = undefined
-    // Whoever was faster may have logged in: then the new anon id is theirs.
+    // The process that was faster may have logged in: the new anon id is then that account's.
     this.process.isStranger = !this.rotate()
   }
 
@@ -487,15 +470,15 @@ class Step {
 
 /** The state after an operation of an actor. */
 export const next = (
-  state: State,
+  state: State.State,
   actor: Program.Actor,
   index: number,
   name: string,
   op: Program.Op | undefined,
   isSteady: boolean
-): State => {
-  if (actor._tag !== "Command") return { ...state, device: outside(state.device, actor) }
-  const step = new Step(state, index, state.processes.get(index) ?? newProcess(actor))
+): State.State => {
+  if (actor._tag !== "Command") return { ...state, device: State.outside(state.device, actor) }
+  const step = new Step(state, index, state.processes.get(index) ?? State.newProcess(actor))
   step.wake()
   if (name === "begin") step.begin(isSteady)
   else if (op === undefined) step.finish()

@@ -4,9 +4,9 @@ import * as OS from "node:os"
 import * as Path from "node:path"
 import * as Fleet from "./Fleet.ts"
 import * as Invariants from "./Invariants.ts"
-import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
+import * as Trace from "./Trace.ts"
 
 const rounds = 8
 
@@ -84,7 +84,7 @@ describe("real processes on one home", () => {
     for (let round = 0; round < rounds; round += 1) {
       const plans = randomPlans(Random.make(seed + round))
       const trace = await Fleet.run({ driver, plans, seed: seed + round, maxWait: 0.8 })
-      const violation = Invariants.check(Invariants.factsOf(trace))
+      const violation = Invariants.check(Trace.factsOf(trace))
       if (violation !== undefined) {
         assert.fail(`MODEL_SEED=${seed}, round ${round}\n${Fleet.show(plans, violation)}`)
       }
@@ -94,12 +94,12 @@ describe("real processes on one home", () => {
   it("64 at once on an empty home make exactly one anon id", { timeout: 120_000 }, async () => {
     const plans = atOnce(Program.command([]), 64)
     const trace = await Fleet.run({ driver, plans, seed: 1, maxWait: 0.5 })
-    const facts = Invariants.factsOf(trace)
+    const facts = Trace.factsOf(trace)
     assert.isUndefined(Invariants.check(facts)?.detail)
     assert.strictEqual(facts.events.length, 64)
     assert.strictEqual(new Set(facts.events.map(({ distinctId }) => distinctId)).size, 1)
-    assert.strictEqual(facts.events[0]?.distinctId, Machine.anonIdOn((path) => Machine.textOn(trace.disk, path)))
-    assert.deepStrictEqual(Machine.namesOn(trace.disk, Machine.paths.successors), [])
+    assert.strictEqual(facts.events[0]?.distinctId, Trace.anonIdOn((path) => Trace.textOn(trace.disk, path)))
+    assert.deepStrictEqual(Trace.namesOn(trace.disk, Trace.paths.successors), [])
     const firstRuns = facts.events.filter(({ text }) => text.includes("\"is_first_run\":true"))
     assert.strictEqual(firstRuns.length, 1)
   })
@@ -114,19 +114,19 @@ describe("real processes on one home", () => {
       seed: 2,
       maxWait: 0.5,
       prepare: (home) => {
-        const pointer = { anon_id: Machine.before.anonId, linked_principal_id: null }
+        const pointer = { anon_id: Trace.before.anonId, linked_principal_id: null }
         NFS.writeFileSync(Path.join(home, "usage.json"), JSON.stringify(pointer), { mode: 0o600 })
         NFS.writeFileSync(Path.join(home, "credentials.yaml"), "A1", { mode: 0o600 })
       }
     })
-    const facts = Invariants.factsOf(trace)
+    const facts = Trace.factsOf(trace)
     assert.isUndefined(Invariants.check(facts)?.detail)
     const aliases = facts.wire.filter(({ alias }) => alias !== "")
     assert.deepStrictEqual(aliases.map(({ alias, distinctId }) => [alias, distinctId]), [
-      [Machine.before.anonId, "acct_a"]
+      [Trace.before.anonId, "acct_a"]
     ])
-    assert.strictEqual(Machine.namesOn(trace.disk, Machine.paths.claims).length, 1)
+    assert.strictEqual(Trace.namesOn(trace.disk, Trace.paths.claims).length, 1)
     assert.deepStrictEqual(facts.events.map(({ distinctId }) => distinctId), Array.from({ length: 32 }, () => "acct_a"))
-    assert.strictEqual(facts.wire[0]?.alias, Machine.before.anonId)
+    assert.strictEqual(facts.wire[0]?.alias, Trace.before.anonId)
   })
 })

@@ -5,7 +5,7 @@ import * as Random from "./Random.ts"
 
 // == the world
 
-/** Keys of the host's API; the first letter says whose. The API names nobody for `X1`, in words. */
+/** Keys of the host's API; the first letter is the account's. For `X1` the API answers with a word that is no id. */
 export const secrets = ["A1", "A2", "B1", "X1"] as const
 export type Secret = typeof secrets[number]
 
@@ -150,40 +150,16 @@ export const isHonest = (program: Program): boolean =>
 // == random programs
 
 const randomOp = (random: Random.Random, honest: boolean): Op => {
-  const tag: Op["_tag"] = random.pick([
-    "Event",
-    "Event",
-    "Event",
-    "Request",
-    "Request",
-    "Login",
-    "Login",
-    "Logout",
-    "Logout",
-    "Answer",
-    honest ? "Request" : "Observe",
-    honest ? "Event" : "Observe"
-  ])
-  switch (tag) {
-    case "Event":
-      return { _tag: "Event" }
-    case "Request":
-      return { _tag: "Request", copies: random.chance(0.2) ? 2 : 1 }
-    case "Login":
-      return {
-        _tag: "Login",
-        secret: random.pick(["A1", "A1", "A2", "B1", "B1", "X1"]),
-        validated: random.chance(0.6)
-      }
-    case "Logout":
-      return { _tag: "Logout" }
-    case "Answer":
-      return { _tag: "Answer" }
-    case "Observe": {
-      const one = () => random.pick(["acct_a", "acct_a", "acct_b", "acct_b", "undefined"])
-      return { _tag: "Observe", principals: random.chance(0.4) ? [one(), one()] : [one()] }
-    }
-  }
+  const event: Op = { _tag: "Event" }
+  const request: Op = { _tag: "Request", copies: random.chance(0.2) ? 2 : 1 }
+  const secret = random.pick(["A1", "A1", "A2", "B1", "B1", "X1"])
+  const login: Op = { _tag: "Login", secret, validated: random.chance(0.6) }
+  const logout: Op = { _tag: "Logout" }
+  const usual = [event, event, event, request, request, login, login, logout, logout] as const
+  if (honest) return random.pick<Op>([...usual, { _tag: "Answer" }, request, event])
+  const one = () => random.pick(["acct_a", "acct_a", "acct_b", "acct_b", "undefined"])
+  const observe: Op = { _tag: "Observe", principals: random.chance(0.4) ? [one(), one()] : [one()] }
+  return random.pick<Op>([...usual, { _tag: "Answer" }, observe, observe])
 }
 
 const randomCommand = (random: Random.Random, honest: boolean): Command => ({
@@ -191,48 +167,24 @@ const randomCommand = (random: Random.Random, honest: boolean): Command => ({
   runtime: random.chance(0.78)
     ? "terminal"
     : random.pick(["pipe", "pipe", "ci", "ci with a terminal", "container", "container with a terminal"]),
-  env: random.chance(0.12) ? random.pick(["A1", "B1", "A2", "X1"]) : undefined,
+  env: random.chance(0.15) ? random.pick(["A1", "B1", "A2", "X1"]) : undefined,
   api: random.pick(["up", "up", "up", "down", "hangs"]),
-  resolver: random.chance(0.85) ? "input" : "own",
+  resolver: random.chance(0.8) ? "input" : "own",
   ops: Array.from({ length: random.pick([0, 0, 0, 1, 1, 1, 2, 2, 3]) }, () => randomOp(random, honest))
 })
 
 const randomOutside = (random: Random.Random, tampers: boolean): Outside => {
-  const tag: Outside["_tag"] = random.pick([
-    "Store",
-    "Store",
-    "Store",
-    "Lose",
-    "Lose",
-    "Drain",
-    "Drain",
-    "Drain",
-    "Wait",
-    "Wait",
-    "Disable",
-    "Delete",
-    "Link",
-    "Replace",
-    tampers ? "Tamper" : "Store",
-    tampers ? "Tamper" : "Link",
-    tampers ? "Tamper" : "Replace"
-  ])
-  switch (tag) {
-    case "Store":
-      return { _tag: "Store", secret: random.pick(["A1", "A1", "A2", "B1", "B1", "X1"]) }
-    case "Drain":
-      return { _tag: "Drain", taken: random.chance(0.6) }
-    case "Wait":
-      return { _tag: "Wait", minutes: random.pick([1, 31, 121, 91 * 24 * 60]) }
-    case "Link":
-      return { _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }
-    case "Tamper":
-      return { _tag: "Tamper", how: random.pick(tampering), which: random.int(30) }
-    case "Disable":
-      return random.chance(0.5) ? { _tag: "Disable" } : { _tag: "Enable" }
-    default:
-      return { _tag: tag }
-  }
+  const store: Outside = { _tag: "Store", secret: random.pick(["A1", "A1", "A2", "B1", "B1", "X1"]) }
+  const lose: Outside = { _tag: "Lose" }
+  const drain: Outside = { _tag: "Drain", taken: random.chance(0.6) }
+  const wait: Outside = { _tag: "Wait", minutes: random.pick([1, 31, 121, 91 * 24 * 60]) }
+  const optOut: Outside = { _tag: random.pick(["Disable", "Enable"]) }
+  const link: Outside = { _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }
+  const replace: Outside = { _tag: "Replace" }
+  const tamper: Outside = { _tag: "Tamper", how: random.pick(tampering), which: random.int(30) }
+  const last = tampers ? [tamper, tamper, tamper] : [store, link, replace]
+  const usual = [store, store, store, lose, lose, drain, drain, drain, wait, wait, optOut, link, replace] as const
+  return random.pick<Outside>([...usual, { _tag: "Delete" }, ...last])
 }
 
 const initials = ["empty", "empty", "empty", "identity", "identity", "unusable", "linked", "linked illegally"] as const
@@ -354,20 +306,18 @@ export const smaller = (program: Program): ReadonlyArray<Program> => [
 // == words
 
 const showOp = (op: Op): string => {
-  switch (op._tag) {
-    case "Event":
-      return "event"
-    case "Request":
-      return op.copies > 1 ? `request ×${op.copies}` : "request"
-    case "Observe":
-      return `observe ${op.principals.join(" and ")}`
-    case "Login":
-      return `login ${op.secret}${op.validated ? " (validated)" : ""}`
-    case "Logout":
-      return "logout"
-    case "Answer":
-      return "the API answers"
-  }
+  if (op._tag === "Request") return op.copies > 1 ? `request ×${op.copies}` : "request"
+  if (op._tag === "Observe") return `observe ${op.principals.join(" and ")}`
+  if (op._tag === "Login") return `login ${op.secret}${op.validated ? " (validated)" : ""}`
+  return op._tag === "Answer" ? "the API answers" : op._tag.toLowerCase()
+}
+
+const outsides = {
+  Lose: "another tool removes the credential",
+  Disable: "telemetry disable",
+  Enable: "telemetry enable",
+  Delete: "the user deletes the identity file",
+  Replace: "another tool replaces the anon id"
 }
 
 /** An actor for a reader. */
@@ -381,24 +331,16 @@ export const showActor = (actor: Actor): string => {
     }
     case "Store":
       return `another tool stores ${actor.secret}`
-    case "Lose":
-      return "another tool removes the credential"
-    case "Disable":
-      return "telemetry disable"
-    case "Enable":
-      return "telemetry enable"
-    case "Delete":
-      return "the user deletes the identity file"
     case "Link":
       return `another tool links the anon id to ${actor.principal}`
-    case "Replace":
-      return "another tool replaces the anon id"
     case "Tamper":
       return `file ${actor.which} is tampered with: ${actor.how}`
     case "Wait":
       return `${actor.minutes} minutes pass`
     case "Drain":
-      return actor.taken ? "a worker delivers" : "a worker sends, and hears no answer"
+      return actor.taken ? "a worker delivers" : "a worker sends, and gets no answer"
+    default:
+      return outsides[actor._tag]
   }
 }
 

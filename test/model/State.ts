@@ -32,7 +32,7 @@ export interface Device {
   /** What came after an anon id, or after the unusable file, and since when. */
   readonly successors: ReadonlyMap<string, { readonly anonId: string; readonly at: number }>
   readonly claims: ReadonlyMap<string, Claim>
-  /** Whose a credential is; null: nobody answered, at that time. */
+  /** The principal of a credential; null where there was no answer at that time. */
   readonly known: ReadonlyMap<Program.Secret, { readonly principal: string | null; readonly at: number }>
   readonly session: Session | undefined
   readonly stored: Program.Secret | undefined
@@ -48,7 +48,7 @@ export interface Credential {
   readonly secret: Program.Secret
   readonly source: Source
   readonly knownAs: string | undefined
-  /** Whether anything is known of it, were it that nobody answers. */
+  /** Whether neither a principal nor the lack of an answer is known. */
   readonly isNew: boolean
 }
 
@@ -62,28 +62,28 @@ export interface Identity {
 /** What a process holds in memory. */
 export interface Process {
   readonly command: Program.Command
-  readonly slot: string | undefined
+  readonly slot?: string | undefined
   readonly attempted: boolean
   readonly loggedOut: boolean
   readonly opened: boolean
-  readonly identity: Identity | undefined
-  readonly credential: Credential | undefined
+  readonly identity?: Identity | undefined
+  readonly credential?: Credential | undefined
   /** The credential that it began with. */
-  readonly atStart: Credential | undefined
+  readonly atStart?: Credential | undefined
   /** The credential that the host loaded. */
-  readonly loaded: Program.Secret | undefined
-  readonly question: { readonly secret: Program.Secret; readonly since: number } | undefined
+  readonly loaded?: Program.Secret | undefined
+  readonly question?: { readonly secret: Program.Secret; readonly since: number } | undefined
   readonly hasAsked: boolean
-  /** What the API answered; null: that it knows nobody, or nothing at all. */
-  readonly answer: { readonly secret: Program.Secret; readonly principal: string | null } | undefined
-  /** Whether the device may have become somebody else's while it logged out. */
+  /** What the API answered; null for no principal. */
+  readonly answer?: { readonly secret: Program.Secret; readonly principal: string | null }
+  /** Whether another account may have taken the device over while it logged out. */
   readonly isStranger: boolean
-  /** The principal that a response named, and that nobody contradicted since. */
-  readonly observed: string | undefined
+  /** The principal that a response named, until a login or logout. */
+  readonly observed?: string | undefined
   readonly succeeded: boolean
   /** The consent that it found first. */
-  readonly consent: number | undefined
-  readonly session: Session | undefined
+  readonly consent?: number
+  readonly session?: Session
   readonly sequence: number
 }
 
@@ -103,7 +103,7 @@ export interface State {
   readonly messages: ReadonlyArray<Message>
 }
 
-/** The id of the command itself, where an event belongs to nobody. */
+/** The id of the command itself, of an event without an account. */
 export const ownId = "the command's own id"
 
 /** The anon id of an identity file that was there before. */
@@ -221,21 +221,11 @@ export const outside = (device: Device, op: Program.Outside): Device => {
 /** A process that knows nothing yet. */
 export const newProcess = (command: Program.Command): Process => ({
   command,
-  slot: undefined,
   attempted: false,
   loggedOut: false,
   opened: false,
-  identity: undefined,
-  credential: undefined,
-  atStart: undefined,
-  loaded: undefined,
-  question: undefined,
   hasAsked: false,
-  answer: undefined,
   isStranger: false,
-  observed: undefined,
   succeeded: false,
-  consent: undefined,
-  session: undefined,
   sequence: 0
 })

@@ -12,15 +12,16 @@ import * as Host from "./Host.ts"
 import * as Machine from "./Machine.ts"
 import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
+import * as Trace from "./Trace.ts"
 
-/** Called before a turn of an actor; what it returns is called after it, with the time. */
+/** Called before a turn of an actor; what it returns is called after it, with the time, and whether it was disturbed. */
 export type Follow = (turn: {
   readonly index: number
   readonly what: Program.Actor
   readonly disk: MemoryDisk.MemoryDisk
   readonly now: number
-  readonly trace: Machine.Trace
-}) => ((now: number) => void) | undefined
+  readonly trace: Trace.Trace
+}) => ((now: number, isDisturbed: boolean) => void) | undefined
 
 interface Twin {
   readonly actor: Actor
@@ -31,8 +32,8 @@ interface Twin {
 }
 
 /** A copy with the same times. */
-const copyOf = (disk: MemoryDisk.MemoryDisk, time: { now: number }): MemoryDisk.MemoryDisk => {
-  const copy = MemoryDisk.make({ now: () => time.now })
+const copyOf = (disk: MemoryDisk.MemoryDisk, time: { now: number }, hasLinks: boolean): MemoryDisk.MemoryDisk => {
+  const copy = MemoryDisk.make({ hasLinks, now: () => time.now })
   const { now } = time
   for (const [path, text] of disk.entries()) {
     const entry = disk.look(path)
@@ -60,7 +61,7 @@ const withoutInput = (text: string | undefined): string => {
 }
 
 const linesOf = (disk: MemoryDisk.MemoryDisk): ReadonlyArray<string> =>
-  [...disk.entries()].map(([path, text]) => `${path}: ${path === Machine.paths.known ? withoutInput(text) : text}`)
+  [...disk.entries()].map(([path, text]) => `${path}: ${path === Trace.paths.known ? withoutInput(text) : text}`)
 
 /** Whether a line of the whole path's disk says the same: it has made its own ids for what had none. */
 const isSame = (steady: string, whole: string, { ids }: Twin, named: ReadonlySet<string>): boolean => {
@@ -89,18 +90,18 @@ const start = (program: Program.Program, index: number, command: Program.Command
   const ids = [invocation]
   let reads = 0
   const host = Host.command(command, {
-    home: Machine.home,
+    home: Trace.home,
     disk: new Proxy(twin.disk, { get: (_, key) => Reflect.get(twin.disk, key) }),
     uuid: () => ids.pop() ?? random.uuid(),
     runtime: Program.runtimes[command.runtime]
   }, {
-    stored: Machine.paths.stored,
+    stored: Trace.paths.stored,
     // It begins as the steady command does; but then its input is one that nothing is known of.
     variables: () => (reads += 1) > 1 ? { TWIN: "1" } : {},
     cold: Effect.succeed(Cold),
     read: Effect.map(
       actor.ask(Machine.ofHost("read")),
-      () => Machine.textOn(twin.disk, Machine.paths.stored)
+      () => Trace.textOn(twin.disk, Trace.paths.stored)
     ),
     store: () => Effect.die("a login is not steady"),
     remove: Effect.die("a logout is not steady"),
@@ -119,13 +120,17 @@ const start = (program: Program.Program, index: number, command: Program.Command
 /** Compares each turn in which a command is steady; `onCompared` is told where the paths part. */
 export const follow = (program: Program.Program, onCompared: (difference: string | undefined) => void): Follow => {
   const twins = new Map<number, Twin>()
+  const lost = new Set<number>()
   return ({ disk, index, now: began, trace, what }) => {
-    if (what._tag !== "Command" || what.resolver === "own" || trace.whole.has(index)) return undefined
+    if (what._tag !== "Command" || what.resolver === "own" || trace.whole.has(index) || lost.has(index)) {
+      return undefined
+    }
     const time = { now: began }
-    const before = copyOf(disk, time)
-    return (now) => {
+    const before = copyOf(disk, time, program.hasLinks)
+    return (now, isDisturbed) => {
+      if (isDisturbed) lost.add(index)
       const invocation = trace.invocations.get(index)
-      if (trace.whole.has(index) || invocation === undefined) return
+      if (trace.whole.has(index) || lost.has(index) || invocation === undefined) return
       const twin = twins.get(index) ?? start(program, index, what, invocation)
       twins.set(index, twin)
       const named = new Set([...uuidsOn(before), invocation])

@@ -71,7 +71,10 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "another tool's link is not looked at before a claim",
     why: "a device is aliased into two accounts",
     file: store,
-    edits: one("return first === undefined ?", "return true ?")
+    edits: one(
+      "const first = pointer?.anonId === claim.anon_id && ",
+      "const first = false && pointer?.anonId === claim.anon_id && "
+    )
   },
   {
     name: "a response is taken for one about the current credential",
@@ -114,8 +117,17 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "a logout ends no stitching",
     why: "a late response brings the account back",
-    file: "src/domain/StitchState.ts",
-    edits: one("  phase: \"SignedOut\",\n  current\n", "  phase: \"Open\",\n  current\n")
+    file: stitch,
+    edits: [
+      {
+        search: "yield* stitchAttempted.set(true)\n    yield* withdrawQuestion\n",
+        replace: "yield* stitchAttempted.set(false)\n    yield* withdrawQuestion\n"
+      },
+      {
+        search: "yield* stitchAttempted.set(true)\n    if ((yield* Ref.get(state)).phase === \"SignedOut\" || ",
+        replace: "yield* stitchAttempted.set(true)\n    if ("
+      }
+    ]
   },
   {
     name: "nobody notices that the user signed out elsewhere",
@@ -276,8 +288,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "a disk that fails for a moment loses events",
     file: outbox,
     edits: one(
-      "if (file._tag === \"Unreadable\") return \"Unreadable\"\n",
-      "if (file._tag === \"Unreadable\") return void setAsideFile(name, now)\n"
+      "if (!isIrregular(file.code) || file.code === \"EPERM\") return \"Unreadable\"\n",
+      ""
     )
   },
   {
