@@ -245,7 +245,7 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
         (input) => Effect.sync(() => Predicate.isObject(input) ? void tokens.set(input, raw) : undefined)
       ),
     // Only subcommands that were added later ask a command for this.
-    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(tooEarly(root.name)))
+    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(tooEarly))
   })
 }
 
@@ -297,8 +297,7 @@ export const trackEffect =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
     Effect.provide(effect, whileRunning({ name, flags: [], isUntracked: false }, options))
 
-const tooEarly = (name: string): string =>
-  `the subcommands of "${name}" are not recorded: \`Usage.track\` stands before \`Command.withSubcommands\``
+const tooEarly = "subcommands are not recorded: `Usage.track` stands before them"
 
 type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
 

@@ -38,7 +38,7 @@ const empty = new Set([
 const platform = /^((Type|Range|Syntax|Reference|Eval|URI|Aggregate|Suppressed)?Error|DOMException)$/
 
 // A tag is a name in the author's source, not a text.
-const sourceName = /^[\w$.@/-]{1,100}$/
+const tag = /^[\w$.@/-]{1,100}$/
 
 // An error may keep its user's data under `name`: this much is a class's.
 const className = /^[A-Z][\w$]{0,99}$/
@@ -46,42 +46,38 @@ const className = /^[A-Z][\w$]{0,99}$/
 // A name of this length is one that a bundler gave the class, where the class has it too.
 const maxMinified = 3
 
+const own = (object: object, key: string): unknown => Object.getOwnPropertyDescriptor(object, key)?.value
+
 // The name that an error or one of its classes has as a property, else the name of the platform's class that it extends;
 // never that of another class, which a bundler may have renamed.
 const nameOf = (error: object): string => {
   let given: string | undefined
-  let object: unknown = error
-  for (let depth = 0; depth < maxDepth && Predicate.isObject(object); depth++) {
-    const constructor: unknown = Object.hasOwn(object, "constructor") ? object.constructor : undefined
+  for (let object: unknown = error; Predicate.isObject(object); object = Object.getPrototypeOf(object)) {
+    const constructor = own(object, "constructor")
     if (Predicate.isFunction(constructor) && platform.test(constructor.name)) return given ?? constructor.name
-    const name: unknown = Object.getOwnPropertyDescriptor(object, "name")?.value
-    const isName = Predicate.isString(name) && (object === error ? className : sourceName).test(name)
-    if (isName && (name.length > maxMinified || name !== error.constructor.name)) given ??= name
-    object = Object.getPrototypeOf(object)
+    const name = own(object, "name")
+    if (
+      Predicate.isString(name) && (object !== error || className.test(name)) &&
+      (name.length > maxMinified || name !== error.constructor.name)
+    ) given ??= name
   }
   return "Error"
 }
 
 const ownClass = (error: object): string =>
-  Predicate.hasProperty(error, "_tag") && Predicate.isString(error._tag) && sourceName.test(error._tag)
+  Predicate.hasProperty(error, "_tag") && Predicate.isString(error._tag) && tag.test(error._tag)
     ? error._tag
     : nameOf(error)
 
-// A chain of causes may be a ring, and each of an aggregate's errors may be an aggregate.
-const maxDepth = 10
-const maxErrors = 100
-
-const sayingClass = (error: unknown, seen: Set<unknown>, depth: number): string | undefined => {
-  if (!Predicate.isObject(error) || depth === maxDepth || seen.size === maxErrors || seen.has(error)) return undefined
+// Causes and aggregates may be rings.
+const firstClass = (error: unknown, seen: Set<unknown>): string | undefined => {
+  if (!Predicate.isObject(error) || seen.has(error)) return undefined
   seen.add(error)
-  const own = ownClass(error)
-  if (!empty.has(own)) return own
-  const errors = Predicate.hasProperty(error, "errors") && Array.isArray(error.errors) ? error.errors : []
-  for (const inner of errors) {
-    const said = sayingClass(inner, seen, depth + 1)
-    if (said !== undefined) return said
-  }
-  return Predicate.hasProperty(error, "cause") ? sayingClass(error.cause, seen, depth + 1) : undefined
+  const name = ownClass(error)
+  if (!empty.has(name)) return name
+  let inner: string | undefined
+  for (const each of [error["errors"], error["cause"]].flat()) inner ??= firstClass(each, seen)
+  return inner
 }
 
 /**
@@ -96,7 +92,7 @@ const sayingClass = (error: unknown, seen: Set<unknown>, depth: number): string 
  * @since 0.1.0
  */
 export const ofError = (error: unknown): string =>
-  orElse("Error", () => sayingClass(error, new Set(), 0) ?? (Predicate.isObject(error) ? ownClass(error) : "Error"))
+  orElse("Error", () => firstClass(error, new Set()) ?? ownClass(Object(error)))
 
 /**
  * The class of what ended a command, if it was an error and not an interruption.

@@ -6,7 +6,6 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
@@ -37,10 +36,7 @@ export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] e
     & string}" is no text, number or boolean, nor an Option of one`
   : `this command has no flag or argument under the key "${Exclude<Key, keyof Input>}"`
 
-const sent = (value: unknown): Schema.Json | undefined => {
-  const own = Option.isOption(value) ? Option.getOrUndefined(value) : value
-  return Predicate.isString(own) || Predicate.isNumber(own) || Predicate.isBoolean(own) ? own : undefined
-}
+const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
 
 /**
  * Sends the values of some keys of a command's input with its event, as `flag_values`.
@@ -67,8 +63,10 @@ export const withFlagValues =
     Command.provideEffectDiscard(command, (input: Input) =>
       Effect.flatMap(CurrentCommand, (current) => {
         if (current === undefined || current === "untracked") return Effect.void
+        // As `HasValues` has it.
+        const values: { readonly [K in Key]: Scalar } = Object(input)
         const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
-          const value = Predicate.hasProperty(input, key) ? sent(input[key]) : undefined
+          const value = sent(values[key])
           return value === undefined ? [] : [[key, value]]
         })
         return Ref.update(current.annotations, (said) => ({

@@ -157,7 +157,7 @@ describe("track: what is recorded", () => {
           ...(line === "nonsense"
             ? []
             : [
-              "usage: the subcommands of \"app\" are not recorded: `Usage.track` stands before `Command.withSubcommands`"
+              "usage: subcommands are not recorded: `Usage.track` stands before them"
             ]),
           "usage: nothing was tracked: no command ran under `Usage.track`"
         ])

@@ -71,7 +71,7 @@ describe("the class of an error", () => {
     for (
       const error of [
         Object.defineProperty(new TypeError(), "_tag", { get }),
-        Object.defineProperty(new TypeError(), "constructor", { get }),
+        Object.defineProperty(new Error(), "errors", { get }),
         Object.defineProperty(new Error(), "cause", { get }),
         proxy
       ]
