@@ -24,8 +24,17 @@ export const keepsNothing = (runtime: RuntimeFacts): boolean =>
   runtime.ci !== undefined || (runtime.container && !runtime.stdoutIsTerminal)
 
 /**
- * Whether the disk of this runtime will not survive, as far as can be told: what keeps nothing; a first run without a
- * terminal, which may be the only one; and one whose identity could not be written.
+ * Whether no later command finds what this one learns: what keeps nothing, and one whose identity could not be written.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const remembersNothing = (runtime: RuntimeFacts, identity: { readonly durable: boolean }): boolean =>
+  keepsNothing(runtime) || !identity.durable
+
+/**
+ * Whether the disk of this runtime will not survive, as far as can be told: what remembers nothing, and a first run
+ * without a terminal, which may be the only one.
  *
  * @category rules
  * @since 0.1.0
@@ -33,7 +42,7 @@ export const keepsNothing = (runtime: RuntimeFacts): boolean =>
 export const isEphemeral = (
   runtime: RuntimeFacts,
   identity: { readonly durable: boolean; readonly firstRun: boolean }
-): boolean => keepsNothing(runtime) || (identity.firstRun && !runtime.stdoutIsTerminal) || !identity.durable
+): boolean => remembersNothing(runtime, identity) || (identity.firstRun && !runtime.stdoutIsTerminal)
 
 /**
  * Whether the other processes of this runtime die with the command: then a detached worker would deliver nothing.

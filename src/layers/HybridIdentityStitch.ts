@@ -29,6 +29,7 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as CredentialText from "./CredentialText.ts"
 import { debug, IsShown, quietly } from "./Debug.ts"
+import type { HeldEvents } from "./HeldEvents.ts"
 import * as Notice from "./Notice.ts"
 import type { Belongs, Shared } from "./SteadyStitch.ts"
 import { within } from "./Within.ts"
@@ -65,6 +66,8 @@ export interface Stitch {
   readonly service: IdentityStitch["Service"]
   /** Returns who an event belongs to; undefined where the device's identity was deleted while the command ran. */
   readonly attribution: Effect.Effect<Belongs | undefined>
+  /** Returns the credential, as it was read last. */
+  readonly current: Effect.Effect<StitchState.ReadCredential>
   /** Waits for the API's answer, until its time is over. */
   readonly settle: Effect.Effect<void>
   /** Runs one effect at a time: who an event belongs to must not change between the question and the event. */
@@ -79,7 +82,7 @@ export interface Stitch {
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchState.StitchState) {
+export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchState.StitchState, held: HeldEvents) {
   const { files, known, recorder, running } = shared
   const { notes } = files
   const consent = yield* Consent
@@ -108,7 +111,8 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     transition: (state: StitchState.StitchState, ...args: A) => StitchState.StitchState,
     ...args: A
   ): Effect.Effect<void> => Ref.update(state, (before) => transition(before, ...args))
-  const facts = Effect.map(Ref.get(state), ({ current }) => StitchState.facts(current))
+  const current = Effect.map(Ref.get(state), ({ current }) => current)
+  const facts = Effect.map(current, StitchState.facts)
   const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
 
   // == the credential
@@ -146,7 +150,7 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
   const readCredential = Effect.tap(lookUp, (credential) => to(StitchState.read, credential))
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    const { found } = (yield* Ref.get(state)).current
+    const { found } = yield* current
     if (found === undefined) return
     yield* rememberAnswer(found, principal)
     yield* to(StitchState.identified, principal)
@@ -275,8 +279,10 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
       return yield* stampOnly(principal)
     }
     yield* apply(principal, seenBy, yield* store.get)
+    const isTheirs = (yield* slot.get) === principal
+    if (isTheirs) yield* held.release(principal)
     if (seenBy === "resolver") yield* remember(principal)
-    else if ((yield* slot.get) === principal) yield* to(StitchState.observed, principal)
+    else if (isTheirs) yield* to(StitchState.observed, principal)
   })
 
   // == the question to the API
@@ -289,7 +295,7 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     if (principal === undefined) return yield* rememberAnswer(about, undefined)
     if (!(yield* open)) return
     // The credential may have been replaced or removed since.
-    if (StitchState.is((yield* Ref.get(state)).current, about)) yield* see(principal, "resolver")
+    if (StitchState.is(yield* current, about)) yield* see(principal, "resolver")
   })
 
   const ask = Effect.fnUntraced(function*(credential: Credential.Credential) {
@@ -302,14 +308,15 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
       )
       const answer = { about: credential, principal: Option.getOrUndefined(reply) }
       yield* to(StitchState.answered, answer)
-      yield* Effect.uninterruptible(locked(onAnswer(answer)))
+      yield* Effect.uninterruptible(locked(Effect.andThen(onAnswer(answer), held.release(answer.principal))))
     })
+    held.wait(credential)
     yield* Ref.set(asked, yield* Effect.forkIn(Effect.interruptible(question), scope))
   })
 
   const withdrawQuestion = Effect.flatMap(
     Ref.get(asked),
-    (fiber) => fiber === undefined ? Effect.void : Effect.sync(() => fiber.interruptUnsafe())
+    (fiber) => Effect.andThen(Effect.sync(() => fiber?.interruptUnsafe()), held.release(undefined))
   )
 
   // == the identity
@@ -479,5 +486,5 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     logout: logout.pipe(Effect.uninterruptible, quietly("could not act on a logout", undefined))
   })
 
-  return { service, attribution, locked, settle, start } satisfies Stitch
+  return { service, attribution, current, locked, settle, start } satisfies Stitch
 })

@@ -56,6 +56,23 @@ const onEnd = (code: number) => {
   for (const { listener, thrown } of [...exitListeners].toReversed()) listener(code, thrown)
 }
 
+const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
+  const remove = () => {
+    process.removeListener("SIGINT", onEither)
+    process.removeListener("SIGTERM", onEither)
+  }
+  const onEither = (signal: NodeJS.Signals) => {
+    // Without another listener the signal would have ended the process. Counted before the others have run and gone.
+    const isAlone = process.listenerCount(signal) === 1
+    remove()
+    listener()
+    if (isAlone) process.kill(process.pid, signal)
+  }
+  process.prependListener("SIGINT", onEither)
+  process.prependListener("SIGTERM", onEither)
+  return remove
+}
+
 /**
  * Merges two objects whose getters stay getters.
  *
@@ -95,22 +112,8 @@ export const current = {
       if (value === undefined) delete process.env[name]
       else process.env[name] = value
     })),
-  interrupted: Effect.callback((resume) => {
-    const remove = () => {
-      process.removeListener("SIGINT", onSignal)
-      process.removeListener("SIGTERM", onSignal)
-    }
-    const onSignal = (signal: NodeJS.Signals) => {
-      // Without another listener the signal would have ended the process. Counted before the others have run and gone.
-      const isAlone = process.listenerCount(signal) === 1
-      remove()
-      if (isAlone) process.kill(process.pid, signal)
-      process.nextTick(() => resume(Effect.void))
-    }
-    process.prependListener("SIGINT", onSignal)
-    process.prependListener("SIGTERM", onSignal)
-    return Effect.sync(remove)
-  }),
+  interrupted: Effect.callback((resume) => Effect.sync(onSignal(() => process.nextTick(() => resume(Effect.void))))),
+  onSignal,
   onExit: (listener) =>
     Effect.asVoid(Effect.acquireRelease(
       Effect.sync(() => {

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type { Attribution } from "../domain/Attribution.ts"
 import type { Message } from "../domain/Message.ts"
 import { isOfPersons, isReserved } from "../domain/UsageEvent.ts"
 import { version } from "../domain/Version.ts"
@@ -11,6 +13,20 @@ import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { Identity } from "../services/IdentityStore.ts"
 import type { UsageSettings } from "../services/UsageSettings.ts"
 import type { KnownFile } from "./KnownFile.ts"
+import type { Belongs } from "./SteadyStitch.ts"
+
+/**
+ * An event, before it is known who it belongs to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Event {
+  readonly event: string
+  readonly properties: Schema.JsonObject
+  /** The dotted path of the command; undefined outside a tracked command. */
+  readonly command: string | undefined
+}
 
 /**
  * A message without its uuid, time, sequence number and common properties.
@@ -18,14 +34,15 @@ import type { KnownFile } from "./KnownFile.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Draft {
-  readonly event: string
-  readonly distinctId: string
-  readonly personless: boolean
-  readonly properties: Schema.JsonObject
-  /** The dotted path of the command; undefined outside a tracked command. */
-  readonly command: string | undefined
-}
+export interface Draft extends Event, Attribution {}
+
+/**
+ * Records an event; drops one that belongs to nobody, for consent or the device's identity was withdrawn.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Record = (event: Event, belongs: Belongs | undefined, now: number) => Effect.Effect<void>
 
 /**
  * Makes the messages of one invocation.

@@ -153,7 +153,7 @@ export const make = Effect.fnUntraced(function*(
   let isHandingOver = false
   let isIncomplete = false
   const load = parts.pipe(
-    Effect.flatMap(({ Whole }) => Whole.make(steady.handover())),
+    Effect.flatMap(({ Whole }) => Whole.make(steady.handover(), record)),
     Effect.provideContext(base)
   )
   // An upgrade may have removed the file since the command began. From then on the command is nobody's.
@@ -192,9 +192,11 @@ export const make = Effect.fnUntraced(function*(
     return message
   }
 
-  type Event = Omit<Recorder.Draft, "distinctId" | "personless">
-
-  const record = (event: Event, belongs: SteadyStitch.Belongs | undefined, now: number): Message | undefined => {
+  const recordNow = (
+    event: Recorder.Event,
+    belongs: SteadyStitch.Belongs | undefined,
+    now: number
+  ): Message | undefined => {
     if (belongs === undefined) {
       notes.add(`"${event.event}" is dropped: consent or the device's identity was withdrawn`)
       return undefined
@@ -205,20 +207,20 @@ export const make = Effect.fnUntraced(function*(
     return keep({ ...event, ...to }, belongs, now)
   }
 
-  const recordWhole = (event: Event): Effect.Effect<Message | undefined> =>
-    Effect.flatMap(handOver, (loaded) => {
-      if (loaded === undefined) {
-        return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          notes.run(() => record(event, steady.ownAttribution(), now)))
-      }
-      return loaded.locked(Effect.gen(function*() {
-        const belongs = yield* loaded.attribution
-        const now = yield* Clock.currentTimeMillis
-        return yield* notes.run(() =>
-          record(event, belongs, now)
-        )
-      }))
-    })
+  const show = (message: Message | undefined): Effect.Effect<void> =>
+    Effect.flatMap(
+      IsShown,
+      (isShown) => isShown && message !== undefined ? Console.error(JSON.stringify(message)) : Effect.void
+    )
+
+  const record: Recorder.Record = (event, belongs, now) =>
+    Effect.flatMap(notes.run(() => recordNow(event, belongs, now)), show)
+
+  const recordWhole = (event: Recorder.Event): Effect.Effect<void> =>
+    Effect.flatMap(handOver, (loaded) =>
+      loaded === undefined
+        ? Effect.flatMap(Clock.currentTimeMillis, (now) => record(event, steady.ownAttribution(), now))
+        : loaded.capture(event))
 
   const leftOut = (event: string, names: ReadonlyArray<string>, why: string): void => {
     if (names.length > 0) notes.add(`"${event}" goes without ${names.join(", ")}: ${why}`)
@@ -278,11 +280,10 @@ export const make = Effect.fnUntraced(function*(
       const isLoading = isHandingOver && whole === undefined && !isIncomplete
       if (isHandingOver && !(isExiting && isLoading)) return draft
       const belongs = steady.attribution(now) ?? (isExiting ? steady.ownAttribution() : undefined)
-      return belongs === undefined && !isExiting ? draft : { message: record(draft, belongs, now) }
+      return belongs === undefined && !isExiting ? draft : { message: recordNow(draft, belongs, now) }
     })
     if (done === "Done") return
-    const message = "message" in done ? done.message : yield* recordWhole(done)
-    if (message !== undefined && (yield* IsShown)) yield* Console.error(JSON.stringify(message))
+    yield* "message" in done ? show(done.message) : recordWhole(done)
   })
 
   const capture = <Properties>(

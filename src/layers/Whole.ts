@@ -12,7 +12,9 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import * as CredentialText from "./CredentialText.ts"
 import { quietly } from "./Debug.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
+import * as HeldEvents from "./HeldEvents.ts"
 import * as HybridIdentityStitch from "./HybridIdentityStitch.ts"
+import type * as Recorder from "./Recorder.ts"
 import type { Handover } from "./SteadyStitch.ts"
 import { within } from "./Within.ts"
 
@@ -42,7 +44,7 @@ const initialCredential = Effect.fnUntraced(function*({ initial, opened, shared:
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(handover: Handover) {
+export const make = Effect.fnUntraced(function*(handover: Handover, record: Recorder.Record) {
   const { opened, shared } = handover
   const store = yield* FileIdentityStore.makeWith(shared.files, opened?.identity)
   const answer = yield* initialCredential(handover)
@@ -53,6 +55,16 @@ export const make = Effect.fnUntraced(function*(handover: Handover) {
   const state = opened === undefined || initial === undefined
     ? begun
     : StitchState.read(StitchState.opened(begun), initial)
-  const stitch = yield* HybridIdentityStitch.make(shared, state).pipe(Effect.provideService(IdentityStore, store))
-  return { ...stitch, store }
+  const held = yield* HeldEvents.make(record, shared.known)
+  const stitch = yield* HybridIdentityStitch.make(shared, state, held).pipe(Effect.provideService(IdentityStore, store))
+
+  const capture = (event: Recorder.Event): Effect.Effect<void> =>
+    stitch.locked(Effect.gen(function*() {
+      const belongs = yield* stitch.attribution
+      const now = yield* Clock.currentTimeMillis
+      if (belongs === undefined) return yield* record(event, belongs, now)
+      yield* held.record(event, belongs, now, yield* stitch.current)
+    }))
+
+  return { ...stitch, capture, store }
 })

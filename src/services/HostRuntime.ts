@@ -49,6 +49,11 @@ export class HostRuntime extends Context.Service<HostRuntime, {
    * The listener must be synchronous, and gets what was thrown. The last one that was added runs first.
    */
   readonly onExit: (listener: (code: number, error: unknown) => void) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * Runs a synchronous listener at the first SIGINT or SIGTERM, before any other; returns what removes it. The process
+   * then ends, or does not, as it would without the listener.
+   */
+  readonly onSignal: (listener: () => void) => () => void
   /** Whether the exit listeners run: nothing asynchronous completes any more. */
   readonly isExiting: Effect.Effect<boolean>
 }>()("effect-cli-usage/services/HostRuntime") {}

@@ -34,6 +34,9 @@ export class UsageCapture extends Context.Service<UsageCapture, {
    *
    * A property that the event's schema refuses drops the event, with a debug line that names the property. It never fails,
    * and does not wait for the network.
+   *
+   * In a runtime that keeps nothing, such as CI, an event stays in memory while the API is asked whose the credential is:
+   * until the answer, for 2 s at most, or until the command, its process or a signal ends the wait.
    */
   readonly capture: <Properties>(
     event: UsageEvent<Properties>,

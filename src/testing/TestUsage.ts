@@ -48,6 +48,7 @@ export const runtime = (disk: Disk): HostRuntime["Service"] => ({
   exitCode: Effect.succeed(0),
   setVariable: () => Effect.void,
   interrupted: Effect.never,
+  onSignal: () => () => {},
   onExit: () => Effect.void,
   isExiting: Effect.succeed(false)
 })

@@ -265,6 +265,7 @@ class Step {
     const hasChanged = atStart !== undefined && atStart.secret !== credential?.secret
     if (seenBy === "observe" && (hasChanged || !this.isAbout(secret))) return this.stamp(principal)
     this.apply(principal, seenBy)
+    if (this.process.slot === principal) this.release(principal)
     // A response may be about a credential that is only about to be stored; the resolver's answer is about this one.
     if (seenBy === "resolver") this.rememberAtHand(principal)
     else if (this.process.slot === principal) this.process.observed = principal
@@ -312,8 +313,14 @@ class Step {
     this.process.answer = { secret: question.secret, principal }
     // Nothing is made or claimed before there is something to record.
     if (!this.process.opened) return
-    if (principal === null) return this.remember(question.secret, null)
-    if (this.process.credential?.secret === question.secret) this.see(principal, "resolver")
+    if (principal === null) this.remember(question.secret, null)
+    else if (this.process.credential?.secret === question.secret) this.see(principal, "resolver")
+    this.release(principal ?? undefined)
+  }
+
+  private withdrawQuestion(): void {
+    this.process.question = undefined
+    this.release(undefined)
   }
 
   // -- messages
@@ -333,9 +340,30 @@ class Step {
   }
 
   private send(message: Pick<State.Message, "to" | "isPersonless" | "alias">, anonId: string): void {
-    const { id } = this.touch(anonId)
-    this.messages.push({ ...message, session: id, actor: this.actor, sequence: this.process.sequence })
+    this.push({ ...message, session: this.touch(anonId).id })
+  }
+
+  private push(message: Omit<State.Message, "actor" | "sequence">): void {
+    this.messages.push({ ...message, actor: this.actor, sequence: this.process.sequence })
     this.process.sequence += 1
+  }
+
+  /** Whether it may still be said whose an event is, where no later command can. */
+  private isAwaited(event: Pick<State.Message, "isPersonless">): boolean {
+    const { credential, held, question } = this.process
+    if (held.length > 0) return true
+    return event.isPersonless && question !== undefined && question.secret === credential?.secret &&
+      State.remembersNothing(this.runtime, this.identity)
+  }
+
+  private release(principal: string | undefined): void {
+    const { held } = this.process
+    this.process.held = []
+    if (!this.isAllowed) return
+    for (const event of held) {
+      const isTheirs = principal !== undefined && event.isPersonless
+      this.push({ ...event, ...(isTheirs ? { to: principal, isPersonless: false } : {}), alias: undefined })
+    }
   }
 
   private record(): void {
@@ -346,7 +374,9 @@ class Step {
     // What is recorded follows an anon id that another tool made.
     if (wasOpen && this.fate === "replaced") this.refresh()
     const { identity } = this
-    this.send({ ...State.attribute(this.process, identity), alias: undefined }, identity.anonId)
+    const event = State.attribute(this.process, identity)
+    if (!this.isAwaited(event)) return this.send({ ...event, alias: undefined }, identity.anonId)
+    this.process.held = [...this.process.held, { ...event, session: this.touch(identity.anonId).id }]
   }
 
   private succeed(): void {
@@ -413,7 +443,7 @@ class Step {
     this.process.attempted = true
     if (!this.isAllowed) return
     this.open()
-    this.process.question = undefined
+    this.withdrawQuestion()
     this.process.loggedOut = false
     this.refresh()
     this.process.isStranger = false
@@ -450,7 +480,7 @@ class Step {
     if (!this.process.loggedOut) this.succeed()
     this.process.loggedOut = true
     this.process.attempted = true
-    this.process.question = undefined
+    this.withdrawQuestion()
     this.process.slot = undefined
     this.process.credential = undefined
     // The process that was faster may have logged in: the new anon id is then that account's.
@@ -464,6 +494,7 @@ class Step {
       this.answered("time-out")
     } else this.answered("answer")
     this.succeed()
+    this.withdrawQuestion()
     if (this.process.observed !== undefined) this.rememberAtHand(this.process.observed)
   }
 }

@@ -85,7 +85,11 @@ export interface Process {
   readonly consent?: number
   readonly session?: Session
   readonly sequence: number
+  /** Events that wait for an answer, in their order. */
+  readonly held: ReadonlyArray<Held>
 }
+
+export type Held = Pick<Message, "to" | "isPersonless" | "session">
 
 /** A message, and who it belongs to: a principal, an anon id, or the command's own id. */
 export interface Message {
@@ -141,8 +145,11 @@ export const minute = 60_000
 
 export const keepsNothing = (runtime: Program.Runtime) => runtime.ci || (runtime.container && !runtime.terminal)
 
+export const remembersNothing = (runtime: Program.Runtime, identity: Identity) =>
+  keepsNothing(runtime) || !identity.durable
+
 export const isEphemeral = (runtime: Program.Runtime, identity: Identity) =>
-  keepsNothing(runtime) || !identity.durable || (identity.firstRun && !runtime.terminal)
+  remembersNothing(runtime, identity) || (identity.firstRun && !runtime.terminal)
 
 /** §4.2: who an event belongs to. */
 export const attribute = (
@@ -227,5 +234,6 @@ export const newProcess = (command: Program.Command): Process => ({
   hasAsked: false,
   isStranger: false,
   succeeded: false,
-  sequence: 0
+  sequence: 0,
+  held: []
 })

@@ -81,7 +81,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "a login that validates another key makes the old one its account's",
     file: stitch,
     edits: one(
-      "else if ((yield* slot.get) === principal) yield* to(StitchState.observed, principal)",
+      "else if (isTheirs) yield* to(StitchState.observed, principal)",
       "else yield* remember(principal)"
     )
   },
@@ -101,7 +101,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a resolver's late answer is about any credential",
     why: "it claims the device of another user",
     file: stitch,
-    edits: one("if (StitchState.is((yield* Ref.get(state)).current, about)) yield*", "yield*")
+    edits: one("if (StitchState.is(yield* current, about)) yield*", "yield*")
   },
 
   // == logout
