@@ -1,0 +1,31 @@
+/**
+ * `npm run storm [-- --seconds N --seed N]`: real processes that log in and out of two accounts on one home, with random
+ * kills, against the invariants. Three minutes where nothing else is said. Exits with 1 at the first rule that is broken.
+ */
+import * as NFS from "node:fs"
+import * as OS from "node:os"
+import * as Path from "node:path"
+import { parseArgs } from "node:util"
+import * as Fleet from "../test/model/Fleet.ts"
+import * as Storm from "../test/model/Storm.ts"
+
+const { values } = parseArgs({
+  options: { seconds: { type: "string", default: "180" }, seed: { type: "string" } }
+})
+const end = performance.now() + Number(values.seconds) * 1000
+const first = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed)
+const folder = NFS.mkdtempSync(Path.join(OS.tmpdir(), "effect-cli-usage-storm-"))
+try {
+  const driver = Fleet.bundle(folder)
+  console.log(`first seed ${first}`)
+  let seed = first
+  for (; performance.now() < end && process.exitCode === undefined; seed += 1) {
+    const broken = await Storm.run(driver, seed)
+    if (broken === undefined) continue
+    console.error(broken)
+    process.exitCode = 1
+  }
+  console.log(`${seed - first} storms`)
+} finally {
+  NFS.rmSync(folder, { recursive: true, force: true })
+}
