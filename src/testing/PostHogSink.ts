@@ -16,7 +16,9 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
 import { printable } from "./Printable.ts"
-import * as SinkRequest from "./SinkRequest.ts"
+import * as SinkApi from "./SinkApi.ts"
+import * as SinkHttp from "./SinkHttp.ts"
+import * as SinkStore from "./SinkStore.ts"
 
 /**
  * One element of a batch, as it arrived.
@@ -57,8 +59,8 @@ export type Answered = number | "pending" | "hang" | "reset" | "drip"
 /**
  * A request that arrived whole, its body decompressed.
  *
- * `GET /api/messages` is not counted among the requests: that is how they are looked at. Nor is a request that was refused,
- * because it names another host than this machine or comes from a page elsewhere.
+ * Those to `/api/` are not counted: that is how the others are looked at. Nor is a request that was refused, because it
+ * names another host than this machine or comes from a page elsewhere.
  *
  * @category models
  * @since 0.1.0
@@ -87,6 +89,7 @@ export interface ReceivedRequest {
  * - `NotJson` is a 200 with a page, as of a captive portal.
  * - `Redirect` sends the client elsewhere.
  * - `Hang` never answers.
+ * - `Delay` answers later, by `Validate` unless given; the messages are accepted then, also of a client that has left.
  * - `Reset` cuts the connection: in the middle of a 200's body, or `before` the first byte of an answer.
  * - `Drip` is a 200 whose body comes one byte every 500 ms.
  * - `RejectPoison` answers 400 to a batch with a bad message in it, else 200.
@@ -101,6 +104,7 @@ export type Answer = Data.TaggedEnum<{
   NotJson: {}
   Redirect: { readonly status: number; readonly location: string }
   Hang: {}
+  Delay: { readonly millis: number; readonly answer?: Answer }
   Reset: { readonly before?: boolean }
   Drip: {}
   RejectPoison: { readonly isBad: (message: ReceivedMessage) => boolean }
@@ -183,20 +187,6 @@ const isJson = (body: string): boolean => {
 /** An answer that says what is wrong. */
 const failed = (status: number, error: string): Answer => Answer.Status({ status, body: JSON.stringify({ error }) })
 
-const send = (
-  response: Http.ServerResponse,
-  status: number,
-  body: string,
-  headers?: Readonly<Record<string, string>>
-): void => {
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(body),
-    ...headers
-  })
-  response.end(body)
-}
-
 const describe = (
   messages: ReadonlyArray<ReceivedMessage>,
   requests: ReadonlyArray<ReceivedRequest>
@@ -210,6 +200,21 @@ const describe = (
       return printable(`  ${method} ${path} with ${events}: answered ${answered}`)
     })
   ].join("\n")
+
+const answerOf = ({ fault, millis, status }: SinkApi.Fault): Answer => {
+  switch (fault) {
+    case "status":
+      return Answer.Status({ status })
+    case "delay":
+      return Answer.Delay({ millis })
+    case "hang":
+      return Answer.Hang()
+    case "reset":
+      return Answer.Reset({ before: true })
+    case "html":
+      return Answer.NotJson()
+  }
+}
 
 /** How long an idle connection is kept. */
 const keepAliveMillis = 60_000
@@ -256,26 +261,11 @@ export const make = Effect.fnUntraced(function*(options?: {
   readonly tls?: { readonly key: string; readonly cert: string }
 }): Effect.fn.Return<PostHogSink, SinkError, Scope.Scope> {
   const tls = options?.tls
-  const attempts: Array<ReceivedMessage> = []
-  const requests: Array<ReceivedRequest> = []
-  const taken = new Set<number>()
-  const listeners = new Set<(message: ReceivedMessage) => void>()
-  const waiters = new Set<() => void>()
+  const store = SinkStore.make()
+  const { settle } = store
   let rule: Rule = Answer.Validate()
   let ruleIndex = 0
-
-  const messages = (): ReadonlyArray<ReceivedMessage> => attempts.filter(({ request }) => taken.has(request))
-
-  const settle = (request: ReceivedRequest, answered: Answered, isAccepted: boolean): void => {
-    requests[request.index] = { ...request, answered }
-    if (isAccepted) {
-      taken.add(request.index)
-      for (const message of request.batch) {
-        for (const listener of listeners) listener(message)
-      }
-    }
-    for (const waiter of waiters) waiter()
-  }
+  let fault: { readonly answer: Answer; left: number } | undefined
 
   // Each answer is settled before its last byte leaves: a client that has its answer finds its messages here.
   const respond = (
@@ -294,7 +284,7 @@ export const make = Effect.fnUntraced(function*(options?: {
       case "Ok": {
         const limited = answer.quota_limited ?? []
         settle(request, 200, limited.length === 0)
-        return send(
+        return SinkHttp.send(
           response,
           200,
           limited.length === 0 ? accepted : JSON.stringify({ status: 1, quota_limited: limited })
@@ -303,16 +293,22 @@ export const make = Effect.fnUntraced(function*(options?: {
       case "Status": {
         const { body = "{}", headers, status } = answer
         settle(request, status, status >= 200 && status < 300 && isJson(body))
-        return send(response, status, body, headers)
+        return SinkHttp.send(response, status, body, headers)
       }
       case "NotJson":
         settle(request, 200, false)
-        return send(response, 200, page, { "content-type": "text/html; charset=utf-8" })
+        return SinkHttp.send(response, 200, page, { "content-type": "text/html; charset=utf-8" })
       case "Redirect":
         settle(request, answer.status, false)
-        return send(response, answer.status, "", { location: answer.location })
+        return SinkHttp.send(response, answer.status, "", { location: answer.location })
       case "Hang":
         return settle(request, "hang", false)
+      case "Delay":
+        // PostHog takes what it has received, whether or not the client still waits.
+        return void setTimeout(
+          () => respond(answer.answer ?? Answer.Validate(), request, error, response),
+          answer.millis
+        ).unref()
       case "Reset": {
         settle(request, "reset", false)
         const socket = response.socket
@@ -348,27 +344,32 @@ export const make = Effect.fnUntraced(function*(options?: {
 
   const scheme = tls === undefined ? "http" : "https"
 
+  const setFault = (next: SinkApi.Fault | undefined): void => {
+    fault = next === undefined ? undefined : { answer: answerOf(next), left: next.requests }
+  }
+
+  const nextAnswer = (request: ReceivedRequest): Answer => {
+    if (fault !== undefined && fault.left > 0) {
+      fault.left -= 1
+      return fault.answer
+    }
+    return typeof rule === "function" ? rule(request, ruleIndex++) : rule
+  }
+
   const receive = (
     incoming: Http.IncomingMessage,
     response: Http.ServerResponse,
-    bytes: SinkRequest.Body
+    bytes: SinkHttp.Body
   ): void => {
     const { headers, method = "", url: path = "" } = incoming
-    const refused = SinkRequest.refusal(headers, scheme)
-    if (refused !== undefined) return send(response, 403, JSON.stringify({ error: refused }))
+    const refused = SinkHttp.refusal(headers, scheme)
+    if (refused !== undefined) return SinkHttp.send(response, 403, JSON.stringify({ error: refused }))
     const pathname = path.split("?", 1)[0]
-    if (method === "GET" && pathname === "/api/messages") {
-      return send(
-        response,
-        200,
-        JSON.stringify(messages().map(({ raw: _raw, request: _request, ...message }) => message))
-      )
-    }
-    const index = requests.length
+    const { api_key, batch, body, error, isTooLarge } = SinkHttp.decode(bytes, headers["content-encoding"])
+    if (SinkApi.answer(`${method} ${pathname}`, body, response, { store, setFault })) return
     const received_at = new Date().toISOString()
-    const { api_key, batch, body, error, isTooLarge } = SinkRequest.decode(bytes, headers["content-encoding"])
     const isBatch = method === "POST" && (pathname === "/batch/" || pathname === "/batch")
-    const request: ReceivedRequest = {
+    const request = store.add((index) => ({
       index,
       method,
       path,
@@ -378,21 +379,13 @@ export const make = Effect.fnUntraced(function*(options?: {
       batch: isBatch ? batch.map((message) => ({ ...message, received_at, request: index })) : [],
       answered: "pending",
       received_at
-    }
-    requests.push(request)
-    for (const message of request.batch) attempts.push(message)
-    respond(
-      isTooLarge
-        ? failed(413, "request body too large")
-        : !isBatch
-        ? failed(404, "not found")
-        : typeof rule === "function"
-        ? rule(request, ruleIndex++)
-        : rule,
-      request,
-      error,
-      response
-    )
+    }))
+    const next = isTooLarge
+      ? failed(413, "request body too large")
+      : isBatch
+      ? nextAnswer(request)
+      : failed(404, "not found")
+    respond(next, request, error, response)
   }
 
   const server = yield* Effect.try({
@@ -402,7 +395,7 @@ export const make = Effect.fnUntraced(function*(options?: {
   // Node.js closes a connection that is idle for 5 s, which a client on a busy machine is between two requests.
   server.keepAliveTimeout = keepAliveMillis
   server.on("request", (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
-    SinkRequest.readBody(incoming, (body) => receive(incoming, response, body))
+    SinkHttp.readBody(incoming, (body) => receive(incoming, response, body))
     response.on("error", () => {})
   })
   // `closeAllConnections` leaves those in a TLS handshake.
@@ -423,31 +416,31 @@ export const make = Effect.fnUntraced(function*(options?: {
 
   return {
     url: `${scheme}://127.0.0.1:${port}`,
-    messages: Effect.sync(messages),
-    attempts: Effect.sync(() => [...attempts]),
-    requests: Effect.sync(() => [...requests]),
+    messages: Effect.sync(store.messages),
+    attempts: Effect.sync(store.attempts),
+    requests: Effect.sync(store.requests),
     answer: (next) =>
       Effect.sync(() => {
         rule = next
         ruleIndex = 0
       }),
     onMessage: (listener) =>
-      Effect.acquireRelease(
-        Effect.sync(() => void listeners.add(listener)),
-        () => Effect.sync(() => void listeners.delete(listener))
-      ),
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => store.watch({ onMessage: listener })),
+        (unwatch) => Effect.sync(unwatch)
+      )),
     waitFor: (predicate, timeout = "5 seconds") =>
       Effect.callback((resume) => {
         const stop = () => {
           clearTimeout(timer)
-          waiters.delete(check)
+          unwatch()
         }
         const timer = setTimeout(() => {
           stop()
           resume(Effect.fail(
             new SinkTimeout({
               message: `Not seen within ${Duration.format(Duration.fromInputUnsafe(timeout))}.\n${
-                describe(messages(), requests)
+                describe(store.messages(), store.requests())
               }`
             })
           ))
@@ -455,8 +448,8 @@ export const make = Effect.fnUntraced(function*(options?: {
         // A predicate that throws fails the test that waits, not the server that was about to answer.
         const check = () => {
           try {
-            const seen = messages()
-            if (!predicate(seen, [...requests])) return
+            const seen = store.messages()
+            if (!predicate(seen, store.requests())) return
             stop()
             resume(Effect.succeed(seen))
           } catch (defect) {
@@ -464,7 +457,7 @@ export const make = Effect.fnUntraced(function*(options?: {
             resume(Effect.die(defect))
           }
         }
-        waiters.add(check)
+        const unwatch = store.watch({ onAnswer: check })
         check()
         return Effect.sync(stop)
       })

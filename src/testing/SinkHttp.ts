@@ -1,5 +1,5 @@
 /**
- * How the sink takes a request: from programs of this machine only, within bounds, and whatever is in it.
+ * How the sink takes a request, from programs of this machine only and within bounds, and how it answers.
  *
  * @since 0.1.0
  */
@@ -129,4 +129,24 @@ export const decode = (bytes: Body, encoding: string | undefined): Decoded => {
     // No JSON, or JSON that is nested too deep to be written again.
     return none
   }
+}
+
+/**
+ * Answers a request, with JSON unless the headers say otherwise.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const send = (
+  response: Http.ServerResponse,
+  status: number,
+  body: string,
+  headers?: Readonly<Record<string, string>>
+): void => {
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    ...headers
+  })
+  response.end(body)
 }

@@ -1,0 +1,80 @@
+/**
+ * What a sink has received.
+ *
+ * @since 0.1.0
+ */
+import type { Answered, ReceivedMessage, ReceivedRequest } from "./PostHogSink.ts"
+
+/**
+ * What is told of changes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Watcher {
+  /** A message was accepted. */
+  readonly onMessage?: (message: ReceivedMessage) => void
+  /** A request was answered. */
+  readonly onAnswer?: () => void
+  readonly onClear?: () => void
+}
+
+/**
+ * Requests in order of arrival, with their answers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SinkStore {
+  readonly requests: () => ReadonlyArray<ReceivedRequest>
+  /** Every message, accepted or not. */
+  readonly attempts: () => ReadonlyArray<ReceivedMessage>
+  readonly messages: () => ReadonlyArray<ReceivedMessage>
+  readonly add: (make: (index: number) => ReceivedRequest) => ReceivedRequest
+  readonly settle: (request: ReceivedRequest, answered: Answered, isAccepted: boolean) => void
+  /** Forgets everything; what is answered later stays forgotten. */
+  readonly clear: () => void
+  /** Returns what ends it. */
+  readonly watch: (watcher: Watcher) => () => void
+}
+
+interface Entry {
+  readonly arrived: ReceivedRequest
+  readonly request: ReceivedRequest
+  readonly isAccepted: boolean
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (): SinkStore => {
+  let entries: Array<Entry> = []
+  const watchers = new Set<Watcher>()
+  return {
+    requests: () => entries.map(({ request }) => request),
+    attempts: () => entries.flatMap(({ request }) => request.batch),
+    messages: () => entries.flatMap(({ isAccepted, request }) => isAccepted ? request.batch : []),
+    add: (make) => {
+      const request = make(entries.length)
+      entries.push({ arrived: request, request, isAccepted: false })
+      return request
+    },
+    settle: (request, answered, isAccepted) => {
+      if (entries[request.index]?.arrived !== request) return
+      entries[request.index] = { arrived: request, request: { ...request, answered }, isAccepted }
+      for (const message of isAccepted ? request.batch : []) {
+        for (const watcher of watchers) watcher.onMessage?.(message)
+      }
+      for (const watcher of watchers) watcher.onAnswer?.()
+    },
+    clear: () => {
+      entries = []
+      for (const watcher of watchers) watcher.onClear?.()
+    },
+    watch: (watcher) => {
+      watchers.add(watcher)
+      return () => void watchers.delete(watcher)
+    }
+  }
+}
