@@ -1,11 +1,17 @@
 /**
  * The worker as it is published: one file, which nothing need be beside.
  */
-import { build, type BuildOptions } from "esbuild"
+import { build, type BuildOptions, type Metafile } from "esbuild"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 
 const root = Path.resolve(import.meta.dirname, "..")
+
+/** The files that are in a bundle. */
+export const inBundle = ({ outputs }: Metafile): ReadonlyArray<string> =>
+  Object.values(outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file)
+  )
 
 /** Writes the worker to `outfile`, and answers with the files that are in it. */
 export const bundleWorker = async (outfile: string, minify: boolean): Promise<ReadonlyArray<string>> => {
@@ -36,7 +42,5 @@ export const bundleWorker = async (outfile: string, minify: boolean): Promise<Re
     outfile,
     define: { workerCode: JSON.stringify(workerCode) }
   })
-  return Object.values(metafile.outputs).flatMap(({ inputs }) =>
-    Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file)
-  )
+  return inBundle(metafile)
 }

@@ -1,12 +1,13 @@
 /**
- * `npm run build [-- <folder>]`: what is published, in `dist` or in that folder: JavaScript and types, and the worker
- * bundled.
+ * `npm run build [-- <folder>]`: what is published, in `dist` or in that folder: JavaScript and types, and the worker and
+ * the kit bundled.
  */
+import { build } from "esbuild"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { defer, namespaces } from "./Deferred.ts"
-import { bundleWorker } from "./WorkerBundle.ts"
+import { bundleWorker, inBundle } from "./WorkerBundle.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 const dist = Path.resolve(process.argv[2] ?? Path.join(root, "dist"))
@@ -32,8 +33,33 @@ for (const name of ["start", "main", "Process", "Worker", "PostHogClient", "Tran
   for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
 }
 
-const bundled = await bundleWorker(Path.join(dist, "worker/main.cjs"), true)
+const bundledWorker = await bundleWorker(Path.join(dist, "worker/main.cjs"), true)
 Fs.writeFileSync(Path.join(dist, "worker/main.d.cts"), "export {}\n")
+
+// The kit is one file with an Effect and a platform of its own: it runs beside any version that a CLI has.
+const kit = Path.join(dist, "kit/main.js")
+const { metafile, outputFiles: [program] } = await build({
+  absWorkingDir: root,
+  entryPoints: [kit],
+  bundle: true,
+  write: false,
+  platform: "node",
+  target: "node22",
+  format: "esm",
+  legalComments: "none",
+  logLevel: "error",
+  metafile: true,
+  nodePaths: [Path.join(root, "node_modules")],
+  external: ["../cli/DataDictionary.js"]
+})
+Fs.rmSync(Path.dirname(kit), { recursive: true })
+Fs.mkdirSync(Path.dirname(kit))
+Fs.writeFileSync(kit, program?.text ?? "", { mode: 0o755 })
+const own = `${Fs.realpathSync(dist)}${Path.sep}`
+const bundled = [
+  ...bundledWorker,
+  ...inBundle(metafile).filter((file) => !Path.resolve(root, file).startsWith(own))
+]
 
 /** The licence of a package, and of what that package holds of others. */
 const licences = (name: string, files: ReadonlyArray<string>): string => {
@@ -51,7 +77,7 @@ const packages = Map.groupBy(new Set([...bundled, ...deferred]), packageOf)
 Fs.writeFileSync(
   Path.join(dist, "THIRD-PARTY-NOTICES.txt"),
   [
-    "worker/main.cjs and the files of layers contain these packages.\n",
+    "worker/main.cjs, kit/main.js and the files of layers contain these packages.\n",
     ...[...packages].flatMap(([name, files]) => name === undefined ? [] : [licences(name, files)]).toSorted()
   ].join(`\n${"-".repeat(80)}\n\n`)
 )
@@ -61,15 +87,16 @@ const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "ut
 const { allowScripts: _, devDependencies: __, private: ___, scripts: ____, ...published } = manifest
 const built = (source: string): string =>
   source === "./src/worker/main.ts" ? "./worker/main.cjs" : source.replace("./src/", "./").replace(/\.ts$/, ".js")
+const builtAll = (sources: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, built(source)]))
 Fs.writeFileSync(
   Path.join(dist, "package.json"),
   JSON.stringify(
     {
       ...published,
       sideEffects: ["./worker/main.cjs"],
-      exports: Object.fromEntries(
-        Object.entries<string>(published.exports).map(([name, source]) => [name, built(source)])
-      )
+      bin: builtAll(published.bin),
+      exports: builtAll(published.exports)
     },
     null,
     2

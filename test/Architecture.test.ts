@@ -38,7 +38,8 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   cli: ["domain", "services", "layers"],
   index: ["domain", "services", "layers", "cli"],
   worker: ["domain", "services", "layers"],
-  testing: ["domain", "services", "layers"]
+  testing: ["domain", "services", "layers"],
+  kit: ["domain", "cli", "testing"]
 }
 
 const isOwn = (to: string): boolean => files.includes(to)
@@ -77,17 +78,17 @@ describe("the layout", () => {
     assert.deepStrictEqual(imports.filter(({ to }) => barrels.test(to)), [])
   })
 
-  it("The worker alone loads posthog-node, cli alone loads effect/cli, and nothing loads Effect's files, processes or crypto", () => {
+  it("The worker alone loads posthog-node, cli and the kit load effect/cli, and no host loads Effect's files, processes or crypto", () => {
     assert.deepStrictEqual(importersOf(/^posthog-node(\/|$)/), ["worker"])
-    assert.deepStrictEqual(importersOf(/^effect\/cli\//), ["cli"])
+    assert.deepStrictEqual(importersOf(/^effect\/cli\//), ["cli", "kit"])
     // `Disk`, `HostRuntime` and `WorkerProcess` take their places, which cost a command less.
-    assert.deepStrictEqual(importersOf(/^effect\/(FileSystem|PlatformError|process\/|crypto\/)/), [])
+    assert.deepStrictEqual(importersOf(/^effect\/(FileSystem|PlatformError|process\/|crypto\/)/), ["kit"])
     // Not every 4.x has these.
     assert.deepStrictEqual(importersOf(/^effect\/(Crypto|Glob|persistence\/)/), [])
   })
 
-  it("A host needs no package of a platform: the worker alone loads one, and is published with it", () => {
-    assert.deepStrictEqual(importersOf(/^@effect\/platform/), ["worker"])
+  it("A host needs no package of a platform: the worker and the kit alone load one, and are published with it", () => {
+    assert.deepStrictEqual(importersOf(/^@effect\/platform/), ["kit", "worker"])
   })
 
   it("Domain and services have no I/O and no Node.js", () => {

@@ -127,7 +127,13 @@ const mergeEvents = new Set(["$identify", "$create_alias", "$merge_dangerously"]
 /** PostHog cuts the distinct id of an event, but not the id named by `alias` or `$anon_distinct_id`. */
 const cut = (distinctId: string): string => [...distinctId].slice(0, 200).join("")
 
-const otherId = ({ event, properties }: Message): string | undefined => {
+/**
+ * Returns the id that PostHog would merge into a message's distinct id; undefined for a message that merges nothing.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const otherId = ({ event, properties }: Message): string | undefined => {
   if (event === "$identify") {
     return "$anon_distinct_id" in properties ? String(properties["$anon_distinct_id"]) : undefined
   }

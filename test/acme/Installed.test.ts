@@ -157,6 +157,37 @@ describe("a host that has the published package", () => {
     }
   })
 
+  it.live("has a program that checks what a host sends, and writes it down by the host's own Effect", () =>
+    Effect.gen(function*() {
+      const installed = inProject("node_modules/effect-cli-usage")
+      const { bin } = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
+      const program = (...args: ReadonlyArray<string>) =>
+        run([Path.join(installed, bin["effect-cli-usage"]), ...args], {
+          cwd: project,
+          env: {
+            PATH: `${Path.dirname(process.execPath)}:${process.env["PATH"]}`,
+            HOME: project,
+            INSTALLED_HOME: inProject("home-of-check"),
+            CI: "true"
+          }
+        })
+      const check = yield* program("sink", "--check", "--json", "--", process.execPath, "Installed.ts")
+      assert.deepStrictEqual([check.code, check.stderr], [0, "Ran\n"])
+      assert.deepInclude(JSON.parse(check.stdout), { exit_code: 0, messages: 1, findings: [] })
+      Fs.writeFileSync(
+        inProject("Events.ts"),
+        `import { UsageEvent } from "effect-cli-usage"
+        import * as Schema from "effect/Schema"
+        export const Chosen = UsageEvent.make("Chosen", {
+          description: "A template was chosen",
+          properties: Schema.Struct({ template: Schema.String })
+        })`
+      )
+      const dictionary = yield* program("dictionary", "Events.ts")
+      assert.deepStrictEqual([dictionary.code, dictionary.stderr], [0, ""])
+      assert.include(dictionary.stdout, "## Chosen\n\nA template was chosen.\n")
+    }))
+
   it("can require the worker as well, which does nothing in a process that is none", () => {
     const timers = `const set = globalThis.setTimeout
       let count = 0

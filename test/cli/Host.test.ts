@@ -218,19 +218,23 @@ describe("the data dictionary", () => {
 
   it.live("The dictionary of acme is committed as it is, and a stale one fails the check", () =>
     Effect.gen(function*() {
+      const files = ["examples/acme/usage-events.md", "examples/acme/usage-events.json"]
       const check = (cwd: string) =>
-        run([process.execPath, Path.join(cwd, "scripts/dictionary.ts"), "--check"], { cwd, env: process.env })
+        run([process.execPath, "src/kit/main.ts", "dictionary", "--check", "examples/acme/Events.ts", ...files], {
+          cwd,
+          env: process.env
+        })
       const current = yield* check(root)
       assert.strictEqual(current.code, 0, current.stderr)
       const copy = yield* temporaryFolder(Path.join(Os.tmpdir(), "dictionary-"))
-      for (const name of ["package.json", "src", "scripts", "examples"]) {
+      for (const name of ["package.json", "src", "examples"]) {
         Fs.cpSync(Path.join(root, name), Path.join(copy, name), { recursive: true })
       }
       Fs.symlinkSync(Path.join(root, "node_modules"), Path.join(copy, "node_modules"))
       Fs.appendFileSync(Path.join(copy, "examples/acme/usage-events.md"), "stale\n")
       const stale = yield* check(copy)
       assert.strictEqual(stale.code, 1)
-      assert.include(stale.stderr, "npm run dictionary")
+      assert.include(stale.stderr, `${files[0]}: not what is sent`)
     }))
 })
 

@@ -133,12 +133,12 @@ describe("the start and the end of a sink", () => {
 })
 
 describe("npm run sink", () => {
-  const script = fileURLToPath(new URL("../../scripts/sink.ts", import.meta.url))
+  const script = fileURLToPath(new URL("../../src/kit/main.ts", import.meta.url))
 
   const start = (port: number) => {
     let stdout = ""
     return Effect.map(
-      Process.start([process.execPath, script, "--port", String(port)], {
+      Process.start([process.execPath, script, "sink", "--port", String(port)], {
         env: process.env
       }),
       ({ child, ended }) => {

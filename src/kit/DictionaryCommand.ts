@@ -1,0 +1,98 @@
+/**
+ * `dictionary`: writes down what a CLI sends.
+ *
+ * @since 0.1.0
+ */
+import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Predicate from "effect/Predicate"
+import { pathToFileURL } from "node:url"
+import type * as DataDictionary from "../cli/DataDictionary.ts"
+
+const userError = (cause: unknown, userMessage: string) => new CliError.UserError({ cause, userMessage })
+
+const isEvent = (value: unknown): value is DataDictionary.Declared =>
+  Predicate.hasProperty(value, "name") && Predicate.isString(value.name) &&
+  Predicate.hasProperty(value, "description") && Predicate.isString(value.description) &&
+  Predicate.hasProperty(value, "properties")
+
+const isDictionary = (value: unknown): value is DataDictionary.DataDictionary =>
+  Predicate.hasProperty(value, "common") && Array.isArray(value.common) &&
+  Predicate.hasProperty(value, "events") && Array.isArray(value.events)
+
+// An event, a list of them, or what has a list of them, as a flow does.
+const eventsIn = (value: unknown): ReadonlyArray<DataDictionary.Declared> => {
+  if (isEvent(value)) return [value]
+  if (Predicate.hasProperty(value, "events")) return eventsIn(value.events)
+  return Array.isArray(value) ? value.flatMap(eventsIn) : []
+}
+
+// It reads the schemas of the CLI's Effect, and so must be on that one. The kit is published with an Effect of its own.
+const ofHost = Effect.promise(() => import("../cli/DataDictionary.ts"))
+
+const load = Effect.fnUntraced(function*(module: string) {
+  const path = yield* Path.Path
+  const exports = yield* Effect.tryPromise({
+    try: (): Promise<object> => import(pathToFileURL(path.resolve(module)).href),
+    catch: (cause) => userError(cause, `${module} cannot be loaded: ${String(cause)}`)
+  })
+  const whole = Object.values(exports).find(isDictionary)
+  const events = [...new Set(Object.values(exports).flatMap(eventsIn))]
+  if (whole === undefined && events.length === 0) {
+    const message = `${module} exports no event, no flow and no data dictionary`
+    return yield* userError(message, message)
+  }
+  const { make } = yield* ofHost
+  return yield* Effect.try({
+    try: () => whole ?? make(events),
+    catch: (cause) => userError(cause, `${module}: ${String(cause)}`)
+  })
+})
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const command = Command.make(
+  "dictionary",
+  {
+    check: Flag.Boolean("check").pipe(
+      Flag.withDescription("Write nothing, and exit with 1 where a file does not say what is sent"),
+      Flag.withDefault(false)
+    ),
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Print JSON instead of Markdown"), Flag.withDefault(false)),
+    module: Argument.String("module").pipe(
+      Argument.withDescription("A module that exports the CLI's events and flows, or its data dictionary")
+    ),
+    files: Argument.String("file").pipe(
+      Argument.withDescription("Files to write, JSON where the name ends in .json; without one it is printed"),
+      Argument.variadic()
+    )
+  },
+  Effect.fnUntraced(function*({ check, files, json, module }) {
+    const fs = yield* FileSystem.FileSystem
+    const dictionary = yield* load(module)
+    const { toJson, toMarkdown } = yield* ofHost
+    const textOf = (isJson: boolean) => isJson ? toJson(dictionary) : toMarkdown(dictionary)
+    if (files.length === 0) return yield* Console.log(textOf(json).trimEnd())
+    const stale = yield* Effect.filter(files, (file) => {
+      const text = textOf(file.endsWith(".json"))
+      return check
+        ? Effect.map(Effect.orElseSucceed(fs.readFileString(file), () => ""), (there) => there !== text)
+        : Effect.as(
+          Effect.mapError(fs.writeFileString(file, text), (cause) => userError(cause, `${file}: ${cause.message}`)),
+          false
+        )
+    })
+    if (stale.length > 0) {
+      const message = `${stale.join(", ")}: not what is sent; write it again with \`dictionary\``
+      return yield* userError(message, message)
+    }
+  })
+).pipe(Command.withDescription("Write down what a CLI sends: each event and its properties"))

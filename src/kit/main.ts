@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+/**
+ * `effect-cli-usage`: what an author runs beside their CLI.
+ *
+ * @since 0.1.0
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { version } from "../domain/Version.ts"
+import * as DictionaryCommand from "./DictionaryCommand.ts"
+import * as SinkCommand from "./SinkCommand.ts"
+
+Command.make("effect-cli-usage").pipe(
+  Command.withDescription("See and prove what a CLI says of its usage"),
+  Command.withSubcommands([SinkCommand.command, DictionaryCommand.command]),
+  Command.run({ version }),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain
+)

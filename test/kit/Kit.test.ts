@@ -1,0 +1,193 @@
+/**
+ * `effect-cli-usage` as an author runs it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as AcmeApi from "../../examples/acme/Server.ts"
+import * as Check from "../../src/kit/Check.ts"
+import * as CheckedCommand from "../../src/kit/CheckedCommand.ts"
+import * as Process from "../fixtures/Process.ts"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "kit-")))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
+)
+
+/** Runs the kit where it is no test run, and its commands are on no known machine. */
+const kit = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
+  Process.run([process.execPath, Path.join(root, "src/kit/main.ts"), ...args], {
+    cwd: root,
+    env: { PATH: `${Path.dirname(process.execPath)}:${process.env["PATH"]}`, CI: "false", ...env }
+  })
+
+const acme = `${process.execPath} ${Path.join(root, "examples/acme/main.ts")}`
+const dictionary = Path.join(root, "examples/acme/usage-events.json")
+
+const rules = (stdout: string): ReadonlyArray<string> =>
+  JSON.parse(stdout).findings.map(({ rule }: { rule: string }) => rule)
+
+describe("sink --check", () => {
+  it.live("sink --check finds nothing in acme, from a first command over a login to a logout", () =>
+    Effect.gen(function*() {
+      const home = yield* folder
+      const api = yield* AcmeApi.make(new Map([["k1", "account_1"]]))
+      const story = Path.join(home, "story.sh")
+      Fs.writeFileSync(
+        story,
+        `exec >"$HOME/out"
+        for line in "deploy a" "login --no-browser --api-key k1" "deploy b --region us" "fail" "logout" "deploy c" \\
+          "telemetry flush"
+        do ${acme} $line </dev/tty >/dev/tty
+        done
+        `
+      )
+      const { code, stderr, stdout } = yield* kit(
+        [
+          "sink",
+          "--check",
+          "--json",
+          "--dictionary",
+          dictionary,
+          "--name",
+          "acme",
+          "--",
+          "script",
+          "-qec",
+          `sh ${story}`,
+          "/dev/null"
+        ],
+        { HOME: home, ACME_HOME: Path.join(home, ".acme"), ACME_API_URL: api }
+      )
+      assert.strictEqual(code, 0, stderr)
+      const { findings, messages } = JSON.parse(stdout)
+      // Each command, the alias, and the start and the end of the login.
+      assert.deepStrictEqual([findings, messages], [[], 9])
+    }))
+
+  it.live("sink --check finds each fault of a CLI that is wrong on purpose once, and shows what the CLI prints", () =>
+    Effect.gen(function*() {
+      const home = yield* folder
+      const declared = ["ran", "walked", "$create_alias", "$identify", "CLI Auth Started"].map((name) => ({ name }))
+      const file = Path.join(home, "events.json")
+      Fs.writeFileSync(file, JSON.stringify({ events: declared, common: [] }))
+      const wrong = ["--dictionary", file, "--", process.execPath, Path.join(root, "test/kit/hosts/Wrong.ts")]
+      const [json, text] = yield* Effect.all([
+        kit(["sink", "--check", "--json", ...wrong]),
+        kit(["sink", "--check", ...wrong])
+      ], { concurrency: 2 })
+      const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent"]
+      const all = Object.entries(Check.advice).filter(([rule]) => !ofRun.includes(rule))
+      assert.strictEqual(json.code, 1, json.stderr)
+      assert.deepStrictEqual(rules(json.stdout).toSorted(), all.map(([rule]) => rule).toSorted())
+      assert.deepInclude(JSON.parse(json.stdout), { exit_code: 3, messages: 16 })
+      // The output of the CLI is not in the JSON.
+      assert.match(json.stderr, /^did it\n[^]*15 findings in 16 messages/)
+      assert.strictEqual(text.code, 1)
+      assert.match(text.stdout, /^did it\n/)
+      for (const [rule, advice] of all) {
+        assert.include(text.stdout, `\n${rule}\n`)
+        assert.include(text.stdout, `\n  ${advice}\n`)
+      }
+      assert.include(text.stdout, "undeclared\\u{1b}[2J of account_1 (")
+      for (const value of ["jane", "do-not-tell", "10.1.2.3"]) assert.notInclude(text.stdout + json.stdout, value)
+    }))
+
+  it.live("sink --check says of a command that it cannot be started, that it did not end, and that it sent nothing", () =>
+    Effect.gen(function*() {
+      const check = (...words: ReadonlyArray<string>) =>
+        kit(["sink", "--check", "--json", "--timeout", "1", "--", ...words])
+      const [unstarted, unended, silent] = yield* Effect.all(
+        [check("no-such-command"), check("sh", "-c", "sleep 300 & sleep 300"), check("true")],
+        { concurrency: 3 }
+      )
+      assert.deepStrictEqual([unstarted, unended, silent].map(({ code }) => code), [1, 1, 1])
+      assert.deepStrictEqual([unstarted, unended, silent].map(({ stdout }) => rules(stdout)), [
+        ["command-failed-to-start"],
+        ["command-did-not-end", "nothing-sent"],
+        ["nothing-sent"]
+      ])
+    }))
+
+  it.live("sink refuses what it cannot do, and says what to type", () =>
+    Effect.gen(function*() {
+      const answers = [
+        [["--check"], "--check needs a command to run"],
+        [["--", "true"], "a command is run with --check only"],
+        [["--check", "--dictionary", Path.join(root, "package.json"), "--", "true"], "data dictionary"]
+      ] as const
+      for (const [args, expected] of answers) {
+        const { code, stderr, stdout } = yield* kit(["sink", ...args])
+        assert.deepStrictEqual([code, stdout], [1, ""])
+        assert.include(stderr, expected)
+      }
+    }))
+
+  it("A CLI finds the sink by variables that begin with its name, a word of its command, or as they are set", () => {
+    const { variables } = CheckedCommand
+    const url = "http://127.0.0.1:1"
+    const of = (command: ReadonlyArray<string>, name?: string, environment = {}) =>
+      Object.entries(variables(command, name, environment, url)).filter(([, value]) => value === url).map(([name]) =>
+        name
+      )
+    assert.sameMembers(of(["/usr/bin/my-cli", "--x=1"]), [
+      "POSTHOG_HOST",
+      "USR_POSTHOG_HOST",
+      "BIN_POSTHOG_HOST",
+      "MY_CLI_POSTHOG_HOST"
+    ])
+    assert.include(of(["sh"], "acme"), "ACME_POSTHOG_HOST")
+    assert.include(of(["sh"], undefined, { OTHER_POSTHOG_HOST: "https://eu.i.posthog.com" }), "OTHER_POSTHOG_HOST")
+    assert.deepInclude(variables([], undefined, {}, url), { POSTHOG_KEY: "phc_sink", POSTHOG_API_KEY: "phc_sink" })
+  })
+})
+
+describe("dictionary", () => {
+  const events = "examples/acme/Events.ts"
+
+  it.live("dictionary prints what a module's events and flows send, as Markdown or as JSON", () =>
+    Effect.gen(function*() {
+      const [markdown, json] = yield* Effect.all([kit(["dictionary", events]), kit(["dictionary", "--json", events])])
+      assert.strictEqual(markdown.stdout, Fs.readFileSync(dictionary.replace(/json$/, "md"), "utf8"))
+      assert.strictEqual(json.stdout, Fs.readFileSync(dictionary, "utf8"))
+    }))
+
+  it.live("dictionary writes files by their names, and takes a dictionary that the module makes itself", () =>
+    Effect.gen(function*() {
+      const home = yield* folder
+      const module = Path.join(home, "events.mjs")
+      const own = { events: [{ name: "Own", description: "It is", properties: [] }], common: [] }
+      Fs.writeFileSync(module, `export const dictionary = ${JSON.stringify(own)}`)
+      const files = ["own.json", "own.md"].map((name) => Path.join(home, name))
+      const written = yield* kit(["dictionary", module, ...files])
+      assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
+      assert.deepStrictEqual(JSON.parse(Fs.readFileSync(files[0] ?? "", "utf8")), own)
+      assert.include(Fs.readFileSync(files[1] ?? "", "utf8"), "## Own\n")
+      assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
+    }))
+
+  it.live("dictionary says why there is none", () =>
+    Effect.gen(function*() {
+      const home = yield* folder
+      const none = Path.join(home, "none.mjs")
+      const broken = Path.join(home, "broken.mjs")
+      Fs.writeFileSync(none, "export const a = 1, b = null, c = () => {}, d = { events: [{}] }")
+      Fs.writeFileSync(broken, "throw new Error('no database')")
+      const answers = [
+        [[none], `${none} exports no event, no flow and no data dictionary`],
+        [[broken], `${broken} cannot be loaded: Error: no database`],
+        [[Path.join(home, "missing.mjs")], "cannot be loaded"],
+        [[events, Path.join(home, "no", "folder.md")], "folder.md: "]
+      ] as const
+      for (const [args, expected] of answers) {
+        const { code, stderr } = yield* kit(["dictionary", ...args])
+        assert.strictEqual(code, 1)
+        assert.include(stderr, expected)
+      }
+    }))
+})
