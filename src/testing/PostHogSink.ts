@@ -82,8 +82,8 @@ export interface ReceivedRequest {
  *
  * **Details**
  *
- * - `Validate`, the default, does what PostHog does: 400 for the whole batch when one event has no name, no distinct id
- *   or a bad uuid, else 200. Above 20 MB, compressed or not, every rule answers 413.
+ * - `Validate`, the default, does what PostHog does: 400 for an empty batch, and for the whole batch when one event has no
+ *   name, no distinct id or a bad uuid; 401 without a key; else 200. Above 20 MB, compressed or not, every rule answers 413.
  * - `Ok` is a 200 for whatever came; with `quota_limited` it says that the messages were dropped over quota.
  * - `Status` is any other status; its body is `{}` unless given.
  * - `NotJson` is a 200 with a page, as of a captive portal.
@@ -271,15 +271,20 @@ export const make = Effect.fnUntraced(function*(options?: {
   const respond = (
     answer: Answer,
     request: ReceivedRequest,
-    error: string | undefined,
+    refused: SinkHttp.Refused | undefined,
     response: Http.ServerResponse
   ): void => {
     switch (answer._tag) {
       case "Validate":
-        return respond(error === undefined ? Answer.Ok({}) : failed(400, error), request, error, response)
+        return respond(
+          refused === undefined ? Answer.Ok({}) : failed(refused.status, refused.error),
+          request,
+          refused,
+          response
+        )
       case "RejectPoison": {
         const isBad = request.batch.some(answer.isBad)
-        return respond(isBad ? failed(400, "a message of the batch is bad") : Answer.Ok({}), request, error, response)
+        return respond(isBad ? failed(400, "a message of the batch is bad") : Answer.Ok({}), request, refused, response)
       }
       case "Ok": {
         const limited = answer.quota_limited ?? []
@@ -306,7 +311,7 @@ export const make = Effect.fnUntraced(function*(options?: {
       case "Delay":
         // PostHog takes what it has received, whether or not the client still waits.
         return void setTimeout(
-          () => respond(answer.answer ?? Answer.Validate(), request, error, response),
+          () => respond(answer.answer ?? Answer.Validate(), request, refused, response),
           answer.millis
         ).unref()
       case "Reset": {
@@ -362,10 +367,10 @@ export const make = Effect.fnUntraced(function*(options?: {
     bytes: SinkHttp.Body
   ): void => {
     const { headers, method = "", url: path = "" } = incoming
-    const refused = SinkHttp.refusal(headers, scheme)
-    if (refused !== undefined) return SinkHttp.send(response, 403, JSON.stringify({ error: refused }))
+    const refusal = SinkHttp.refusal(headers, scheme)
+    if (refusal !== undefined) return SinkHttp.send(response, 403, JSON.stringify({ error: refusal }))
     const pathname = path.split("?", 1)[0]
-    const { api_key, batch, body, error, isTooLarge } = SinkHttp.decode(bytes, headers["content-encoding"])
+    const { api_key, batch, body, isTooLarge, refused } = SinkHttp.decode(bytes, headers["content-encoding"])
     if (SinkApi.answer(`${method} ${pathname}`, body, response, { store, setFault })) return
     const received_at = new Date().toISOString()
     const isBatch = method === "POST" && (pathname === "/batch/" || pathname === "/batch")
@@ -385,7 +390,7 @@ export const make = Effect.fnUntraced(function*(options?: {
       : isBatch
       ? nextAnswer(request)
       : failed(404, "not found")
-    respond(next, request, error, response)
+    respond(next, request, refused, response)
   }
 
   const server = yield* Effect.try({

@@ -57,6 +57,15 @@ export const readBody = (incoming: Http.IncomingMessage, read: (body: Body) => v
 }
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Refused {
+  readonly status: number
+  readonly error: string
+}
+
+/**
  * What is in a request.
  *
  * @category models
@@ -69,8 +78,8 @@ export interface Decoded {
   readonly batch: ReadonlyArray<Omit<ReceivedMessage, "received_at" | "request">>
   /** Whether nothing of it was read, because there is too much of it. */
   readonly isTooLarge: boolean
-  /** Why PostHog answers 400. */
-  readonly error: string | undefined
+  /** What PostHog answers instead of accepting it. */
+  readonly refused: Refused | undefined
 }
 
 const record = (value: unknown): Readonly<Record<string, unknown>> =>
@@ -100,6 +109,13 @@ const flaw = (element: unknown): string | undefined => {
   return uuid === undefined || uuidPattern.test(text(uuid)) ? undefined : "event submitted with an invalid uuid"
 }
 
+const refuse = (api_key: unknown, batch: ReadonlyArray<unknown>): Refused | undefined => {
+  if (batch.length === 0) return { status: 400, error: "request holds no event" }
+  if (text(api_key) === "") return { status: 401, error: "event submitted without an api_key" }
+  const error = batch.map(flaw).find((found) => found !== undefined)
+  return error === undefined ? undefined : { status: 400, error }
+}
+
 const inflate = ({ bytes, isTooLarge }: Body, encoding: string | undefined) => {
   try {
     const plain = encoding === "gzip" ? Zlib.gunzipSync(bytes, { maxOutputLength: maxBodyBytes }) : bytes
@@ -111,20 +127,19 @@ const inflate = ({ bytes, isTooLarge }: Body, encoding: string | undefined) => {
 }
 
 /**
- * Decodes the body of a request; anything that is no batch has an error.
+ * Decodes the body of a request; what is no batch is refused.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const decode = (bytes: Body, encoding: string | undefined): Decoded => {
   const { body, isTooLarge, isWhole } = inflate(bytes, encoding)
-  const none = { body, isTooLarge, api_key: "", batch: [], error: "failed to decode request" }
+  const none = { body, isTooLarge, api_key: "", batch: [], refused: { status: 400, error: "failed to decode request" } }
   if (!isWhole) return none
   try {
     const { api_key, batch } = record(JSON.parse(body))
     if (!Array.isArray(batch)) return { ...none, api_key: text(api_key) }
-    const error = batch.map(flaw).find((found) => found !== undefined)
-    return { ...none, api_key: text(api_key), batch: batch.map(toMessage), error }
+    return { ...none, api_key: text(api_key), batch: batch.map(toMessage), refused: refuse(api_key, batch) }
   } catch {
     // No JSON, or JSON that is nested too deep to be written again.
     return none
