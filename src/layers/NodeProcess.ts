@@ -28,10 +28,21 @@ const shippedWorker = (): string | undefined => {
   return NodeFs.existsSync(file) ? file : undefined
 }
 
+// Yarn keeps packages in archives, whose files only its loader finds. A worker has no NODE_OPTIONS that name the loader.
+const loaderOf = (file: string): ReadonlyArray<string> => {
+  if (process.versions["pnp"] === undefined) return []
+  try {
+    return ["--require", process.getBuiltinModule("node:module").createRequire(file).resolve("pnpapi")]
+  } catch {
+    // A host that is installed elsewhere and runs in a script of the project: its worker is a file as any other.
+    return []
+  }
+}
+
 const workerArguments = (): ReadonlyArray<string> | undefined => {
   if (!isOwnWorker()) {
     const file = shippedWorker()
-    return file === undefined ? undefined : [file]
+    return file === undefined ? undefined : [...loaderOf(file), file]
   }
   // Not every runtime that runs Node.js's programs has the module.
   const sea: Pick<typeof NodeSea, "isSea"> | undefined = process.getBuiltinModule("node:sea")

@@ -4,9 +4,11 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import { marker } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import {
@@ -34,6 +36,24 @@ const optOut = (worker: Device): void => {
     if (name !== "opt-out") Fs.rmSync(Path.join(usage, name), { recursive: true })
   }
 }
+
+/** What Yarn's loader does for the files of an archive, whose content is in a folder here: it also names itself to them. */
+const loader = `
+  const fs = require("node:fs")
+  const Module = require("node:module")
+  process.versions.pnp = "3"
+  const unpacked = (file) => typeof file === "string" ? file.replace("/cache/package.zip/", "/unpacked/") : file
+  const { existsSync, readFileSync } = fs
+  fs.existsSync = (file) => existsSync(unpacked(file))
+  fs.readFileSync = (file, ...rest) => readFileSync(unpacked(file), ...rest)
+  const resolve = Module._resolveFilename
+  Module._resolveFilename = (request, parent, ...rest) => {
+    if (request === "pnpapi" && parent.filename.includes(".zip/")) return __filename
+    return request.includes(".zip/") ? request : resolve(request, parent, ...rest)
+  }
+  Module._extensions[".cjs"] = Module._extensions[".js"] = (module, file) =>
+    module._compile(fs.readFileSync(file, "utf8"), file)
+`
 
 const killed: Ended = { ...silently, code: null, signal: "SIGKILL" }
 
@@ -193,6 +213,35 @@ suite("the worker's life", (test) => {
   })
 
   describe.concurrent("its process", () => {
+    test("A worker whose file is in an archive of Yarn's is found and run by Yarn's loader", function*(worker) {
+      const { file } = yield* RealWorker
+      const project = yield* temporaryFolder("worker-archive-")
+      const at = (name: string) => Path.join(project, name)
+      for (const name of ["cache", "unpacked/layers", "unpacked/worker"]) Fs.mkdirSync(at(name), { recursive: true })
+      Fs.writeFileSync(at("cache/package.zip"), "")
+      Fs.copyFileSync(file, at("unpacked/worker/main.cjs"))
+      Esbuild.buildSync({
+        entryPoints: [fileURLToPath(new URL("../../src/layers/NodeProcess.ts", import.meta.url))],
+        outfile: at("unpacked/layers/NodeProcess.js"),
+        bundle: true,
+        platform: "node",
+        format: "cjs"
+      })
+      Fs.writeFileSync(at(".pnp.cjs"), loader)
+      const wordsOf = (module: string): ReadonlyArray<string> => {
+        const host = `console.log(JSON.stringify(require("${at(module)}").current.worker))`
+        const words = ["--require", at(".pnp.cjs"), "--eval", host]
+        return JSON.parse(ChildProcess.execFileSync(process.execPath, words, { encoding: "utf8" }))
+      }
+      const words = wordsOf("cache/package.zip/layers/NodeProcess.js")
+      assert.deepStrictEqual(words, ["--require", at(".pnp.cjs"), at("cache/package.zip/worker/main.cjs")])
+      // Another host, in a script of the project.
+      assert.deepStrictEqual(wordsOf("unpacked/layers/NodeProcess.js"), [at("unpacked/worker/main.cjs")])
+      yield* worker.record(event(0))
+      yield* run(worker, { arguments: [...words, marker] })
+      yield* assertDelivered(worker, of(0))
+    })
+
     test(
       "A worker without a job, with an invalid one, or with one of its two marks only, does nothing",
       function*(worker) {
