@@ -33,5 +33,10 @@ export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
   const { compileCache, temp } = files.home
   sweepFolder(temp, staleTempMillis)
   sweepFolder(compileCache, staleCodeMillis)
-  for (const version of namesIn(compileCache)) sweepFolder(`${compileCache}/${version}`, staleCodeMillis)
+  for (const version of namesIn(compileCache)) {
+    const folder = `${compileCache}/${version}`
+    sweepFolder(folder, staleCodeMillis)
+    // One that others may write to is not used, and not looked into: a worker was killed before it had changed the mode.
+    if (isRefused(files.list(folder))) disk.removeFolder(folder)
+  }
 }

@@ -10,6 +10,7 @@ import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
+import { isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug } from "./Debug.ts"
@@ -140,6 +141,15 @@ export const make = Effect.fnUntraced(function*(files: StateFiles) {
     return proxies.includes(name) ? proxyUrl(value) : value
   }
 
+  // Code in these folders is run, and Node.js looks at neither their owners nor their modes.
+  const isCodeSafe = (): boolean => {
+    const { compileCache } = files.home
+    const names = files.makeFolder(compileCache) ?? files.list(compileCache)
+    const isSafe = !isRefused(names) && names.every((name) => files.makeFolder(`${compileCache}/${name}`) === undefined)
+    if (!isSafe) files.notes.add(`the code of workers is compiled anew: ${compileCache} is not the user's own`)
+    return isSafe
+  }
+
   const environment = Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
     const env: Record<string, string> = {}
     for (const name of inherited) {
@@ -151,8 +161,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles) {
     if ((yield* Variable.read("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
-    const { compileCache } = files.home
-    if (job.lingers && files.makeFolder(compileCache) === undefined) env["NODE_COMPILE_CACHE"] = compileCache
+    if (job.lingers && (yield* files.notes.run(isCodeSafe))) env["NODE_COMPILE_CACHE"] = files.home.compileCache
     env[variable] = WorkerJob.encode(job)
     return env
   }, Effect.provideService(ConfigProvider.ConfigProvider, provider))

@@ -25,6 +25,7 @@ import { variable } from "../layers/WorkerMarks.ts"
 import * as WorkerProcess from "../layers/WorkerProcess.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import { compiledCodeFolder } from "./CompiledCode.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
 
@@ -78,6 +79,17 @@ const closeInherited = (): void => {
   }
 }
 
+// Node.js makes its folder for compiled code as the umask says.
+const keepCodePrivate = (): void => {
+  const folder = compiledCodeFolder()
+  if (folder === undefined) return
+  try {
+    process.getBuiltinModule("node:fs").chmodSync(folder, 0o700)
+  } catch {
+    // An opt-out removed it.
+  }
+}
+
 // Node.js makes the folder of the compile cache when a process starts, which may be after an opt-out. Where the folder is
 // gone when the process ends, nothing is written.
 const tidy = (files: StateFiles.StateFiles, isAllowed: boolean, now: number): void => {
@@ -106,6 +118,7 @@ export const run = async (): Promise<number> => {
   // where the timer above still runs.
   const { lstat } = process.getBuiltinModule("node:fs")
   await new Promise((resolve) => lstat(job.home, resolve))
+  keepCodePrivate()
   // This variable would send posthog-node to another endpoint, whose answers it does not tell.
   delete process.env["POSTHOG_CAPTURE_MODE"]
   // posthog-node's constructor only asks whether there is a `Response` with a `blob`: else it does not compress. Looking

@@ -9,12 +9,12 @@
  * @since 0.1.0
  */
 import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
+import { compiledCodeFolder } from "./CompiledCode.ts"
 
 /** `main.ts`, bundled as a function of its module, its exports and its `require`. */
 declare const workerCode: string
 
 const { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } = process.getBuiltinModule("node:fs")
-const { getCompileCacheDir } = process.getBuiltinModule("node:module")
 const { Script } = process.getBuiltinModule("node:vm")
 
 const checksumBytes = 4
@@ -24,8 +24,10 @@ const checksum = (bytes: string | Buffer): number => process.getBuiltinModule("n
 // V8 looks at the length of the source only, and believes whatever it reads.
 const readCompiled = (cache: string): Buffer | undefined => {
   try {
-    // A FIFO would be waited for, outside of the worker's timer.
-    if (!lstatSync(cache).isFile()) return undefined
+    const found = lstatSync(cache)
+    const user = process.geteuid?.()
+    // A FIFO would be waited for, outside of the worker's timer. What others may have written is not run.
+    if (!found.isFile() || (user !== undefined && (found.uid !== user || (found.mode & 0o022) !== 0))) return undefined
     const bytes = readFileSync(cache)
     const compiled = bytes.subarray(0, -checksumBytes)
     return checksum(compiled) === bytes.readUInt32LE(compiled.length) ? compiled : undefined
@@ -48,8 +50,7 @@ const writeCompiled = (cache: string, compiled: Buffer): void => {
 }
 
 const run = (code: string): void => {
-  // Node.js names the folder after its version and the kind of machine.
-  const folder = getCompileCacheDir()
+  const folder = compiledCodeFolder()
   const cache = folder === undefined ? undefined : `${folder}/worker-${checksum(code).toString(16)}`
   const cachedData = cache === undefined ? undefined : readCompiled(cache)
   const script = new Script(code, { filename: "effect-cli-usage/worker.cjs", cachedData })

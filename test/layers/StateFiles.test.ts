@@ -67,6 +67,23 @@ describe("A sweep", () => {
       }))
   }
 
+  it.effect.skipIf(isWindows)(
+    "removes an empty folder for code that others may write to, and keeps every other",
+    () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        const folders = { "open": 0o777, "own": 0o700, "open-with-code": 0o777 }
+        yield* write(device, "usage/compile-cache/open-with-code/new", 0)
+        for (const [name, mode] of Object.entries(folders)) {
+          const folder = device.at("usage/compile-cache", name)
+          NFS.mkdirSync(folder, { recursive: true, mode: 0o700 })
+          NFS.chmodSync(folder, mode)
+        }
+        sweep(device)
+        assert.deepStrictEqual(device.tree(), ["usage/compile-cache/open-with-code/new", "usage/compile-cache/own/"])
+      })
+  )
+
   it.effect("creates nothing on a new device", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

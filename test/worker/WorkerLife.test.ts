@@ -179,6 +179,34 @@ suite("the worker's life", (test) => {
       }
     })
 
+    test("Compiled code is not kept in a folder that the host chose for its own", function*(worker) {
+      const { file } = yield* RealWorker
+      const folder = yield* temporaryFolder("worker-host-cache-")
+      const preload = Path.join(yield* temporaryFolder("worker-preload-"), "preload.cjs")
+      Fs.writeFileSync(preload, `require("node:module").enableCompileCache(${JSON.stringify(folder)})`)
+      yield* worker.record(event(0))
+      yield* run(worker, { arguments: ["--require", preload, file, marker] })
+      yield* assertDelivered(worker, of(0))
+      const names = Fs.readdirSync(folder, { recursive: true, encoding: "utf8" })
+      assert.isNotEmpty(names)
+      assert.deepStrictEqual(names.filter((name) => Path.basename(name).startsWith("worker-")), [])
+    })
+
+    test("Compiled code that others may have written is not run, but compiled again", function*(worker) {
+      const { deliver, only } = keeping(worker)
+      yield* deliver()
+      const file = yield* only
+      const changes = [() => Fs.chmodSync(file, 0o666), () => Fs.chownSync(file, 65_534, 65_534)]
+      // Only root can give a file away.
+      for (const change of process.getuid?.() === 0 ? changes : changes.slice(0, 1)) {
+        const { ino, uid } = Fs.statSync(file)
+        change()
+        yield* deliver()
+        const found = Fs.statSync(yield* only)
+        assert.deepStrictEqual([found.ino === ino, found.mode & 0o777, found.uid], [false, 0o600, uid])
+      }
+    })
+
     test(
       "A FIFO or a folder in the place of compiled code is not waited for, and nothing is left beside it",
       function*(worker) {

@@ -1,0 +1,19 @@
+/**
+ * Where a worker's compiled code is kept.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Returns the folder that Node.js keeps compiled code in, which it names after its version and the kind of machine;
+ * undefined where the starter named none.
+ *
+ * A bundled host may have turned the cache on by itself, in a folder that other users can write to.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const compiledCodeFolder = (): string | undefined =>
+  process.env["NODE_COMPILE_CACHE"] === undefined
+    ? undefined
+    : process.getBuiltinModule("node:module").getCompileCacheDir()
