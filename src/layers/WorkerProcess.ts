@@ -8,6 +8,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
+import type { ChildProcess, StdioOptions } from "node:child_process"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { isRefused } from "../services/Disk.ts"
@@ -27,7 +28,7 @@ const lists = ["PATH", "SSL_CERT_DIR"]
 const proxies = ["HTTPS_PROXY", "https_proxy"]
 
 // What sending needs; never NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED, LD_*, or a secret of the host.
-const inherited = [
+const inheritedVariables = [
   ...folders,
   ...lists,
   ...proxies,
@@ -87,19 +88,56 @@ interface Child {
   readonly env: Readonly<Record<string, string>>
 }
 
+// `O_CLOEXEC` is the second bit of an octal digit.
+const closesOnExec = /^flags:\s*\d*[2367]\d{6}$/m
+
+// A child would keep the lock or pipe of a script that the host was given (ADR 0021). Node.js closes its own descriptors on
+// exec, and the first 16 that it was given.
+const inherited = (): ReadonlyArray<number> => {
+  const { existsSync, readFileSync, readdirSync } = process.getBuiltinModule("node:fs")
+  const isGiven = (fd: number): boolean => {
+    try {
+      return fd > 15 && !closesOnExec.test(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))
+    } catch {
+      // The descriptor of the listing is closed.
+      return false
+    }
+  }
+  return existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").map(Number).filter(isGiven) : []
+}
+
+const spawnWith = ({ args, cwd, env, executable }: Child, stdio: StdioOptions): ChildProcess =>
+  // Most commands start no worker, and loading this module costs 2 ms.
+  process.getBuiltinModule("node:child_process").spawn(executable, args, {
+    cwd,
+    env: { ...env },
+    windowsHide: true,
+    detached: true,
+    stdio
+  })
+
+// Node.js cannot close a descriptor in a child, but can put another one in its place.
+const spawnDetached = (child: Child, given = inherited()): ChildProcess => {
+  if (given.length === 0) return spawnWith(child, "ignore")
+  const { closeSync, openSync } = process.getBuiltinModule("node:fs")
+  const highest = Math.max(...given)
+  const nothing = openSync("/dev/null", "r+")
+  try {
+    return spawnWith(child, Array.from({ length: highest + 1 }, (_, fd) => given.includes(fd) ? nothing : "ignore"))
+  } catch {
+    // libuv needs a free descriptor above the highest, which the limit may forbid.
+    return spawnDetached(child, given.filter((fd) => fd !== highest))
+  } finally {
+    closeSync(nothing)
+  }
+}
+
 // One synchronous call. Effect's own spawner looks up the working directory in Node's thread pool and waits for the child
 // to start, which a command would feel at its end.
-const spawn = ({ args, cwd, env, executable }: Child, lowersPriority: boolean): Effect.Effect<void, string> =>
+const spawn = (command: Child, lowersPriority: boolean): Effect.Effect<void, string> =>
   Effect.callback((resume) => {
     try {
-      // Most commands start no worker, and loading this module costs 2 ms.
-      const child = process.getBuiltinModule("node:child_process").spawn(executable, args, {
-        cwd,
-        env: { ...env },
-        windowsHide: true,
-        detached: true,
-        stdio: "ignore"
-      })
+      const child = spawnDetached(command)
       // Node reports a refused spawn on the next tick; without a listener that would be an uncaught exception of the host.
       child.on("error", (error: NodeJS.ErrnoException) => resume(Effect.fail(error.code ?? "unknown error")))
       child.unref()
@@ -152,7 +190,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles) {
 
   const environment = Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
     const env: Record<string, string> = {}
-    for (const name of inherited) {
+    for (const name of inheritedVariables) {
       const value = yield* Variable.read(name)
       const text = value === undefined ? undefined : usable(name, value)
       if (text !== undefined) env[name] = text

@@ -29,9 +29,6 @@ import { compiledCodeFolder } from "./CompiledCode.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
 
-/** `O_CLOEXEC` on Linux. */
-const closeOnExec = 0o2000000
-
 /** How long a worker that is done may take to end by itself. */
 const graceMillis = 250
 
@@ -63,21 +60,6 @@ const settings = (job: WorkerJob.WorkerJob) =>
 
 const machine = (job: WorkerJob.WorkerJob) =>
   settings(job).pipe(Layer.provideMerge(Layer.merge(runtime, NodePath.layer)))
-
-// Node keeps what it was given from its children up to descriptor 15 only; every one of its own closes on exec. What
-// does not is somebody else's: the pipe of a shell's process substitution, of a CI runner.
-const closeInherited = (): void => {
-  const { closeSync, existsSync, readdirSync, readFileSync } = process.getBuiltinModule("node:fs")
-  if (!existsSync("/proc/self/fd")) return
-  for (const fd of readdirSync("/proc/self/fd").map(Number).filter((fd) => fd > 15)) {
-    try {
-      const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1]
-      if (flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) === 0) closeSync(fd)
-    } catch {
-      // The descriptor of the listing itself is gone.
-    }
-  }
-}
 
 // Node.js makes its folder for compiled code as the umask says.
 const keepCodePrivate = (): void => {
@@ -113,7 +95,6 @@ export const run = async (): Promise<number> => {
   // As the host checked it: plain http, for example, goes to this machine only.
   const destination = Result.getOrUndefined(Destination.make(job.destination))
   if (destination === undefined) return 0
-  closeInherited()
   // The file system is synchronous from here on. A home that does not answer, on a network that is gone, must be met
   // where the timer above still runs.
   const { lstat } = process.getBuiltinModule("node:fs")
