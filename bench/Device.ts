@@ -77,7 +77,8 @@ export const make = (host: string, variables: Readonly<Record<string, string>> =
         codec: "arcade",
         destination: { host, key },
         destinationId,
-        lingers: true
+        lingers: true,
+        id: "started by the bench"
       })
     },
     fill: (count) => {

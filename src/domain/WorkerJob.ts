@@ -25,8 +25,8 @@ export interface WorkerJob {
   readonly destinationId: string
   /** Whether the worker waits a while for more. */
   readonly lingers: boolean
-  /** The number of the lease that the starter took for the worker. */
-  readonly lease?: number
+  /** Random: the worker takes over the lease with this id from its starter. */
+  readonly id: string
 }
 
 /**
@@ -36,11 +36,11 @@ export interface WorkerJob {
  * @since 0.1.0
  */
 export const decode = JsonDocument.decoder<WorkerJob>((document) => {
-  const { codec, destination, destinationId, home, lease, lingers, name, variables, version } = document
+  const { codec, destination, destinationId, home, id, lingers, name, variables, version } = document
   if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(variables) || !Predicate.isString(home)) return
   if (!IdentityCodec.isName(codec) || !Predicate.isString(destinationId) || !Predicate.isBoolean(lingers)) return
   if (!Predicate.isObject(destination) || !Predicate.isString(destination["host"])) return
-  if (!Predicate.isString(destination["key"]) || (lease !== undefined && !JsonDocument.isNumber(lease))) return
+  if (!Predicate.isString(destination["key"]) || !Predicate.isString(id)) return
   const { host, key } = destination
   return {
     name,
@@ -50,7 +50,7 @@ export const decode = JsonDocument.decoder<WorkerJob>((document) => {
     destination: { host, key },
     destinationId,
     lingers,
-    ...(lease === undefined ? {} : { lease })
+    id
   }
 })
 

@@ -5,12 +5,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Path from "effect/Path"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
-import type { Flushed } from "../services/CaptureWorker.ts"
+import type { Flushed, Obstacle } from "../services/CaptureWorker.ts"
+import { isAbsent } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import { quietly } from "./Debug.ts"
+import { debug, quietly } from "./Debug.ts"
 import type { Looks } from "./EnvironmentConsent.ts"
 import * as Lease from "./Lease.ts"
 import type { StateFiles } from "./StateFiles.ts"
@@ -23,6 +25,11 @@ const lifeMillis = 11_000
 
 const longestWaitMillis = 1000
 
+const explain = ({ lease }: Lease.Seen): string =>
+  lease?.boots === true
+    ? "an earlier worker never began: it ended with its command, or it cannot run here"
+    : "an earlier worker was ended from outside"
+
 /**
  * @category constructors
  * @since 0.1.0
@@ -32,14 +39,16 @@ export const make = Effect.fnUntraced(function*(
     readonly files: StateFiles
     readonly invocationId: string
     readonly looks: Looks
-    /** Starts a worker, which lingers or not; returns whether one was started. */
-    readonly start: (lingers: boolean) => Effect.Effect<boolean>
+    /** Starts a worker; returns nothing where none was started. */
+    readonly start: (how: WorkerProcess.Start) => Effect.Effect<WorkerProcess.Started | undefined>
   }
 ) {
   const settings = yield* UsageSettings
   const outbox = yield* Outbox
   const runtime = yield* HostRuntime
-  const { root } = OutboxFolder.make(files.home, settings.destinationId)
+  const path = yield* Path.Path
+  const folder = OutboxFolder.make(files.home, settings.destinationId)
+  const leases = { files, folder: folder.root, runtime }
   const wait = Math.min(settings.deliveryWaitMillis ?? longestWaitMillis, longestWaitMillis)
   const isAllowed = Effect.sync(() => looks.decide().enabled)
 
@@ -48,21 +57,64 @@ export const make = Effect.fnUntraced(function*(
     Effect.flatMap(holds, (done) => done ? Effect.void : Effect.andThen(Effect.sleep(pollMillis), until(holds)))
 
   const taken = until(Effect.map(outbox.has(invocationId), (waits) => !waits))
-  const free = until(Effect.map(Clock.currentTimeMillis, (now) => !Lease.isHeld(files, root, now)))
+  const when = (holds: (seen: Lease.Seen) => boolean) =>
+    until(Effect.map(Clock.currentTimeMillis, (now) => holds(Lease.look(leases, now))))
+  const free = when(({ isHeld }) => !isHeld)
+  const begun = when(({ lease }) => lease?.boots === false)
+
+  // == what stands in the way
+
+  // Of a folder that is not there, the one that it would be made in.
+  const unwritable = (folder: string): string | undefined => {
+    const code = runtime.disk.access(folder)
+    const above = path.dirname(folder)
+    if (isAbsent(code) && above !== folder) return unwritable(above)
+    return code === undefined ? undefined : `${folder} cannot be written to (${code})`
+  }
+
+  const obstacles: Effect.Effect<ReadonlyArray<Obstacle>> = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const until = yield* outbox.backedOffUntil
+    const { lastFailure = "PostHog took nothing" } = yield* outbox.status
+    return yield* files.notes.run(() => {
+      const seen = Lease.look(leases, now)
+      const found: Array<Obstacle> = []
+      if (runtime.worker === undefined) found.push({ what: "no_worker", why: WorkerProcess.missing })
+      const { root, temp, usage } = files.home
+      const unwritten = [root, usage, temp, folder.root, folder.events].map(unwritable).find((problem) =>
+        problem !== undefined
+      )
+      if (unwritten !== undefined) found.push({ what: "home_not_writable", why: unwritten })
+      if (seen.isLeft) {
+        found.push({
+          what: seen.lease?.boots === true ? "worker_never_began" : "worker_ended",
+          why: explain(seen)
+        })
+      }
+      if (until > now) found.push({ what: "backed_off", why: lastFailure, until })
+      return found
+    })
+  })
+
+  // == a flush
 
   // A round is a worker's life; another one follows as long as something was delivered.
   const deliver = Effect.fnUntraced(function*(pendingBefore: number) {
     let waiting = pendingBefore
     while (waiting > 0 && (yield* isAllowed)) {
       yield* Effect.timeoutOption(free, lifeMillis)
-      // The starter of a worker takes the lease for it.
-      yield* start(false)
-      yield* Effect.timeoutOption(free, lifeMillis)
+      const started = yield* start({ lingers: false, isAwaited: true })
+      // On a slow machine a worker may take longer to begin than its starter holds the lease for it.
+      const ended = started === undefined
+        ? free
+        : Effect.raceFirst(Effect.andThen(begun, free), Effect.promise(() => started.ended))
+      yield* Effect.timeoutOption(ended, lifeMillis)
       const { pending } = yield* outbox.status
       if (pending >= waiting) break
       waiting = pending
     }
-    return runtime.worker === undefined ? WorkerProcess.missing : (yield* outbox.status).lastFailure
+    const [first] = yield* obstacles
+    return first?.why ?? (yield* outbox.status).lastFailure
   }, quietly("could not deliver", undefined))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
@@ -75,13 +127,17 @@ export const make = Effect.fnUntraced(function*(
     return { delivered, kept: after.pending, reason }
   })
 
-  /** Waits until the events of this command are taken, and until the worker that it started has ended. */
-  const settle = Effect.fnUntraced(function*(hasStarted: boolean) {
+  // == the end of a command
+
+  /** Waits until the events of this command are taken, or the worker that it started has ended. */
+  const settle = Effect.fnUntraced(function*(started: WorkerProcess.Started | undefined, left?: Lease.Seen) {
+    if (left !== undefined) yield* debug(`this command waits for delivery: ${explain(left)}`)
     // A worker that ends with this process before it gives up its lease would keep the next command's from starting.
-    const done = hasStarted ? Effect.andThen(taken, free) : taken
+    const done = started === undefined || started.lingers ? taken : Effect.andThen(taken, free)
+    const ended = started === undefined ? done : Effect.raceFirst(done, Effect.promise(() => started.ended))
     // Neither a scope that closes nor a finalizer is interrupted by a signal; the wait ends all the same.
-    yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(done, wait), runtime.interrupted))
+    yield* Effect.interruptible(Effect.raceFirst(Effect.timeoutOption(ended, wait), runtime.interrupted))
   })
 
-  return { flush, settle }
+  return { flush, obstacles, settle }
 })

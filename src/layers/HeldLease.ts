@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Lease from "./Lease.ts"
-import type { StateFiles } from "./StateFiles.ts"
 
 /**
  * A lease that this process holds.
@@ -20,34 +19,50 @@ export interface HeldLease {
 }
 
 /**
+ * Whose lease it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Holder extends Pick<Lease.Lease, "boots" | "id"> {
+  /** The worker's process. */
+  readonly pid: number
+}
+
+/**
  * Takes the lease of an outbox for `life` milliseconds, 10,000 at most; undefined where it is held.
  *
- * A worker takes over, by its number, the lease that its starter took for it.
+ * A worker takes over, by its id, the lease that its starter took for it.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const acquire = (
-  files: StateFiles,
-  folder: string,
+  leases: Lease.Leases,
   now: number,
   life: number,
-  takesOver?: number
+  holder: Holder
 ): HeldLease | undefined => {
-  const last = Lease.newest(files, folder)
-  if (last !== takesOver && Lease.isLive(files, folder, last, now)) return undefined
+  const { files, folder, runtime } = leases
+  const { boots, id, pid } = holder
+  const seen = Lease.look(leases, now)
+  const takesOver = !boots && seen.lease?.boots === true && seen.lease.id === id
+  if (seen.isHeld && !takesOver) return undefined
   const until = now + Math.min(life, Lease.longestMillis)
-  const number = last + 1
+  const number = seen.number + 1
   const own = Lease.path(folder, number)
-  const code = files.publish(own, JSON.stringify({ until }))
+  const lease: Lease.Lease = { until, id, boots, process: runtime.markOf(pid) }
+  const code = files.publish(own, JSON.stringify(lease))
   if (code !== undefined) {
+    // The starter of this worker may have been late.
+    if (code === "EEXIST" && Lease.newest(leases) > seen.number) return acquire(leases, now, life, holder)
     if (code !== "EEXIST") files.notes.add(`could not take the lease: ${code}`)
     return undefined
   }
-  // The number of the one before, expired or taken over, has been counted on.
-  if (last > 0) files.remove(Lease.path(folder, last))
+  // The number of the one before, left or taken over, has been counted on.
+  if (seen.number > 0) files.remove(Lease.path(folder, seen.number))
   // Numbers restart after an opt-out, so a file of this name may be another's.
-  const stands = () => files.decode(own, Lease.decode)?.until === until
+  const stands = () => files.decode(own, Lease.decode)?.id === id
   return {
     number,
     stands,

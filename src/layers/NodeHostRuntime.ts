@@ -8,25 +8,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import isInsideContainer from "is-inside-container"
-import * as NodeFs from "node:fs"
 import * as CodingAgent from "../domain/CodingAgent.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
-import { current, merge } from "./NodeProcess.ts"
+import { current, initialPidNamespace, merge, pidNamespace } from "./NodeProcess.ts"
 import * as Variable from "./Variable.ts"
-
-// The kernel's number for the initial PID namespace (PROC_PID_INIT_INO).
-const initialPidNamespace = "pid:[4026531836]"
 
 // A virtual machine that was booted from a container's image has the container's marks, but its processes and its disk
 // outlive the command: it has the initial PID namespace.
-const isContainer = (): boolean => {
-  if (!isInsideContainer()) return false
-  try {
-    return NodeFs.readlinkSync("/proc/self/ns/pid") !== initialPidNamespace
-  } catch {
-    return true
-  }
-}
+const isContainer = (): boolean => isInsideContainer() && pidNamespace() !== initialPidNamespace
 
 interface Terminals {
   readonly stdoutIsTerminal: Effect.Effect<boolean>
@@ -50,6 +39,9 @@ export const make = Effect.gen(function*() {
     // Where telemetry is denied nobody asks.
     get container() {
       return container ??= isContainer()
+    },
+    get isolated() {
+      return ![undefined, initialPidNamespace].includes(pidNamespace())
     },
     stdoutIsTerminal,
     stderrIsTerminal: stdio.stderrIsTerminal === undefined

@@ -51,6 +51,58 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
   return script === undefined ? [] : [script]
 }
 
+// == processes
+
+/**
+ * The kernel's number for the initial PID namespace (PROC_PID_INIT_INO).
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const initialPidNamespace = "pid:[4026531836]"
+
+/**
+ * Returns the PID namespace of this process; undefined where the platform has none, or it cannot be read.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const pidNamespace = (): string | undefined => {
+  try {
+    return NodeFs.readlinkSync("/proc/self/ns/pid")
+  } catch {
+    return undefined
+  }
+}
+
+const placeOf = (): string => `${NodeOs.hostname()} ${pidNamespace()}`
+
+// In ticks since the machine's start; empty where it is not known, and for a process that has ended, even if its parent has
+// not taken notice yet.
+const beginningOf = (pid: number | string): string => {
+  try {
+    // `/proc` may be that of another PID namespace.
+    if (NodeFs.readlinkSync("/proc/self") !== String(process.pid)) return ""
+    // After the name, which may hold anything: the state, and 19 fields later the beginning.
+    const fields = NodeFs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? []
+    return fields[0] === "Z" ? "" : fields[19] ?? ""
+  } catch {
+    return ""
+  }
+}
+
+const isAlive = (mark: string): boolean | undefined => {
+  const [, pid, began, place] = /^(\d+) (\d*) (.*)$/.exec(mark) ?? []
+  if (pid === undefined || place !== placeOf()) return undefined
+  if (began !== "") return began === beginningOf(pid)
+  try {
+    return process.kill(Number(pid), 0)
+  } catch {
+    // There is none, or it is another user's.
+    return false
+  }
+}
+
 // == the end of the process
 
 type ExitListener = Parameters<HostRuntime["Service"]["onExit"]>[0]
@@ -106,6 +158,8 @@ export const current = {
   runtime: { language: "node", version: process.versions.node },
   os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },
   pid: process.pid,
+  markOf: (pid) => `${pid} ${beginningOf(pid)} ${placeOf()}`,
+  isAlive,
   uid: process.geteuid === undefined || process.getuid === undefined
     ? undefined
     : { effective: process.geteuid(), real: process.getuid() },

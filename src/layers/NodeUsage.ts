@@ -108,7 +108,8 @@ const denied = (
     Context.add(Outbox, outboxOf(Effect.map(full, Context.get(Outbox)))),
     Context.add(CaptureWorker, {
       ensure: Effect.void,
-      flush: Effect.flatMap(full, (context) => Context.get(context, CaptureWorker).flush)
+      flush: Effect.flatMap(full, (context) => Context.get(context, CaptureWorker).flush),
+      obstacles: Effect.succeed([])
     })
   )
 }

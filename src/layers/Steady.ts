@@ -79,16 +79,23 @@ const principalsOf = (options: Options): Layer.Layer<PrincipalResolver, never, H
       Layer.unwrap(Effect.as(debug("`principals` could not be built", cause), FixedPrincipalResolver.layerNone))
   )
 
-// Nothing is sent while the author debugs; but a host that never could deliver is to be told of.
+// Nothing is sent while the author debugs; but what would keep it from being delivered is said, unless it passes.
 const noWorker = Effect.gen(function*() {
   const outbox = yield* Outbox
-  const runtime = yield* HostRuntime
+  const { obstacles } = yield* CaptureWorker
   return CaptureWorker.of({
-    ensure: Effect.suspend(() => runtime.worker === undefined ? WorkerProcess.tellMissing : Effect.void),
+    ensure: Effect.flatMap(
+      obstacles,
+      Effect.forEach(({ until, what, why }) => {
+        if (what === "no_worker") return WorkerProcess.tellMissing
+        return until === undefined ? debug(`delivery is held up: ${why}`) : Effect.void
+      }, { discard: true })
+    ),
     flush: Effect.map(
       outbox.entries,
       ({ length }) => ({ delivered: 0, kept: length, reason: "nothing is sent while debugging" })
-    )
+    ),
+    obstacles
   })
 })
 
@@ -122,7 +129,7 @@ export const make = Effect.fnUntraced(function*(
   const requirements = Context.merge(Context.add(base, Consent, consent), principals)
   const services = yield* UsageServices.make({
     looks,
-    worker: debugs ? Effect.provideService(noWorker, HostRuntime, runtime) : undefined
+    worker: debugs ? noWorker : undefined
   }).pipe(Effect.provideContext(requirements))
   return Context.merge(Context.add(principals, Consent, consent), services)
 })

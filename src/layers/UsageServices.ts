@@ -68,8 +68,8 @@ export type Services = CaptureWorker | IdentitySlot | IdentityStitch | IdentityS
  * @since 0.1.0
  */
 export interface Options {
-  /** The worker; a detached process where it is not set. */
-  readonly worker?: Effect.Effect<CaptureWorker["Service"], never, Outbox> | undefined
+  /** The worker, made from the detached process that it is where it is not set. */
+  readonly worker?: Effect.Effect<CaptureWorker["Service"], never, CaptureWorker | Outbox> | undefined
   /** The looks at consent; those of the `Consent` service where they are not set. */
   readonly looks?: Looks | undefined
   /** Loads the parts that a steady command does not need; those beside this module where it is not set. */
@@ -361,18 +361,14 @@ export const make = Effect.fnUntraced(function*(
   )
   const outbox = outboxOf(rest)
   const starter = yield* Effect.cached(Effect.provideContext(WorkerProcess.make(files), context))
-  const start = Effect.fnUntraced(function*(lingers: boolean) {
-    const { codec, destination, destinationId, home, name, variables } = settings
-    if (destination === undefined) return false
-    const job = { name, variables, home: home.root, codec: codec.name, destination, destinationId, lingers }
-    return yield* (yield* starter)(job)
-  })
+  const start = (how: WorkerProcess.Start) => Effect.flatMap(starter, (start) => start(how))
   const delivery = yield* Effect.cached(
     parts.pipe(
       Effect.flatMap(({ Delivery }) => Delivery.make({ files, invocationId: id, looks, start })),
       Effect.provideContext(Context.add(base, Outbox, outbox))
     )
   )
+  const leases = { files, folder: writer.folder.root, runtime }
 
   const identityOf = Effect.suspend(() =>
     whole === undefined ? Effect.succeed(steady.handover().opened?.identity) : whole.store.get
@@ -385,24 +381,35 @@ export const make = Effect.fnUntraced(function*(
       const now = yield* Clock.currentTimeMillis
       const identity = (yield* identityOf) ?? unknown
       const isShort = isShortLived(runtime, identity)
-      const isDone = yield* notes.run(() => {
+      const seen = yield* notes.run(() => {
         if (writer.backedOffUntil(now) > now) {
           notes.add("delivery is backed off")
           // Nothing is delivered now, so more and more waits.
           writer.trimMany(now)
-          return true
+          return undefined
         }
-        if ((!isShort && Lease.isHeld(files, writer.folder.root, now)) || !looks.decide().enabled) return true
+        const seen = Lease.look(leases, now)
+        if ((!isShort && seen.isHeld) || !looks.decide().enabled) return undefined
         writer.trim(now)
-        return false
+        return seen
       })
-      if (isDone) return
-      const hasStarted = yield* start(!isShort)
-      if (isShort && runtime.worker !== undefined) yield* Effect.flatMap(delivery, ({ settle }) => settle(hasStarted))
+      if (seen === undefined) return
+      // Where a worker ended with its command, the next one does too. It lingers: if it outlives this command, it gives its
+      // lease up, and the next command waits for nothing.
+      const isAwaited = isShort || seen.isLeft
+      const started = seen.isHeld ? undefined : yield* start({ lingers: !isShort, isAwaited })
+      if (!isAwaited || runtime.worker === undefined) return
+      yield* Effect.flatMap(delivery, ({ settle }) => settle(started, isShort ? undefined : seen))
     }).pipe(quietly("could not start a worker", undefined)),
-    flush: Effect.flatMap(delivery, ({ flush }) => flush)
+    flush: Effect.flatMap(delivery, ({ flush }) => flush),
+    obstacles: Effect.flatMap(delivery, ({ obstacles }) => obstacles)
   })
-  const worker = options.worker === undefined ? detached : yield* Effect.provideService(options.worker, Outbox, outbox)
+  const worker = options.worker === undefined
+    ? detached
+    : yield* options.worker.pipe(
+      Effect.provideService(CaptureWorker, detached),
+      Effect.provideService(Outbox, outbox)
+    )
 
   const deliver = Effect.suspend(() => recorder.hasRecorded() ? worker.ensure : Effect.void)
   yield* Effect.addFinalizer(() => deliver)

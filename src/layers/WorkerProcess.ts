@@ -16,6 +16,7 @@ import { HostRuntime } from "../services/HostRuntime.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug } from "./Debug.ts"
 import * as HeldLease from "./HeldLease.ts"
+import * as Lease from "./Lease.ts"
 import type { StateFiles } from "./StateFiles.ts"
 import * as Variable from "./Variable.ts"
 import { marker, variable } from "./WorkerMarks.ts"
@@ -76,7 +77,7 @@ export const missing =
  */
 export const tellMissing: Effect.Effect<void> = debug(`nothing is delivered: ${missing}`)
 
-/** How long a worker may take from its start to a lease of its own. */
+/** How long a worker may take from its start to a lease of its own, where nothing says whether it lives. */
 const bootMillis = 3_000
 
 const lowestPriority = 19
@@ -134,16 +135,15 @@ const spawnDetached = (child: Child, given = inherited()): ChildProcess => {
 
 // One synchronous call. Effect's own spawner looks up the working directory in Node's thread pool and waits for the child
 // to start, which a command would feel at its end.
-const spawn = (command: Child, lowersPriority: boolean): Effect.Effect<void, string> =>
+const spawn = (command: Child): Effect.Effect<ChildProcess & { readonly pid: number }, string> =>
   Effect.callback((resume) => {
     try {
       const child = spawnDetached(command)
       // Node reports a refused spawn on the next tick; without a listener that would be an uncaught exception of the host.
       child.on("error", (error: NodeJS.ErrnoException) => resume(Effect.fail(error.code ?? "unknown error")))
       child.unref()
-      if (child.pid === undefined) return
-      if (lowersPriority) process.getBuiltinModule("node:os").setPriority(child.pid, lowestPriority)
-      resume(Effect.void)
+      const { pid } = child
+      if (pid !== undefined) resume(Effect.succeed(Object.assign(child, { pid })))
     } catch (error) {
       // Not the message: where Node refuses an argument or a variable it quotes the value, which may be a secret.
       const code = Predicate.hasProperty(error, "code") ? String(error.code) : "unknown error"
@@ -151,13 +151,45 @@ const spawn = (command: Child, lowersPriority: boolean): Effect.Effect<void, str
     }
   })
 
+const lowerPriority = (pid: number): void => {
+  try {
+    process.getBuiltinModule("node:os").setPriority(pid, lowestPriority)
+  } catch {
+    // The worker was started all the same.
+  }
+}
+
+/**
+ * What the starter of a worker decides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Start {
+  /** Whether the worker waits a while for more. */
+  readonly lingers: boolean
+  /** Whether its starter waits for it: then its priority is not lowered. */
+  readonly isAwaited: boolean
+}
+
+/**
+ * A worker that was started.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Started {
+  readonly lingers: boolean
+  /** Completes when its process has ended. */
+  readonly ended: Promise<unknown>
+}
+
 /**
  * Makes the function that starts a worker: detached, in a session of its own, with nothing of its starter but what sending
- * needs. It returns whether it started one.
+ * needs. It returns nothing where none was started.
  *
- * None is started where one lives or boots: the starter takes the lease for it. Of the commands of a burst that end before
- * their first worker runs, one alone starts a process. A worker that lingers has a low priority; one that is waited for has
- * not.
+ * The starter takes the lease for the worker, so that of the commands of a burst that end before their first worker runs,
+ * one alone starts a process; of two that start one at the same time, one kills its own.
  *
  * @category constructors
  * @since 0.1.0
@@ -165,8 +197,8 @@ const spawn = (command: Child, lowersPriority: boolean): Effect.Effect<void, str
 export const make = Effect.fnUntraced(function*(files: StateFiles) {
   const runtime = yield* HostRuntime
   const path = yield* Path.Path
-  const { destinationId } = yield* UsageSettings
-  const { root } = OutboxFolder.make(files.home, destinationId)
+  const { codec, destination, destinationId, name, variables } = yield* UsageSettings
+  const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }
   // The layer's provider has the process's own environment; the command's may have the host's configuration only.
   const provider = yield* ConfigProvider.ConfigProvider
 
@@ -204,21 +236,42 @@ export const make = Effect.fnUntraced(function*(files: StateFiles) {
     return env
   }, Effect.provideService(ConfigProvider.ConfigProvider, provider))
 
-  return Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
-    const { executable, worker } = runtime
-    if (worker === undefined) return yield* Effect.as(tellMissing, false)
-    const now = yield* Clock.currentTimeMillis
-    const lease = yield* files.notes.run(() => HeldLease.acquire(files, root, now, bootMillis))
-    if (lease === undefined) return false
-    const release = Effect.map(Clock.currentTimeMillis, lease.release)
-    return yield* environment({ ...job, lease: lease.number }).pipe(
-      Effect.flatMap((env) =>
-        // A live process pins its directory.
-        spawn({ executable, args: [...worker, marker], cwd: path.parse(executable).root, env }, job.lingers)
-      ),
-      Effect.as(true),
-      Effect.onError(() => release),
-      Effect.catch((code) => Effect.as(debug(`could not start a worker: ${code}`), false))
-    )
-  }, Effect.uninterruptible)
+  return Effect.fnUntraced(
+    function*(how: Start): Effect.fn.Return<Started | undefined, string> {
+      const { executable, uuid, worker } = runtime
+      if (worker === undefined) return yield* Effect.as(tellMissing, undefined)
+      if (destination === undefined) return undefined
+      const id = uuid()
+      const { lingers } = how
+      const home = files.home.root
+      const env = yield* environment({
+        name,
+        variables,
+        home,
+        codec: codec.name,
+        destination,
+        destinationId,
+        lingers,
+        id
+      })
+      // A live process pins its directory.
+      const cwd = path.parse(executable).root
+      const child = yield* spawn({ executable, args: [...worker, marker], cwd, env })
+      const { pid } = child
+      const now = yield* Clock.currentTimeMillis
+      const isHolder = yield* files.notes.run(() =>
+        HeldLease.acquire(leases, now, bootMillis, { id, pid, boots: true }) !== undefined ||
+        // A starter that was suspended finds its worker at work.
+        Lease.look(leases, now).lease?.id === id
+      )
+      if (!isHolder) {
+        child.kill("SIGKILL")
+        return undefined
+      }
+      if (lingers && !how.isAwaited) lowerPriority(pid)
+      return { lingers, ended: new Promise((resolve) => child.once("exit", resolve)) }
+    },
+    Effect.catch((code) => Effect.as(debug(`could not start a worker: ${code}`), undefined)),
+    Effect.uninterruptible
+  )
 })

@@ -21,6 +21,25 @@ export interface Flushed {
 }
 
 /**
+ * What stands in the way of delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Obstacle {
+  /**
+   * `no_worker`: the host was bundled without one. `home_not_writable`: nothing can be kept. `worker_never_began` and
+   * `worker_ended`: an earlier worker did not end by itself, so commands wait up to a second for delivery until one does.
+   * `backed_off`: PostHog took nothing when it was last asked.
+   */
+  readonly what: "no_worker" | "home_not_writable" | "worker_never_began" | "worker_ended" | "backed_off"
+  /** A sentence for people. */
+  readonly why: string
+  /** Until when no request is made, in milliseconds since 1970; of a back-off only. */
+  readonly until?: number
+}
+
+/**
  * Sees to it that what waits in the outbox is delivered by somebody who is not this command.
  *
  * @category services
@@ -33,4 +52,6 @@ export class CaptureWorker extends Context.Service<CaptureWorker, {
    * Delivers in the foreground: waits for a worker that lives, then for one of its own, whatever the back-off says.
    */
   readonly flush: Effect.Effect<Flushed>
+  /** Returns what stands in the way of delivery, the worst first; makes nothing. */
+  readonly obstacles: Effect.Effect<ReadonlyArray<Obstacle>>
 }>()("effect-cli-usage/services/CaptureWorker") {}

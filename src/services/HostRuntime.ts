@@ -20,11 +20,17 @@ export class HostRuntime extends Context.Service<HostRuntime, {
   /** The name of the coding agent that runs the command; undefined where none is known. */
   readonly agent: string | undefined
   readonly container: boolean
+  /** Whether this process is in a PID namespace that may end with the command; processes outside of it are not seen. */
+  readonly isolated: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
   readonly runtime: { readonly language: string; readonly version: string }
   readonly os: { readonly type: string; readonly release: string; readonly arch: string }
   readonly pid: number
+  /** Returns a text that identifies a process of this user: its number, when it began, and its machine. */
+  readonly markOf: (pid: number) => string
+  /** Returns whether a marked process lives; undefined if it is of another machine or PID namespace. */
+  readonly isAlive: (mark: string) => boolean | undefined
   /** The effective and the real user; undefined where the platform has none. */
   readonly uid: { readonly effective: number; readonly real: number } | undefined
   readonly disk: Disk

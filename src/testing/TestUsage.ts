@@ -34,11 +34,14 @@ export const runtime = (disk: Disk): HostRuntime["Service"] => ({
   ci: undefined,
   agent: undefined,
   container: false,
+  isolated: false,
   stdoutIsTerminal: true,
   stderrIsTerminal: true,
   runtime: { language: "node", version: "0.0.0" },
   os: { type: "Test", release: "0", arch: "none" },
   pid: 2,
+  markOf: String,
+  isAlive: () => true,
   uid: undefined,
   disk,
   uuid: () => process.getBuiltinModule("node:crypto").randomUUID(),
@@ -81,7 +84,11 @@ const consentOfUser = Layer.effect(
 ).pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))))
 
 const noWorker = Effect.succeed(
-  CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+  CaptureWorker.of({
+    ensure: Effect.void,
+    flush: Effect.succeed({ delivered: 0, kept: 0 }),
+    obstacles: Effect.succeed([])
+  })
 )
 
 /**

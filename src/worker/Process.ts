@@ -38,6 +38,7 @@ const runtime = Layer.succeed(
     ci: undefined,
     agent: undefined,
     container: false,
+    isolated: false,
     stdoutIsTerminal: false,
     stderrIsTerminal: false
   }, current))
@@ -122,14 +123,15 @@ export const run = async (): Promise<number> => {
       stillGiven: looks.stillGiven
     })
     const start = yield* WorkerProcess.make(files)
-    const outbox = yield* FileOutbox.makeWith(files, OutboxWriter.make(files, settings))
+    const writer = OutboxWriter.make(files, settings)
+    const outbox = yield* FileOutbox.makeWith(files, writer)
     const total = yield* Worker.run({
       send: (messages) => Effect.promise(() => client.send(messages)),
-      files,
       isAllowed: () => looks.decide().enabled,
       job,
+      leases: { files, folder: writer.folder.root, runtime: yield* HostRuntime },
       outbox,
-      startSuccessor: Effect.asVoid(start(job)),
+      startSuccessor: Effect.asVoid(start({ lingers: job.lingers, isAwaited: !job.lingers })),
       until
     })
     const now = yield* Clock.currentTimeMillis

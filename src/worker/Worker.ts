@@ -6,10 +6,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Message } from "../domain/Message.ts"
-import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import type { WorkerJob } from "../domain/WorkerJob.ts"
 import * as HeldLease from "../layers/HeldLease.ts"
-import type { StateFiles } from "../layers/StateFiles.ts"
+import type { Leases } from "../layers/Lease.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { Answer } from "./Transport.ts"
 
@@ -45,10 +44,10 @@ export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
  */
 export interface Options {
   readonly send: Send
-  readonly files: StateFiles
   /** Whether the user has not opted out. */
   readonly isAllowed: () => boolean
-  readonly job: Pick<WorkerJob, "destinationId" | "lease" | "lingers">
+  readonly job: Pick<WorkerJob, "id" | "lingers">
+  readonly leases: Leases
   readonly outbox: Outbox["Service"]
   readonly startSuccessor: Effect.Effect<void>
   /** When it will be killed, in milliseconds since 1970. */
@@ -167,10 +166,13 @@ export const drain = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(options: Options) {
-  const { files, isAllowed, job, outbox, startSuccessor, until } = options
-  const { root } = OutboxFolder.make(files.home, job.destinationId)
+  const { isAllowed, job, leases, outbox, startSuccessor, until } = options
   const startedAt = yield* Clock.currentTimeMillis
-  const held = HeldLease.acquire(files, root, startedAt, until - startedAt, job.lease)
+  const held = HeldLease.acquire(leases, startedAt, until - startedAt, {
+    id: job.id,
+    pid: leases.runtime.pid,
+    boots: false
+  })
   if (held === undefined) return 0
   const done = new Set<string>()
 

@@ -17,7 +17,8 @@ describe("a command that runs for long", () => {
     const started = yield* Ref.make(0)
     const worker = CaptureWorker.of({
       ensure: Ref.update(started, (n) => n + 1),
-      flush: Effect.succeed({ delivered: 0, kept: 0 })
+      flush: Effect.succeed({ delivered: 0, kept: 0 }),
+      obstacles: Effect.succeed([])
     })
     yield* Effect.gen(function*() {
       yield* rebuilt

@@ -8,6 +8,7 @@ import type { Claim } from "../../src/domain/Claim.ts"
 import type { Known } from "../../src/domain/Known.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import type { WorkerJob } from "../../src/domain/WorkerJob.ts"
+import type { Lease } from "../../src/layers/Lease.ts"
 import * as Device from "../fixtures/Device.ts"
 import { jsonObject } from "../fixtures/Json.ts"
 
@@ -95,16 +96,20 @@ export const backOffs: Arbitrary.Arbitrary<BackOff> = Arbitrary.map(
   ({ reason, ...backOff }) => reason === undefined ? backOff : { ...backOff, reason }
 )
 
-export const jobs: Arbitrary.Arbitrary<WorkerJob> = Arbitrary.map(
-  Arbitrary.all({
-    name: text,
-    variables: text,
-    home: text,
-    codec: Arbitrary.schema(Schema.Literals(["arcade", "supabase"])),
-    destination: Arbitrary.all({ host: text, key: text }),
-    destinationId: text,
-    lingers: boolean,
-    lease: optional(Arbitrary.schema(Schema.Int))
-  }),
-  ({ lease, ...job }) => lease === undefined ? job : { ...job, lease }
-)
+export const jobs: Arbitrary.Arbitrary<WorkerJob> = Arbitrary.all({
+  name: text,
+  variables: text,
+  home: text,
+  codec: Arbitrary.schema(Schema.Literals(["arcade", "supabase"])),
+  destination: Arbitrary.all({ host: text, key: text }),
+  destinationId: text,
+  lingers: boolean,
+  id: text
+})
+
+export const leases: Arbitrary.Arbitrary<Lease> = Arbitrary.all({
+  until: millis,
+  id: text,
+  boots: boolean,
+  process: text
+})

@@ -201,12 +201,12 @@ suite<BackOff.BackOff>("The back-off's file", {
   accepts: { until: ["number"], reason: Object.keys(replacements) }
 })
 
-suite<{ readonly until: number }>("A lease's file", {
+suite<Lease.Lease>("A lease's file", {
   decode: Lease.decode,
   encode: JSON.stringify,
-  values: Arbitrary.all({ until: Arbitraries.millis }),
-  example: { until: 1 },
-  accepts: { until: ["number"] }
+  values: Arbitraries.leases,
+  example: { until: 1, id: "3f0e", boots: true, process: "42 1 host" },
+  accepts: { until: ["number"], id: ["empty", "words"], boots: ["true"], process: ["empty", "words"] }
 })
 
 suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
@@ -220,7 +220,7 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
     destination: { host: "http://127.0.0.1:1", key: "phc_test" },
     destinationId: Device.destinationId,
     lingers: true,
-    lease: 1
+    id: "3f0e"
   },
   accepts: {
     name: ["empty", "words"],
@@ -230,7 +230,7 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
     "destination.key": ["empty", "words"],
     destinationId: ["empty", "words"],
     lingers: ["true"],
-    lease: ["missing", "number"]
+    id: ["empty", "words"]
   }
 })
 

@@ -6,21 +6,36 @@ import * as Lease from "../../src/layers/Lease.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
-import { filesOf, type Options } from "../fixtures/Files.ts"
+import { leasesOf, leaseText, type Options } from "../fixtures/Files.ts"
 
 const name = `usage/outbox/${Device.destinationId}`
 const life = 10_000
 const now = 1_000_000
 
+let workers = 0
+
+/** A worker of its own, or one that is started. */
+const holder = (fields: Partial<HeldLease.Holder> = {}): HeldLease.Holder => ({
+  id: `worker ${++workers}`,
+  boots: false,
+  pid: 1,
+  ...fields
+})
+
+interface ProcessOptions extends Options {
+  readonly runtime?: Partial<Lease.Leases["runtime"]>
+}
+
 /** The lease of a device's outbox as any number of processes see it. */
 const outbox = Effect.map(Device.make, (device) => {
   const folder = device.at(name)
-  const process = (options?: Options) => {
-    const files = filesOf(device, options)
+  const process = ({ runtime, ...options }: ProcessOptions = {}) => {
+    const leases = leasesOf(device, { ...options, runtime: { ...Device.persistent, ...runtime } })
     return {
-      acquire: (at = now, lifeMillis = life, takesOver?: number) =>
-        HeldLease.acquire(files, folder, at, lifeMillis, takesOver),
-      isHeld: (at = now) => Lease.isHeld(files, folder, at)
+      acquire: (at = now, lifeMillis = life, fields?: Partial<HeldLease.Holder>) =>
+        HeldLease.acquire(leases, at, lifeMillis, holder(fields)),
+      isHeld: (at = now) => Lease.look(leases, at).isHeld,
+      isLeft: (at = now) => Lease.look(leases, at).isLeft
     }
   }
   return {
@@ -62,8 +77,9 @@ describe("A lease", () => {
           const memory = MemoryDisk.make()
           const root = "/home/usage/outbox/1"
           for (const folder of ["/home", "/home/usage", "/home/usage/outbox", root]) memory.makeFolder(folder)
-          if (number > 0) memory.create(`${root}/lease-${number}`, JSON.stringify({ until: now - 1 }))
-          const take = (disk: Disk) => HeldLease.acquire(filesOf(device, { disk, home: "/home" }), root, now, life)
+          if (number > 0) memory.create(`${root}/lease-${number}`, leaseText({ until: now - 1 }))
+          const take = (disk: Disk) =>
+            HeldLease.acquire({ ...leasesOf(device, { disk, home: "/home" }), folder: root }, now, life, holder())
           const taken: Array<HeldLease.HeldLease | undefined> = []
           /** Takes the lease; another process runs before the given call of its disk. */
           const acquire = (at: number, run: () => void): void => {
@@ -82,13 +98,13 @@ describe("A lease", () => {
   }
 
   test("is held while a worker takes it over from its starter", function*({ leases, process }) {
-    const { number } = held(process().acquire())
+    const { number } = held(process().acquire(now, life, { id: "w", boots: true }))
     let isOver = false
     // Between the look at the names and the read of the newest.
     const disk = Device.interposed(({ operation, path }) => {
       if (isOver || operation !== "read" || !path.endsWith(`lease-${number}`)) return undefined
       isOver = true
-      held(process().acquire(now, life, number))
+      held(process().acquire(now, life, { id: "w" }))
       return undefined
     })
     assert.isTrue(process({ disk }).isHeld())
@@ -157,26 +173,75 @@ describe("A lease", () => {
 
   test("is taken over by the worker for which it was taken, and by no other", function*({ leases, process }) {
     const [worker, other] = [process(), process()]
-    const first = held(process().acquire(now, 3_000))
-    assert.deepStrictEqual([other.acquire(), other.acquire(now, life, first.number + 1)], [undefined, undefined])
-    const own = held(worker.acquire(now, life, first.number))
+    const first = held(process().acquire(now, 3_000, { id: "w", boots: true }))
+    assert.deepStrictEqual([other.acquire(), other.acquire(now, life, { boots: true })], [undefined, undefined])
+    const own = held(worker.acquire(now, life, { id: "w" }))
     assert.deepStrictEqual(leases(), ["lease-2"])
-    // A worker that was started under the first lease and comes too late.
-    assert.isUndefined(other.acquire(now, life, first.number))
+    // A worker takes nothing over from itself.
+    assert.isUndefined(other.acquire(now, life, { id: "w" }))
     first.release(now)
     assert.isTrue(other.isHeld())
     own.release(now)
     assert.deepStrictEqual(leases(), [])
   })
 
+  test("is taken over by a worker that its starter overtakes", function*({ leases, process }) {
+    let isOver = false
+    const disk = Device.interposed(({ operation, path }) => {
+      if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
+      isOver = true
+      held(process().acquire(now, 3_000, { id: "w", boots: true }))
+      return undefined
+    })
+    held(process({ disk }).acquire(now, life, { id: "w" }))
+    assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
+  })
+
+  test("is left by a worker that ended without giving it up, and keeps no other from starting", function*(
+    { leases, process }
+  ) {
+    held(process().acquire())
+    const next = process({ runtime: { isAlive: () => false } })
+    assert.deepStrictEqual([next.isHeld(), next.isLeft()], [false, true])
+    const lease = held(next.acquire())
+    assert.deepStrictEqual(leases(), ["lease-2"])
+    lease.release(now)
+    assert.isFalse(next.isLeft())
+  })
+
+  test("is neither held nor left by a worker that was suspended until its end", function*({ process }) {
+    held(process().acquire())
+    const next = process()
+    assert.deepStrictEqual([next.isHeld(now + life), next.isLeft(now + life)], [false, false])
+  })
+
+  test("is not left by a worker that gives it up and ends while another process looks", function*({ process }) {
+    const lease = held(process().acquire())
+    const isAlive = () => (lease.release(now), false)
+    assert.isFalse(process({ runtime: { isAlive } }).isLeft())
+  })
+
+  for (const isolated of [false, true]) {
+    const what = isolated
+      ? "is left at once in a PID namespace that may end with the command"
+      : "is held until its end, and then not left"
+    test(`of a process that is not seen from here ${what}`, function*({ process }) {
+      held(process().acquire())
+      const next = process({ runtime: { isAlive: () => undefined, isolated } })
+      assert.deepStrictEqual([next.isHeld(), next.isLeft()], [!isolated, isolated])
+      assert.deepStrictEqual([next.isHeld(now + life), next.isLeft(now + life)], [false, isolated])
+    })
+  }
+
   test("that is no lease is not held, and does not block", function*({ folder, leave, process }) {
-    for (const text of ["", "{", "null", "{}", "{\"until\":\"later\"}", "{\"until\":1e999}"]) {
+    for (const text of ["", "{", "null", "{}", leaseText({ until: 42 }).replace("42", "1e999")]) {
       yield* leave(3, text)
-      assert.isFalse(process().isHeld(), text)
+      const { isHeld, isLeft } = process({ runtime: { isAlive: () => text.includes("until") } })
+      assert.deepStrictEqual([isHeld(), isLeft()], [false, false], text)
       held(process().acquire()).release(now)
     }
     for (const number of ["", "x", "-1", "1.5", "99999999999999999999"]) {
-      yield* leave(number, JSON.stringify({ until: now + 5_000 }))
+      yield* leave(number, leaseText({ until: now + 5_000 }))
     }
     NFS.mkdirSync(`${folder}/lease-4`)
     assert.isFalse(process().isHeld())

@@ -1,5 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import { fileURLToPath } from "node:url"
 import { current, merge } from "../../src/layers/NodeProcess.ts"
 
 it.effect("A process has one pair of exit listeners, however many commands run in it", () =>
@@ -33,3 +36,40 @@ it("Merged facts are found out when they are read", () => {
   }, { pid: 1 })
   assert.deepStrictEqual([looks, merged.pid, merged.container, looks], [0, 1, 1, 1])
 })
+
+it.live("A process is told from one that has ended, from a later one with its number, and from one of another place", () =>
+  Effect.gen(function*() {
+    const { isAlive, markOf } = current
+    const child = ChildProcess.spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"])
+    const mark = markOf(child.pid ?? 0)
+    assert.isTrue(isAlive(mark))
+    for (const other of [`${mark} elsewhere`, "", "x"]) assert.isUndefined(isAlive(other))
+    if (process.platform === "linux") assert.isFalse(isAlive(mark.replace(/ \d+ /, " 0 ")))
+    // What is known where there is no /proc.
+    assert.isTrue(isAlive(mark.replace(/ \d+ /, "  ")))
+    child.kill("SIGKILL")
+    if (process.platform === "linux") {
+      // The event loop does not turn, so this process does not take notice of the end.
+      while (!/\) Z/.test(Fs.readFileSync(`/proc/${child.pid}/stat`, "utf8"))) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+      }
+      assert.isFalse(isAlive(mark))
+    }
+    yield* Effect.callback((resume) => void child.once("exit", () => resume(Effect.void)))
+    for (const any of [mark, mark.replace(/ \d+ /, "  ")]) assert.isFalse(isAlive(any))
+  }))
+
+it.skipIf(process.platform !== "linux")(
+  "A process looks at none of the processes of another PID namespace's /proc",
+  () => {
+    const script = `import { current } from "./src/layers/NodeProcess.ts"; console.log(current.markOf(process.pid))`
+    const user = process.getuid?.() === 0 ? [] : ["-U", "-r"]
+    const words = [...user, "-pf", process.execPath, "--input-type=module", "--eval", script]
+    const mark = ChildProcess.execFileSync("unshare", words, {
+      cwd: fileURLToPath(new URL("../..", import.meta.url)),
+      encoding: "utf8"
+    })
+    // No beginning: that of process 1 is the one of the whole machine.
+    assert.match(mark, /^1  .*pid:\[\d+\]\n$/)
+  }
+)

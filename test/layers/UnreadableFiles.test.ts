@@ -11,7 +11,7 @@ import * as Lease from "../../src/layers/Lease.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
-import { filesOf } from "../fixtures/Files.ts"
+import { leasesOf, leaseText } from "../fixtures/Files.ts"
 import * as Command from "../stitch/Command.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
 
@@ -84,7 +84,7 @@ const run = ({ api, device }: Setup, disk: Disk) =>
       look: yield* process.outbox.look,
       status: yield* process.outbox.status,
       until: yield* process.outbox.backedOffUntil,
-      isHeld: Lease.isHeld(filesOf(device, { disk }), device.at(outbox), now)
+      isHeld: Lease.look(leasesOf(device, { disk }), now).isHeld
     }
     yield* process.end
     return seen
@@ -112,7 +112,7 @@ const makeSteady = Effect.fnUntraced(function*(isSteady: boolean) {
     [`${outbox}/events/${eventName}`]: JSON.stringify({ version: 1, message: event(1) }),
     [`${outbox}/back-off.json`]: JSON.stringify({ attempts: 3, until: now + 4_000, reason: "status 503" }),
     [`${outbox}/last-delivery.json`]: JSON.stringify({ at: now - 1 }),
-    [`${outbox}/lease-1`]: JSON.stringify({ until: now + 5_000 })
+    [`${outbox}/lease-1`]: leaseText({ until: now + 5_000 })
   })
   // The first command keeps its session, and the next one is to keep it again.
   yield* run({ api, device }, disk)

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import * as Device from "../fixtures/Device.ts"
-import { filesOf, machineOf } from "../fixtures/Files.ts"
+import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import * as Process from "../fixtures/Process.ts"
 import { eventually } from "../fixtures/Wait.ts"
 
@@ -71,35 +71,30 @@ const report = (device: Device.Device) =>
     return report
   })
 
-const jobOf = ({ home, settings }: Device.Device, lingers = false) => ({
-  name: settings.name,
-  variables: settings.variables,
-  home,
-  codec: settings.codec.name,
-  destination: { host: "http://127.0.0.1:1", key: "phc_test" },
-  destinationId: settings.destinationId,
-  lingers
-})
-
 interface Options {
   readonly executable?: string
   readonly worker?: ReadonlyArray<string>
   readonly env?: Record<string, string>
   readonly lingers?: boolean
+  readonly isAwaited?: boolean
 }
 
 /** Starts a worker; returns whether it was started, and the debug lines. */
-const start = (device: Device.Device, { env = {}, lingers, ...process }: Options = {}) =>
+const start = (
+  device: Device.Device,
+  { env = {}, lingers = false, isAwaited = !lingers, ...process }: Options = {}
+) =>
   Effect.gen(function*() {
     const lines: Array<string> = []
-    const starts = yield* Effect.flatMap(WorkerProcess.make(filesOf(device)), (start) => start(jobOf(device, lingers)))
+    const how = { lingers, isAwaited }
+    const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device)), (start) => start(how))
       .pipe(
         Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
         Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
         Effect.provideService(References.MinimumLogLevel, "Debug")
       )
-    return { lines, starts }
+    return { lines, starts: started !== undefined }
   })
 
 describe("A worker", () => {
@@ -135,21 +130,80 @@ describe("A worker", () => {
       // macOS adds this one to every process.
       const { __CF_USER_TEXT_ENCODING: _, [variable]: job = "", ...env } = (yield* report(device)).env
       assert.deepStrictEqual(env, { ...kept, NODE_USE_ENV_PROXY: "1", PATH: "/bin:/sbin" })
-      assert.deepStrictEqual(JSON.parse(job), { version: 1, ...jobOf(device), lease: 1 })
+      const { codec, destination, destinationId, name, variables } = device.settings
+      const { id, ...told } = JSON.parse(job)
+      assert.deepStrictEqual(told, {
+        version: 1,
+        name,
+        variables,
+        home: device.home,
+        codec: codec.name,
+        destination,
+        destinationId,
+        lingers: false
+      })
+      // The worker takes over the lease with this id.
+      assert.strictEqual(JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}").id, id)
     }))
 
-  for (const lingers of [true, false]) {
+  for (
+    const [what, how, priority] of [
+      ["that lingers has the lowest", { lingers: true, isAwaited: false }, 19],
+      ["that is waited for has the same", { lingers: false, isAwaited: true }, OS.getPriority()],
+      ["that is waited for and lingers has the same", { lingers: true, isAwaited: true }, OS.getPriority()]
+    ] as const
+  ) {
     it.live.skipIf(process.platform === "win32")(
-      `${lingers ? "that lingers has the lowest" : "that is waited for has the same"} priority`,
+      `${what} priority`,
       () =>
         Effect.gen(function*() {
           const device = yield* Device.make
-          yield* start(device, { lingers })
+          yield* start(device, how)
           const pid = yield* started(device)
-          assert.strictEqual(OS.getPriority(pid), lingers ? 19 : OS.getPriority())
+          assert.strictEqual(OS.getPriority(pid), priority)
         })
     )
   }
+
+  it.live("whose priority cannot be lowered was started all the same", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const os = process.getBuiltinModule("node:os")
+      const { setPriority } = os
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          os.setPriority = () => {
+            throw Object.assign(new Error("refused"), { code: "EPERM" })
+          }
+        }),
+        () => Effect.sync(() => void (os.setPriority = setPriority))
+      )
+      assert.deepStrictEqual(yield* start(device, { lingers: true }), { lines: [], starts: true })
+      yield* started(device)
+    }))
+
+  it.live.skipIf(!isLinux)(
+    "is killed if another one took the lease while it was started",
+    () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        yield* device.write(
+          `usage/outbox/${device.settings.destinationId}/lease-1`,
+          leaseText({ until: Date.now() + 9_000 })
+        )
+        assert.deepStrictEqual(yield* start(device), { lines: [], starts: false })
+        const argumentsOf = (pid: string): string => {
+          try {
+            return NFS.readFileSync(`/proc/${pid}/cmdline`, "utf8")
+          } catch {
+            return ""
+          }
+        }
+        const all = Effect.sync(() => NFS.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(argumentsOf))
+        yield* eventually(all, (all) => !all.some((words) => words.includes(Path.dirname(device.home))))
+        assert.isFalse(NFS.existsSync(at(device, "started")))
+      })
+  )
 })
 
 // == in a process of its own
@@ -162,8 +216,9 @@ const host = (body: string) => `
   import { disk as nodeDisk } from "./src/layers/NodeDisk.ts"
   import * as WorkerProcess from "./src/layers/WorkerProcess.ts"
   import { persistent } from "./test/fixtures/Device.ts"
-  import { filesOf, machineOf } from "./test/fixtures/Files.ts"
-  const { device, job, worker } = JSON.parse(process.argv[1])
+  import { filesOf, leaseText, machineOf } from "./test/fixtures/Files.ts"
+  const { device, worker } = JSON.parse(process.argv[1])
+  const how = { lingers: false, isAwaited: true }
   const makeStart = (disk) =>
     Effect.runSync(Effect.provide(
       WorkerProcess.make(filesOf(device, { disk })),
@@ -177,12 +232,8 @@ const runHost = (
   body: string,
   options?: { readonly pipes?: number; readonly limit?: string }
 ) => {
-  const { destinationId, name, variables } = device.settings
-  const told = JSON.stringify({
-    device: { home: device.home, settings: { destinationId, name, variables } },
-    job: jobOf(device),
-    worker: workerOf(device)
-  })
+  const { home, settings } = device
+  const told = JSON.stringify({ device: { home, settings }, worker: workerOf(device) })
   const words = [process.execPath, "--input-type=module", "--eval", host(body), told]
   const limited = options?.limit === undefined ? [] : ["/bin/sh", "-c", `${options.limit}; exec "$@"`, "sh"]
   return Process.run([...limited, ...words], { cwd: projectRoot, env: process.env, pipes: options?.pipes ?? 0 })
@@ -192,7 +243,7 @@ describe("The process that starts a worker", () => {
   it.live("ends before the worker, which holds none of its pipes", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      const body = "console.log(await Effect.runPromise(makeStart(nodeDisk)(job)))"
+      const body = "console.log(await Effect.runPromise(makeStart(nodeDisk)(how)) !== undefined)"
       // It has ended when its pipes are closed.
       assert.deepStrictEqual(yield* runHost(device, body, { pipes: 1 }), {
         stdout: "true\n",
@@ -222,12 +273,12 @@ describe("The process that starts a worker", () => {
         console.log("ready")
         try { for (;;) NFS.openSync("/dev/null") } catch (error) { console.log(error.code) }
         const shown = Effect.provideService(IsShown, true)
-        Effect.runFork(shown(start(job))).addObserver((exit) => console.log(exit._tag, exit.value))
-        Effect.runFork(shown(other(job))).interruptUnsafe()
+        Effect.runFork(shown(start(how))).addObserver((exit) => console.log(exit._tag, exit.value))
+        Effect.runFork(shown(other(how))).interruptUnsafe()
         setTimeout(() => console.log("still here"), 50)
       `
         const { code, stderr, stdout } = yield* runHost(device, body, { limit: "ulimit -n 64" })
-        assert.deepStrictEqual(stdout.trim().split("\n"), ["ready", "EMFILE", "Success false", "still here"])
+        assert.deepStrictEqual(stdout.trim().split("\n"), ["ready", "EMFILE", "Success undefined", "still here"])
         assert.deepStrictEqual([code, stderr], [0, "usage: could not start a worker: EMFILE\n".repeat(2)])
         assert.isFalse(NFS.existsSync(at(device, "started")))
       })

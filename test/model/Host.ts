@@ -109,7 +109,11 @@ const Recorded = UsageEvent.make("Recorded", {
   properties: Schema.Struct({ name: Schema.String })
 })
 
-const noWorker = CaptureWorker.of({ ensure: Effect.void, flush: Effect.succeed({ delivered: 0, kept: 0 }) })
+const noWorker = CaptureWorker.of({
+  ensure: Effect.void,
+  flush: Effect.succeed({ delivered: 0, kept: 0 }),
+  obstacles: Effect.succeed([])
+})
 
 // As `HttpPrincipal.parse`: what is there and cannot be read is a credential of an unknown principal.
 const parse = (env: string | undefined, file: Read | undefined): Credential.Credential | undefined => {

@@ -395,7 +395,13 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "a command starts a worker where one lives",
     why: "a burst of commands starts one worker each",
     file: "src/layers/HeldLease.ts",
-    edits: one("if (last !== takesOver && Lease.isLive(files, folder, last, now)) return undefined\n", "")
+    edits: one("  if (seen.isHeld && !takesOver) return undefined\n", "")
+  },
+  {
+    name: "a worker that was killed keeps its lease",
+    why: "for ten seconds no command starts another worker, and none waits for delivery",
+    file: "src/layers/Lease.ts",
+    edits: one("const isLeft = lease !== undefined && ", "const isLeft = false && lease !== undefined && ")
   },
   {
     name: "a command records after the module could not be loaded, under the account",

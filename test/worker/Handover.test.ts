@@ -13,13 +13,9 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { given } from "../../src/domain/ConsentDecision.ts"
 import type { Message } from "../../src/domain/Message.ts"
-import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
 import type { WorkerJob } from "../../src/domain/WorkerJob.ts"
-import { CaptureWorker, HostRuntime, Outbox, UsageCapture, UsageEvent } from "../../src/index.ts"
-import * as Delivery from "../../src/layers/Delivery.ts"
-import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
+import { CaptureWorker, HostRuntime, UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
@@ -31,7 +27,7 @@ import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
-import { filesOf, machineOf } from "../fixtures/Files.ts"
+import { filesOf, leasesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import { event, eventOf } from "./RealWorker.ts"
 
@@ -39,7 +35,7 @@ const { interposed, persistent } = Device
 
 type Runtime = HostRuntime["Service"]
 
-/** Its workers are processes that end at once and do nothing. */
+/** Its workers are processes that end at once and do nothing; they count as alive. */
 const idle: Runtime = { ...persistent, executable: "/bin/sh", worker: ["-c", ":"] }
 
 const taken: Worker.Send = () => Effect.succeed({ _tag: "Taken", quotaLimited: false })
@@ -53,35 +49,26 @@ interface ProcessOptions {
 const processOf = Effect.fnUntraced(
   function*(device: Device.Device, { runtime = idle, ...options }: ProcessOptions = {}) {
     const files = filesOf(device, options)
-    const { destinationId, name, variables } = device.settings
-    const job: WorkerJob = {
-      name,
-      variables,
-      home: device.home,
-      codec: "arcade",
-      destination: { host: "http://127.0.0.1:1", key: "phc_test" },
-      destinationId,
-      lingers: false
-    }
     const machine = machineOf(device, { runtime })
-    const { root } = OutboxFolder.make(files.home, destinationId)
+    const leases = leasesOf(device, { ...options, runtime })
     const writer = OutboxWriter.make(files, device.settings)
     const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer), machine)
     const start = yield* Effect.provide(WorkerProcess.make(files), machine)
     return {
       files,
+      leases,
       machine,
       outbox,
-      root,
       /** Writes an event, as a host does. */
       write: (n: number): boolean => writer.add(event(n), 0),
       /** Starts a worker; returns whether it did, for none is started where the lease is held. */
-      start: (options: Partial<WorkerJob> = {}) => start({ ...job, ...options }),
-      lease: () => Lease.newest(files, root),
-      isHeld: Effect.map(Clock.currentTimeMillis, (now) => Lease.isHeld(files, root, now)),
+      start: (options: Partial<WorkerProcess.Start> = {}) =>
+        Effect.map(start({ lingers: false, isAwaited: true, ...options }), (started) => started !== undefined),
+      lease: () => Lease.newest(leases),
+      seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.look(leases, now)),
       /** Runs a worker; returns how many messages it delivered. */
-      work: ({ lease, life = Worker.lifeMillis, lingers = false, ...options }:
-        & Partial<Pick<WorkerJob, "lease" | "lingers">>
+      work: ({ life = Worker.lifeMillis, lingers = false, ...options }:
+        & Partial<Pick<WorkerJob, "lingers">>
         & Partial<Pick<Worker.Options, "isAllowed" | "send" | "startSuccessor">>
         & { readonly life?: number } = {}) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -89,9 +76,10 @@ const processOf = Effect.fnUntraced(
             send: taken,
             isAllowed: () => true,
             startSuccessor: Effect.void,
-            files,
+            leases,
             outbox,
-            job: { destinationId, lingers, ...(lease === undefined ? {} : { lease }) },
+            // The worker that was started last.
+            job: { id: Lease.look(leases, now).lease?.id ?? "a worker", lingers },
             until: now + life,
             ...options
           }))
@@ -144,7 +132,7 @@ describe("the hand-over from a worker that ends", () => {
       const reach = (moment: typeof moments[number]) => {
         if (moments[next] === moment) at(moments[next++] ?? moment)
       }
-      Fs.mkdirSync(`${host.root}/events`, { recursive: true, mode: 0o700 })
+      Fs.mkdirSync(`${host.leases.folder}/events`, { recursive: true, mode: 0o700 })
       const worker = yield* processOf(device, {
         disk: interposed(({ operation, path }) => {
           if (operation === "remove" && isLease(path)) reach("the lease is given up")
@@ -164,14 +152,14 @@ describe("the hand-over from a worker that ends", () => {
       // One of the two got the lease for the next worker.
       assert.deepStrictEqual(started.filter((is) => is), [true])
       const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
-      assert.strictEqual(yield* worker.work({ send, lease: host.lease() }), 1)
+      assert.strictEqual(yield* worker.work({ send }), 1)
       assert.deepStrictEqual(requests.map((batch) => batch.map(({ uuid }) => uuid)), [[event(1).uuid]])
       assert.isTrue(yield* host.outbox.isEmpty)
     })
   }
 
   test("A burst of commands starts one worker, though none of them sees it live", function*() {
-    const { device, isHeld, lease, outbox, work } = yield* setUp()
+    const { device, outbox, seen, work } = yield* setUp()
     const started: Array<boolean> = []
     for (let n = 0; n < 5; n++) {
       const command = yield* processOf(device)
@@ -179,15 +167,30 @@ describe("the hand-over from a worker that ends", () => {
       started.push(yield* command.start())
     }
     assert.deepStrictEqual(started, [true, false, false, false, false])
-    assert.strictEqual(yield* work({ lease: lease() }), 5)
+    assert.strictEqual(yield* work(), 5)
     assert.isTrue(yield* outbox.isEmpty)
-    assert.isFalse(yield* isHeld)
+    assert.strictEqual((yield* seen).number, 0)
+  })
+
+  test("A starter that was suspended finds its worker at work, and does not kill it", function*() {
+    let isOver = false
+    const disk = interposed(({ operation, path }) => {
+      if (isOver || operation !== "link" || !isLease(path)) return undefined
+      isOver = true
+      const temp = Path.join(Path.dirname(path), "../../tmp")
+      const [name = ""] = Fs.readdirSync(temp)
+      const { id } = JSON.parse(Fs.readFileSync(Path.join(temp, name), "utf8"))
+      Fs.writeFileSync(path, leaseText({ until: 10_000, id }), { mode: 0o600 })
+      return undefined
+    })
+    const { start } = yield* setUp({ disk })
+    assert.deepStrictEqual([yield* start(), isOver], [true, true])
   })
 
   test("A worker that cannot be started at all leaves the lease to the next command", function*() {
-    const { device, isHeld, start } = yield* setUp({ runtime: { ...idle, executable: "/no/such program" } })
+    const { device, seen, start } = yield* setUp({ runtime: { ...idle, executable: "/no/such program" } })
     assert.isFalse(yield* start())
-    assert.isFalse(yield* isHeld)
+    assert.strictEqual((yield* seen).number, 0)
     assert.isTrue(yield* (yield* processOf(device)).start())
   })
 })
@@ -221,33 +224,6 @@ describe("the end of a command", () => {
     yield* (yield* command(device)).end
     assert.strictEqual(lease(), 1)
   })
-
-  for (
-    const [title, deliveryWaitMillis, expected] of [
-      ["1 second", undefined, 1000],
-      ["1 second, although its author wants more", 10_000, 1000],
-      ["as long as its author wants", 300, 300]
-    ] as const
-  ) {
-    test(`A command in a short-lived runtime waits for delivery for at most ${title}`, function*() {
-      const { device, files, outbox, start, write } = yield* setUp()
-      write(1)
-      const { settle } = yield* Delivery.make({
-        files,
-        invocationId: String(event(1).properties["invocation_id"]),
-        looks: EnvironmentConsent.always(given),
-        start: (lingers) => start({ lingers })
-      }).pipe(
-        Effect.provideService(Outbox, outbox),
-        Effect.provide(machineOf(device, { runtime: idle, deliveryWaitMillis }))
-      )
-      const waiting = yield* Effect.forkChild(settle(true), { startImmediately: true })
-      yield* TestClock.adjust(expected - 1)
-      assert.isUndefined(waiting.pollUnsafe())
-      yield* TestClock.adjust(1)
-      assert.isDefined(waiting.pollUnsafe())
-    })
-  }
 
   test("A command does not wait for a worker that its host was bundled without, nor does a flush", function*() {
     for (const ci of [undefined, "GitHub Actions"]) {
@@ -321,14 +297,14 @@ describe("the environment of a worker", () => {
 
 describe("a worker's life", () => {
   test("A worker lives no longer than its process, which may have begun before a home that is slow to answer", function*() {
-    const { files, lease, outbox, root, work, write } = yield* setUp()
+    const { files, lease, leases, outbox, work, write } = yield* setUp()
     write(1)
     const ends: Array<number | undefined> = []
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
     yield* work({
       send,
       life: 4_000,
-      isAllowed: () => ends.push(files.decode(Lease.path(root, lease()), Lease.decode)?.until) > 0
+      isAllowed: () => ends.push(files.decode(Lease.path(leases.folder, lease()), Lease.decode)?.until) > 0
     })
     assert.strictEqual(ends[0], 4_000)
     // A request may take 5 s.
@@ -435,12 +411,12 @@ describe("a worker's life", () => {
   })
 
   test("A worker whose lease was deleted sends nothing more of what it read before", function*() {
-    const { device, lease, root, work, write } = yield* setUp()
+    const { device, lease, leases, work, write } = yield* setUp()
     for (const n of [1, 2]) write(n)
     let requests = 0
     const send: Worker.Send = () =>
       Effect.sync(() => {
-        Fs.rmSync(Lease.path(root, lease()))
+        Fs.rmSync(Lease.path(leases.folder, lease()))
         requests++
         return { _tag: "TooLarge" }
       })
@@ -449,19 +425,19 @@ describe("a worker's life", () => {
   })
 
   test("A worker whose lease was deleted ends its wait", function*() {
-    const { files, lease, root, work, write } = yield* setUp()
+    const { lease, leases, work, write } = yield* setUp()
     write(1)
     const worker = yield* Effect.forkChild(work({ lingers: true }), { startImmediately: true })
-    Fs.rmSync(Lease.path(root, lease()))
-    assert.strictEqual(Lease.newest(files, root), 0)
+    Fs.rmSync(Lease.path(leases.folder, lease()))
+    assert.strictEqual(lease(), 0)
     yield* TestClock.adjust(500)
     assert.isDefined(worker.pollUnsafe())
   })
 
   test("A worker ends at once where another holds the lease, and leaves everything to that one", function*() {
-    const { device, files, root, work, write } = yield* setUp()
+    const { device, leases, work, write } = yield* setUp()
     write(1)
-    assert.isDefined(HeldLease.acquire(files, root, 0, Worker.lifeMillis))
+    assert.isDefined(HeldLease.acquire(leases, 0, Worker.lifeMillis, { id: "another", boots: false, pid: 1 }))
     const { count, counted } = counter()
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
     yield* work({ send, lingers: true, startSuccessor: count })

@@ -134,8 +134,6 @@ export interface Device {
   readonly disk: Effect.Effect<OnDisk>
   /** Every file and empty folder of the home. */
   readonly files: Effect.Effect<ReadonlyArray<string>>
-  /** Ends every lease, as ten seconds would. */
-  readonly endLeases: Effect.Effect<void>
   /** Which messages were ever sent in other bytes than those on disk. */
   readonly altered: Effect.Effect<ReadonlyArray<string>>
 }
@@ -217,6 +215,7 @@ export class RealWorker extends Context.Service<RealWorker, {
               destination: { host: sink.url, key: "phc_test" },
               destinationId,
               lingers: false,
+              id: "started by a test",
               ...options.job
             } as const
             const { arguments: words = [file, marker], env = {}, jobText = WorkerJob.encode(job) } = options
@@ -273,11 +272,6 @@ export class RealWorker extends Context.Service<RealWorker, {
               leases: list(outbox.root).filter((name) => name.startsWith("lease-"))
             })),
             files: Effect.sync(() => filesIn(home)),
-            endLeases: Effect.sync(() => {
-              for (const name of list(outbox.root)) {
-                if (name.startsWith("lease-")) write(Path.join(outbox.root, name), JSON.stringify({ until: 0 }))
-              }
-            }),
             altered: Effect.map(
               Effect.all([sink.attempts, sink.requests]),
               ([attempts, requests]) =>

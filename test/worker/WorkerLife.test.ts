@@ -360,7 +360,6 @@ suite("the worker's life", (test) => {
             yield* Effect.sleep(delay)
             yield* running.kill()
             assert.strictEqual((yield* running.ended).signal, "SIGKILL", `${what}: it had ended before kill ${kills}`)
-            yield* worker.endLeases
           }
         }).pipe(Effect.scoped, Random.withSeed(seed))
         assert.isAbove((yield* worker.disk).waiting.length, 0, `${what}: it was over before the last kill`)

@@ -1,0 +1,156 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import { given } from "../../src/domain/ConsentDecision.ts"
+import * as Delivery from "../../src/layers/Delivery.ts"
+import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
+import * as FileOutbox from "../../src/layers/FileOutbox.ts"
+import type * as Lease from "../../src/layers/Lease.ts"
+import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
+import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
+import type { Errno } from "../../src/services/Disk.ts"
+import type { HostRuntime } from "../../src/services/HostRuntime.ts"
+import { Outbox } from "../../src/services/Outbox.ts"
+import * as Device from "../fixtures/Device.ts"
+import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
+import { event } from "../worker/RealWorker.ts"
+
+interface Options {
+  readonly access?: (path: string) => Errno | undefined
+  readonly deliveryWaitMillis?: number | undefined
+  readonly runtime?: Partial<HostRuntime["Service"]>
+  readonly start?: Effect.Effect<WorkerProcess.Started | undefined>
+}
+
+/** A command of a device where an event waits. */
+const command = Effect.fnUntraced(
+  function*({ access = () => undefined, deliveryWaitMillis, runtime = {}, start = Effect.undefined }: Options = {}) {
+    const device = yield* Device.make
+    const disk = Device.interposed(({ operation, path }) => operation === "access" ? access(path) : undefined)
+    const files = filesOf(device, { disk })
+    const machine = machineOf(device, {
+      disk,
+      runtime: { ...Device.persistent, ...runtime },
+      deliveryWaitMillis
+    })
+    const writer = OutboxWriter.make(files, device.settings)
+    const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer), machine)
+    writer.add(event(1), 0)
+    const delivery = yield* Delivery.make({
+      files,
+      invocationId: String(event(1).properties["invocation_id"]),
+      looks: EnvironmentConsent.always(given),
+      start: () => start
+    }).pipe(Effect.provideService(Outbox, outbox), Effect.provide(machine))
+    return {
+      ...delivery,
+      device,
+      outbox,
+      leave: (lease: Partial<Lease.Lease>) =>
+        device.write(`usage/outbox/${Device.destinationId}/lease-1`, leaseText(lease))
+    }
+  }
+)
+
+const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>): void =>
+  it.effect(title, () => Effect.gen(body))
+
+describe("What stands in the way of delivery", () => {
+  test("is nothing where a worker can run, lives, and is answered", function*() {
+    const { leave, obstacles } = yield* command()
+    assert.deepStrictEqual(yield* obstacles, [])
+    yield* leave({ until: 5_000 })
+    assert.deepStrictEqual(yield* obstacles, [])
+    // It was suspended, and lives.
+    yield* leave({ until: -1 })
+    assert.deepStrictEqual(yield* obstacles, [])
+  })
+
+  test("is named whole, the worst first", function*() {
+    const { device, leave, obstacles, outbox } = yield* command({
+      access: (path) => path.endsWith("/home") ? "EROFS" : undefined,
+      runtime: { isAlive: () => false, worker: undefined }
+    })
+    yield* outbox.backOff("status 503")
+    yield* leave({ boots: true })
+    const never = "an earlier worker never began: it ended with its command, or it cannot run here"
+    assert.deepStrictEqual(yield* obstacles, [
+      { what: "no_worker", why: WorkerProcess.missing },
+      { what: "home_not_writable", why: `${device.home} cannot be written to (EROFS)` },
+      { what: "worker_never_began", why: never },
+      { what: "backed_off", why: "status 503", until: 1_000 }
+    ])
+    yield* leave({ boots: false })
+    assert.strictEqual((yield* obstacles)[2]?.what, "worker_ended")
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual((yield* obstacles).length, 3)
+  })
+
+  test("is also a folder that the home would be made in, and one in the home", function*() {
+    const above = yield* command({ access: (path) => /home(\/|$)/.test(path) ? "ENOENT" : "EACCES" })
+    const inside = yield* command({ access: (path) => path.endsWith("/events") ? "EACCES" : undefined })
+    const whys = Effect.map(above.obstacles, (all) => all.map(({ why }) => why))
+    assert.deepStrictEqual(yield* whys, [`${above.device.at("..")} cannot be written to (EACCES)`])
+    assert.strictEqual((yield* inside.obstacles)[0]?.what, "home_not_writable")
+  })
+})
+
+describe("The wait for delivery", () => {
+  const running: WorkerProcess.Started = { lingers: false, ended: new Promise(() => {}) }
+
+  for (
+    const [title, deliveryWaitMillis, expected] of [
+      ["1 second", undefined, 1000],
+      ["1 second, although its author wants more", 10_000, 1000],
+      ["as long as its author wants", 300, 300]
+    ] as const
+  ) {
+    test(`takes at most ${title}`, function*() {
+      const { settle } = yield* command({ deliveryWaitMillis })
+      const waiting = yield* Effect.forkChild(settle(running), { startImmediately: true })
+      yield* TestClock.adjust(expected - 1)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isDefined(waiting.pollUnsafe())
+    })
+  }
+
+  test("ends with the worker that was started for it", function*() {
+    const { settle } = yield* command()
+    // The clock stands still.
+    yield* settle({ ...running, ended: Promise.resolve() })
+  })
+
+  for (const lingers of [false, true]) {
+    test(
+      `ends with the delivery, and ${lingers ? "not with" : "with"} the lease of a worker that ${
+        lingers ? "lingers" : "does not linger"
+      }`,
+      function*() {
+        const { leave, outbox, settle } = yield* command()
+        yield* leave({ until: 10_000 })
+        const waiting = yield* Effect.forkChild(settle({ ...running, lingers }), { startImmediately: true })
+        yield* outbox.delivered(yield* outbox.entries)
+        yield* TestClock.adjust(50)
+        assert.strictEqual(waiting.pollUnsafe() !== undefined, lingers)
+      }
+    )
+  }
+})
+
+describe("A flush", () => {
+  test("waits for its worker as long as that may live, though its lease has ended or it took none", function*() {
+    const ended = Promise.withResolvers<void>()
+    const { flush, outbox } = yield* command({
+      start: Effect.succeed({ lingers: false, ended: ended.promise })
+    })
+    const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
+    yield* TestClock.adjust("10 seconds")
+    assert.isUndefined(flushing.pollUnsafe())
+    yield* outbox.delivered(yield* outbox.entries)
+    ended.resolve()
+    assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, kept: 0, reason: undefined })
+  })
+})
