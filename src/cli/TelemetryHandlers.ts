@@ -24,30 +24,53 @@ export interface Input {
   readonly json: boolean
 }
 
+const timeOf = (millis: number): string => new Date(millis).toISOString()
+
 const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
   const identity = yield* (yield* IdentityStore).peek
   const outbox = yield* (yield* Outbox).status
+  const obstacles = enabled ? yield* (yield* CaptureWorker).obstacles : []
   return {
     enabled,
     decided_by: ConsentDecision.format(decidedBy),
+    destination: outbox.destination ?? null,
     anon_id: identity?.anonId ?? null,
     principal_id: (identity?.claim && Claim.principalOf(identity.claim)) ?? null,
     pending: outbox.pending,
     set_aside: outbox.setAside,
-    last_delivery: outbox.lastDelivery === undefined ? null : new Date(outbox.lastDelivery).toISOString(),
-    ...(outbox.lastFailure === undefined ? {} : { last_failure: outbox.lastFailure })
+    last_delivery: outbox.lastDelivery === undefined ? null : timeOf(outbox.lastDelivery),
+    ...(outbox.lastFailure === undefined ? {} : { last_failure: outbox.lastFailure }),
+    obstacles: obstacles.map(({ until, ...obstacle }) =>
+      until === undefined ? obstacle : { ...obstacle, until: timeOf(until) }
+    )
   }
 })
+
+const explain = ({ until, what, why }: { readonly until?: string; readonly what: string; readonly why: string }) => {
+  switch (what) {
+    case "no_worker":
+      return `Nothing is delivered: ${why}`
+    case "home_not_writable":
+      return `Nothing new is kept: ${why}`
+    case "backed_off":
+      return `PostHog is not asked again before ${until}: ${why}`
+    default:
+      return `Commands wait up to a second for delivery: ${why}`
+  }
+}
 
 export const status = Effect.fnUntraced(function*({ json }: Input) {
   const decision = yield* (yield* Consent).decision
   const found = yield* readStatus(decision)
   if (json) return yield* Console.log(JSON.stringify(found))
   yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
+  yield* Effect.forEach(found.obstacles, (obstacle) => Console.log(explain(obstacle)), { discard: true })
+  yield* Console.log(`Sent to:       ${found.destination ?? "nowhere"}`)
   yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
   yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
   yield* Console.log(`Waiting:       ${found.pending}`)
-  yield* Console.log(`Set aside:     ${found.set_aside}`)
+  const aside = found.set_aside === 0 ? "" : " (refused by PostHog, or damaged: kept here, and not sent again)"
+  yield* Console.log(`Set aside:     ${found.set_aside}${aside}`)
   yield* Console.log(`Last delivery: ${found.last_delivery ?? "never"}`)
   if (found.last_failure !== undefined) yield* Console.log(`Last failure:  ${found.last_failure}`)
 })

@@ -40,7 +40,7 @@ export const makeWith = Effect.fnUntraced(function*(
   files: StateFiles.StateFiles,
   writer: OutboxWriter.OutboxWriter
 ) {
-  const { destinationId } = yield* UsageSettings
+  const { destination, destinationId } = yield* UsageSettings
   const { folder } = writer
   const { notes } = files
 
@@ -120,6 +120,7 @@ export const makeWith = Effect.fnUntraced(function*(
     const delivery = files.decode(folder.lastDelivery, decodeDelivery)
     const reason = readBackOff()?.reason
     return {
+      destination: destination?.host,
       pending,
       setAside: (isRefused(aside) ? 0 : aside.length) + refused.length,
       lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,

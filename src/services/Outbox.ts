@@ -23,9 +23,11 @@ export type Entry =
  * @since 0.1.0
  */
 export interface OutboxStatus {
+  /** The host that the messages go to; undefined where telemetry has none. */
+  readonly destination: string | undefined
   /** Events and aliases that PostHog has not taken. */
   readonly pending: number
-  /** Messages that PostHog refused, or that could not be read. */
+  /** Messages that PostHog refused, and files that are no message. */
   readonly setAside: number
   /** When PostHog last took something, in milliseconds since 1970. */
   readonly lastDelivery: number | undefined

@@ -98,21 +98,27 @@ describe("a bundled host", () => {
       yield* isDelivered([executable], home)
     }))
 
-  it.live("says in debug mode what to do where it has no worker", () =>
+  it.live("says in debug mode, and as its status, what to do where it has no worker", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const file = Path.join(home, "acme.mjs")
       bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
-      const run = (main: string) =>
-        ChildProcess.spawnSync(process.execPath, [main, "deploy", "x"], {
+      const run = (main: string, line: string, env: Readonly<Record<string, string>> = {}) =>
+        ChildProcess.spawnSync(process.execPath, [main, ...line.split(" ")], {
           encoding: "utf8",
-          env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ACME_USAGE_DEBUG: "yes" }
+          env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ...env }
         })
-      const without = run(file)
+      const why =
+        "this host is bundled without a worker: its entry must call isWorker() of effect-cli-usage/worker first"
+      const debugs = { ACME_USAGE_DEBUG: "yes" }
+      const without = run(file, "deploy x", debugs)
       assert.strictEqual(without.stdout, "Deployed x to eu\n")
-      assert.include(without.stderr, "usage: nothing is delivered: this host is bundled without a worker")
-      assert.include(without.stderr, "isWorker()")
-      assert.notInclude(run(bundled.esm).stderr, "without a worker")
+      assert.include(without.stderr, `usage: nothing is delivered: ${why}\n`)
+      assert.notInclude(run(bundled.esm, "deploy x", debugs).stderr, "without a worker")
+      assert.include(run(file, "telemetry status").stdout, `Nothing is delivered: ${why}\n`)
+      const { obstacles } = JSON.parse(run(file, "telemetry status --json").stdout)
+      assert.deepStrictEqual(obstacles, [{ what: "no_worker", why }])
+      assert.include(run(bundled.esm, "telemetry status --json").stdout, "\"obstacles\":[]")
     }))
 
   it.live("does not take a file of its own for the worker, whatever its name, nor one where it was bundled", () =>

@@ -63,12 +63,52 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
           const { stdout } = yield* acme.run("telemetry status", { runtime: "pipe", env })
           assert.include(stdout, `Last failure:  ${reason}\n`)
           const json = yield* acme.run("telemetry status --json", { runtime: "pipe", env })
-          assert.strictEqual(JSON.parse(json.stdout).last_failure, reason)
+          const { destination, last_failure } = JSON.parse(json.stdout)
+          assert.deepStrictEqual([destination, last_failure], [env["ACME_POSTHOG_HOST"] ?? acme.sink.url, reason])
+          assert.include(stdout, `\nSent to:       ${destination}\n`)
         }
         yield* acme.sink.answer(Validate())
         yield* acme.run("telemetry flush", { runtime: "pipe" })
         const { stdout } = yield* acme.run("telemetry status", { runtime: "pipe" })
         assert.notInclude(stdout, "Last failure")
+      }))
+
+    it.effect("asks at once, whereas the status says until when PostHog is not asked, and why", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.sink.answer(Status({ status: 503 }))
+        yield* acme.run("deploy a", { runtime: "ci" })
+        const outboxes = Path.join(acme.home, "usage/outbox")
+        const file = Path.join(outboxes, ...Fs.readdirSync(outboxes), "back-off.json")
+        // A slow machine would be past the first second.
+        const until = Date.now() + 500_000
+        Fs.writeFileSync(file, JSON.stringify({ ...JSON.parse(Fs.readFileSync(file, "utf8")), until }))
+        const why = "the answer was status 503"
+        const iso = new Date(until).toISOString()
+        const status = (line: string) =>
+          Effect.map(acme.run(`telemetry status${line}`, { runtime: "pipe" }), ({ stdout }) => stdout)
+        assert.deepStrictEqual(JSON.parse(yield* status(" --json")).obstacles, [{
+          what: "backed_off",
+          why,
+          until: iso
+        }])
+        assert.include(yield* status(""), `\nPostHog is not asked again before ${iso}: ${why}\n`)
+        yield* acme.sink.answer(Validate())
+        yield* acme.run("telemetry flush", { runtime: "pipe" })
+        assert.notInclude(yield* status(""), "PostHog is not asked")
+      }))
+
+    it.effect("sends no message again that PostHog refuses, and the status says so", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const setAside = Effect.map(
+          acme.run("telemetry status", { runtime: "pipe" }),
+          ({ stdout }) => /^Set aside: +(.*)$/m.exec(stdout)?.[1]
+        )
+        assert.strictEqual(yield* setAside, "0")
+        yield* acme.sink.answer(Status({ status: 413 }))
+        yield* acme.run("deploy a", { runtime: "ci" })
+        assert.strictEqual(yield* setAside, "1 (refused by PostHog, or damaged: kept here, and not sent again)")
       }))
 
     it.effect("waits for a worker that is at it", () =>

@@ -278,7 +278,8 @@ test("The status counts what waits and what was set aside, and has the time of t
   { claim, device, names, open }
 ) {
   const outbox = yield* open()
-  assert.deepStrictEqual(yield* outbox.status, { pending: 0, setAside: 0, lastDelivery: undefined })
+  const destination = device.settings.destination?.host
+  assert.deepStrictEqual(yield* outbox.status, { destination, pending: 0, setAside: 0, lastDelivery: undefined })
   assert.deepStrictEqual(device.tree(), [])
   for (const n of [1, 2, 3]) yield* outbox.add(event(n))
   claim(4, anon.a)
@@ -288,7 +289,7 @@ test("The status counts what waits and what was set aside, and has the time of t
   yield* Effect.forEach(entries.slice(1, 2), outbox.setAside)
   yield* TestClock.setTime(42 * second)
   yield* outbox.delivered([...entries.slice(0, 1), ...entries.slice(2, 3)])
-  assert.deepStrictEqual(yield* outbox.status, { pending: 1, setAside: 1, lastDelivery: 42 * second })
+  assert.deepStrictEqual(yield* outbox.status, { destination, pending: 1, setAside: 1, lastDelivery: 42 * second })
   yield* device.write(`${root}/last-delivery.json`, "{\"at\":1e300}")
   assert.isUndefined((yield* outbox.status).lastDelivery)
   // A message that was set aside is kept as it was.
