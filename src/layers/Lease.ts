@@ -3,7 +3,7 @@
  *
  * It keeps workers to one at a time, normally. Correctness does not depend on it: two workers send the same bytes.
  *
- * A lease that its worker did not give up is evidence that workers end with their commands here (ADR 0020).
+ * A lease that its worker did not give up is evidence that workers end with their commands here (ADR 0023).
  *
  * @since 0.1.0
  */

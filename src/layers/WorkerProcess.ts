@@ -92,7 +92,7 @@ interface Child {
 // `O_CLOEXEC` is the second bit of an octal digit.
 const closesOnExec = /^flags:\s*\d*[2367]\d{6}$/m
 
-// A child would keep the lock or pipe of a script that the host was given (ADR 0021). Node.js closes its own descriptors on
+// A child would keep the lock or pipe of a script that the host was given (ADR 0024). Node.js closes its own descriptors on
 // exec, and the first 16 that it was given.
 const inherited = (): ReadonlyArray<number> => {
   const { existsSync, readFileSync, readdirSync } = process.getBuiltinModule("node:fs")
