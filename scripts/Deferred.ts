@@ -47,8 +47,9 @@ const standIn = (index: number, names: ReadonlyArray<string>): string =>
     `const _${name} = /* @__PURE__ */ needed(${index}, "${name}"); export { _${name} as ${name} }`
   ).join("\n")
 
-// Where a file finds what it needs. As the argument of a function around the file it would be parsed twice, which cost a
-// command 1.7 ms of 70: once with the file, and once when the function is called.
+// Where a file finds the function that gives what it needs. It is there from the loader's start on: Rollup's
+// `inlineDynamicImports` runs the file before anybody imports it. As the argument of a function around the file it would be
+// parsed twice, which cost a command 1.7 ms of 70: once with the file, and once when the function is called.
 const slotOf = (file: string): string => `globalThis[Symbol.for("${name}@${version}/${Path.basename(file, ".js")}")]`
 
 const used = /\/\* @__PURE__ \*\/ needed\((\d+), "([\w$]+)"\)/g
@@ -94,7 +95,7 @@ const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>
   const local = (at: string, name: string): string => `needed${needed.indexOf(`${at}.${name}`)}`
   Fs.writeFileSync(
     file,
-    `const [${needed.map((_, index) => `needed${index}`).join(", ")}] = ${slotOf(file)}\n` +
+    `const [${needed.map((_, index) => `needed${index}`).join(", ")}] = ${slotOf(file)}()\n` +
       body.replaceAll(used, (_, at, name) => local(at, name))
   )
   // Those of other packages.
@@ -133,9 +134,12 @@ export const defer = async (
         `import * as ${prefix}${index} from "${specifier(loader, module)}"\n`
       )
       const path = specifier(loader, file)
-      const call = `(${slotOf(file)} = [${needed.map((member) => `${prefix}${member}`).join(", ")}], import("${path}"))`
+      // Set again at each import: a bundle may hold this package twice.
+      const call = `(${slotOf(file)} = ${prefix}Needed, import("${path}"))`
+      const given = `const ${prefix}Needed = () => [${needed.map((member) => `${prefix}${member}`).join(", ")}]\n` +
+        `${slotOf(file)} ??= ${prefix}Needed\n`
       const text = Fs.readFileSync(loader, "utf8")
-      Fs.writeFileSync(loader, `${imports.join("")}${text.replaceAll(`import("${path}")`, call)}`)
+      Fs.writeFileSync(loader, `${imports.join("")}${given}${text.replaceAll(`import("${path}")`, call)}`)
     }
   }
   return parts

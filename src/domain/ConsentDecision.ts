@@ -19,6 +19,7 @@ export type DecidedBy =
   | { readonly _tag: "TestRun" }
   | { readonly _tag: "NoKey"; readonly problem?: string | undefined }
   | { readonly _tag: "UnsafeHome"; readonly problem: string }
+  | { readonly _tag: "NotLoaded" }
 
 /**
  * @category models
@@ -65,6 +66,8 @@ export const format = (decidedBy: DecidedBy): string => {
       return "no key"
     case "UnsafeHome":
       return "unsafe home"
+    case "NotLoaded":
+      return "not loaded"
   }
 }
 

@@ -12,6 +12,16 @@ import type { HostRuntime } from "../services/HostRuntime.ts"
 import { disk } from "./NodeDisk.ts"
 import { isOwnWorker } from "./WorkerMarks.ts"
 
+// == the runtime
+
+const { bun, deno, node } = process.versions
+
+const runtime = bun !== undefined
+  ? { language: "bun", version: bun }
+  : deno !== undefined
+  ? { language: "deno", version: deno }
+  : { language: "node", version: node }
+
 // == the worker
 
 // `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the host's
@@ -39,16 +49,25 @@ const loaderOf = (file: string): ReadonlyArray<string> => {
   }
 }
 
+declare const Deno: { readonly build: { readonly standalone?: boolean } }
+
+// A single executable is started without a script.
+const isExecutable = (script: string): boolean => {
+  // Not every runtime that runs Node.js's programs has the module.
+  const sea: Pick<typeof NodeSea, "isSea"> | undefined = process.getBuiltinModule("node:sea")
+  if (sea?.isSea()) return true
+  // Bun names the script by a file system that is in the executable.
+  if (bun !== undefined) return /^(\/\$bunfs|[a-z]:[\\/]~BUN)[\\/]/i.test(script)
+  return deno !== undefined && Deno.build.standalone === true
+}
+
 const workerArguments = (): ReadonlyArray<string> | undefined => {
   if (!isOwnWorker()) {
     const file = shippedWorker()
     return file === undefined ? undefined : [...loaderOf(file), file]
   }
-  // Not every runtime that runs Node.js's programs has the module.
-  const sea: Pick<typeof NodeSea, "isSea"> | undefined = process.getBuiltinModule("node:sea")
-  // A single executable is started without a script.
-  const script = sea?.isSea() ? undefined : process.argv[1]
-  return script === undefined ? [] : [script]
+  const script = process.argv[1]
+  return script === undefined || isExecutable(script) ? [] : [script]
 }
 
 // == processes
@@ -105,6 +124,12 @@ const isAlive = (mark: string): boolean | undefined => {
 
 // == the end of the process
 
+// Bun ends a process with 1 at an unhandled rejection, and gives its listeners 0 and no error (ADR 0025). Then nothing
+// has called `process.exit`.
+const isRejection = (code: number): boolean =>
+  bun !== undefined && code === 0 && process.exitCode === undefined &&
+  !process.getBuiltinModule("node:util").getCallSites().some(({ functionName }) => functionName === "exit")
+
 type ExitListener = Parameters<HostRuntime["Service"]["onExit"]>[0]
 
 // One pair of listeners for all: Node.js warns of the eleventh, and a process may run many commands at once.
@@ -112,27 +137,32 @@ const exitListeners = new Set<{ readonly listener: ExitListener; thrown: unknown
 let isExiting = false
 const onThrow = (error: unknown) => {
   for (const each of exitListeners) each.thrown = error
+  // Deno does not run the listeners of "exit" then.
+  if (deno !== undefined && process.listenerCount("uncaughtException") === 0) onEnd(1)
 }
 // The last one first: a command records before delivery begins.
 const onEnd = (code: number) => {
   isExiting = true
-  for (const { listener, thrown } of [...exitListeners].toReversed()) listener(code, thrown)
+  const actual = isRejection(code) ? 1 : code
+  for (const { listener, thrown } of [...exitListeners].toReversed()) listener(actual, thrown)
 }
+
+const signals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
 
 const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
   const remove = () => {
-    process.removeListener("SIGINT", onEither)
-    process.removeListener("SIGTERM", onEither)
+    for (const signal of signals) process.removeListener(signal, onEither)
   }
+  // On Deno the listeners run in the order in which they were added, so that another one may have run and gone.
+  const heard = new Set(deno === undefined ? [] : signals.filter((signal) => process.listenerCount(signal) > 0))
   const onEither = (signal: NodeJS.Signals) => {
     // Without another listener the signal would have ended the process. Counted before the others have run and gone.
-    const isAlone = process.listenerCount(signal) === 1
+    const isAlone = process.listenerCount(signal) === 1 && !heard.has(signal)
     remove()
     listener()
     if (isAlone) process.kill(process.pid, signal)
   }
-  process.prependListener("SIGINT", onEither)
-  process.prependListener("SIGTERM", onEither)
+  for (const signal of signals) process.prependListener(signal, onEither)
   return remove
 }
 
@@ -155,7 +185,7 @@ export const merge = <A extends object, B extends object>(first: A, second: B): 
  * @since 0.1.0
  */
 export const current = {
-  runtime: { language: "node", version: process.versions.node },
+  runtime,
   os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },
   pid: process.pid,
   markOf: (pid) => `${pid} ${beginningOf(pid)} ${placeOf()}`,

@@ -114,6 +114,14 @@ const denied = (
   )
 }
 
+// An upgrade may have removed a file, and a runtime may not grant what is asked of it. The command runs all the same, and
+// the `telemetry` commands end with the reason.
+const notLoaded = (defect: unknown): Effect.Effect<Context.Context<Usage>> =>
+  Effect.as(
+    debug("nothing is recorded", defect),
+    denied(ConsentDecision.denied({ _tag: "NotLoaded" }), Effect.die(defect))
+  )
+
 const make = Effect.fnUntraced(
   function*(options: Options): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
     // A bundler may run both dynamic imports of an entry, and so the host in its own worker. The user's command must not
@@ -126,11 +134,18 @@ const make = Effect.fnUntraced(
     const context = Context.add(yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(), IsShown, isShown)
     const full = Effect.provideContext(Effect.flatMap(steady, ({ make }) => make(options, variables, denial)), context)
     // The author who reads along is told all that a command would have been told.
-    const usage = denial === undefined || isShown ? yield* full : denied(denial, yield* Effect.cached(full))
+    const usage = denial === undefined || isShown
+      ? yield* Effect.catchDefect(
+        full,
+        (defect) => Effect.provideService(notLoaded(defect), IsShown, isShown)
+      )
+      : denied(denial, yield* Effect.cached(full))
     return Context.add(usage, IsShown, isShown)
   },
   // A host that reads its configuration from elsewhere, or below a prefix, must not hide what its user says.
-  Effect.updateService(ConfigProvider.ConfigProvider, ConfigProvider.orElse(Variable.ofProcess))
+  Effect.updateService(ConfigProvider.ConfigProvider, ConfigProvider.orElse(Variable.ofProcess)),
+  // A runtime may keep the environment from its programs.
+  Effect.catchDefect((defect) => notLoaded(defect))
 )
 
 /**

@@ -230,6 +230,8 @@ export const make = Effect.fnUntraced(function*(files: StateFiles) {
     // Node passes this variable on, unless it is named.
     if ((yield* Variable.read("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
+    // Deno would ask for its newest version, now and then.
+    if (runtime.runtime.language === "deno") env["DENO_NO_UPDATE_CHECK"] = "1"
     // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
     if (job.lingers && (yield* files.notes.run(isCodeSafe))) env["NODE_COMPILE_CACHE"] = files.home.compileCache
     env[variable] = WorkerJob.encode(job)

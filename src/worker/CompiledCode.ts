@@ -3,6 +3,10 @@
  *
  * @since 0.1.0
  */
+import type * as Module from "node:module"
+
+// Deno has none of its own.
+const { getCompileCacheDir }: Partial<typeof Module> = process.getBuiltinModule("node:module")
 
 /**
  * Returns the folder that Node.js keeps compiled code in, which it names after its version and the kind of machine;
@@ -14,6 +18,4 @@
  * @since 0.1.0
  */
 export const compiledCodeFolder = (): string | undefined =>
-  process.env["NODE_COMPILE_CACHE"] === undefined
-    ? undefined
-    : process.getBuiltinModule("node:module").getCompileCacheDir()
+  process.env["NODE_COMPILE_CACHE"] === undefined ? undefined : getCompileCacheDir?.()

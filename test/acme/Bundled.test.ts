@@ -9,8 +9,8 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { inject } from "postject"
 import { afterAll, beforeAll } from "vitest"
+import { nodeExecutable } from "../../scripts/Matrix.ts"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
 import { run } from "../fixtures/Process.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
@@ -47,21 +47,6 @@ const bundle = (
   })
 }
 
-const makeExecutable = async (directory: string, main: string): Promise<string> => {
-  const executable = Path.join(directory, "acme")
-  const blob = Path.join(directory, "acme.blob")
-  const config = Path.join(directory, "sea.json")
-  Fs.writeFileSync(config, JSON.stringify({ main, output: blob, disableExperimentalSEAWarning: true }))
-  ChildProcess.execFileSync(process.execPath, ["--experimental-sea-config", config], { stdio: "ignore" })
-  Fs.copyFileSync(process.execPath, executable)
-  Fs.chmodSync(executable, 0o700)
-  // It prints about a section that it does not know.
-  await inject(executable, "NODE_SEA_BLOB", Fs.readFileSync(blob), {
-    sentinelFuse: "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2"
-  })
-  return executable
-}
-
 const directory = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-bundled-"))),
   (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
@@ -94,7 +79,7 @@ describe("a bundled host", () => {
   it.live("delivers as a single executable", () =>
     Effect.gen(function*() {
       const home = yield* directory
-      const executable = yield* Effect.promise(() => makeExecutable(home, bundled.cjs))
+      const executable = yield* Effect.promise(() => nodeExecutable(process.execPath, bundled.cjs, home))
       yield* isDelivered([executable], home)
     }))
 

@@ -21,7 +21,16 @@ import { run, start, type StartOptions } from "../fixtures/Process.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { tls } from "../worker/Certificate.ts"
 import { temporaryFolder } from "../worker/RealWorker.ts"
-import { bundleHost, commandsOf, type Device, eventFiles, eventually, Harness } from "./Harness.ts"
+import {
+  bundleHost,
+  commandsOf,
+  type Device,
+  eventFiles,
+  eventually,
+  Harness,
+  runtimeName,
+  runtimeWords
+} from "./Harness.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
@@ -61,7 +70,7 @@ const runUntilAsked = Effect.fnUntraced(
 )
 
 const words = Effect.fnUntraced(function*(line: string) {
-  return [process.execPath, (yield* Harness).acme, ...line.split(" ")]
+  return [...runtimeWords, (yield* Harness).acme, ...line.split(" ")]
 })
 
 /** A device of the host whose commands end in unusual ways. */
@@ -71,7 +80,7 @@ const endsDevice = Effect.gen(function*() {
   const home = Path.join(Path.dirname(acme.home), "ends")
   Fs.cpSync(used, home, { recursive: true })
   const env = { ...acme.env, ENDS_HOME: home, ENDS_POSTHOG_HOST: acme.sink.url }
-  return { ...acme, home, env, words: (...args: ReadonlyArray<string>) => [process.execPath, ends, ...args] }
+  return { ...acme, home, env, words: (...args: ReadonlyArray<string>) => [...runtimeWords, ends, ...args] }
 })
 
 /** A device that was used before, so that a run without a terminal is not its first. */
@@ -93,6 +102,13 @@ const backedOffUntil = (home: string): number => {
   return file === undefined ? 0 : Schema.decodeUnknownSync(BackOff)(Fs.readFileSync(file, "utf8")).until
 }
 const BackOff = Schema.fromJsonString(Schema.Struct({ until: Schema.Finite }))
+
+/** What a runtime needs besides. Deno hands over by a descriptor what it knows of the packages. */
+const variablesOf = {
+  node: {},
+  bun: {},
+  deno: { DENO_NO_UPDATE_CHECK: "1" }
+}
 
 /** A tunnel for TLS, as companies have them. */
 const proxy = Effect.gen(function*() {
@@ -154,8 +170,9 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.stopWorkers()
-        const [node = "", file = ""] = yield* words("")
-        const { code, stdout } = yield* run(["sh", "-c", `'${node}' '${file}' deploy x | cat`], { env: acme.env })
+        const { code, stdout } = yield* run(["sh", "-c", `"$@" | cat`, "sh", ...(yield* words("deploy x"))], {
+          env: acme.env
+        })
         assert.deepStrictEqual([stdout, code], ["Deployed x to eu\n", 0])
         yield* acme.sink.waitFor((_, requests) => requests.length > 0)
         assert.lengthOf(yield* acme.workers, 1)
@@ -210,6 +227,8 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
           `process.env.NODE_OPTIONS = "--inspect-brk=0 --require ${Path.join(folder, "missing.cjs")}"`
         )
         Fs.writeFileSync(Path.join(folder, "ca.pem"), tls.cert)
+        // Deno starts no process where there is no such folder.
+        Fs.mkdirSync(Path.join(folder, "tmp"))
         const planted = {
           NODE_V8_COVERAGE: Path.join(folder, "coverage"),
           NODE_TLS_REJECT_UNAUTHORIZED: "0",
@@ -222,21 +241,19 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
           GITHUB_TOKEN: "another",
           ACME_API_KEY: "key-of-a"
         }
-        const [node = "", script = "", ...line] = yield* words("deploy my-project --message hello")
+        const acmeWords = yield* words("deploy my-project --message hello")
+        const [executable = "", ...more] = acmeWords
         const { code, stdout } = yield* run([
           "bash",
           "--norc",
           "-c",
           // Beyond those that Node keeps from its children by itself.
           `exec 40>'${folder}/inherited'; exec "$0" "$@"`,
-          node,
-          "--require",
-          preload,
-          script,
-          ...line
+          ...(runtimeName === "deno" ? acmeWords : [executable, "--require", preload, ...more])
         ], {
           cwd: folder,
-          pipes: 4,
+          // Deno leaves its child what it was given, and cannot close that: this run would not end before the worker.
+          pipes: runtimeName === "deno" ? 0 : 4,
           env: {
             ...acme.env,
             ...planted,
@@ -266,9 +283,10 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
           NO_PROXY: "127.0.0.1",
           NODE_USE_ENV_PROXY: "1",
           NODE_V8_COVERAGE: "",
-          NODE_COMPILE_CACHE: Path.join(acme.home, "usage/compile-cache")
+          NODE_COMPILE_CACHE: Path.join(acme.home, "usage/compile-cache"),
+          ...variablesOf[runtimeName]
         })
-        assert.deepStrictEqual(argv, [node, script, marker])
+        assert.deepStrictEqual([argv[0], ...argv.slice(-2)], [executable, (yield* Harness).acme, marker])
         const [message] = waiting(acme.home)
         for (
           const part of [message?.uuid, message?.distinct_id, message?.properties["invocation_id"], "deploy", "hello"]
@@ -286,11 +304,12 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
           descriptors.filter(([fd]) => fd < 3).map(([, target]) => target),
           ["/dev/null", "/dev/null", "/dev/null"]
         )
-        // Node's own: no file, nor the pipes that its starter was given (they would have kept this run from its end).
-        const own = /^(anon_inode:|socket:|pipe:|\/dev\/)/
-        assert.deepStrictEqual(descriptors.filter(([, target]) => !own.test(target)), [])
+        // The runtime's own: no file, nor the pipes that its starter was given (they would have kept this run from its end).
+        const own = /^(anon_inode:|socket:|pipe:|\/dev\/|.*\/(compile-cache|\.cache\/deno)\/)/
+        const given = runtimeName === "deno" ? [[40, Path.join(folder, "inherited")]] : []
+        assert.deepStrictEqual<unknown>(descriptors.filter(([, target]) => !own.test(target)), given)
         // The host wrote its own coverage; nobody else did.
-        assert.lengthOf(Fs.readdirSync(planted.NODE_V8_COVERAGE), 1)
+        if (runtimeName === "node") assert.lengthOf(Fs.readdirSync(planted.NODE_V8_COVERAGE), 1)
       }))
 
     it.effect("goes through HTTPS_PROXY, but not where NO_PROXY names PostHog", () =>
@@ -426,7 +445,14 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
       ["set 3", "by process.exitCode = 3 and a return", "CLI execution failed", 3, undefined],
       ["uncaught", "by an uncaught exception", "CLI execution failed", 1, "Broken"],
       ["guarded", "by an exception that cannot be looked at", "CLI execution failed", 3, "Error"],
-      ["unhandled", "by an unhandled rejection", "CLI execution failed", 1, "Broken"],
+      // Bun tells nobody of the error.
+      [
+        "unhandled",
+        "by an unhandled rejection",
+        "CLI execution failed",
+        1,
+        runtimeName === "bun" ? undefined : "Broken"
+      ],
       ["defect", "by a defect", "CLI execution failed", 1, "Broken"]
     ]
     for (const [line, how, name, code, errorClass] of ends) {

@@ -19,6 +19,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { runs, type RuntimeName } from "../fixtures/Runtimes.ts"
 import { eventually, makeSink, type NotInTime } from "../fixtures/Wait.ts"
 
 export { eventually }
@@ -26,6 +27,12 @@ export { eventually }
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const source = Path.join(root, "examples/acme/main.ts")
 const farLimits = Path.join(root, "test/acme/hosts/FarLimits.ts")
+
+const named = process.env["TEST_RUNTIME"]
+
+/** What acme runs on: this Node.js, or what `npm run test:runtime` says. */
+export const runtimeName: RuntimeName = named === "bun" || named === "deno" ? named : "node"
+export const runtimeWords = runs[runtimeName]
 
 /** Who the keys of Acme's API are of. */
 export const principals: ReadonlyMap<string, string> = new Map([
@@ -393,14 +400,16 @@ export class Harness extends Context.Service<Harness, {
           ACME_API_URL: api.url,
           ACME_POSTHOG_HOST: sink.url,
           ACME_POSTHOG_KEY: "phc_test",
-          TEST_FAR_LIMITS: "1"
+          TEST_FAR_LIMITS: "1",
+          // Deno's question for its newest version would go through the proxies of a test.
+          ...(runtimeName === "deno" ? { DENO_NO_UPDATE_CHECK: "1" } : {})
         }
 
         const run: Device["run"] = (line, options = {}) =>
           Effect.suspend(() => {
             const { fromSource = false, limits = "far", runtime = "terminal" } = options
             const args = typeof line === "string" ? line.split(" ") : line
-            const words = [process.execPath, fromSource ? source : bundled, ...args]
+            const words = [...runtimeWords, fromSource ? source : bundled, ...args]
             const base = { ...env, TEST_FAR_LIMITS: limits === "far" ? "1" : "0", ...options.env }
             switch (runtime) {
               case "terminal": {

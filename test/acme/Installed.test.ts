@@ -3,70 +3,29 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
+import { esbuild } from "../../scripts/Matrix.ts"
 import { run } from "../fixtures/Process.ts"
+import * as Project from "../fixtures/Project.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-
-// What the README says of a bundled host.
-const entry = `import { isWorker } from "effect-cli-usage/worker"
-void (isWorker() ? import("effect-cli-usage/worker/main") : import("./Installed.ts"))
-`
-
-// What it says of one that can be one file only, of this host's source.
-const asking = (source: string): string =>
-  `import { isWorker } from "effect-cli-usage/worker"\n${
-    source.replace(
-      "\nCommand.make(",
-      "\nif (isWorker()) void import(\"effect-cli-usage/worker/main\")\nelse Command.make("
-    )
-  }`
 
 let project = ""
 const inProject = (...path: ReadonlyArray<string>): string => Path.join(project, ...path)
 
 beforeAll(() => {
-  project = Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-installed-")))
-  const installed = inProject("node_modules/effect-cli-usage")
-  ChildProcess.execFileSync(process.execPath, [Path.join(root, "scripts/package.ts"), installed])
-  const manifest = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
-  const packages = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
-  for (const name of [...packages, "@types/node"]) {
-    const link = inProject("node_modules", name)
-    Fs.mkdirSync(Path.dirname(link), { recursive: true })
-    Fs.symlinkSync(Path.join(root, "node_modules", name), link, "junction")
-  }
-  Fs.writeFileSync(inProject("package.json"), JSON.stringify({ type: "module" }))
-  for (const host of ["Eager.ts", "Installed.ts", "Strict.ts"]) {
+  project = Project.make()
+  for (const host of ["Eager.ts", "Strict.ts"]) {
     Fs.copyFileSync(Path.join(root, "test/acme/hosts", host), inProject(host))
   }
-  Fs.writeFileSync(inProject("entry.ts"), entry)
-  Fs.writeFileSync(inProject("asking.ts"), asking(Fs.readFileSync(inProject("Installed.ts"), "utf8")))
 })
 
-afterAll(() => Fs.rmSync(project, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
-
-const options = { bundle: true, platform: "node", target: "node22", logLevel: "silent" } as const
-
-const bundle = (format: "esm" | "cjs", from = "entry"): string => {
-  const outfile = inProject(format, `${from}.${format === "esm" ? "mjs" : "cjs"}`)
-  Esbuild.buildSync({ ...options, entryPoints: [inProject(`${from}.ts`)], outfile, format })
-  return outfile
-}
-
-/** As most bundlers do by themselves: what is imported dynamically is a file of its own. */
-const split = (): string => {
-  const outdir = inProject("split")
-  Esbuild.buildSync({ ...options, entryPoints: [inProject("entry.ts")], outdir, format: "esm", splitting: true })
-  return Path.join(outdir, "entry.js")
-}
+afterAll(() => Project.remove(project))
 
 const delivers = Effect.fnUntraced(function*(file: string) {
   const sink = yield* makeSink()
@@ -88,15 +47,15 @@ const delivers = Effect.fnUntraced(function*(file: string) {
 
 describe("a host that has the published package", () => {
   for (const format of ["esm", "cjs"] as const) {
-    it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(bundle(format))))
+    it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(esbuild(project, format, "entry"))))
 
     it.live(`delivers as one ${format} file that asks in its main file`, () =>
-      Effect.suspend(() => delivers(bundle(format, "asking"))))
+      Effect.suspend(() => delivers(esbuild(project, format))))
   }
 
   it.live("delivers as an entry and its chunks, of which a command reads none of the worker's", () =>
     Effect.gen(function*() {
-      const file = split()
+      const file = esbuild(project, "split")
       yield* delivers(file)
       const folder = Path.dirname(file)
       const [worker, ...more] = Fs.readdirSync(folder).filter((name) =>
@@ -117,9 +76,33 @@ describe("a host that has the published package", () => {
       assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
     }))
 
+  it.live("runs its commands where an upgrade removed a part of it meanwhile, and says so in debug mode", () =>
+    Effect.gen(function*() {
+      const folder = inProject("removed")
+      Fs.cpSync(Path.dirname(esbuild(project, "split")), folder, { recursive: true })
+      const chunk = (part: string) => Fs.readdirSync(folder).find((name) => name.startsWith(`${part}-`)) ?? "none"
+      const command = (variables: Readonly<Record<string, string>> = {}) =>
+        run([process.execPath, Path.join(folder, "entry.js")], {
+          env: {
+            PATH: process.env["PATH"],
+            HOME: project,
+            INSTALLED_HOME: inProject("home-of-removed"),
+            INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9",
+            ...variables
+          }
+        })
+      for (const part of ["Cold", "Steady"]) {
+        Fs.rmSync(Path.join(folder, chunk(part)))
+        assert.deepStrictEqual(yield* command(), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+        const told = yield* command({ INSTALLED_USAGE_DEBUG: "1" })
+        assert.deepStrictEqual([told.stdout, told.code], ["Ran\n", 0])
+        assert.match(told.stderr, new RegExp(`^usage: nothing is recorded.*${part}-`, "s"))
+      }
+    }))
+
   it.live("delivers where a bundler runs the worker's file and the host's in every process, and runs once", () =>
     Effect.gen(function*() {
-      const home = yield* delivers(bundle("esm", "Eager"))
+      const home = yield* delivers(esbuild(project, "esm", "Eager"))
       assert.strictEqual(Fs.readFileSync(Path.join(home, ".installed-ran"), "utf8"), "once\n")
     }))
 

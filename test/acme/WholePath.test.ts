@@ -4,12 +4,23 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Persons from "../../src/testing/Persons.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { makeSink } from "../fixtures/Wait.ts"
-import { aliasesOf, type ApiMode, commandsOf, type Device, eventually, Harness, type Run } from "./Harness.ts"
+import {
+  aliasesOf,
+  type ApiMode,
+  commandsOf,
+  type Device,
+  eventually,
+  Harness,
+  type Run,
+  runtimeName,
+  runtimeWords
+} from "./Harness.ts"
 
 const accountA = "account_a"
 const accountB = "account_b"
@@ -67,7 +78,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
           flags_used: ["message", "region"],
           sequence: 0,
           cli_version: "1.2.3",
-          runtime_language: "node",
+          runtime_language: runtimeName,
           arch: process.arch,
           is_ci: false,
           is_tty: true,
@@ -82,7 +93,9 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.match(String($session_id), uuid)
         assert.match(String(invocation_id), uuid)
         assert.isAtLeast(Number(duration_ms), 0)
-        assert.strictEqual(runtime_version, process.versions.node)
+        const [program = ""] = runtimeWords
+        const printed = execFileSync(program, ["--version"], { encoding: "utf8" })
+        assert.strictEqual(runtime_version, /\d+(\.\d+)+/.exec(printed)?.[0])
         assert.isTrue([os_type, os_release].every((value) => typeof value === "string" && value !== ""))
         assert.deepStrictEqual(Persons.fold(messages).persons, [])
       }))

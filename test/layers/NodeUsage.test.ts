@@ -12,10 +12,12 @@ import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
 import { vi } from "vitest"
+import { trackEffect } from "../../src/cli/CommandTracking.ts"
 import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { Consent } from "../../src/services/Consent.ts"
+import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 
 const home = Path.join(NFS.realpathSync(OS.tmpdir()), "usage-that-is-never-made")
@@ -136,4 +138,27 @@ test("A resolver that cannot be built is a resolver without a credential, and en
   const principals = Layer.effect(PrincipalResolver, Effect.die(new Error("Cannot find module 'keychain'")))
   const resolver = yield* Effect.provide(PrincipalResolver, layerOf({ principals }))
   assert.isUndefined(yield* resolver.credential)
+})
+
+test("A host whose runtime keeps the environment from it runs without telemetry", function*() {
+  const refuse = () => {
+    throw new Error("Requires env access")
+  }
+  const { env } = process
+  const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
+  const asked = yield* Effect.gen(function*() {
+    const { decision, deny } = yield* Consent
+    yield* (yield* IdentityStitch).login("account_a")
+    const ran = yield* Effect.succeed("ran").pipe(trackEffect("deploy"))
+    return { decision: yield* decision, denied: yield* Effect.exit(deny), ran }
+  }).pipe(
+    Effect.provide(layerOf()),
+    Effect.provide(Layer.effectDiscard(Effect.acquireRelease(
+      replace(new Proxy({}, { get: refuse, has: refuse, ownKeys: refuse })),
+      () => replace(env)
+    )))
+  )
+  assert.deepStrictEqual(asked.decision, { enabled: false, decidedBy: { _tag: "NotLoaded" } })
+  assert.include(String(asked.denied), "Requires env access")
+  assert.strictEqual(asked.ran, "ran")
 })

@@ -54,7 +54,8 @@ const rewrite = (file: string, change: (text: string) => string) => {
   NFS.writeFileSync(file, change(NFS.readFileSync(file, "utf8")), { flag: "r+" })
   NFS.utimesSync(file, atime, mtime)
   const after = NFS.statSync(file)
-  assert.deepStrictEqual([after.ino, after.mtimeMs, after.size], [ino, mtime.getTime(), size])
+  // Node.js 22 sets a time to the microsecond before.
+  assert.deepStrictEqual([after.ino, Math.round(after.mtimeMs), after.size], [ino, mtime.getTime(), size])
 }
 
 describe("A steady command", () => {

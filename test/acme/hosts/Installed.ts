@@ -20,6 +20,7 @@ const services = Layer.unwrap(Effect.gen(function*() {
 })).pipe(Layer.provideMerge(NodeServices.layer))
 
 Command.make("installed", {}, () => Console.log("Ran")).pipe(
+  Command.withSubcommands([Usage.telemetryCommand]),
   Usage.track,
   Command.run({ version: "1.0.0" }),
   Effect.provide(services),

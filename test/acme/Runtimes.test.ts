@@ -1,0 +1,171 @@
+/**
+ * A host that has the published package, on Bun and Deno: `npm run matrix` tries more forms, and `npm run test:runtime`
+ * runs the tests of acme on them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll } from "vitest"
+import { bunBuild, deliver, esbuild } from "../../scripts/Matrix.ts"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { run, start } from "../fixtures/Process.ts"
+import * as Project from "../fixtures/Project.ts"
+import { bun, deno, runs } from "../fixtures/Runtimes.ts"
+import { makeSink } from "../fixtures/Wait.ts"
+import { bundleHost } from "./Harness.ts"
+
+let project = ""
+const source = () => Path.join(project, "Installed.ts")
+
+beforeAll(() => {
+  project = Project.make()
+})
+afterAll(() => Project.remove(project))
+
+type Words = ReadonlyArray<string>
+
+const cells: ReadonlyArray<readonly ["bun" | "deno", string, () => Words]> = [
+  ["bun", "from source", () => [...runs.bun, source()]],
+  ["bun", "split by esbuild", () => [...runs.bun, esbuild(project, "split")]],
+  ["bun", "as one file", () => [...runs.bun, bunBuild(bun, project, "one file")]],
+  ["bun", "split by Bun", () => [...runs.bun, bunBuild(bun, project, "split")]],
+  ["bun", "as an executable", () => [bunBuild(bun, project, "executable")]],
+  ["deno", "from source", () => [...runs.deno, source()]],
+  ["deno", "split by esbuild", () => [...runs.deno, esbuild(project, "split")]],
+  ["deno", "as one file", () => [...runs.deno, esbuild(project, "esm")]]
+]
+
+describe("a host on another runtime", () => {
+  for (const [runtime, form, words] of cells) {
+    it.live(`delivers on ${runtime} ${form}, and names the runtime`, () =>
+      Effect.gen(function*() {
+        const { messages, status } = yield* Effect.suspend(() => deliver(words(), project))
+        assert.deepStrictEqual(messages.map(({ event }) => event), Array(2).fill("CLI execution succeeded"))
+        assert.deepStrictEqual(messages.map(({ properties }) => properties["runtime_language"]), [runtime, runtime])
+        assert.deepStrictEqual([status.enabled, status.set_aside], [true, 0])
+      }))
+  }
+})
+
+describe("a command on another runtime that ends by itself", () => {
+  let ends = ""
+  beforeAll(async () => {
+    ends = Path.join(project, "ends.mjs")
+    await Effect.runPromise(bundleHost(fileURLToPath(new URL("hosts/Ends.ts", import.meta.url)), ends))
+  })
+
+  const rows: ReadonlyArray<readonly ["bun" | "deno", string, number, string | undefined]> = [
+    ["bun", "exit 0", 0, undefined],
+    ["bun", "uncaught", 1, "Broken"],
+    // Bun tells no listener of the error.
+    ["bun", "unhandled", 1, undefined],
+    ["deno", "exit 0", 0, undefined],
+    ["deno", "uncaught", 1, "Broken"],
+    ["deno", "guarded", 3, "Error"],
+    ["deno", "unhandled", 1, "Broken"]
+  ]
+  for (const [runtime, line, code, errorClass] of rows) {
+    it.live(`is recorded on ${runtime} with its exit code: ${line}`, () =>
+      Effect.gen(function*() {
+        const sink = yield* makeSink()
+        const home = Fs.mkdtempSync(Path.join(project, "ends-"))
+        const env = { HOME: home, CI: "true", ENDS_HOME: Path.join(home, "state"), ENDS_POSTHOG_HOST: sink.url }
+        const ended = yield* run([...runs[runtime], ends, ...line.split(" ")], { env })
+        assert.strictEqual(ended.code, code)
+        const [event, ...more] = yield* sink.waitFor(({ length }) => length > 0)
+        assert.isEmpty(more)
+        const { error_class, exit_code } = { ...event?.properties }
+        assert.deepStrictEqual([exit_code, error_class], [code, errorClass])
+      }))
+  }
+
+  it.live("on Deno is heard out where it listens to the signal once", () =>
+    Effect.gen(function*() {
+      const sink = yield* makeSink()
+      yield* sink.answer(PostHogSink.Answer.Hang())
+      const home = Fs.mkdtempSync(Path.join(project, "ends-"))
+      const { child, ended } = yield* start([...runs.deno, ends, "say"], {
+        env: {
+          HOME: home,
+          CI: "true",
+          ENDS_HOME: Path.join(home, "state"),
+          ENDS_POSTHOG_HOST: sink.url,
+          ENDS_MODE: "gracefully",
+          TEST_FAR_LIMITS: "1"
+        }
+      })
+      yield* sink.waitFor((_, requests) => requests.length > 0)
+      child.kill("SIGTERM")
+      const { code, stdout } = yield* ended
+      assert.deepStrictEqual([stdout, code], ["Said\nShut down\n", 0])
+    }))
+})
+
+it("An executable of Bun runs its worker without a script", () => {
+  const file = Path.join(project, "worker.ts")
+  const module = (name: string) =>
+    JSON.stringify(fileURLToPath(new URL(`../../src/layers/${name}.ts`, import.meta.url)))
+  Fs.writeFileSync(
+    file,
+    `import { current } from ${module("NodeProcess")}
+     import { setOwnWorker } from ${module("WorkerMarks")}
+     setOwnWorker()
+     console.log(JSON.stringify(current.worker))`
+  )
+  const executable = Path.join(project, "worker")
+  execFileSync(bun, ["build", file, "--compile", `--outfile=${executable}`], { stdio: "pipe" })
+  const workerOf = (...words: Words) => JSON.parse(execFileSync(words[0] ?? "", words.slice(1), { encoding: "utf8" }))
+  assert.deepStrictEqual([workerOf(executable, "deploy"), workerOf(bun, file)], [[], [file]])
+})
+
+/** What README lists, for a home. */
+const permissions = (home: string): Words => [
+  "--no-prompt",
+  "--allow-env",
+  "--allow-sys=osRelease,uid",
+  `--allow-read=${home},/etc/installed,${Path.join(project, "node_modules/effect-cli-usage")}`,
+  `--allow-write=${home}`
+]
+
+describe("a host on Deno that grants", () => {
+  it.live("what the README lists delivers", () =>
+    Effect.gen(function*() {
+      const words = [deno, "run", ...permissions(project), `--allow-run=${Fs.realpathSync(deno)}`, source()]
+      const { messages } = yield* deliver(words, project)
+      assert.lengthOf(messages, 2)
+    }))
+
+  const without = (name: string) => ({
+    words: [deno, "run", ...permissions(project).filter((word) => !word.startsWith(`--allow-${name}`)), source()],
+    env: {
+      HOME: project,
+      INSTALLED_HOME: Path.join(project, `home-without-${name}`),
+      INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9"
+    }
+  })
+  const events = (home: string) =>
+    Fs.existsSync(home)
+      ? Fs.readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => /events.+json$/.test(name))
+      : []
+
+  it.live("no process to start records, keeps the events, and says nothing", () =>
+    Effect.gen(function*() {
+      const { env, words } = without("run")
+      for (const count of [1, 2]) {
+        assert.deepStrictEqual(yield* run(words, { env }), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+        assert.lengthOf(events(env.INSTALLED_HOME), count)
+      }
+    }))
+
+  for (const name of ["sys", "read", "write"]) {
+    it.live(`no ${name} runs its commands and says nothing`, () =>
+      Effect.gen(function*() {
+        const { env, words } = without(name)
+        assert.deepStrictEqual(yield* run(words, { env }), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+        assert.deepStrictEqual(events(env.INSTALLED_HOME), [])
+      }))
+  }
+})
