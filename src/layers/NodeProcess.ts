@@ -94,7 +94,14 @@ export const pidNamespace = (): string | undefined => {
   }
 }
 
-const placeOf = (): string => `${NodeOs.hostname()} ${pidNamespace()}`
+// Undefined where the runtime does not tell this process the machine's name, as Deno may: then no mark says anything.
+const placeOf = (): string | undefined => {
+  try {
+    return `${NodeOs.hostname()} ${pidNamespace()}`
+  } catch {
+    return undefined
+  }
+}
 
 // In ticks since the machine's start; empty where it is not known, and for a process that has ended, even if its parent has
 // not taken notice yet.

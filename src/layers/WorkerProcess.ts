@@ -95,7 +95,7 @@ const closesOnExec = /^flags:\s*\d*[2367]\d{6}$/m
 // A child would keep the lock or pipe of a script that the host was given (ADR 0024). Node.js closes its own descriptors on
 // exec, and the first 16 that it was given.
 const inherited = (): ReadonlyArray<number> => {
-  const { existsSync, readFileSync, readdirSync } = process.getBuiltinModule("node:fs")
+  const { readFileSync, readdirSync } = process.getBuiltinModule("node:fs")
   const isGiven = (fd: number): boolean => {
     try {
       return fd > 15 && !closesOnExec.test(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))
@@ -104,7 +104,12 @@ const inherited = (): ReadonlyArray<number> => {
       return false
     }
   }
-  return existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").map(Number).filter(isGiven) : []
+  try {
+    return readdirSync("/proc/self/fd").map(Number).filter(isGiven)
+  } catch {
+    // Not on every platform, and Deno may refuse it.
+    return []
+  }
 }
 
 const spawnWith = ({ args, cwd, env, executable }: Child, stdio: StdioOptions): ChildProcess =>
