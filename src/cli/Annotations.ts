@@ -1,8 +1,4 @@
-/**
- * What a host says of the command that runs.
- *
- * @since 0.1.0
- */
+/** What a host says of the command that runs. */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { combine, type Shared } from "../domain/Shared.ts"
@@ -24,9 +20,6 @@ import { CurrentCommand } from "../services/CurrentCommand.ts"
  *   yield* Usage.annotateCommand({ groups: { project: project.id } })
  * }))
  * ```
- *
- * @category combinators
- * @since 0.1.0
  */
 export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>

@@ -1,8 +1,4 @@
-/**
- * Records every command of an `effect/cli` tree.
- *
- * @since 0.1.0
- */
+/** Records every command of an `effect/cli` tree. */
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
@@ -27,9 +23,6 @@ import * as ErrorClass from "./ErrorClass.ts"
 /**
  * Marks a command, with all below it, as one that is not recorded: it makes no identity, and nobody is known by what its
  * requests are answered. An event that its handler captures, or a login, still is recorded.
- *
- * @category annotations
- * @since 0.1.0
  */
 export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/cli/Untracked", {
   defaultValue: () => false
@@ -93,12 +86,7 @@ const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   return code
 }
 
-/**
- * What an author may ask for beyond the defaults.
- *
- * @category models
- * @since 0.1.0
- */
+/** What an author may ask for beyond the defaults. */
 export interface Options {
   /** A message for an error, to be sent as `error_message`; `undefined` sends none. */
   readonly errorMessage?: ((error: unknown) => string | undefined) | undefined
@@ -143,12 +131,7 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
   isCancelled: ErrorClass.isCancelled(exit)
 })
 
-/**
- * A layer that lives as long as a command's handler: it records how the handler ended.
- *
- * @category layers
- * @since 0.1.0
- */
+/** A layer that lives as long as a command's handler: it records how the handler ended. */
 const whileRunning = (given: Given, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
   Layer.effect(
     CurrentCommand,
@@ -277,21 +260,13 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
  * ```ts
  * acme.pipe(Usage.track({ events: { failed: "acme failed" } }))
  * ```
- *
- * @category tracking
- * @since 0.1.0
  */
 export const track: <Self extends Command.Command.Any | Options>(self: Self, options?: Options) => Tracked<Self> = dual(
   (args) => Command.isCommand(args[0]),
   tracked
 )
 
-/**
- * Records a plain effect as one command, for a host that has no `effect/cli` tree.
- *
- * @category tracking
- * @since 0.1.0
- */
+/** Records a plain effect as one command, for a host that has no `effect/cli` tree. */
 export const trackEffect =
   (name: string, options: Options = {}) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>

@@ -1,8 +1,4 @@
-/**
- * The class of an error: what kind it is, and nothing that it says.
- *
- * @since 0.1.0
- */
+/** The class of an error: what kind it is, and nothing that it says. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
@@ -11,9 +7,6 @@ import * as Terminal from "effect/Terminal"
 /**
  * What was evaluated; another value where that throws, as a getter or a proxy of the host's may, or a function of its
  * author's.
- *
- * @category error handling
- * @since 0.1.0
  */
 export const orElse = <A, B>(other: B, evaluate: () => A): A | B => {
   try {
@@ -87,31 +80,18 @@ const firstClass = (error: unknown, seen: Set<unknown>): string | undefined => {
  *
  * The class is the error's `_tag`, the `name` that it or its class has as a property, or the platform's class that it
  * extends. It is never the name of another class, which a bundler may have renamed.
- *
- * @category getters
- * @since 0.1.0
  */
 export const ofError = (error: unknown): string =>
   orElse("Error", () => firstClass(error, new Set()) ?? ownClass(Object(error)))
 
-/**
- * The class of what ended a command, if it was an error and not an interruption.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The class of what ended a command, if it was an error and not an interruption. */
 export const ofCause = (cause: Cause.Cause<unknown>): string | undefined => {
   const reason = cause.reasons.find(Cause.isFailReason) ?? cause.reasons.find(Cause.isDieReason)
   if (reason === undefined) return undefined
   return ofError(Cause.isFailReason(reason) ? reason.error : reason.defect)
 }
 
-/**
- * Whether the user ended a command: by a signal, or by leaving a prompt.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Whether the user ended a command: by a signal, or by leaving a prompt. */
 export const isCancelled = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) &&
   (Cause.hasInterruptsOnly(exit.cause) ||

@@ -1,8 +1,4 @@
-/**
- * Flag values that an author allows to be sent; by default none is.
- *
- * @since 0.1.0
- */
+/** Flag values that an author allows to be sent; by default none is. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,12 +6,7 @@ import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
-/**
- * A value that has a place in a property: a text, a number, a yes or no, or an `Option` of one.
- *
- * @category models
- * @since 0.1.0
- */
+/** A value that has a place in a property: a text, a number, a yes or no, or an `Option` of one. */
 export type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
 
 type WithoutPlace<Input, Key extends keyof Input> = {
@@ -25,9 +16,6 @@ type WithoutPlace<Input, Key extends keyof Input> = {
 /**
  * Lets a command be whose input has the keys, with a value that can be sent; for another, the compiler's message says
  * which key is wrong.
- *
- * @category models
- * @since 0.1.0
  */
 export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] extends [never]
   ? [WithoutPlace<Input, Key & keyof Input>] extends [never] ? unknown
@@ -51,9 +39,6 @@ const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) 
  * ```ts
  * const deploy = Command.make("deploy", { name, region }, handler).pipe(Usage.withFlagValues("region"))
  * ```
- *
- * @category combinators
- * @since 0.1.0
  */
 export const withFlagValues =
   <const Key extends string>(...keys: ReadonlyArray<Key>) =>

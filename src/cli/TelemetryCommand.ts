@@ -1,8 +1,4 @@
-/**
- * The `telemetry` command, which a host adds to its tree.
- *
- * @since 0.1.0
- */
+/** The `telemetry` command, which a host adds to its tree. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Context from "effect/Context"
@@ -65,12 +61,7 @@ const children = ["status", "enable", "disable", "log", "flush"].map((name, inde
   )
 )
 
-/**
- * `telemetry status`, `enable`, `disable`, `log` and `flush`.
- *
- * @category commands
- * @since 0.1.0
- */
+/** `telemetry status`, `enable`, `disable`, `log` and `flush`. */
 export const command: ReturnType<typeof makeWhole> = lazily(
   {
     ...ofLeaf("name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"),

@@ -1,8 +1,4 @@
-/**
- * What the `telemetry` commands do.
- *
- * @since 0.1.0
- */
+/** What the `telemetry` commands do. */
 import * as CliError from "effect/cli/CliError"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
@@ -14,12 +10,7 @@ import { Consent, type OptOutError } from "../services/Consent.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 
-/**
- * What a command takes.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a command takes. */
 export interface Input {
   readonly json: boolean
 }

@@ -1,8 +1,4 @@
-/**
- * Who an event belongs to, and what is done when a principal is seen: the two tables that everything else serves.
- *
- * @since 0.1.0
- */
+/** Who an event belongs to, and what is done when a principal is seen: the two tables that everything else serves. */
 import type { AnonId } from "./AnonId.ts"
 import type { CredentialSource, Sighting } from "./Claim.ts"
 import type { PrincipalId } from "./PrincipalId.ts"
@@ -11,31 +7,19 @@ import type { PrincipalId } from "./PrincipalId.ts"
  * An anon id's claim, reduced to what the rules ask.
  *
  * `principal` is undefined for a claim that cannot be read: it belongs to somebody, and nobody knows to whom.
- *
- * @category models
- * @since 0.1.0
  */
 export interface ClaimFacts {
   readonly principal: PrincipalId | undefined
   readonly credential: CredentialSource
 }
 
-/**
- * The credential at hand, reduced to what the rules ask.
- *
- * @category models
- * @since 0.1.0
- */
+/** The credential at hand, reduced to what the rules ask. */
 export interface CredentialFacts {
   readonly source: CredentialSource
   /** The principal that this credential is known to be of. */
   readonly knownAs: PrincipalId | undefined
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Attribution {
   readonly distinctId: string
   /** Whether PostHog must make no person for it (`$process_person_profile: false`). */
@@ -48,9 +32,6 @@ export interface Attribution {
  * 1. The principal of the slot. 2. The claim's, if the credential at hand is known to be that principal's, or there is
  * none and the claim did not come from a stored one. 3. With a claim, an id of this command's own: the anon id *is* the
  * claimed principal, who may be somebody else. 4. The anon id.
- *
- * @category rules
- * @since 0.1.0
  */
 export const attribute = (facts: {
   readonly slot: PrincipalId | undefined
@@ -73,9 +54,6 @@ export const attribute = (facts: {
  *
  * `Stamp` is this command's alone. `Claim`, and `Switch`, stamp too: the one publishes the anon id's claim with its alias,
  * the other rotates, then claims the new anon id without one.
- *
- * @category models
- * @since 0.1.0
  */
 export type Consequence = "Nothing" | "Stamp" | "Claim" | "Switch"
 
@@ -84,9 +62,6 @@ export type Consequence = "Nothing" | "Stamp" | "Claim" | "Switch"
  *
  * A stored credential is new where it is not known to be the claimed principal's: then the account was changed on this
  * device. A credential from the environment never changes whom the device belongs to.
- *
- * @category rules
- * @since 0.1.0
  */
 export const onSighting = (facts: {
   readonly principal: PrincipalId
@@ -107,12 +82,7 @@ export const onSighting = (facts: {
   return isNew ? "Switch" : "Stamp"
 }
 
-/**
- * Says whether the user signed out elsewhere: the credential is gone that the claim was learned with.
- *
- * @category rules
- * @since 0.1.0
- */
+/** Says whether the user signed out elsewhere: the credential is gone that the claim was learned with. */
 export const signedOutElsewhere = (facts: {
   readonly claim: ClaimFacts | undefined
   readonly credential: CredentialFacts

@@ -1,17 +1,8 @@
-/**
- * How long no request is made after PostHog took nothing.
- *
- * @since 0.1.0
- */
+/** How long no request is made after PostHog took nothing. */
 import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "./JsonDocument.ts"
 
-/**
- * The back-off as it stands on disk.
- *
- * @category models
- * @since 0.1.0
- */
+/** The back-off as it stands on disk. */
 export interface BackOff {
   /** The number of failures in a row. */
   readonly attempts: number
@@ -21,35 +12,20 @@ export interface BackOff {
   readonly reason?: string
 }
 
-/**
- * Decodes the back-off's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Decodes the back-off's file. */
 export const decode = JsonDocument.decoder<BackOff>(({ attempts, reason, until }) =>
   JsonDocument.isNumber(attempts) && Number.isInteger(attempts) && JsonDocument.isNumber(until)
     ? { attempts, until, ...(Predicate.isString(reason) ? { reason } : {}) }
     : undefined
 )
 
-/**
- * Encodes the back-off's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Encodes the back-off's file. */
 export const encode = (backOff: BackOff): string => JSON.stringify(backOff)
 
 const firstMillis = 1000
 const longestMillis = 10 * 60 * 1000
 
-/**
- * Returns the back-off after one more failure: twice as long as the one before, from 1 s to 10 min.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Returns the back-off after one more failure: twice as long as the one before, from 1 s to 10 min. */
 export const next = (before: BackOff | undefined, now: number, reason: string): BackOff => {
   const attempts = (before?.attempts ?? 0) + 1
   return { attempts, until: now + Math.min(firstMillis * 2 ** (attempts - 1), longestMillis), reason }
@@ -59,9 +35,6 @@ export const next = (before: BackOff | undefined, now: number, reason: string): 
  * Returns until when no request is made, or 0.
  *
  * A time further ahead than the longest back-off was written before the clock was set back.
- *
- * @category rules
- * @since 0.1.0
  */
 export const until = (backOff: BackOff | undefined, now: number): number =>
   backOff === undefined || backOff.until - now > longestMillis ? 0 : backOff.until

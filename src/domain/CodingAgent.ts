@@ -1,8 +1,4 @@
-/**
- * The coding agent that runs a command, by the marks that it leaves in the environment.
- *
- * @since 0.1.0
- */
+/** The coding agent that runs a command, by the marks that it leaves in the environment. */
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -26,12 +22,7 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["kiro", [["TERM_PROGRAM", /kiro/]]]
 ]
 
-/**
- * The variables that are looked at.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The variables that are looked at. */
 export const variables: ReadonlyArray<string> = [
   "AI_AGENT",
   ...agents.flatMap(([, marks]) => marks.map((mark) => typeof mark === "string" ? mark : mark[0]))
@@ -45,9 +36,6 @@ const isAgent = (name: string | undefined): boolean => agents.some(([agent]) => 
  * The agent's name, `"other"` for one that is not known, undefined where there is none.
  *
  * `AI_AGENT` may hold anything, and no value of a variable leaves the machine: it only chooses among the known names.
- *
- * @category getters
- * @since 0.1.0
  */
 export const detect = (env: Environment, stdoutIsTerminal: boolean): string | undefined => {
   const given = env["AI_AGENT"]?.toLowerCase()

@@ -1,17 +1,8 @@
-/**
- * The events that every tracked command records.
- *
- * @since 0.1.0
- */
+/** The events that every tracked command records. */
 import * as Schema from "effect/Schema"
 import type { UsageEvent } from "./UsageEvent.ts"
 
-/**
- * What the event of a command says.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the event of a command says. */
 export interface CommandSucceeded {
   readonly duration_ms: number
   readonly exit_code: number
@@ -19,12 +10,7 @@ export interface CommandSucceeded {
   readonly flag_values?: Schema.JsonObject
 }
 
-/**
- * What the event of a command that failed says.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the event of a command that failed says. */
 export interface CommandFailed extends CommandSucceeded {
   readonly error_class?: string
   readonly error_message?: string
@@ -56,9 +42,6 @@ const failed = ({ error_class, error_message, user_cancelled, ...common }: Comma
  * A command's handler succeeded.
  *
  * Every command records this event. Its schema is for the data dictionary only: making it would cost a command 0.8 ms.
- *
- * @category events
- * @since 0.1.0
  */
 export const CommandSucceeded: UsageEvent<CommandSucceeded> = {
   name: "CLI execution succeeded",
@@ -69,12 +52,7 @@ export const CommandSucceeded: UsageEvent<CommandSucceeded> = {
   encodeOwn: succeeded
 }
 
-/**
- * A command's handler failed, died or was interrupted.
- *
- * @category events
- * @since 0.1.0
- */
+/** A command's handler failed, died or was interrupted. */
 export const CommandFailed: UsageEvent<CommandFailed> = {
   name: "CLI execution failed",
   description: "A command ended with an error, or the user cancelled it",

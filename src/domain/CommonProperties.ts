@@ -2,15 +2,9 @@
  * The properties that every event has; an event's own properties cannot override them.
  *
  * Only the data dictionary needs this schema: the values are made by this module.
- *
- * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
-/**
- * @category schemas
- * @since 0.1.0
- */
 export const CommonProperties = Schema.Struct({
   invocation_id: Schema.String,
   parent_invocation_id: Schema.optionalKey(Schema.String),
@@ -37,8 +31,4 @@ export const CommonProperties = Schema.Struct({
   $lib_version: Schema.String
 })
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface CommonProperties extends Schema.Schema.Type<typeof CommonProperties> {}

@@ -1,15 +1,6 @@
-/**
- * Whether a command may record anything, and which setting decided it.
- *
- * @since 0.1.0
- */
+/** Whether a command may record anything, and which setting decided it. */
 
-/**
- * What a denial, or its absence, came from; an environment variable is given by its name.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a denial, or its absence, came from; an environment variable is given by its name. */
 export type DecidedBy =
   | { readonly _tag: "Default" }
   | { readonly _tag: "Variable"; readonly name: string }
@@ -21,33 +12,16 @@ export type DecidedBy =
   | { readonly _tag: "UnsafeHome"; readonly problem: string }
   | { readonly _tag: "NotLoaded" }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface ConsentDecision {
   readonly enabled: boolean
   readonly decidedBy: DecidedBy
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const given: ConsentDecision = { enabled: true, decidedBy: { _tag: "Default" } }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const denied = (decidedBy: DecidedBy): ConsentDecision => ({ enabled: false, decidedBy })
 
-/**
- * The words that `telemetry status --json` uses.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The words that `telemetry status --json` uses. */
 export const format = (decidedBy: DecidedBy): string => {
   switch (decidedBy._tag) {
     case "Default":
@@ -71,12 +45,7 @@ export const format = (decidedBy: DecidedBy): string => {
   }
 }
 
-/**
- * The same for people: what is wrong with the author's key or host, or with the home.
- *
- * @category formatting
- * @since 0.1.0
- */
+/** The same for people: what is wrong with the author's key or host, or with the home. */
 export const explain = (decidedBy: DecidedBy): string => {
   if (decidedBy._tag === "UnsafeHome") return `${format(decidedBy)}: ${decidedBy.problem}`
   return (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
@@ -91,9 +60,6 @@ const allowing = {
  * Returns the variables by which a user denies, with the values of each that do not; case and spaces aside.
  *
  * `optOuts` are further variables that deny as `DO_NOT_TRACK` does.
- *
- * @category rules
- * @since 0.1.0
  */
 export const variables = (
   prefix: string,

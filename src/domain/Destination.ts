@@ -1,14 +1,6 @@
-/**
- * Where events go: a PostHog host and a project's key.
- *
- * @since 0.1.0
- */
+/** Where events go: a PostHog host and a project's key. */
 import * as Result from "effect/Result"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Destination {
   /** Scheme, name and port, with an optional path; without a slash at the end. */
   readonly host: string
@@ -18,12 +10,7 @@ export interface Destination {
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
-/**
- * Checks what the host's author configured; the failure says what is wrong and how it should look.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Checks what the host's author configured; the failure says what is wrong and how it should look. */
 export const make = (options: { readonly host: string; readonly key: string }): Result.Result<Destination, string> => {
   const key = options.key.trim()
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {

@@ -1,8 +1,4 @@
-/**
- * How an identity file is written, so that a CLI with users keeps their ids.
- *
- * @since 0.1.0
- */
+/** How an identity file is written, so that a CLI with users keeps their ids. */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -12,12 +8,7 @@ import * as JsonDocument from "./JsonDocument.ts"
 import * as PrincipalId from "./PrincipalId.ts"
 import type { Session } from "./Session.ts"
 
-/**
- * What an identity file says.
- *
- * @category models
- * @since 0.1.0
- */
+/** What an identity file says. */
 export interface Pointer {
   readonly anonId: AnonId.AnonId
   /** The principal that the file names: a copy of the claim's, or a link that another tool made. */
@@ -26,18 +17,10 @@ export interface Pointer {
 
 /**
  * The formats that there are. A worker must know a format too: it looks for a denial in the file before each request.
- *
- * @category models
- * @since 0.1.0
  */
 export type Name = "arcade" | "supabase"
 
-/**
- * The format of an identity file.
- *
- * @category models
- * @since 0.1.0
- */
+/** The format of an identity file. */
 export interface IdentityCodec {
   /** What the format is called. */
   readonly name: Name
@@ -62,9 +45,6 @@ export interface IdentityCodec {
 
 /**
  * Returns whether a text begins with a byte order mark, as some editors write it. Other tools cannot read such a file.
- *
- * @category guards
- * @since 0.1.0
  */
 export const isMarked = (text: string): boolean => text.startsWith("\ufeff")
 
@@ -73,9 +53,6 @@ const document = (text: string): Option.Option<Schema.JsonObject> =>
 
 /**
  * Every key of an identity file, so that what other tools keep there survives a rewrite; none where it is no object.
- *
- * @category codecs
- * @since 0.1.0
  */
 export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(document(text), () => ({}))
 
@@ -91,12 +68,7 @@ const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Op
         : Result.getOrUndefined(PrincipalId.decode(document[principalKey]))
     })))
 
-/**
- * Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two spaces.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two spaces. */
 export const arcade = {
   name: "arcade",
   fileName: "usage.json",
@@ -158,9 +130,6 @@ const newSession = (newId: () => string) => ({ session_id: newId(), last_active:
  *
  * Supabase's CLI takes a file as a whole: where a field is missing or of another type, it makes a new file with a new id
  * and with consent given. So every text that is written here is complete, a denial included.
- *
- * @category codecs
- * @since 0.1.0
  */
 export const supabase = {
   name: "supabase",
@@ -188,12 +157,7 @@ export const supabase = {
 
 const isJson = (text: string): boolean => Option.isSome(Option.liftThrowable(JSON.parse)(text))
 
-/**
- * Whether a text is certainly not of this format: the host, or another tool, may have a JSON file of the same name.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Whether a text is certainly not of this format: the host, or another tool, may have a JSON file of the same name. */
 export const isForeign = (codec: IdentityCodec, text: string): boolean => {
   const ofDenial = Option.exists(
     document(text),
@@ -202,35 +166,15 @@ export const isForeign = (codec: IdentityCodec, text: string): boolean => {
   return isJson(text) && Option.isNone(codec.decode(text)) && !ofDenial
 }
 
-/**
- * Every codec of this module.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Every codec of this module. */
 export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]
 
-/**
- * The formats that a host of this one may have had before.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The formats that a host of this one may have had before. */
 export const formers = (codec: IdentityCodec): ReadonlyArray<IdentityCodec> =>
   codecs.filter(({ fileName }) => fileName !== codec.fileName)
 
-/**
- * Returns whether a value names a codec.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether a value names a codec. */
 export const isName = (value: unknown): value is Name => value === "arcade" || value === "supabase"
 
-/**
- * The codec of a name.
- *
- * @category getters
- * @since 0.1.0
- */
+/** The codec of a name. */
 export const byName = (name: Name): IdentityCodec => name === "arcade" ? arcade : supabase

@@ -1,8 +1,4 @@
-/**
- * Values that are kept as JSON text.
- *
- * @since 0.1.0
- */
+/** Values that are kept as JSON text. */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
@@ -10,21 +6,11 @@ import type * as Schema from "effect/Schema"
 // Whatever `JSON.parse` returns and is an object is a `JsonObject`.
 const isJsonObject = (value: unknown): value is Schema.JsonObject => Predicate.isObject(value)
 
-/**
- * Parses a text as a JSON object; an array, a scalar and a text that is no JSON are none.
- *
- * @category decoding
- * @since 0.1.0
- */
+/** Parses a text as a JSON object; an array, a scalar and a text that is no JSON are none. */
 export const parse = (text: string): Option.Option<Schema.JsonObject> =>
   Option.filter(Option.liftThrowable((text: string): unknown => JSON.parse(text))(text), isJsonObject)
 
-/**
- * Returns whether a value is a number that can be written again: JSON may hold one that is too large.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether a value is a number that can be written again: JSON may hold one that is too large. */
 export const isNumber = (value: unknown): value is number => Number.isFinite(value)
 
 /**
@@ -32,9 +18,6 @@ export const isNumber = (value: unknown): value is number => Number.isFinite(val
  *
  * A command decodes some of these documents each time. Compiling a schema for them would cost it more than the rest of
  * its work, so their fields are checked by hand.
- *
- * @category decoding
- * @since 0.1.0
  */
 export const decoder =
   <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): Option.Option<A> =>

@@ -3,8 +3,6 @@
  *
  * It holds facts and never decisions, no secret, and no hash of anything but credentials. Every entry is keyed by a salted
  * hash that includes the resolver's configuration, so that hosts with other settings find nothing of theirs in it.
- *
- * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
 import { isAnonId } from "./AnonId.ts"
@@ -13,12 +11,7 @@ import * as JsonDocument from "./JsonDocument.ts"
 import { isPrincipalId, type PrincipalId } from "./PrincipalId.ts"
 import type { Session } from "./Session.ts"
 
-/**
- * What a credential resolved to: a principal, or no answer, by its fingerprint.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a credential resolved to: a principal, or no answer, by its fingerprint. */
 export interface Resolution {
   /** The salted hash of the credential. */
   readonly fingerprint: string
@@ -27,12 +20,7 @@ export interface Resolution {
   readonly at: number
 }
 
-/**
- * What was parsed from the last credential input.
- *
- * @category models
- * @since 0.1.0
- */
+/** What was parsed from the last credential input. */
 export interface ParsedInput {
   /** The salted hash of the whole input. */
   readonly hash: string
@@ -41,10 +29,6 @@ export interface ParsedInput {
   readonly fingerprint: string
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Known {
   readonly salt: string
   readonly session: Session | undefined
@@ -52,12 +36,7 @@ export interface Known {
   readonly credentials: ReadonlyArray<Resolution>
 }
 
-/**
- * What is known of a credential: its principal, or that nobody answered less than an hour ago.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is known of a credential: its principal, or that nobody answered less than an hour ago. */
 export type Knowledge =
   | { readonly _tag: "Principal"; readonly principal: PrincipalId }
   | { readonly _tag: "NoAnswer" }
@@ -97,12 +76,7 @@ const decodeResolution = (value: unknown): Resolution | undefined => {
     : undefined
 }
 
-/**
- * Decodes the cache's file; a file with any invalid part is absent as a whole.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Decodes the cache's file; a file with any invalid part is absent as a whole. */
 export const decode = JsonDocument.decoder<Known>(({ credentials, input, salt, session, version }) => {
   if (version !== 1 || !isText(salt) || !Array.isArray(credentials) || credentials.length > maxCredentials) return
   const known = {
@@ -116,20 +90,10 @@ export const decode = JsonDocument.decoder<Known>(({ credentials, input, salt, s
   return isWhole ? known : undefined
 })
 
-/**
- * Encodes the cache's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Encodes the cache's file. */
 export const encode = (known: Known): string => JSON.stringify({ version: 1, ...known })
 
-/**
- * Returns what is known of a credential; undefined for a new one.
- *
- * @category rules
- * @since 0.1.0
- */
+/** Returns what is known of a credential; undefined for a new one. */
 export const recall = (known: Known, fingerprint: string, now: number): Knowledge | undefined => {
   const found = known.credentials.find((resolution) => resolution.fingerprint === fingerprint)
   if (found === undefined) return undefined
@@ -142,9 +106,6 @@ export const recall = (known: Known, fingerprint: string, now: number): Knowledg
  * Returns the cache with an answer, or with the fact that there was none; the same cache where that changes nothing.
  *
  * No answer does not undo an answer: a response may have named the account meanwhile.
- *
- * @category rules
- * @since 0.1.0
  */
 export const remember = (
   known: Known,

@@ -1,19 +1,10 @@
-/**
- * What is sent: one element of the `batch` that PostHog's `/batch/` takes.
- *
- * @since 0.1.0
- */
+/** What is sent: one element of the `batch` that PostHog's `/batch/` takes. */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as JsonDocument from "./JsonDocument.ts"
 
-/**
- * One event or alias: what is on disk is what goes over the wire, byte for byte, however often it is sent.
- *
- * @category models
- * @since 0.1.0
- */
+/** One event or alias: what is on disk is what goes over the wire, byte for byte, however often it is sent. */
 export interface Message {
   readonly event: string
   readonly properties: Schema.JsonObject
@@ -23,12 +14,7 @@ export interface Message {
   readonly distinct_id: string
 }
 
-/**
- * The largest message that capture takes, in bytes of JSON (PostHog's own limit for an event is about 1 MB).
- *
- * @category constants
- * @since 0.1.0
- */
+/** The largest message that capture takes, in bytes of JSON (PostHog's own limit for an event is about 1 MB). */
 export const maxBytes = 64 * 1024
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -37,12 +23,7 @@ const isText = (value: unknown): value is string => Predicate.isString(value) &&
 
 const isObject = (value: Schema.Json | undefined): value is Schema.JsonObject => Predicate.isObject(value)
 
-/**
- * Decodes a message from parsed JSON; undefined where PostHog would refuse its whole batch for it.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Decodes a message from parsed JSON; undefined where PostHog would refuse its whole batch for it. */
 export const decodeValue = (value: Schema.Json | undefined): Message | undefined => {
   if (!isObject(value)) return undefined
   const { distinct_id, event, properties, timestamp, uuid: id } = value
@@ -55,27 +36,14 @@ export const decodeValue = (value: Schema.Json | undefined): Message | undefined
  * Decodes a message's file; nothing where it is not whole or from a newer version.
  *
  * The `version` is the format's, so that an older worker leaves a newer message alone.
- *
- * @category codecs
- * @since 0.1.0
  */
 export const decode = JsonDocument.decoder<Message>(({ message, version }) =>
   version === 1 ? decodeValue(message) : undefined
 )
 
-/**
- * Encodes a message's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Encodes a message's file. */
 export const encode = (message: Message): string => JSON.stringify({ version: 1, message })
 
-/**
- * Returns whether a message's file is of a newer version, whose worker will send it.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Returns whether a message's file is of a newer version, whose worker will send it. */
 export const isNewer = (text: string): boolean =>
   Option.exists(JsonDocument.parse(text), ({ version }) => Predicate.isNumber(version) && version > 1)

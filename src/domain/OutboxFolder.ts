@@ -1,17 +1,8 @@
-/**
- * How an outbox lies on disk, and how much it may hold.
- *
- * @since 0.1.0
- */
+/** How an outbox lies on disk, and how much it may hold. */
 import type { Message } from "./Message.ts"
 import type { StateHome } from "./StateHome.ts"
 
-/**
- * The paths of one destination's outbox.
- *
- * @category models
- * @since 0.1.0
- */
+/** The paths of one destination's outbox. */
 export interface OutboxFolder {
   readonly root: string
   readonly events: string
@@ -20,10 +11,6 @@ export interface OutboxFolder {
   readonly lastDelivery: string
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (home: StateHome, destinationId: string): OutboxFolder => {
   const root = `${home.outboxes}/${destinationId}`
   return {
@@ -35,44 +22,24 @@ export const make = (home: StateHome, destinationId: string): OutboxFolder => {
   }
 }
 
-/**
- * How much an outbox may hold; the oldest messages go first.
- *
- * @category models
- * @since 0.1.0
- */
+/** How much an outbox may hold; the oldest messages go first. */
 export interface Bounds {
   readonly messages: number
   readonly bytes: number
   readonly ageMillis: number
 }
 
-/**
- * Bounds of which the usual ones hold where none is named.
- *
- * @category models
- * @since 0.1.0
- */
+/** Bounds of which the usual ones hold where none is named. */
 export type SomeBounds = { readonly [Name in keyof Bounds]?: Bounds[Name] | undefined }
 
-/**
- * 1,000 messages, 1 MiB, 7 days.
- *
- * @category bounds
- * @since 0.1.0
- */
+/** 1,000 messages, 1 MiB, 7 days. */
 export const defaultBounds: Bounds = {
   messages: 1000,
   bytes: 1024 * 1024,
   ageMillis: 7 * 24 * 60 * 60 * 1000
 }
 
-/**
- * What was set aside: 1,000 messages, 1 MiB, of any age, for an age is counted from when a message was recorded.
- *
- * @category bounds
- * @since 0.1.0
- */
+/** What was set aside: 1,000 messages, 1 MiB, of any age, for an age is counted from when a message was recorded. */
 export const setAsideBounds: SomeBounds = { ageMillis: Number.POSITIVE_INFINITY }
 
 // A message has at most 64 KiB: a size of more digits is none, and would push every message out.
@@ -87,9 +54,6 @@ const text = (message: Message, key: string): string => {
 
 /**
  * The name of an event's file: time, sequence, invocation, uuid and size, so that a listing alone says what there is.
- *
- * @category names
- * @since 0.1.0
  */
 export const eventName = (message: Message, now: number, bytes: number): string => {
   const sequence = message.properties["sequence"]
@@ -97,23 +61,12 @@ export const eventName = (message: Message, now: number, bytes: number): string 
   return `${digits(now, 15)}-${digits(number, 6)}-${text(message, "invocation_id")}-${message.uuid}-${bytes}.json`
 }
 
-/**
- * @category names
- * @since 0.1.0
- */
 export const isEventName = (name: string): boolean => name.endsWith(".json")
 
-/**
- * @category names
- * @since 0.1.0
- */
 export const isOfInvocation = (name: string, invocationId: string): boolean => pattern.exec(name)?.[3] === invocationId
 
 /**
  * The oldest names, of a sorted listing, that there is no room or time for; a bound that is not named is the usual one.
- *
- * @category bounds
- * @since 0.1.0
  */
 export const beyondBounds = (
   names: ReadonlyArray<string>,

@@ -1,14 +1,6 @@
-/**
- * A session: commands with less than 30 minutes of silence between them, on one device under one anon id.
- *
- * @since 0.1.0
- */
+/** A session: commands with less than 30 minutes of silence between them, on one device under one anon id. */
 import type { AnonId } from "./AnonId.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Session {
   readonly anon_id: AnonId
   readonly session_id: string
@@ -26,19 +18,11 @@ const writeEveryMillis = 60 * 1000
  * Returns whether a session continues: the same anon id, with less than 30 minutes since it was last active.
  *
  * A clock that was set back by less than that ends no session.
- *
- * @category rules
- * @since 0.1.0
  */
 export const continues = (session: Session, anonId: AnonId, now: number): boolean =>
   session.anon_id === anonId && Math.abs(now - session.last_active) < silenceMillis
 
-/**
- * Returns the session of an event that is recorded now.
- *
- * @category rules
- * @since 0.1.0
- */
+/** Returns the session of an event that is recorded now. */
 export const touch = (
   before: Session | undefined,
   anonId: AnonId,
@@ -49,10 +33,5 @@ export const touch = (
     ? before
     : { anon_id: anonId, session_id: newId(), last_active: 0 }
 
-/**
- * Returns whether a session is to be written again.
- *
- * @category rules
- * @since 0.1.0
- */
+/** Returns whether a session is to be written again. */
 export const isDue = (session: Session, now: number): boolean => Math.abs(now - session.last_active) >= writeEveryMillis

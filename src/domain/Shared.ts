@@ -1,16 +1,7 @@
-/**
- * What several events have in common.
- *
- * @since 0.1.0
- */
+/** What several events have in common. */
 import type * as Schema from "effect/Schema"
 
-/**
- * Properties and groups of a scope, or of a command.
- *
- * @category models
- * @since 0.1.0
- */
+/** Properties and groups of a scope, or of a command. */
 export interface Shared {
   /** Properties under an event's own: an event that declares the same name has its own value. */
   readonly properties?: Schema.JsonObject | undefined
@@ -18,12 +9,7 @@ export interface Shared {
   readonly groups?: Readonly<Record<string, string>> | undefined
 }
 
-/**
- * Both together; of a name that both have, the second one's.
- *
- * @category combinators
- * @since 0.1.0
- */
+/** Both together; of a name that both have, the second one's. */
 export const combine = (first: Shared, second: Shared): Shared => ({
   properties: { ...first.properties, ...second.properties },
   groups: { ...first.groups, ...second.groups }

@@ -1,16 +1,7 @@
-/**
- * Where everything lies on disk: one value carries every path.
- *
- * @since 0.1.0
- */
+/** Where everything lies on disk: one value carries every path. */
 import type { Path } from "effect/Path"
 
-/**
- * The paths below a host's state home.
- *
- * @category models
- * @since 0.1.0
- */
+/** The paths below a host's state home. */
 export interface StateHome {
   readonly root: string
   /** The identity file of a codec, by its file name. */
@@ -34,10 +25,6 @@ export interface StateHome {
   readonly compileCache: string
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (path: Pick<Path, "dirname" | "join">, home: string): StateHome => {
   const usage = path.join(home, "usage")
   // As every path below it is written: a shell's completion ends it with a slash, a script puts `..` into it.
@@ -59,12 +46,7 @@ export const make = (path: Pick<Path, "dirname" | "join">, home: string): StateH
   }
 }
 
-/**
- * The variables that `ofPlatform` reads.
- *
- * @category constants
- * @since 0.1.0
- */
+/** The variables that `ofPlatform` reads. */
 export const platformVariables = ["XDG_STATE_HOME", "LOCALAPPDATA", "USERPROFILE", "HOME"] as const
 
 const isFolder = (folder: string | undefined, isWindows: boolean): folder is string =>
@@ -77,9 +59,6 @@ const isFolder = (folder: string | undefined, isWindows: boolean): folder is str
  *
  * The folder is that of `effect/persistence/UserDirectories`, which Effect has since 4.0.6. `system` is the answer of
  * `os.type()`. An absolute `XDG_STATE_HOME` is used on every platform.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const ofPlatform = (
   system: string,

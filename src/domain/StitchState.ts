@@ -1,31 +1,17 @@
-/**
- * What a command knows of its user: one state, with named transitions.
- *
- * @since 0.1.0
- */
+/** What a command knows of its user: one state, with named transitions. */
 import * as Redacted from "effect/Redacted"
 import type { CredentialFacts } from "./Attribution.ts"
 import * as Credential from "./Credential.ts"
 import type { Knowledge } from "./Known.ts"
 import type { PrincipalId } from "./PrincipalId.ts"
 
-/**
- * A credential as it was read, and what was known of it then.
- *
- * @category models
- * @since 0.1.0
- */
+/** A credential as it was read, and what was known of it then. */
 export interface ReadCredential {
   readonly found: Credential.Credential | undefined
   readonly known: Knowledge | undefined
 }
 
-/**
- * What the API answered about a credential; no principal where it did not answer in time.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the API answered about a credential; no principal where it did not answer in time. */
 export interface Answer {
   readonly about: Credential.Credential
   readonly principal: PrincipalId | undefined
@@ -40,9 +26,6 @@ export interface Answer {
  * `Idle`: the identity was not read yet. `SigningOut`: a logout has begun, and the host has removed the credential
  * already. `Open`: the identity was read, and the current credential was compared with it. `SignedOut`: a logout has
  * ended; nothing stitches any more, unless by a login.
- *
- * @category models
- * @since 0.1.0
  */
 export interface StitchState {
   readonly phase: "Idle" | "SigningOut" | "Open" | "SignedOut"
@@ -58,38 +41,21 @@ export interface StitchState {
   readonly isSilent: boolean
 }
 
-/**
- * No credential.
- *
- * @category constants
- * @since 0.1.0
- */
+/** No credential. */
 export const none: ReadCredential = { found: undefined, known: undefined }
 
-/**
- * A credential that is there and cannot be read.
- *
- * @category constants
- * @since 0.1.0
- */
+/** A credential that is there and cannot be read. */
 export const unreadable: ReadCredential = { found: Credential.unreadable, known: undefined }
 
 /**
  * The credential after a logout that another process was part of: the current claim may be that of somebody who logged
  * in since, so the command is nobody's.
- *
- * @category constants
- * @since 0.1.0
  */
 export const nobodys: ReadCredential = {
   found: { source: "environment", secret: Redacted.make("") },
   known: undefined
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const idle: StitchState = {
   phase: "Idle",
   isOpen: false,
@@ -100,32 +66,17 @@ export const idle: StitchState = {
   isSilent: false
 }
 
-/**
- * Returns what the rules ask of a credential.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns what the rules ask of a credential. */
 export const facts = ({ found, known }: ReadCredential): CredentialFacts => ({
   source: found?.source ?? "none",
   knownAs: known?._tag === "Principal" ? known.principal : undefined
 })
 
-/**
- * Returns whether a credential that was read is a given one.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether a credential that was read is a given one. */
 export const is = ({ found }: ReadCredential, credential: Credential.Credential): boolean =>
   found !== undefined && Credential.key(found) === Credential.key(credential)
 
-/**
- * Returns whether another process has replaced or removed the credential that the command began with.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether another process has replaced or removed the credential that the command began with. */
 export const hasChanged = ({ current, initial }: StitchState): boolean =>
   initial?.found !== undefined && !is(current, initial.found)
 

@@ -1,6 +1,2 @@
-/**
- * The package's version, as it stands in `package.json`; a test holds the two together.
- *
- * @since 0.1.0
- */
+/** The package's version, as it stands in `package.json`; a test holds the two together. */
 export const version = "0.1.0"

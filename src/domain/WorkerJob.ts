@@ -1,17 +1,9 @@
-/**
- * What a worker is told by its starter: where to look and where to send, and nothing about an event.
- *
- * @since 0.1.0
- */
+/** What a worker is told by its starter: where to look and where to send, and nothing about an event. */
 import * as Predicate from "effect/Predicate"
 import type { Destination } from "./Destination.ts"
 import * as IdentityCodec from "./IdentityCodec.ts"
 import * as JsonDocument from "./JsonDocument.ts"
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface WorkerJob {
   /** The host's name. */
   readonly name: string
@@ -29,12 +21,7 @@ export interface WorkerJob {
   readonly id: string
 }
 
-/**
- * Decodes the job from a variable's value.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Decodes the job from a variable's value. */
 export const decode = JsonDocument.decoder<WorkerJob>((document) => {
   const { codec, destination, destinationId, home, id, lingers, name, variables, version } = document
   if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(variables) || !Predicate.isString(home)) return
@@ -54,10 +41,5 @@ export const decode = JsonDocument.decoder<WorkerJob>((document) => {
   }
 })
 
-/**
- * Encodes the job as a variable's value.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Encodes the job as a variable's value. */
 export const encode = (job: WorkerJob): string => JSON.stringify({ version: 1, ...job })

@@ -1,19 +1,10 @@
-/**
- * What is wrong with the messages of a CLI, by rules with names.
- *
- * @since 0.1.0
- */
+/** What is wrong with the messages of a CLI, by rules with names. */
 import * as Predicate from "effect/Predicate"
 import * as Persons from "../testing/Persons.ts"
 import type { ReceivedMessage } from "../testing/PostHogSink.ts"
 import * as SensitiveValues from "./SensitiveValues.ts"
 
-/**
- * Every rule, with what to do about a finding.
- *
- * @category rules
- * @since 0.1.0
- */
+/** Every rule, with what to do about a finding. */
 export const advice = {
   "command-failed-to-start": "Check the words after `--`.",
   "command-did-not-end": "Run a command that ends by itself, or raise `--timeout`.",
@@ -37,20 +28,10 @@ export const advice = {
   address: "Leave addresses of machines and sites out of properties."
 }
 
-/**
- * The name of a rule.
- *
- * @category models
- * @since 0.1.0
- */
+/** The name of a rule. */
 export type Rule = keyof typeof advice
 
-/**
- * A message, or the whole run, that breaks a rule.
- *
- * @category models
- * @since 0.1.0
- */
+/** A message, or the whole run, that breaks a rule. */
 export interface Finding {
   readonly rule: Rule
   /** What was seen; no value of a property. */
@@ -61,10 +42,6 @@ export interface Finding {
   readonly distinct_id: string | null
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const finding = (rule: Rule, problem: string, message?: ReceivedMessage): Finding => ({
   rule,
   problem,
@@ -246,12 +223,7 @@ const checkValues = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Fi
   )
 }
 
-/**
- * Returns what is wrong with messages that arrived in this order, rule by rule.
- *
- * @category rules
- * @since 0.1.0
- */
+/** Returns what is wrong with messages that arrived in this order, rule by rule. */
 export const check = (
   messages: ReadonlyArray<ReceivedMessage>,
   /** The names of the events that there may be; any where none are given. */

@@ -1,8 +1,4 @@
-/**
- * Runs a CLI with its PostHog pointed at a sink.
- *
- * @since 0.1.0
- */
+/** Runs a CLI with its PostHog pointed at a sink. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,12 +8,7 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type { PostHogSink } from "../testing/PostHogSink.ts"
 
-/**
- * How a command ended: by an exit code, by no end within its time limit, or without a start.
- *
- * @category models
- * @since 0.1.0
- */
+/** How a command ended: by an exit code, by no end within its time limit, or without a start. */
 export type Outcome =
   | { readonly _tag: "Ended"; readonly code: number }
   | { readonly _tag: "Unended" }
@@ -32,9 +23,6 @@ const endings = ["POSTHOG_HOST", "POSTHOG_KEY", "POSTHOG_API_KEY"] as const
  * **Details**
  *
  * These are the given name, each word of the command and of its paths, and those of variables that are set.
- *
- * @category getters
- * @since 0.1.0
  */
 export const variables = (
   command: ReadonlyArray<string>,
@@ -60,9 +48,6 @@ const reasonOf = ({ reason }: PlatformError): string =>
  * Runs a command to its end, or to its time limit; its processes are stopped then.
  *
  * Its input, output and errors are those of this process. With `quiet`, its output goes to the errors.
- *
- * @category running
- * @since 0.1.0
  */
 export const run = (
   [file = "", ...args]: ReadonlyArray<string>,
@@ -105,9 +90,6 @@ const longestMillis = 20_000
 
 /**
  * Waits until a CLI that has ended has sent everything: until the first message, and then until no more came for a while.
- *
- * @category running
- * @since 0.1.0
  */
 export const settled = Effect.fnUntraced(function*(sink: PostHogSink) {
   const start = Date.now()

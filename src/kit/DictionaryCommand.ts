@@ -1,8 +1,4 @@
-/**
- * `dictionary`: writes down what a CLI sends.
- *
- * @since 0.1.0
- */
+/** `dictionary`: writes down what a CLI sends. */
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
@@ -55,10 +51,6 @@ const load = Effect.fnUntraced(function*(module: string) {
   })
 })
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make(
   "dictionary",
   {

@@ -1,18 +1,9 @@
-/**
- * Values that may say something about a person or a machine.
- *
- * @since 0.1.0
- */
+/** Values that may say something about a person or a machine. */
 import * as Predicate from "effect/Predicate"
 import * as Net from "node:net"
 import { isReserved } from "../domain/UsageEvent.ts"
 
-/**
- * What a value looks like.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a value looks like. */
 export type Kind = "email" | "path" | "token" | "address"
 
 const email = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[a-z]{2,24}(?![\w-])/i
@@ -54,9 +45,6 @@ const ids = new Set(["distinct_id", "alias", "$anon_distinct_id"])
 /**
  * Returns the places of an event's own values that look like an e-mail address, a path, a token or an address, by their
  * properties.
- *
- * @category rules
- * @since 0.1.0
  */
 export const find = (
   properties: Readonly<Record<string, unknown>>

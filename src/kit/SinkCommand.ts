@@ -1,8 +1,4 @@
-/**
- * `sink`: a PostHog on loopback that shows what a CLI sends, or checks it.
- *
- * @since 0.1.0
- */
+/** `sink`: a PostHog on loopback that shows what a CLI sends, or checks it. */
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
@@ -93,10 +89,6 @@ const check = Effect.fnUntraced(function*({ command, declared, json, name, port,
   if (!json) yield* Console.log(summary)
 })
 
-/**
- * @category commands
- * @since 0.1.0
- */
 export const command = Command.make(
   "sink",
   {

@@ -1,9 +1,5 @@
 #!/usr/bin/env node
-/**
- * `effect-cli-usage`: what an author runs beside their CLI.
- *
- * @since 0.1.0
- */
+/** `effect-cli-usage`: what an author runs beside their CLI. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"

@@ -3,32 +3,20 @@
  *
  * Beside a claim, `<anon id>.stored` says that its credential is stored by now, and `<anon id>.delivered` or `.set-aside`
  * what became of its alias.
- *
- * @since 0.1.0
  */
 import type { AnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import type { Read } from "../services/Disk.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/**
- * Returns the path of a claim, or of a fact beside it.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns the path of a claim, or of a fact beside it. */
 export const path = (
   files: StateFiles,
   anonId: AnonId,
   ending: "json" | "stored" | "delivered" | "set-aside"
 ): string => `${files.home.claims}/${anonId}.${ending}`
 
-/**
- * Returns the claim of a file that was read; undefined where it is not the claim of the anon id.
- *
- * @category decoding
- * @since 0.1.0
- */
+/** Returns the claim of a file that was read; undefined where it is not the claim of the anon id. */
 export const decode = (read: Read, anonId: AnonId): Claim.Claim | undefined => {
   const claim = read._tag === "Text" ? Claim.decode(read.text) : undefined
   return claim?._tag === "Some" && claim.value.anon_id === anonId ? claim.value : undefined
@@ -37,9 +25,6 @@ export const decode = (read: Read, anonId: AnonId): Claim.Claim | undefined => {
 /**
  * Returns the claim of an anon id: unreadable where its file is not understood, and `Unknown` where the file, or the fact
  * that the claim's credential is stored, cannot be read now.
- *
- * @category reading
- * @since 0.1.0
  */
 export const look = (
   files: StateFiles,
@@ -56,12 +41,7 @@ export const look = (
   return stored._tag === "Text" ? { ...claim, credential: "stored" } : claim
 }
 
-/**
- * Returns the claim of an anon id; unreadable where its file is not understood, or cannot be read now.
- *
- * @category reading
- * @since 0.1.0
- */
+/** Returns the claim of an anon id; unreadable where its file is not understood, or cannot be read now. */
 export const find = (files: StateFiles, anonId: AnonId): Claim.Claim | Claim.UnreadableClaim | undefined => {
   const claim = look(files, anonId)
   return claim === "Unknown" ? Claim.unreadable : claim

@@ -1,8 +1,4 @@
-/**
- * Publishes claims, and what becomes of their aliases.
- *
- * @since 0.1.0
- */
+/** Publishes claims, and what becomes of their aliases. */
 import * as Option from "effect/Option"
 import { type AnonId, decode as decodeAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
@@ -12,12 +8,7 @@ import type { Entry } from "../services/Outbox.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/**
- * Publishes a claim, or returns the one that was there before.
- *
- * @category writing
- * @since 0.1.0
- */
+/** Publishes a claim, or returns the one that was there before. */
 export const publish = (files: StateFiles, claim: Claim.Claim): Publication => {
   const code = files.publish(ClaimFiles.path(files, claim.anon_id, "json"), Claim.encode(claim))
   if (code === undefined) return { _tag: "Published" }
@@ -29,35 +20,20 @@ export const publish = (files: StateFiles, claim: Claim.Claim): Publication => {
   return { _tag: "Unwritable" }
 }
 
-/**
- * Notes, once, a fact beside a claim.
- *
- * @category writing
- * @since 0.1.0
- */
+/** Notes, once, a fact beside a claim. */
 export const note = (files: StateFiles, anonId: AnonId, fact: "stored" | "delivered" | "set-aside"): void => {
   const code = files.publish(ClaimFiles.path(files, anonId, fact), "")
   if (code !== undefined && code !== "EEXIST") files.notes.add(`could not note that a claim is ${fact}: ${code}`)
 }
 
-/**
- * The aliases that wait for a destination.
- *
- * @category models
- * @since 0.1.0
- */
+/** The aliases that wait for a destination. */
 export interface Undelivered {
   readonly aliases: ReadonlyArray<Extract<Entry, { readonly _tag: "Alias" }>>
   /** Whether a claim, or the folder of claims, cannot be read now: the alias of any principal may be in it. */
   readonly isUncertain: boolean
 }
 
-/**
- * Returns the aliases that a destination has not been given yet.
- *
- * @category reading
- * @since 0.1.0
- */
+/** Returns the aliases that a destination has not been given yet. */
 export const undelivered = (files: StateFiles, destination: string): Undelivered => {
   const listed = files.list(files.home.claims)
   if (isRefused(listed)) return { aliases: [], isUncertain: true }

@@ -1,8 +1,4 @@
-/**
- * The parts of the module that most commands do not need.
- *
- * @since 0.1.0
- */
+/** The parts of the module that most commands do not need. */
 export * as Delivery from "./Delivery.ts"
 export * as FileOutbox from "./FileOutbox.ts"
 export * as HttpPrincipal from "./HttpPrincipal.ts"

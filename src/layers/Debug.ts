@@ -1,8 +1,4 @@
-/**
- * How a best-effort part says that it failed.
- *
- * @since 0.1.0
- */
+/** How a best-effort part says that it failed. */
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
@@ -13,9 +9,6 @@ import * as References from "effect/References"
 /**
  * Whether the host's author reads along: then every debug line is printed, whatever the host's log level and loggers,
  * and every message as it is recorded.
- *
- * @category references
- * @since 0.1.0
  */
 export const IsShown: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/layers/Debug/IsShown", {
   defaultValue: () => false
@@ -34,9 +27,6 @@ const logged: ReadonlySet<LogLevel> = new Set(["All", "Trace", "Debug"])
 /**
  * A debug line on stderr, never on stdout, which is the host's: through the host's own loggers at level Debug, and
  * printed as it is where `IsShown`. A logger of the host's that dies is not telemetry's to tell of.
- *
- * @category logging
- * @since 0.1.0
  */
 export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -55,12 +45,7 @@ export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effe
     )
   }).pipe(Effect.catchDefect(() => Effect.void))
 
-/**
- * Ends every failure, defects included, in a debug line and the given value; an interruption goes on.
- *
- * @category error handling
- * @since 0.1.0
- */
+/** Ends every failure, defects included, in a debug line and the given value; an interruption goes on. */
 export const quietly =
   <B>(message: string, fallback: B) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | B, never, R> =>
     Effect.catchCause(effect, (cause) =>

@@ -1,8 +1,4 @@
-/**
- * Waits for workers: for those that would end with the command, and for a flush.
- *
- * @since 0.1.0
- */
+/** Waits for workers: for those that would end with the command, and for a flush. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
@@ -30,10 +26,6 @@ const explain = ({ lease }: Lease.Seen): string =>
     ? "an earlier worker never began: it ended with its command, or it cannot run here"
     : "an earlier worker was ended from outside"
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.fnUntraced(function*(
   { files, invocationId, looks, start }: {
     readonly files: StateFiles

@@ -1,17 +1,10 @@
-/**
- * Whether a folder is the user's own.
- *
- * @since 0.1.0
- */
+/** Whether a folder is the user's own. */
 import type { Entry } from "../services/Disk.ts"
 
 const groupOrOthersMayWrite = 0o022
 
 /**
  * Returns what keeps a folder from being used: it is no real folder, another user owns it, or others may write to it.
- *
- * @category guards
- * @since 0.1.0
  */
 export const problem = (
   folder: string,

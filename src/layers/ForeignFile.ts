@@ -1,15 +1,8 @@
-/**
- * Files that the user, the administrator or another tool writes.
- *
- * @since 0.1.0
- */
+/** Files that the user, the administrator or another tool writes. */
 import { type Disk, isRefused, type Read, unread } from "../services/Disk.ts"
 
 /**
  * Reads a file and follows links; what is no regular file, is above 1 MiB, or is a link to nowhere cannot be read now.
- *
- * @category reading
- * @since 0.1.0
  */
 export const read = (disk: Disk, file: string): Read => {
   const entry = disk.look(file)

@@ -1,7 +1,5 @@
 /**
  * Events that wait in memory until the API has answered whose they are, in a runtime where no later command can say so.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"
@@ -13,12 +11,7 @@ import type { KnownFile } from "./KnownFile.ts"
 import type * as Recorder from "./Recorder.ts"
 import type { Belongs } from "./SteadyStitch.ts"
 
-/**
- * The events of a command that wait for an answer, in their order.
- *
- * @category models
- * @since 0.1.0
- */
+/** The events of a command that wait for an answer, in their order. */
 export interface HeldEvents {
   /** Holds events under a credential from here on: the API is asked whose it is. */
   readonly wait: (about: Credential) => void
@@ -40,9 +33,6 @@ export interface HeldEvents {
 /**
  * Holds no event yet. The events are recorded without an answer when the scope closes, at SIGINT and SIGTERM, and when the
  * process exits.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: KnownFile) {
   const runtime = yield* HostRuntime

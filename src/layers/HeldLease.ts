@@ -1,16 +1,7 @@
-/**
- * Takes the worker's lease.
- *
- * @since 0.1.0
- */
+/** Takes the worker's lease. */
 import * as Lease from "./Lease.ts"
 
-/**
- * A lease that this process holds.
- *
- * @category models
- * @since 0.1.0
- */
+/** A lease that this process holds. */
 export interface HeldLease {
   readonly number: number
   /** Returns whether the lease is still there: an opt-out deletes it, and another process may then take one. */
@@ -18,12 +9,7 @@ export interface HeldLease {
   readonly release: (now: number) => void
 }
 
-/**
- * Whose lease it is.
- *
- * @category models
- * @since 0.1.0
- */
+/** Whose lease it is. */
 export interface Holder extends Pick<Lease.Lease, "boots" | "id"> {
   /** The worker's process. */
   readonly pid: number
@@ -33,9 +19,6 @@ export interface Holder extends Pick<Lease.Lease, "boots" | "id"> {
  * Takes the lease of an outbox for `life` milliseconds, 10,000 at most; undefined where it is held.
  *
  * A worker takes over, by its id, the lease that its starter took for it.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const acquire = (
   leases: Lease.Leases,

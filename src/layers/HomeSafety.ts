@@ -1,8 +1,4 @@
-/**
- * Whether the state home is the user's own.
- *
- * @since 0.1.0
- */
+/** Whether the state home is the user's own. */
 import type { Path } from "effect/Path"
 import { keepsNothing } from "../domain/Runtime.ts"
 import type { StateHome } from "../domain/StateHome.ts"
@@ -17,9 +13,6 @@ import * as FolderSafety from "./FolderSafety.ts"
  *
  * Both must be real folders of this user: else something would be written or deleted elsewhere, and under `sudo` a file in
  * the user's home would be root's. With `forbidden` 0, others may write to them.
- *
- * @category guards
- * @since 0.1.0
  */
 export const problem = (
   home: StateHome,

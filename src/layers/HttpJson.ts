@@ -4,8 +4,6 @@
  * `fetch` and `import "node:http"` load undici, which takes 19 ms, so Node's modules are loaded at the first request.
  * `dns.lookup` runs in the thread pool and cannot be cancelled: the process would not end before the name server has
  * answered. So names are resolved here, with a `Resolver`, which can be cancelled.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -95,9 +93,6 @@ const parse = (body: Buffer): Effect.Effect<unknown, string> =>
  *
  * The request does not keep the process alive, except while a name server is queried. Names are resolved by the hosts
  * file and the name server only: no mDNS, no search domains.
- *
- * @category requests
- * @since 0.1.0
  */
 export const getJson = (url: URL | string, token: string): Effect.Effect<unknown, string> =>
   Effect.callback((resume) => {

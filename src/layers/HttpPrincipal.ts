@@ -1,8 +1,4 @@
-/**
- * Parses a credential, and asks an API for its principal.
- *
- * @since 0.1.0
- */
+/** Parses a credential, and asks an API for its principal. */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -79,9 +75,6 @@ const documentOf = (text: string, parseYaml: (text: string) => unknown): unknown
  * Parses the credential of an input; undefined where it holds none.
  *
  * YAML that would take the parser more than a moment is not parsed: its credential cannot be read.
- *
- * @category parsing
- * @since 0.1.0
  */
 export const parse = (
   forms: ReadonlyArray<Form>,
@@ -121,12 +114,7 @@ const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalI
       Effect.flatMap((answer) => Effect.fromResult(principalOf(answer, form.principal)))
     )
 
-/**
- * Asks for the principal of a credential that `parse` returned.
- *
- * @category requests
- * @since 0.1.0
- */
+/** Asks for the principal of a credential that `parse` returned. */
 export const resolve = (credential: Credential.Credential): Effect.Effect<PrincipalId.PrincipalId | undefined> => {
   const question = questions.get(credential)
   return (question === undefined ? Effect.fail("it is not this resolver's") : ask(question)).pipe(

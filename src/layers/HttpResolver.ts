@@ -1,7 +1,5 @@
 /**
  * Reads the input of credentials in variables and a file; what parses it and what asks is loaded when a credential is new.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { HostRuntime } from "../services/HostRuntime.ts"
@@ -11,10 +9,6 @@ import type { Options } from "./HttpPrincipalResolver.ts"
 import { cold } from "./LoadCold.ts"
 import * as Variable from "./Variable.ts"
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.fnUntraced(function*({ file, forms }: Options, parseYaml: (text: string) => unknown) {
   const { disk } = yield* HostRuntime
   // The environment of a process does not change.

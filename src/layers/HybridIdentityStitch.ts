@@ -1,8 +1,4 @@
-/**
- * Stamps in every runtime, and claims where the device persists: the whole of the identity rules.
- *
- * @since 0.1.0
- */
+/** Stamps in every runtime, and claims where the device persists: the whole of the identity rules. */
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
@@ -39,12 +35,7 @@ type SeenBy = "login" | "observe" | "resolver"
 // Every turn follows a claim or rotation that another process made in the middle of this one's.
 const maxTurns = 8
 
-/**
- * How long a command waits for its credential: a keychain may ask its user first.
- *
- * @category constants
- * @since 0.1.0
- */
+/** How long a command waits for its credential: a keychain may ask its user first. */
 export const credentialLimit = Duration.seconds(1)
 
 /** How long a command waits for the API, counted from the question. */
@@ -56,12 +47,7 @@ const noPrincipal = "no principal is known for the credential"
 const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =>
   command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
-/**
- * The stitch of a command.
- *
- * @category models
- * @since 0.1.0
- */
+/** The stitch of a command. */
 export interface Stitch {
   readonly service: IdentityStitch["Service"]
   /** Returns who an event belongs to; undefined where the device's identity was deleted while the command ran. */
@@ -76,12 +62,7 @@ export interface Stitch {
   readonly start: Effect.Effect<void>
 }
 
-/**
- * The stitch of a command whose state is `initial`.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The stitch of a command whose state is `initial`. */
 export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchState.StitchState, held: HeldEvents) {
   const { files, known, recorder, running } = shared
   const { notes } = files

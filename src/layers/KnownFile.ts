@@ -1,8 +1,6 @@
 /**
  * The cache of the session and of resolved credentials, in `usage/known.json`; the last writer wins. Where the format of
  * the identity file has a session, that one is the device's.
- *
- * @since 0.1.0
  */
 import type { AnonId } from "../domain/AnonId.ts"
 import { type Credential, isKnown, key } from "../domain/Credential.ts"
@@ -16,12 +14,7 @@ import type { HostRuntime } from "../services/HostRuntime.ts"
 import * as PointerFile from "./PointerFile.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/**
- * What is known, as one command uses it. Times are in milliseconds since 1970.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is known, as one command uses it. Times are in milliseconds since 1970. */
 export interface KnownFile {
   /** Reads the cache; returns a new one where its file is absent or invalid. */
   readonly read: () => Known.Known
@@ -39,10 +32,6 @@ export interface KnownFile {
   readonly parsed: (known: Known.Known, text: string) => Known.ParsedInput | undefined
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: IdentityCodec): KnownFile => {
   const { sha256, uid, uuid } = runtime
   const file = files.home.known

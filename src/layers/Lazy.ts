@@ -1,18 +1,9 @@
-/**
- * Services that are loaded when they are first used.
- *
- * @since 0.1.0
- */
+/** Services that are loaded when they are first used. */
 import * as Effect from "effect/Effect"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 
-/**
- * Makes an identity store that is loaded when it is first used.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Makes an identity store that is loaded when it is first used. */
 export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): IdentityStore["Service"] =>
   IdentityStore.of({
     get: Effect.flatMap(store, (store) => store.get),
@@ -25,12 +16,7 @@ export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): Identit
     forget: Effect.flatMap(store, (store) => store.forget)
   })
 
-/**
- * Makes an outbox that is loaded when it is first used.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Makes an outbox that is loaded when it is first used. */
 export const outboxOf = (outbox: Effect.Effect<Outbox["Service"]>): Outbox["Service"] =>
   Outbox.of({
     add: (message) => Effect.flatMap(outbox, (outbox) => outbox.add(message)),

@@ -4,8 +4,6 @@
  * It keeps workers to one at a time, normally. Correctness does not depend on it: two workers send the same bytes.
  *
  * A lease that its worker did not give up is evidence that workers end with their commands here (ADR 0023).
- *
- * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "../domain/JsonDocument.ts"
@@ -18,12 +16,7 @@ export const longestMillis = 10_000
 
 const prefix = "lease-"
 
-/**
- * A lease's file.
- *
- * @category models
- * @since 0.1.0
- */
+/** A lease's file. */
 export interface Lease {
   /** Until when it holds, in milliseconds since 1970. */
   readonly until: number
@@ -35,44 +28,24 @@ export interface Lease {
   readonly process: string
 }
 
-/**
- * Decodes a lease's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Decodes a lease's file. */
 export const decode = JsonDocument.decoder<Lease>(({ boots, id, process, until }) =>
   JsonDocument.isNumber(until) && Predicate.isString(id) && Predicate.isBoolean(boots) && Predicate.isString(process)
     ? { until, id, boots, process }
     : undefined
 )
 
-/**
- * Returns the path of a lease.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns the path of a lease. */
 export const path = (folder: string, number: number): string => `${folder}/${prefix}${number}`
 
-/**
- * The leases of an outbox, as a process finds them.
- *
- * @category models
- * @since 0.1.0
- */
+/** The leases of an outbox, as a process finds them. */
 export interface Leases {
   readonly files: StateFiles
   readonly folder: string
   readonly runtime: Pick<HostRuntime["Service"], "isAlive" | "isolated" | "markOf" | "pid">
 }
 
-/**
- * Returns the highest number of the leases in an outbox; 0 where there is none.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns the highest number of the leases in an outbox; 0 where there is none. */
 export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): number => {
   const names = files.list(folder)
   return isRefused(names) ? 0 : names.reduce((highest, name) => {
@@ -81,12 +54,7 @@ export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): num
   }, 0)
 }
 
-/**
- * The newest lease of an outbox.
- *
- * @category models
- * @since 0.1.0
- */
+/** The newest lease of an outbox. */
 export interface Seen {
   /** Its number; 0 where there is none. */
   readonly number: number
@@ -105,9 +73,6 @@ export interface Seen {
  *
  * A process of another machine or PID namespace is believed to live until the end of its lease. In a PID namespace that may
  * end with the command, it is believed to have ended with its own.
- *
- * @category reading
- * @since 0.1.0
  */
 export const look = (leases: Leases, now: number): Seen => {
   const { files, folder, runtime } = leases

@@ -1,8 +1,4 @@
-/**
- * What every process of the module is: the host's, and the worker.
- *
- * @since 0.1.0
- */
+/** What every process of the module is: the host's, and the worker. */
 import * as Effect from "effect/Effect"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
@@ -72,20 +68,10 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
 
 // == processes
 
-/**
- * The kernel's number for the initial PID namespace (PROC_PID_INIT_INO).
- *
- * @category constants
- * @since 0.1.0
- */
+/** The kernel's number for the initial PID namespace (PROC_PID_INIT_INO). */
 export const initialPidNamespace = "pid:[4026531836]"
 
-/**
- * Returns the PID namespace of this process; undefined where the platform has none, or it cannot be read.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns the PID namespace of this process; undefined where the platform has none, or it cannot be read. */
 export const pidNamespace = (): string | undefined => {
   try {
     return NodeFs.readlinkSync("/proc/self/ns/pid")
@@ -173,24 +159,14 @@ const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
   return remove
 }
 
-/**
- * Merges two objects whose getters stay getters.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Merges two objects whose getters stay getters. */
 export const merge = <A extends object, B extends object>(first: A, second: B): A & B =>
   Object.defineProperties(
     Object.defineProperties(Object.create(null), Object.getOwnPropertyDescriptors(first)),
     Object.getOwnPropertyDescriptors(second)
   )
 
-/**
- * What Node.js knows of any process without a look at the machine.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** What Node.js knows of any process without a look at the machine. */
 export const current = {
   runtime,
   os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },

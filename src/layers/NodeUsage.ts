@@ -1,8 +1,4 @@
-/**
- * Every service, for a host that needs no assembly.
- *
- * @since 0.1.0
- */
+/** Every service, for a host that needs no assembly. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -31,12 +27,7 @@ import * as Variable from "./Variable.ts"
 import * as VariableConsent from "./VariableConsent.ts"
 import * as WorkerMarks from "./WorkerMarks.ts"
 
-/**
- * What the author of a host sets.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the author of a host sets. */
 export interface Options {
   /** The host's name, as users type it; its variables start with it: `acme` has `ACME_USAGE_TRACKING`. */
   readonly name: string
@@ -65,12 +56,7 @@ export interface Options {
   readonly deliveryWait?: Duration.Input | undefined
 }
 
-/**
- * What the layer provides.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the layer provides. */
 export type Usage =
   | CaptureWorker
   | Consent
@@ -163,9 +149,6 @@ const make = Effect.fnUntraced(
  * ```ts
  * const UsageLive = Usage.layer({ name: "acme", version: "1.2.3", posthog: { key: "phc_…" } })
  * ```
- *
- * @category layers
- * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.effectContext(make(options))

@@ -1,27 +1,14 @@
-/**
- * Debug lines of synchronous code.
- *
- * @since 0.1.0
- */
+/** Debug lines of synchronous code. */
 import * as Effect from "effect/Effect"
 import { debug } from "./Debug.ts"
 
-/**
- * Collects what synchronous code has to say, until an effect says it.
- *
- * @category models
- * @since 0.1.0
- */
+/** Collects what synchronous code has to say, until an effect says it. */
 export interface Notes {
   readonly add: (line: string) => void
   /** Runs synchronous code, then writes its debug lines. */
   readonly run: <A>(evaluate: () => A) => Effect.Effect<A>
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (): Notes => {
   let lines: Array<string> = []
   const write = Effect.suspend(() => {

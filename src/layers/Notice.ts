@@ -1,8 +1,4 @@
-/**
- * The author's notice, once per device: `usage/notice` remembers it.
- *
- * @since 0.1.0
- */
+/** The author's notice, once per device: `usage/notice` remembers it. */
 import { keepsNothing } from "../domain/Runtime.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { StateFiles } from "./StateFiles.ts"
@@ -10,9 +6,6 @@ import type { StateFiles } from "./StateFiles.ts"
 /**
  * Returns whether the notice is to be shown: nobody reads one in CI, and where nothing is kept it would be shown each
  * time.
- *
- * @category guards
- * @since 0.1.0
  */
 export const isDue = (
   files: StateFiles,

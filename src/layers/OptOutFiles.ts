@@ -1,8 +1,4 @@
-/**
- * Publishes and withdraws the opt-out, a file whose existence is the answer: `usage/opt-out`.
- *
- * @since 0.1.0
- */
+/** Publishes and withdraws the opt-out, a file whose existence is the answer: `usage/opt-out`. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
@@ -19,10 +15,6 @@ type Failure = string
 
 const unchanged = "could not be changed"
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.gen(function*() {
   const path = yield* Path.Path
   const { codec, home } = yield* UsageSettings

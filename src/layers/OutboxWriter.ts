@@ -1,8 +1,4 @@
-/**
- * What a command does with its outbox, a folder with one file per message, named so that names sort by time.
- *
- * @since 0.1.0
- */
+/** What a command does with its outbox, a folder with one file per message, named so that names sort by time. */
 import * as BackOff from "../domain/BackOff.ts"
 import * as Message from "../domain/Message.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
@@ -14,12 +10,7 @@ import type { StateFiles } from "./StateFiles.ts"
 // usual bounds by this much. An author's own bounds are looked at each time.
 const trimEvery = { messages: 50, bytes: 64 * 1024 }
 
-/**
- * Adds messages to an outbox. Times are in milliseconds since 1970.
- *
- * @category models
- * @since 0.1.0
- */
+/** Adds messages to an outbox. Times are in milliseconds since 1970. */
 export interface OutboxWriter {
   readonly folder: OutboxFolder.OutboxFolder
   readonly add: (message: Message.Message, now: number) => boolean
@@ -29,12 +20,7 @@ export interface OutboxWriter {
   readonly backedOffUntil: (now: number) => number
 }
 
-/**
- * Removes the oldest messages of a folder beyond the bounds.
- *
- * @category maintenance
- * @since 0.1.0
- */
+/** Removes the oldest messages of a folder beyond the bounds. */
 export const trimFolder = (
   files: StateFiles,
   folder: string,
@@ -48,10 +34,6 @@ export const trimFolder = (
   }
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (files: StateFiles, settings: UsageSettings["Service"]): OutboxWriter => {
   const { bounds } = settings
   const folder = OutboxFolder.make(files.home, settings.destinationId)

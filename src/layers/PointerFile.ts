@@ -1,18 +1,9 @@
-/**
- * The identity file as another tool's, or another process's, file: what it holds beside the identity is kept.
- *
- * @since 0.1.0
- */
+/** The identity file as another tool's, or another process's, file: what it holds beside the identity is kept. */
 import { type IdentityCodec, keysOf, type Pointer } from "../domain/IdentityCodec.ts"
 import type { Session } from "../domain/Session.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/**
- * Rewrites an identity file, given its text; returns whether it was written.
- *
- * @category writing
- * @since 0.1.0
- */
+/** Rewrites an identity file, given its text; returns whether it was written. */
 export const rewrite = (
   files: StateFiles,
   codec: IdentityCodec,
@@ -33,12 +24,7 @@ export const rewrite = (
   return code === undefined
 }
 
-/**
- * Writes a session into the identity file, if the file names the anon id of the session.
- *
- * @category writing
- * @since 0.1.0
- */
+/** Writes a session into the identity file, if the file names the anon id of the session. */
 export const touch = (files: StateFiles, codec: IdentityCodec, session: Session, newId: () => string): void => {
   const found = files.read(files.home.identityFile(codec.fileName))
   const pointer = found._tag === "Text" ? codec.decode(found.text) : undefined

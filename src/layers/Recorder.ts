@@ -1,8 +1,4 @@
-/**
- * What all messages of one run of the host have in common.
- *
- * @since 0.1.0
- */
+/** What all messages of one run of the host have in common. */
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Attribution } from "../domain/Attribution.ts"
@@ -15,12 +11,7 @@ import type { UsageSettings } from "../services/UsageSettings.ts"
 import type { KnownFile } from "./KnownFile.ts"
 import type { Belongs } from "./SteadyStitch.ts"
 
-/**
- * An event, before it is known who it belongs to.
- *
- * @category models
- * @since 0.1.0
- */
+/** An event, before it is known who it belongs to. */
 export interface Event {
   readonly event: string
   readonly properties: Schema.JsonObject
@@ -28,28 +19,13 @@ export interface Event {
   readonly command: string | undefined
 }
 
-/**
- * A message without its uuid, time, sequence number and common properties.
- *
- * @category models
- * @since 0.1.0
- */
+/** A message without its uuid, time, sequence number and common properties. */
 export interface Draft extends Event, Attribution {}
 
-/**
- * Records an event; drops one that belongs to nobody, for consent or the device's identity was withdrawn.
- *
- * @category models
- * @since 0.1.0
- */
+/** Records an event; drops one that belongs to nobody, for consent or the device's identity was withdrawn. */
 export type Record = (event: Event, belongs: Belongs | undefined, now: number) => Effect.Effect<void>
 
-/**
- * Makes the messages of one invocation.
- *
- * @category models
- * @since 0.1.0
- */
+/** Makes the messages of one invocation. */
 export interface Recorder {
   /** The UUID that every message of this invocation carries. */
   readonly id: string
@@ -70,10 +46,6 @@ const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject => 
   return own
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (
   { id, known, parent, runtime, settings }: {
     readonly id: string

@@ -1,8 +1,4 @@
-/**
- * Files below the state home that are whole or absent.
- *
- * @since 0.1.0
- */
+/** Files below the state home that are whole or absent. */
 import type * as Option from "effect/Option"
 import type { Path } from "effect/Path"
 import type { StateHome } from "../domain/StateHome.ts"
@@ -11,20 +7,10 @@ import type { HostRuntime } from "../services/HostRuntime.ts"
 import * as FolderSafety from "./FolderSafety.ts"
 import type { Notes } from "./Notes.ts"
 
-/**
- * Why a file was not published: the user opted out before.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Why a file was not published: the user opted out before. */
 export const denied: Errno = "ECONSENT"
 
-/**
- * What the files need.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the files need. */
 export interface Requirements {
   readonly home: StateHome
   readonly path: Pick<Path, "dirname" | "join">
@@ -34,12 +20,7 @@ export interface Requirements {
   readonly stillGiven: () => boolean | undefined
 }
 
-/**
- * Reads and publishes the module's files.
- *
- * @category models
- * @since 0.1.0
- */
+/** Reads and publishes the module's files. */
 export interface StateFiles {
   readonly home: StateHome
   readonly notes: Notes
@@ -61,10 +42,6 @@ export interface StateFiles {
   readonly makeFolder: (folder: string) => Errno | undefined
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): StateFiles => {
   const { disk, uid, uuid } = runtime
 

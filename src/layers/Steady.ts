@@ -1,8 +1,4 @@
-/**
- * The services of a host on Node.js, where no variable denies telemetry.
- *
- * @since 0.1.0
- */
+/** The services of a host on Node.js, where no variable denies telemetry. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -103,10 +99,6 @@ const noWorker = Effect.gen(function*() {
 const dryRun = (runtime: HostRuntime["Service"]): Effect.Effect<HostRuntime["Service"]> =>
   Effect.map(cold, ({ MemoryDisk }) => merge(runtime, { disk: MemoryDisk.make({ below: runtime.disk }) }))
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = Effect.fnUntraced(function*(
   options: Options,
   variables: string,

@@ -1,8 +1,6 @@
 /**
  * The identity rules of a usual command, which change nothing: it reads one snapshot, and hands over to the whole stitch
  * where the rules ask for more than an event.
- *
- * @since 0.1.0
  */
 import { decode as decodeAnonId } from "../domain/AnonId.ts"
 import {
@@ -29,12 +27,7 @@ import * as Notice from "./Notice.ts"
 import type { Recorder } from "./Recorder.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/**
- * What the steady and the whole stitch of a command share.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the steady and the whole stitch of a command share. */
 export interface Shared {
   readonly files: StateFiles
   readonly known: KnownFile
@@ -47,24 +40,14 @@ export interface Shared {
   stitchAttempted: boolean
 }
 
-/**
- * The identity and the credential that a command acts on.
- *
- * @category models
- * @since 0.1.0
- */
+/** The identity and the credential that a command acts on. */
 export interface Opened {
   readonly identity: Identity
   readonly credential: CredentialFacts
   readonly knowledge: Known.Knowledge | undefined
 }
 
-/**
- * What the whole stitch continues with.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the whole stitch continues with. */
 export interface Handover {
   readonly shared: Shared
   /** The credential input that the command began with, and what was known of it; undefined before it was read. */
@@ -73,23 +56,13 @@ export interface Handover {
   readonly opened: Opened | undefined
 }
 
-/**
- * Who an event belongs to, with the identity that its session is of.
- *
- * @category models
- * @since 0.1.0
- */
+/** Who an event belongs to, with the identity that its session is of. */
 export interface Belongs {
   readonly identity: Identity
   readonly to: Attribution
 }
 
-/**
- * The stitch of a command that is steady until it is not. Times are in milliseconds since 1970.
- *
- * @category models
- * @since 0.1.0
- */
+/** The stitch of a command that is steady until it is not. Times are in milliseconds since 1970. */
 export interface SteadyStitch {
   /** Reads the credential that the command begins with; returns whether it has to be parsed or asked about. */
   readonly begin: (now: number) => boolean
@@ -100,12 +73,7 @@ export interface SteadyStitch {
   readonly handover: () => Handover
 }
 
-/**
- * Returns an identity that ends with the process.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Returns an identity that ends with the process. */
 export const identityInMemory = (uuid: () => string, firstRun: boolean): Identity => {
   const anonId = decodeAnonId(uuid())
   return anonId._tag === "Some"
@@ -113,10 +81,6 @@ export const identityInMemory = (uuid: () => string, firstRun: boolean): Identit
     : identityInMemory(uuid, firstRun)
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (
   shared: Shared,
   runtime: HostRuntime["Service"],

@@ -1,8 +1,4 @@
-/**
- * Removes what nobody else removes.
- *
- * @since 0.1.0
- */
+/** Removes what nobody else removes. */
 import { type Disk, isRefused } from "../services/Disk.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
@@ -12,12 +8,7 @@ const staleTempMillis = 60 * 60 * 1000
 // Node.js keeps a file for each version of itself, of the worker, and of a host that is its own worker, and removes none.
 const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
-/**
- * Removes temp files of killed processes, and old compiled code.
- *
- * @category maintenance
- * @since 0.1.0
- */
+/** Removes temp files of killed processes, and old compiled code. */
 export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
   const namesIn = (folder: string): ReadonlyArray<string> => {
     const names = files.list(folder)

@@ -1,17 +1,8 @@
-/**
- * Environment variables, through the `ConfigProvider`.
- *
- * @since 0.1.0
- */
+/** Environment variables, through the `ConfigProvider`. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 
-/**
- * The process's own environment: `ConfigProvider.fromEnv` would index every variable, for a handful of names.
- *
- * @category providers
- * @since 0.1.0
- */
+/** The process's own environment: `ConfigProvider.fromEnv` would index every variable, for a handful of names. */
 export const ofProcess: ConfigProvider.ConfigProvider = ConfigProvider.make((path) =>
   Effect.sync(() => {
     const value = process.env[path.join("_")]
@@ -23,9 +14,6 @@ export const ofProcess: ConfigProvider.ConfigProvider = ConfigProvider.make((pat
  * Returns the value of a variable; undefined where it is not set, and `unreadable` where it cannot be read.
  *
  * A `Config` would describe itself, decode by a schema and explain its failures, which costs a command 0.4 ms of CPU.
- *
- * @category getters
- * @since 0.1.0
  */
 export const read = (name: string, unreadable?: string): Effect.Effect<string | undefined> =>
   Effect.flatMap(

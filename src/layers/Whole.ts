@@ -1,7 +1,5 @@
 /**
  * The whole stitch of a command that is not steady: it claims, switches, rotates, logs in or out, or has a new credential.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -38,12 +36,7 @@ const initialCredential = Effect.fnUntraced(function*({ initial, opened, shared:
   return { found, known: opened?.knowledge ?? initial.knowledge ?? known.recall(found, now) }
 })
 
-/**
- * The whole stitch of a command that was steady until now, with its identity store.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** The whole stitch of a command that was steady until now, with its identity store. */
 export const make = Effect.fnUntraced(function*(handover: Handover, record: Recorder.Record) {
   const { opened, shared } = handover
   const store = yield* FileIdentityStore.makeWith(shared.files, opened?.identity)

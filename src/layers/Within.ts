@@ -1,8 +1,4 @@
-/**
- * A limit that holds for what a host brings along.
- *
- * @since 0.1.0
- */
+/** A limit that holds for what a host brings along. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,9 +9,6 @@ import type * as Option from "effect/Option"
  *
  * `Effect.timeoutOption` alone waits until the effect has ended: a keychain that hangs while it is opened would hold the
  * command.
- *
- * @category limits
- * @since 0.1.0
  */
 export const within =
   (limit: Duration.Input) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>

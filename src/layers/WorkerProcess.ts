@@ -1,8 +1,4 @@
-/**
- * Starts a worker as a process of its own.
- *
- * @since 0.1.0
- */
+/** Starts a worker as a process of its own. */
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -62,19 +58,10 @@ const proxyUrl = (value: string): string | undefined => {
   return /^https?:/i.test(url) && URL.canParse(url) && isDecodable(new URL(url)) ? url : undefined
 }
 
-/**
- * Why a host without a worker delivers nothing, and what its author must do.
- *
- * @category constants
- * @since 0.1.0
- */
+/** Why a host without a worker delivers nothing, and what its author must do. */
 export const missing =
   "this host is bundled without a worker: its entry must call isWorker() of effect-cli-usage/worker first"
 
-/**
- * @category logging
- * @since 0.1.0
- */
 export const tellMissing: Effect.Effect<void> = debug(`nothing is delivered: ${missing}`)
 
 /** How long a worker may take from its start to a lease of its own, where nothing says whether it lives. */
@@ -164,12 +151,7 @@ const lowerPriority = (pid: number): void => {
   }
 }
 
-/**
- * What the starter of a worker decides.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the starter of a worker decides. */
 export interface Start {
   /** Whether the worker waits a while for more. */
   readonly lingers: boolean
@@ -177,12 +159,7 @@ export interface Start {
   readonly isAwaited: boolean
 }
 
-/**
- * A worker that was started.
- *
- * @category models
- * @since 0.1.0
- */
+/** A worker that was started. */
 export interface Started {
   readonly lingers: boolean
   /** Completes when its process has ended. */
@@ -195,9 +172,6 @@ export interface Started {
  *
  * The starter takes the lease for the worker, so that of the commands of a burst that end before their first worker runs,
  * one alone starts a process; of two that start one at the same time, one kills its own.
- *
- * @category constructors
- * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(files: StateFiles) {
   const runtime = yield* HostRuntime

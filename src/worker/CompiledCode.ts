@@ -1,8 +1,4 @@
-/**
- * Where a worker's compiled code is kept.
- *
- * @since 0.1.0
- */
+/** Where a worker's compiled code is kept. */
 import type * as Module from "node:module"
 
 // Deno has none of its own.
@@ -13,9 +9,6 @@ const { getCompileCacheDir }: Partial<typeof Module> = process.getBuiltinModule(
  * undefined where the starter named none.
  *
  * A bundled host may have turned the cache on by itself, in a folder that other users can write to.
- *
- * @category getters
- * @since 0.1.0
  */
 export const compiledCodeFolder = (): string | undefined =>
   process.env["NODE_COMPILE_CACHE"] === undefined ? undefined : getCompileCacheDir?.()

@@ -1,8 +1,4 @@
-/**
- * posthog-node, made exact: what is on disk is what is sent, and every answer is known.
- *
- * @since 0.1.0
- */
+/** posthog-node, made exact: what is on disk is what is sent, and every answer is known. */
 // The entry without what only a server needs: it reads source files for stack traces, through `readline`.
 import { PostHog, type PostHogOptions } from "posthog-node/edge"
 import type { Destination } from "../domain/Destination.ts"
@@ -35,12 +31,7 @@ const taken: Awaited<ReturnType<Fetch>> = {
   json: () => Promise.resolve({})
 }
 
-/**
- * Sends messages in one request of posthog-node's.
- *
- * @category clients
- * @since 0.1.0
- */
+/** Sends messages in one request of posthog-node's. */
 export class PostHogClient extends PostHog {
   readonly #messages: Map<string, Wire>
   readonly #answer: { value: Answer }

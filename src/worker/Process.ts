@@ -1,8 +1,4 @@
-/**
- * The worker as a process.
- *
- * @since 0.1.0
- */
+/** The worker as a process. */
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -84,9 +80,6 @@ const tidy = (files: StateFiles.StateFiles, isAllowed: boolean, now: number): vo
  * Runs a worker to its end, and gives how many messages it delivered; never rejects.
  *
  * The timer ends it whatever hangs: `process.exit` would wait for a name look-up in the thread pool.
- *
- * @category running
- * @since 0.1.0
  */
 export const run = async (): Promise<number> => {
   const until = Date.now() + Worker.lifeMillis

@@ -1,17 +1,10 @@
-/**
- * What posthog-node sends through: one request, its answer read exactly.
- *
- * @since 0.1.0
- */
+/** What posthog-node sends through: one request, its answer read exactly. */
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 
 /**
  * What PostHog said: taken, with what it was over quota of; too large; refused as malformed; or anything else, which
  * says nothing about the messages.
- *
- * @category models
- * @since 0.1.0
  */
 export type Answer =
   | { readonly _tag: "Taken"; readonly quotaLimited: boolean }
@@ -40,9 +33,6 @@ const read = (status: number, body: string): Answer => {
  *
  * `process.getBuiltinModule` does not load undici as an import of `node:http` does (19 ms), and this client follows no
  * redirect, as `fetch` would.
- *
- * @category requests
- * @since 0.1.0
  */
 export const post = (
   url: URL,

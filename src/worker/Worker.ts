@@ -1,8 +1,4 @@
-/**
- * Drains an outbox into PostHog.
- *
- * @since 0.1.0
- */
+/** Drains an outbox into PostHog. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Message } from "../domain/Message.ts"
@@ -28,20 +24,10 @@ const lookEveryMillis = 500
 // PostHog takes 20 MB; a request of this many messages, of which each is at most 64 KiB, stays below.
 const maxBatch = 250
 
-/**
- * Sends messages in one request and says what PostHog answered; never fails.
- *
- * @category models
- * @since 0.1.0
- */
+/** Sends messages in one request and says what PostHog answered; never fails. */
 export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
 
-/**
- * What a worker needs.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a worker needs. */
 export interface Options {
   readonly send: Send
   /** Whether the user has not opted out. */
@@ -54,12 +40,7 @@ export interface Options {
   readonly until: number
 }
 
-/**
- * How a drain ended: nothing waits any more; something is kept for later; time ran out; or the user has opted out.
- *
- * @category models
- * @since 0.1.0
- */
+/** How a drain ended: nothing waits any more; something is kept for later; time ran out; or the user has opted out. */
 export interface Drained {
   readonly delivered: number
   readonly outcome: "Empty" | "Kept" | "OutOfTime" | "Denied"
@@ -76,9 +57,6 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
  * `done` holds the uuids that this worker is done with: a file that cannot be removed is found again and again, and is
  * not sent again for that. `stands` says whether the lease does: an opt-out deletes it, and what was read before it must
  * not be sent after it, even where the user has enabled telemetry again.
- *
- * @category worker
- * @since 0.1.0
  */
 export const drain = Effect.fnUntraced(function*(
   { isAllowed, outbox, send, until }: Pick<Options, "isAllowed" | "outbox" | "send" | "until">,
@@ -161,9 +139,6 @@ export const drain = Effect.fnUntraced(function*(
  *
  * A host writes its message, then asks for the lease; a worker gives the lease up, then looks at the outbox. So either
  * the host gets the lease and starts a worker, or this last look finds the message and starts a successor.
- *
- * @category worker
- * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(options: Options) {
   const { isAllowed, job, leases, outbox, startSuccessor, until } = options

@@ -1,8 +1,4 @@
-/**
- * The worker's entry.
- *
- * @since 0.1.0
- */
+/** The worker's entry. */
 import { setOwnWorker } from "../layers/WorkerMarks.ts"
 import { run } from "./Process.ts"
 

@@ -5,8 +5,6 @@
  * Node.js's own compile cache holds what V8 compiles when a file is loaded. Most functions of a worker are compiled when
  * they are first called; V8 is asked for all of them here, when a worker that delivered something ends (ADR 0013). And a
  * host that is bundled into one file has the worker in it: V8 passes over a text faster than over code (ADR 0010).
- *
- * @since 0.1.0
  */
 import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
 import { compiledCodeFolder } from "./CompiledCode.ts"
