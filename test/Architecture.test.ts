@@ -101,8 +101,8 @@ describe("the layout", () => {
   })
 
   it("There are exactly ten services, one a file, and one more for tests of a host", () => {
-    const { "layers/RecordingUsageCapture.ts": ofTests, ...services } = declared("Service")
-    assert.deepStrictEqual(ofTests, ["effect-cli-usage/layers/RecordedEvents"])
+    const { "testing/TestUsage.ts": ofTests, ...services } = declared("Service")
+    assert.deepStrictEqual(ofTests, ["effect-cli-usage/testing/TestUsage"])
     const names = [
       "CaptureWorker",
       "Consent",

@@ -16,8 +16,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
 import { DataDictionary, IdentityStitch, Usage, UsageCapture } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
-import * as TestUsage from "../../src/testing/TestUsage.ts"
-import { events, runLine, services, test, testWith, told } from "./Harness.ts"
+import { events, messages, runLine, services, test, testWith, told } from "./Harness.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { message: Schema.String }) {}
 class Wrapper extends Error {}
@@ -133,7 +132,7 @@ describe("track: what is recorded", () => {
   ) {
     test(`Nothing is recorded of "${line}"`, function*() {
       yield* run(line)
-      assert.deepStrictEqual(yield* TestUsage.messages, [])
+      assert.deepStrictEqual(yield* messages, [])
     })
   }
 
@@ -376,7 +375,7 @@ describe("track: accounts", () => {
   })
 
   const hidden = Command.annotate(Usage.Untracked, true)
-  const all = Effect.map(TestUsage.messages, (messages) => messages.map(({ event }) => event))
+  const all = Effect.map(messages, (messages) => messages.map(({ event }) => event))
 
   test("An untracked command leaves no trace, also where the host's API names the account", function*() {
     yield* runLine(Usage.track(asking.pipe(hidden)), "")

@@ -8,7 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { named } from "../../src/cli/CommandTracking.ts"
 import * as CommandEvents from "../../src/domain/CommandEvents.ts"
 import { Flow, Usage, UsageEvent } from "../../src/index.ts"
-import { FixedConsent } from "../../src/testing/index.ts"
+import * as TestUsage from "../../src/testing/TestUsage.ts"
 import { events, test, testWith } from "./Harness.ts"
 
 const properties = Schema.Struct({ flow: Schema.Literals(["login", "refresh"]) })
@@ -117,9 +117,7 @@ describe("the schemas of events", () => {
     return { asked, flow: Flow.make("CLI Auth", { description: "A user logs in", properties: fields, steps: ["one"] }) }
   }
 
-  const denied = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
-
-  testWith("A flow makes no schema where its events are not recorded", { consent: denied }, function*() {
+  testWith("A flow makes no schema where its events are not recorded", TestUsage.optedOut, function*() {
     const { asked, flow } = watched()
     yield* flow.step("one").pipe(flow.run({ flow: "login" }), Effect.exit)
     assert.deepStrictEqual([asked.times, yield* told], [0, []])

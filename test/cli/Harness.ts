@@ -9,6 +9,7 @@ import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Debug from "../../src/layers/Debug.ts"
+import { Outbox } from "../../src/services/Outbox.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 
 interface Options extends TestUsage.Options {
@@ -18,7 +19,7 @@ interface Options extends TestUsage.Options {
 
 /** What `Usage.layer` provides, in memory, with the services of a host on Node.js. */
 export const services = ({ debug = false, ...options }: Options = {}) =>
-  Layer.merge(TestUsage.layerWith(options), NodeServices.layer).pipe(
+  Layer.merge(TestUsage.layer(options), NodeServices.layer).pipe(
     Layer.provideMerge(Layer.succeed(Debug.IsShown, debug))
   )
 
@@ -42,9 +43,15 @@ export const runLine = <const Name extends string, Input, ContextInput, E, R>(
 ): Effect.Effect<Exit.Exit<void, unknown>, never, R | Command.Environment> =>
   Effect.exit(Command.runWith(command, { version: "1.0.0" })(words(line)))
 
+/** What would be sent, as it would be: aliases first, then events in their order. */
+export const messages = Effect.flatMap(
+  Outbox,
+  (outbox) => Effect.map(outbox.entries, (entries) => entries.map(({ message }) => message))
+)
+
 /** The recorded events, with what they say of the command; without an alias. */
 export const events = Effect.map(
-  TestUsage.messages,
+  messages,
   (messages) =>
     messages.filter(({ event }) => event !== "$create_alias").map(({ distinct_id, event, properties }) => {
       const all: Readonly<Record<string, unknown>> = { ...properties, event, distinct_id }

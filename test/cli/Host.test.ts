@@ -10,10 +10,9 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
-import * as TestUsage from "../../src/testing/TestUsage.ts"
 import { run } from "../fixtures/Process.ts"
 import { makeSink } from "../fixtures/Wait.ts"
-import { test } from "./Harness.ts"
+import { messages, test } from "./Harness.ts"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 
@@ -37,7 +36,7 @@ const Sly = UsageEvent.make("Sly", {
 const capture = <P>(event: UsageEvent.UsageEvent<P>, properties: NoInfer<P>) =>
   Effect.flatMap(UsageCapture, (usage) => usage.capture(event, properties))
 
-const first = Effect.map(TestUsage.messages, ([message]) => message ?? assert.fail("nothing was recorded"))
+const first = Effect.map(messages, ([message]) => message ?? assert.fail("nothing was recorded"))
 
 const temporaryFolder = (parent: string) =>
   Effect.acquireRelease(
@@ -78,7 +77,7 @@ describe("a declared event", () => {
     for (const name of ["$identify", " "] as ReadonlyArray<string>) {
       yield* capture(UsageEvent.make(name, options), { alias: "somebody" })
     }
-    assert.deepStrictEqual(yield* TestUsage.messages, [])
+    assert.deepStrictEqual(yield* messages, [])
   })
 
   it("Properties that JSON has a place for are sent, and the compiler names those that it has none for", () => {
@@ -148,9 +147,9 @@ describe("the data dictionary", () => {
     yield* Effect.flatMap(IdentityStitch, (stitch) => stitch.login("account_1"))
     yield* capture(Chosen, { template: "blog", count: 1 })
     const { common, events } = DataDictionary.make([Chosen])
-    const messages = yield* TestUsage.messages
-    assert.deepStrictEqual(messages.map(({ event }) => event), ["$create_alias", "Template chosen"])
-    for (const { event, properties } of messages) {
+    const sent = yield* messages
+    assert.deepStrictEqual(sent.map(({ event }) => event), ["$create_alias", "Template chosen"])
+    for (const { event, properties } of sent) {
       const own = namesOf(events.find(({ name }) => name === event)?.properties)
       assert.deepStrictEqual(own, event === "$create_alias" ? ["alias", "distinct_id"] : ["count", "template"])
       const known = [...namesOf(common), ...own]

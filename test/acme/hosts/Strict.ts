@@ -104,8 +104,8 @@ export const parts = {
   outbox: FileOutbox.layer,
   runtime: NodeHostRuntime.layer,
   services: UsageServices.layer(),
-  test: TestUsage.layer,
-  messages: TestUsage.messages,
+  test: TestUsage.layer(TestUsage.ci),
+  recorded: TestUsage.recorded,
   sink: PostHogSink.make()
 }
 
