@@ -6,6 +6,7 @@ import * as NFS from "node:fs"
 import * as Claim from "../../src/domain/Claim.ts"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
+import { IdentityStoreContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -24,40 +25,9 @@ const successor = (anonId: string) => JSON.stringify({ version: 1, anon_id: anon
 const pointer = (principal: unknown, anonId: string = anon.a) =>
   JSON.stringify({ anon_id: anonId, linked_principal_id: principal })
 
-/** Two processes that have read the identity. */
-const pairOf = (device: Device.Device) =>
-  Effect.gen(function*() {
-    const [one, two] = [(yield* device.start()).store, (yield* device.start()).store]
-    yield* Effect.all([one.get, two.get])
-    return { one, two }
-  })
+IdentityStoreContract.suite("FileIdentityStore", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
 describe("A rotation", () => {
-  it.effect("gives the device a new anon id without a claim, and keeps the claim of the one before", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf(claimOf(anon.a, P))
-      const { store } = yield* device.start()
-      const rotation = yield* store.rotate
-      const identity = yield* store.get
-      assert.deepStrictEqual(rotation, { _tag: "Rotated", identity })
-      assert.notStrictEqual(identity.anonId, anon.a)
-      assert.isUndefined(identity.claim)
-      assert.deepInclude(yield* identityOf(device), { anonId: identity.anonId, claim: undefined })
-      assert.deepStrictEqual(device.claim(anon.a), claimOf(anon.a, P))
-    }))
-
-  it.effect("of an anon id that another process rotated continues with the new anon id and its claim", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf(claimOf(anon.a, P))
-      const { one, two } = yield* pairOf(device)
-      yield* one.rotate
-      const { anonId } = yield* one.get
-      yield* one.claim(claimOf(anonId, Q))
-      const overtaken = yield* two.rotate
-      assert.deepStrictEqual(overtaken, { _tag: "Overtaken", identity: yield* two.get })
-      assert.deepInclude(yield* two.get, { anonId, claim: claimOf(anonId, Q) })
-    }))
-
   it.effect("of an anon id that another tool replaced continues with the anon id of that tool", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
@@ -276,16 +246,6 @@ describe("A link that another tool wrote", () => {
 })
 
 describe("A claim", () => {
-  it.effect("is published once, and a second process gets the first claim", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      const { one, two } = yield* pairOf(device)
-      const first = claimOf(anon.a, P)
-      assert.deepStrictEqual(yield* one.claim(first), { _tag: "Published" })
-      assert.deepStrictEqual(yield* two.claim(claimOf(anon.a, Q)), { _tag: "Held", claim: first })
-      assert.deepStrictEqual([(yield* two.get).claim, device.claim(anon.a)], [first, first])
-    }))
-
   it.effect("that cannot be written is not known to the process", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
@@ -327,18 +287,6 @@ describe("A claim", () => {
       assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
       assert.isUndefined((yield* store.get).claim)
       assert.strictEqual(device.claim(anon.a)?.principal_id, Q)
-    }))
-
-  it.effect("of an anon id that was rotated does not become the claim of the new anon id", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      const { store } = yield* device.start()
-      yield* store.rotate
-      yield* store.claim(claimOf(anon.a, P))
-      const { anonId, claim } = yield* store.get
-      assert.notStrictEqual(anonId, anon.a)
-      assert.isUndefined(claim)
-      assert.deepStrictEqual(device.pointer(), { anon_id: anonId, linked_principal_id: null })
     }))
 
   const unusable = {

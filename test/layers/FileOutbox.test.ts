@@ -7,6 +7,7 @@ import * as Message from "../../src/domain/Message.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import type { Entry, Outbox } from "../../src/services/Outbox.ts"
+import { OutboxContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf } from "../fixtures/Files.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
@@ -49,6 +50,8 @@ const test = <E>(
   run: (setup: Setup) => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>
 ) => it.effect(title, () => Effect.flatMap(setup, (setup) => Effect.gen(() => run(setup))))
 
+OutboxContract.suite("FileOutbox", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
+
 describe("A message", () => {
   test("is a file of its own, with nothing beside it, for its user only", function*({ device, names, open }) {
     const outbox = yield* open()
@@ -73,17 +76,6 @@ describe("A message", () => {
     yield* TestClock.setTime(6 * second)
     yield* outbox.add(event(3))
     assert.deepStrictEqual(uuids(yield* outbox.entries), uuidsOf(1, 2, 3, 4))
-  })
-
-  test("is found by its invocation until it is delivered", function*({ open }) {
-    const outbox = yield* open()
-    const has = Effect.all([1, 2].map((n) => outbox.has(String(event(n).properties["invocation_id"]))))
-    assert.deepStrictEqual(yield* has, [false, false])
-    yield* outbox.add(event(1))
-    yield* outbox.add(event(2))
-    assert.deepStrictEqual(yield* has, [true, true])
-    yield* outbox.delivered((yield* outbox.entries).slice(0, 1))
-    assert.deepStrictEqual(yield* has, [false, true])
   })
 
   it.effect("is whole or absent, wherever its writer is stopped", () =>
@@ -297,31 +289,8 @@ test("The status counts what waits and what was set aside, and has the time of t
 })
 
 describe("The back-off", () => {
-  test("doubles from one second to ten minutes for every process, and ends with a delivery", function*({ open }) {
+  test("has no reason if an older version wrote it", function*({ device, open }) {
     const outbox = yield* open()
-    yield* outbox.add(event(1))
-    yield* TestClock.setTime(1_000 * second)
-    assert.strictEqual(yield* outbox.backedOffUntil, 0)
-    const waits: Array<number> = []
-    for (let n = 0; n < 12; n++) {
-      yield* (yield* open()).backOff("status 503")
-      waits.push((yield* outbox.backedOffUntil) / second - 1_000)
-    }
-    assert.deepStrictEqual(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600])
-    yield* outbox.delivered(yield* outbox.entries)
-    assert.strictEqual(yield* outbox.backedOffUntil, 0)
-    yield* outbox.backOff("status 503")
-    assert.strictEqual(yield* outbox.backedOffUntil, 1_001 * second)
-  })
-
-  test("has its last reason until a delivery, and none if an older version wrote it", function*({ device, open }) {
-    const outbox = yield* open()
-    yield* outbox.add(event(1))
-    yield* outbox.backOff("status 401")
-    yield* outbox.backOff("no connection (ECONNREFUSED)")
-    assert.strictEqual((yield* (yield* open()).status).lastFailure, "no connection (ECONNREFUSED)")
-    yield* outbox.delivered(yield* outbox.entries)
-    assert.notProperty(yield* outbox.status, "lastFailure")
     yield* device.write(`${root}/back-off.json`, "{\"attempts\":1,\"until\":5}")
     assert.strictEqual(yield* outbox.backedOffUntil, 5)
     assert.notProperty(yield* outbox.status, "lastFailure")

@@ -20,6 +20,7 @@ import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.t
 import type { Disk } from "../../src/services/Disk.ts"
 import { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
+import { PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 
 const secret = "sk-do-not-tell"
@@ -128,6 +129,27 @@ const assertNone = ({ lines, principal }: Asked, reason: string) => {
 
 const test = <E>(title: string, run: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>) =>
   it.effect(title, () => Effect.gen(run))
+
+PrincipalResolverContract.suite(
+  "HttpPrincipalResolver",
+  Effect.gen(function*() {
+    const folder = yield* directory
+    const [known, down] = [yield* api(), yield* api(json({}, 503))]
+    const layer = (api: string, file: string) =>
+      Layer.provide(
+        HttpPrincipalResolver.layerArcade({ file: Path.join(folder, file), api, environment: "ACME_API_KEY" }),
+        machine()
+      )
+    NFS.writeFileSync(Path.join(folder, "credentials.yaml"), apiKey(secret))
+    return {
+      principal: "p1",
+      loggedIn: layer(known.url, "credentials.yaml"),
+      loggedOut: layer(known.url, "none.yaml"),
+      unanswered: layer(down.url, "credentials.yaml")
+    }
+  }),
+  { describe, it }
+)
 
 describe("The credential", () => {
   const none: Readonly<Record<string, string | undefined>> = {
