@@ -41,8 +41,10 @@ export const variables = (
   return Object.fromEntries([...names, ...set].map((name) => [name, name.endsWith("HOST") ? url : "phc_sink"]))
 }
 
-const reasonOf = ({ reason }: PlatformError): string =>
-  reason._tag === "NotFound" ? "there is no such command" : reason.message
+const reasonOf = ({ reason }: PlatformError): string => {
+  if (reason._tag === "NotFound") return "there is no such command"
+  return reason._tag === "PermissionDenied" ? "it may not be executed" : reason.message
+}
 
 /**
  * Runs a command to its end, or to its time limit; its processes are stopped then.

@@ -134,15 +134,21 @@ const inflate = ({ bytes, isTooLarge }: Body, encoding: string | undefined) => {
  */
 export const decode = (bytes: Body, encoding: string | undefined): Decoded => {
   const { body, isTooLarge, isWhole } = inflate(bytes, encoding)
-  const none = { body, isTooLarge, api_key: "", batch: [], refused: { status: 400, error: "failed to decode request" } }
-  if (!isWhole) return none
+  const none = (what: string): Decoded => ({
+    body,
+    isTooLarge,
+    api_key: "",
+    batch: [],
+    refused: { status: 400, error: `failed to decode request: ${what}` }
+  })
+  if (!isWhole) return none("its body is no gzip, though its content-encoding says so")
   try {
-    const { api_key, batch } = record(JSON.parse(body))
-    if (!Array.isArray(batch)) return { ...none, api_key: text(api_key) }
-    return { ...none, api_key: text(api_key), batch: batch.map(toMessage), refused: refuse(api_key, batch) }
+    const { api_key: key, batch } = record(JSON.parse(body))
+    const api_key = text(key)
+    if (!Array.isArray(batch)) return { ...none("it has no batch"), api_key }
+    return { body, isTooLarge, api_key, batch: batch.map(toMessage), refused: refuse(api_key, batch) }
   } catch {
-    // No JSON, or JSON that is nested too deep to be written again.
-    return none
+    return none("its body is no JSON, or nested too deep")
   }
 }
 

@@ -133,6 +133,11 @@ describe("the rules of $create_alias", () => {
       [identified("user"), alias("user", "user")],
       [["user", "user-device", "*"]]
     ],
+    ["R1: Ids that differ in the case of a letter are two, and are merged", [alias("user", "User")], [[
+      "User",
+      "user",
+      "*"
+    ]]],
     ["R2: An illegal alias merges nothing", [alias("user", "anonymous")], [["user"]], [illegal]],
     [
       "R2: An illegal distinct id merges nothing, and its person exists all the same",
@@ -200,6 +205,26 @@ describe("the rules of $create_alias", () => {
       "R7: They move into an identified person, too",
       [alias("user", "first"), plain("second"), alias("user", "second")],
       [["first", "second", "user", "*"]]
+    ],
+    ...["false", 0, null, true].map((profile) =>
+      [
+        `R8: An alias whose $process_person_profile is ${JSON.stringify(profile)} is not dropped`,
+        [alias("user", "anon", { $process_person_profile: profile })],
+        [["anon", "user", "*"]]
+      ] as const
+    ),
+    [
+      "R9: An event that is no merge, and has properties of one, is a plain event",
+      [plain("user", { alias: "anon", $anon_distinct_id: "anon" })],
+      [["user"]]
+    ],
+    [
+      "R9: The property of one merge names no other id in another one",
+      [
+        message("$identify", "user", { alias: "anon" }),
+        message("$create_alias", "user", { $anon_distinct_id: "anon" })
+      ],
+      [["user"]]
     ],
     ...merges.map((event) =>
       [`R9: ${event} that names no other id is a plain event`, [message(event, "user")], [["user"]]] as const

@@ -100,18 +100,24 @@ describe("the sink as PostHog", () => {
     })
   }
 
-  test("The sink answers 400 to a body that is no batch", function*(sink) {
-    const bodies: ReadonlyArray<readonly [string, Record<string, string>]> = [
-      ["hello", {}],
-      ["{}", {}],
-      [body(), {}],
-      [`{"batch":[${"[".repeat(200_000)}${"]".repeat(200_000)}]}`, {}],
-      [body(event(1)), { "content-encoding": "gzip" }]
+  test("The sink says what is wrong with a body that is no batch, and shows the body", function*(sink) {
+    const batch = [event(1)]
+    const bodies: ReadonlyArray<readonly [string, Record<string, string>, status: number, error: string]> = [
+      ["hello", {}, 400, "no JSON"],
+      [`{"batch":[${"[".repeat(200_000)}${"]".repeat(200_000)}]}`, {}, 400, "nested too deep"],
+      ["{}", {}, 400, "it has no batch"],
+      [body(), {}, 400, "no event"],
+      [body(event(1)), { "content-encoding": "gzip" }, 400, "no gzip, though its content-encoding says so"],
+      [JSON.stringify({ batch }), {}, 401, "without an api_key"],
+      [JSON.stringify({ api_key: "", batch }), {}, 401, "without an api_key"]
     ]
-    for (const [payload, headers] of bodies) {
-      assert.strictEqual((yield* post(sink, payload, { headers })).status, 400)
+    for (const [payload, headers, status, error] of bodies) {
+      const reply = yield* post(sink, payload, { headers })
+      assert.strictEqual(reply.status, status)
+      assert.include(JSON.parse(reply.text).error, error)
       assert.strictEqual((yield* sink.requests).at(-1)?.body, payload)
     }
+    assert.deepStrictEqual(yield* sink.messages, [])
   })
 
   test("The sink answers 413 above 20 MB, compressed or not", function*(sink) {
@@ -142,7 +148,8 @@ describe("the sink as PostHog", () => {
         [Buffer.alloc(25 * 1024 * 1024, "x"), {}]
       ] as const
       for (const [payload, headers] of bodies) {
-        assert.strictEqual((yield* post(sink, payload, { headers })).status, 413)
+        const { status, text } = yield* post(sink, payload, { headers })
+        assert.deepStrictEqual([status, JSON.parse(text)], [413, { error: "request body too large" }])
         assert.isBelow((yield* sink.requests).at(-1)?.body.length ?? Infinity, 5 * 1024 * 1024)
       }
     }

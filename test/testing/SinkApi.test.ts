@@ -126,6 +126,18 @@ describe("what the sink has", () => {
     assert.deepStrictEqual(persons[1]?.distinct_ids, ["user_1", "user_2"])
   })
 
+  test("The sink answers JSON, in which an event named <script> is a text", function*(sink) {
+    const script = "<script>alert(1)</script>"
+    yield* post(sink, body(event(1), { ...alias(2, script, "null"), event: script }, alias(3, script, "null")))
+    for (const path of ["/api/messages", "/api/persons", "/api/warnings"]) {
+      const { headers, text } = yield* post(sink, "", { method: "GET", path })
+      assert.strictEqual(headers["content-type"], "application/json", path)
+      assert.include(text, JSON.stringify(script), path)
+    }
+    const stream = yield* listen(sink)
+    assert.deepStrictEqual((yield* stream(3))[1], ["message", script])
+  })
+
   test("The sink's API is not among the requests", function*(sink) {
     for (const route of ["GET /api/persons", "GET /api/warnings", "DELETE /api/messages", "DELETE /api/faults"]) {
       assert.strictEqual((yield* ask(sink, route)).status, 200)
