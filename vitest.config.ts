@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["{test,examples}/**/*.test.ts"],
     // A limit only bounds a failure: no test may fail on a slow or busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,

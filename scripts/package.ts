@@ -103,6 +103,6 @@ Fs.writeFileSync(
   ) + "\n"
 )
 // With what the README links to.
-for (const name of ["README.md", "LICENSE", "docs", "examples/acme"]) {
+for (const name of ["README.md", "LICENSE", "docs", "examples/acme", "examples/starter"]) {
   Fs.cpSync(Path.join(root, name), Path.join(dist, name), { recursive: true })
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export type { Runner } from "./Contract.ts"
 export * as IdentityStoreContract from "./IdentityStoreContract.ts"
 export * as OutboxContract from "./OutboxContract.ts"
 export * as Persons from "./Persons.ts"

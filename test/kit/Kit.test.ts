@@ -11,6 +11,7 @@ import * as AcmeApi from "../../examples/acme/Server.ts"
 import * as Check from "../../src/kit/Check.ts"
 import * as CheckedCommand from "../../src/kit/CheckedCommand.ts"
 import * as Process from "../fixtures/Process.ts"
+import { eventually } from "../fixtures/Wait.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -28,6 +29,17 @@ const kit = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> 
 
 const acme = `${process.execPath} ${Path.join(root, "examples/acme/main.ts")}`
 const dictionary = Path.join(root, "examples/acme/usage-events.json")
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+const problems = (stdout: string): ReadonlyArray<string> =>
+  JSON.parse(stdout).findings.map(({ problem, rule }: Check.Finding) => `${rule}: ${problem}`)
 
 const rules = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).findings.map(({ rule }: { rule: string }) => rule)
@@ -100,17 +112,52 @@ describe("sink --check", () => {
 
   it.live("sink --check says of a command that it cannot be started, that it did not end, and that it sent nothing", () =>
     Effect.gen(function*() {
+      const pids = Path.join(yield* folder, "pids")
       const check = (...words: ReadonlyArray<string>) =>
         kit(["sink", "--check", "--json", "--timeout", "1", "--", ...words])
-      const [unstarted, unended, silent] = yield* Effect.all(
-        [check("no-such-command"), check("sh", "-c", "sleep 300 & sleep 300"), check("true")],
-        { concurrency: 3 }
+      const runs = yield* Effect.all(
+        [
+          check("no-such-command"),
+          check(Path.join(root, "package.json")),
+          // It and its child ignore the signal that stops it.
+          check("sh", "-c", `trap "" TERM; sleep 300 & echo $$ $! >${pids}; sleep 300`),
+          check("true")
+        ],
+        { concurrency: 4 }
       )
-      assert.deepStrictEqual([unstarted, unended, silent].map(({ code }) => code), [1, 1, 1])
-      assert.deepStrictEqual([unstarted, unended, silent].map(({ stdout }) => rules(stdout)), [
-        ["command-failed-to-start"],
-        ["command-did-not-end", "nothing-sent"],
-        ["nothing-sent"]
+      assert.deepStrictEqual(runs.map(({ code }) => code), [1, 1, 1, 1])
+      assert.deepStrictEqual(runs.map(({ stdout }) => problems(stdout)), [
+        ["command-failed-to-start: there is no such command"],
+        ["command-failed-to-start: it may not be executed"],
+        ["command-did-not-end: it was stopped after 1 s", "nothing-sent: no message arrived within 10 s of its end"],
+        ["nothing-sent: no message arrived within 10 s of its end"]
+      ])
+      const started = Fs.readFileSync(pids, "utf8").trim().split(" ").map(Number)
+      assert.lengthOf(started, 2)
+      yield* eventually(Effect.sync(() => started.filter(isAlive)), (living) => living.length === 0)
+    }))
+
+  it.live("sink --check finds nothing in the host of the README, which is quoted there as it is, with its test", () =>
+    Effect.gen(function*() {
+      const home = yield* folder
+      const host = Path.join(root, "examples/starter")
+      const command = [process.execPath, Path.join(host, "main.ts"), "create", "shop", "--template", "blog"]
+      const { code, stdout } = yield* kit(["sink", "--check", "--", ...command], { HOME: home })
+      assert.deepStrictEqual([code, stdout], [0, "Created shop\n0 findings in 2 messages\n"])
+      const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
+      const [cli = "", test = ""] = ["Cli.ts", "Cli.test.ts"].map((name) =>
+        Fs.readFileSync(Path.join(host, name), "utf8")
+      )
+      for (const text of [cli, test]) assert.include(readme, `\`\`\`ts\n${text}\`\`\``)
+      assert.isAtMost(cli.trim().split("\n").length, 30)
+      // Nothing but the kit.
+      assert.deepStrictEqual([...test.matchAll(/from "([^"]+)"/g)].map(([, name]) => name), [
+        "@effect/platform-node/NodeServices",
+        "@effect/vitest",
+        "effect-cli-usage/testing",
+        "effect/cli/Command",
+        "effect/Effect",
+        "./Cli.ts"
       ])
     }))
 

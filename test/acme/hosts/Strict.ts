@@ -29,7 +29,13 @@ import {
   NodeHostRuntime,
   UsageServices
 } from "effect-cli-usage/layers"
-import { PostHogSink, TestUsage } from "effect-cli-usage/testing"
+import {
+  IdentityStoreContract,
+  OutboxContract,
+  PostHogSink,
+  PrincipalResolverContract,
+  TestUsage
+} from "effect-cli-usage/testing"
 import { isWorker } from "effect-cli-usage/worker"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -106,6 +112,7 @@ export const parts = {
   services: UsageServices.layer(),
   test: TestUsage.layer(TestUsage.ci),
   recorded: TestUsage.recorded,
+  contracts: [IdentityStoreContract.suite, OutboxContract.suite, PrincipalResolverContract.suite] as const,
   sink: PostHogSink.make()
 }
 

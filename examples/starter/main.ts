@@ -1,0 +1,4 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { program } from "./Cli.ts"
+
+NodeRuntime.runMain(program)
