@@ -121,9 +121,9 @@ describe("the layout", () => {
     )
   })
 
-  it("There are five references, which have a default and which no host has to provide", () => {
+  it("There are six references, which have a default and which no host has to provide", () => {
     assert.deepStrictEqual(declared("Reference"), {
-      "cli/CommandTracking.ts": ["effect-cli-usage/cli/Untracked"],
+      "cli/CommandTracking.ts": ["effect-cli-usage/cli/Untracked", "effect-cli-usage/cli/TrackOptions"],
       "cli/Flow.ts": ["effect-cli-usage/cli/Flow/CurrentFlow"],
       "layers/Debug.ts": ["effect-cli-usage/layers/Debug/IsShown"],
       "services/CurrentCommand.ts": ["effect-cli-usage/services/CurrentCommand"],

@@ -32,7 +32,7 @@ type Track = <const Name extends string, Input, ContextInput, E, R>(
 ) => Command.Command<Name, Input, ContextInput, E, R>
 
 const usage = (track: Track) => ({
-  track,
+  track: () => track,
   layer: () => Layer.succeed(IdentityStitch, IdentityStitch.of({ login: () => Effect.void, logout: Effect.void })),
   telemetryCommand: Command.make("telemetry")
 })

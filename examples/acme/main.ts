@@ -11,6 +11,7 @@ import { Api } from "./Api.ts"
 import { acme } from "./Cli.ts"
 import { Acme } from "./Config.ts"
 import { Credentials } from "./Credentials.ts"
+import { Auth } from "./Events.ts"
 
 const version = "1.2.3"
 
@@ -43,7 +44,7 @@ const services = Api.layer.pipe(
 )
 
 acme.pipe(
-  Usage.track,
+  Usage.track({ catalog: Auth.events }),
   Command.run({ version }),
   Effect.provide(services),
   NodeRuntime.runMain

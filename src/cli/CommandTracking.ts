@@ -18,6 +18,7 @@ import { debug, quietly } from "../layers/Debug.ts"
 import { type Annotations, type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
+import type { Declared } from "./DataDictionary.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
 /**
@@ -95,7 +96,15 @@ export interface Options {
     readonly succeeded?: string | undefined
     readonly failed?: string | undefined
   } | undefined
+  /** The CLI's own events, which `telemetry events` lists for its users: `[TemplateChosen, ...Auth.events]`. */
+  readonly catalog?: ReadonlyArray<Declared> | undefined
 }
+
+/** What the author said to `track`, for the `telemetry` command. */
+export const TrackOptions: Context.Reference<Options> = Context.Reference<Options>(
+  "effect-cli-usage/cli/TrackOptions",
+  { defaultValue: () => ({}) }
+)
 
 /**
  * Returns an event under the author's name for it, if there is one.
@@ -206,7 +215,10 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
   )
 
 // Inside a tracked command's handler, what an untracked one causes is the outer command's.
-const untracked = Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (current) => current ?? "untracked"))
+const untracked = (options: Options): Layer.Layer<never> =>
+  Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (current) => current ?? "untracked")).pipe(
+    Layer.merge(Layer.succeed(TrackOptions, options))
+  )
 
 const tracked = <const Name extends string, Input, ContextInput, E, R>(
   root: Command.Command<Name, Input, ContextInput, E, R>,
@@ -215,7 +227,7 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
   const tokens = new WeakMap<object, Command.ParsedTokens>()
   const provided = Command.provide(root, (input: Input) => {
     const given = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
-    return given.isUntracked ? untracked : whileRunning(given, options)
+    return given.isUntracked ? untracked(options) : whileRunning(given, options)
   })
   // `parse` and `parseContext` are the only internals: they are given what the parser recognised. `Command.ParsedTokens`
   // is public.

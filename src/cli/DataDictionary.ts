@@ -72,18 +72,26 @@ const inlined = (schema: unknown, definitions: object, inside: ReadonlyArray<str
   )
 }
 
+/**
+ * Returns the error of an event whose schema does not name its properties.
+ *
+ * @internal
+ */
+export const unnamed = (event: string): Error =>
+  new Error(`"${event}" sends properties that it does not name: declare them by a Schema.Struct`)
+
+type PropertiesOf = (event: string, schema: Schema.Constraint) => ReadonlyArray<Property>
+
 const propertiesOf = (event: string, schema: Schema.Constraint): ReadonlyArray<Property> => {
   const document = Schema.toJsonSchemaDocument(schema)
   const json = inlined(document.schema, document.definitions)
   // A struct of nothing.
   if (Predicate.hasProperty(json, "not")) return []
   if (!Predicate.hasProperty(json, "properties") || !Predicate.isObject(json.properties) || "allOf" in json) {
-    throw new Error(`"${event}" sends properties that it does not name: declare them by a Schema.Struct`)
+    throw unnamed(event)
   }
   const required = "required" in json && Array.isArray(json.required) ? json.required : []
-  return Object.entries(json.properties)
-    .map(([name, schema]) => ({ name, schema, required: required.includes(name) }))
-    .toSorted((a, b) => a.name.localeCompare(b.name, "en"))
+  return Object.entries(json.properties).map(([name, schema]) => ({ name, schema, required: required.includes(name) }))
 }
 
 // The message of a claim: it is made where the claim is, not from an event.
@@ -93,6 +101,36 @@ const alias: Declared = {
     "Joins a device's id, the `alias`, to an account, the `distinct_id`; once at most in the life of that id",
   properties: Schema.Struct({ distinct_id: Schema.String, alias: Schema.String })
 }
+
+/**
+ * Returns the function that makes a dictionary with the properties that the given function finds in a schema.
+ *
+ * @internal
+ */
+export const listWith =
+  (propertiesOf: PropertiesOf) =>
+  (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => {
+    const all: ReadonlyArray<Declared> = [
+      named(CommandSucceeded, options.events?.succeeded),
+      named(CommandFailed, options.events?.failed),
+      alias,
+      ...events
+    ]
+    const twice = all.find(({ name }, index) => all.findIndex((other) => other.name === name) < index)
+    if (twice !== undefined) {
+      throw new Error(`two events are called "${twice.name}": nobody could tell them apart. Give one another name`)
+    }
+    const sorted: PropertiesOf = (event, schema) =>
+      propertiesOf(event, schema).toSorted((a, b) => a.name.localeCompare(b.name, "en"))
+    return {
+      events: all.map((event) => ({
+        name: event.name,
+        description: event.description,
+        properties: sorted(event.name, event.properties).filter(({ name }) => !UsageEvent.isReserved(name))
+      })),
+      common: sorted("every event", CommonProperties)
+    }
+  }
 
 /**
  * Makes the dictionary of a CLI's events; the command events, by the names that `Usage.track` was given, and what joins
@@ -107,26 +145,8 @@ const alias: Declared = {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => {
-  const all: ReadonlyArray<Declared> = [
-    named(CommandSucceeded, options.events?.succeeded),
-    named(CommandFailed, options.events?.failed),
-    alias,
-    ...events
-  ]
-  const twice = all.find(({ name }, index) => all.findIndex((other) => other.name === name) < index)
-  if (twice !== undefined) {
-    throw new Error(`two events are called "${twice.name}": nobody could tell them apart. Give one another name`)
-  }
-  return {
-    events: all.map((event) => ({
-      name: event.name,
-      description: event.description,
-      properties: propertiesOf(event.name, event.properties).filter(({ name }) => !UsageEvent.isReserved(name))
-    })),
-    common: propertiesOf("every event", CommonProperties)
-  }
-}
+export const make = (events: ReadonlyArray<Declared>, options?: Pick<Options, "events">): DataDictionary =>
+  listWith(propertiesOf)(events, options)
 
 /**
  * The dictionary as JSON, indented by two spaces.
@@ -136,7 +156,12 @@ export const make = (events: ReadonlyArray<Declared>, options: Pick<Options, "ev
  */
 export const toJson = (dictionary: DataDictionary): string => JSON.stringify(dictionary, null, 2) + "\n"
 
-const typeOf = (schema: unknown): string => {
+/**
+ * Returns a property's type for people.
+ *
+ * @internal
+ */
+export const typeOf = (schema: unknown): string => {
   if (!Predicate.isObject(schema)) return "any"
   if ("enum" in schema && Array.isArray(schema.enum)) {
     return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(", ")

@@ -13,6 +13,14 @@ const makeSubcommands = () => {
     Flag.withDescription("Print one JSON object"),
     Flag.withDefault(false)
   )
+  const sent = Flag.Boolean("sent").pipe(
+    Flag.withDescription("List the last messages that were sent: 100 at most, of 7 days"),
+    Flag.withDefault(false)
+  )
+  const eachAsJson = Flag.Boolean("json").pipe(
+    Flag.withDescription("With --sent: print each message as it was sent, one JSON object a line"),
+    Flag.withDefault(false)
+  )
   return [
     Command.make("status", { json }, (input) => Effect.flatMap(handlers, ({ status }) => status(input))).pipe(
       Command.withDescription("Show whether usage is recorded, and what waits to be sent")
@@ -23,8 +31,11 @@ const makeSubcommands = () => {
     Command.make("disable", {}, () => Effect.flatMap(handlers, ({ disable }) => disable)).pipe(
       Command.withDescription("Record nothing from now on, and delete what was kept")
     ),
-    Command.make("log", {}, () => Effect.flatMap(handlers, ({ log }) => log)).pipe(
-      Command.withDescription("Print what waits to be sent, byte for byte")
+    Command.make("log", { sent, json: eachAsJson }, (input) => Effect.flatMap(handlers, ({ log }) => log(input))).pipe(
+      Command.withDescription("Print what waits to be sent, byte for byte; or what was sent")
+    ),
+    Command.make("events", { json }, (input) => Effect.flatMap(handlers, ({ events }) => events(input))).pipe(
+      Command.withDescription("List every event that this command can send, with its properties")
     ),
     Command.make("flush", { json }, (input) => Effect.flatMap(handlers, ({ flush }) => flush(input))).pipe(
       Command.withDescription("Send what waits, now")
@@ -47,21 +58,21 @@ const makeWhole = () => Command.withSubcommands(leaf, makeSubcommands())
 const whole = once(makeWhole)
 
 // What the host's tree asks of every command is there at once; the rest is made when this command is asked for: by the
-// parser, by help, by completions. Making all six costs every command of the host half a millisecond.
+// parser, by help, by completions. Making all seven costs every command of the host half a millisecond.
 const lazily = (atOnce: object, made: () => object) =>
   new Proxy(leaf, { get: (_, property) => Reflect.get(property in atOnce ? atOnce : made(), property) })
 
 const ofLeaf = (...properties: ReadonlyArray<string>): object =>
   Object.fromEntries(properties.map((property) => [property, Reflect.get(leaf, property)]))
 
-const children = ["status", "enable", "disable", "log", "flush"].map((name, index) =>
+const children = ["status", "enable", "disable", "log", "events", "flush"].map((name, index) =>
   lazily(
     { ...ofLeaf("alias", "globalFlags", "unlisted"), name, annotations: Context.empty(), subcommands: [] },
     () => whole().subcommands[0]?.commands[index] ?? leaf
   )
 )
 
-/** `telemetry status`, `enable`, `disable`, `log` and `flush`. */
+/** `telemetry status`, `enable`, `disable`, `log`, `events` and `flush`. */
 export const command: ReturnType<typeof makeWhole> = lazily(
   {
     ...ofLeaf("name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"),

@@ -3,12 +3,16 @@ import * as CliError from "effect/cli/CliError"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Claim from "../domain/Claim.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
+import type { Message } from "../domain/Message.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent, type OptOutError } from "../services/Consent.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
+import { TrackOptions } from "./CommandTracking.ts"
+import * as EventList from "./EventList.ts"
 
 /** What a command takes. */
 export interface Input {
@@ -66,9 +70,37 @@ export const status = Effect.fnUntraced(function*({ json }: Input) {
   if (found.last_failure !== undefined) yield* Console.log(`Last failure:  ${found.last_failure}`)
 })
 
-export const log = Effect.gen(function*() {
-  const entries = yield* (yield* Outbox).entries
-  yield* Effect.forEach(entries, ({ message }) => Console.log(JSON.stringify(message)), { discard: true })
+const printJson = (messages: ReadonlyArray<Message>) =>
+  Effect.forEach(messages, (message) => Console.log(JSON.stringify(message)), { discard: true })
+
+const ofMessage = ({ distinct_id, event, properties, timestamp }: Message): string => {
+  const { alias, command_name } = properties
+  if (Predicate.isString(alias)) return `${timestamp}  ${event}: device ${alias} joins account ${distinct_id}`
+  return `${timestamp}  ${event}${Predicate.isString(command_name) ? `: ${command_name}` : ""}, as ${distinct_id}`
+}
+
+/** What `telemetry log` takes. */
+export interface LogInput extends Input {
+  readonly sent: boolean
+}
+
+export const log = Effect.fnUntraced(function*({ json, sent }: LogInput) {
+  const outbox = yield* Outbox
+  if (!sent) return yield* printJson((yield* outbox.entries).map(({ message }) => message))
+  const messages = yield* outbox.sent
+  if (json) return yield* printJson(messages)
+  if (messages.length === 0) return yield* Console.log("No message that was sent is kept here.")
+  yield* Effect.forEach(messages, (message) => Console.log(ofMessage(message)), { discard: true })
+})
+
+export const events = Effect.fnUntraced(function*({ json }: Input) {
+  const options = yield* TrackOptions
+  const dictionary = yield* Effect.try({
+    try: () => EventList.make(options.catalog ?? [], options),
+    catch: (cause) =>
+      new CliError.UserError({ cause, userMessage: cause instanceof Error ? cause.message : String(cause) })
+  })
+  yield* Console.log(json ? JSON.stringify(dictionary) : EventList.toText(dictionary))
 })
 
 class NotDelivered extends Data.TaggedError("NotDelivered")<{

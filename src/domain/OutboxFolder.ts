@@ -7,6 +7,8 @@ export interface OutboxFolder {
   readonly root: string
   readonly events: string
   readonly setAside: string
+  /** The last messages that PostHog took. */
+  readonly sent: string
   readonly backOff: string
   readonly lastDelivery: string
 }
@@ -17,6 +19,7 @@ export const make = (home: StateHome, destinationId: string): OutboxFolder => {
     root,
     events: `${root}/events`,
     setAside: `${root}/set-aside`,
+    sent: `${root}/sent`,
     backOff: `${root}/back-off.json`,
     lastDelivery: `${root}/last-delivery.json`
   }
@@ -41,6 +44,9 @@ export const defaultBounds: Bounds = {
 
 /** What was set aside: 1,000 messages, 1 MiB, of any age, for an age is counted from when a message was recorded. */
 export const setAsideBounds: SomeBounds = { ageMillis: Number.POSITIVE_INFINITY }
+
+/** What was sent: 100 messages, 1 MiB, 7 days since they were recorded. */
+export const sentBounds = { messages: 100 } satisfies SomeBounds
 
 // A message has at most 64 KiB: a size of more digits is none, and would push every message out.
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d{1,6})\.json$/

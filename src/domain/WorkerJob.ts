@@ -17,6 +17,8 @@ export interface WorkerJob {
   readonly destinationId: string
   /** Whether the worker waits a while for more. */
   readonly lingers: boolean
+  /** Whether the last messages that PostHog took are kept for the user; not in CI. */
+  readonly keepsSent: boolean
   /** Random: the worker takes over the lease with this id from its starter. */
   readonly id: string
 }
@@ -37,6 +39,8 @@ export const decode = JsonDocument.decoder<WorkerJob>((document) => {
     destination: { host, key },
     destinationId,
     lingers,
+    // A starter of an earlier version does not name it.
+    keepsSent: document["keepsSent"] === true,
     id
   }
 })

@@ -2,6 +2,7 @@
 import * as Option from "effect/Option"
 import { type AnonId, decode as decodeAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
+import type { Message } from "../domain/Message.ts"
 import { isRefused } from "../services/Disk.ts"
 import type { Publication } from "../services/IdentityStore.ts"
 import type { Entry } from "../services/Outbox.ts"
@@ -33,8 +34,12 @@ export interface Undelivered {
   readonly isUncertain: boolean
 }
 
-/** Returns the aliases that a destination has not been given yet. */
-export const undelivered = (files: StateFiles, destination: string): Undelivered => {
+// Of a destination, by the names of what lies beside their claims.
+const aliasesOf = (
+  files: StateFiles,
+  destination: string,
+  isWanted: (has: (fact: "delivered" | "set-aside") => boolean) => boolean
+): Undelivered => {
   const listed = files.list(files.home.claims)
   if (isRefused(listed)) return { aliases: [], isUncertain: true }
   const names = new Set(listed)
@@ -43,7 +48,7 @@ export const undelivered = (files: StateFiles, destination: string): Undelivered
     const anonId = name.endsWith(".json")
       ? Option.getOrUndefined(decodeAnonId(name.slice(0, -".json".length)))
       : undefined
-    if (anonId === undefined || names.has(`${anonId}.delivered`) || names.has(`${anonId}.set-aside`)) return []
+    if (anonId === undefined || !isWanted((fact) => names.has(`${anonId}.${fact}`))) return []
     const read = files.read(ClaimFiles.path(files, anonId, "json"))
     if (read._tag === "Unreadable") isUncertain = true
     const claim = ClaimFiles.decode(read, anonId)
@@ -52,3 +57,11 @@ export const undelivered = (files: StateFiles, destination: string): Undelivered
   })
   return { aliases, isUncertain }
 }
+
+/** Returns the aliases that a destination has not been given yet. */
+export const undelivered = (files: StateFiles, destination: string): Undelivered =>
+  aliasesOf(files, destination, (has) => !has("delivered") && !has("set-aside"))
+
+/** Returns the aliases that a destination took. */
+export const delivered = (files: StateFiles, destination: string): ReadonlyArray<Message> =>
+  aliasesOf(files, destination, (has) => has("delivered")).aliases.map(({ message }) => message)

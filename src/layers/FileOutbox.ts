@@ -14,7 +14,7 @@ import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Message from "../domain/Message.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { Consent } from "../services/Consent.ts"
-import { isIrregular, isRefused } from "../services/Disk.ts"
+import { isAbsent, isIrregular, isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -31,14 +31,15 @@ const maxMillis = 8.64e15
 const isOfPrincipal = ({ properties }: Message.Message): boolean => properties["$process_person_profile"] !== false
 
 /**
- * The outbox over the files of a process.
+ * The outbox over the files of a process. In CI, nothing of what was sent is kept.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const makeWith = Effect.fnUntraced(function*(
   files: StateFiles.StateFiles,
-  writer: OutboxWriter.OutboxWriter
+  writer: OutboxWriter.OutboxWriter,
+  keepsSent = true
 ) {
   const { destination, destinationId } = yield* UsageSettings
   const { folder } = writer
@@ -95,14 +96,41 @@ export const makeWith = Effect.fnUntraced(function*(
     return { entries: [...aliases, ...free], blocked }
   }
 
-  const remove = (entries: ReadonlyArray<Entry>): void => {
-    for (const entry of entries) {
+  // The rename that removes a message keeps it. A message that cannot be kept is removed all the same.
+  const keep = (name: string): boolean => {
+    const code = files.move(`${folder.events}/${name}`, `${folder.sent}/${name}`)
+    if (code === undefined) return true
+    if (code !== StateFiles.denied && !isAbsent(code)) {
+      notes.add(`\`telemetry log --sent\` will not list a message, which could not be kept: ${code}`)
+    }
+    return false
+  }
+
+  const remove = (entries: ReadonlyArray<Entry>, now: number): void => {
+    const first = keepsSent ? entries.length - OutboxFolder.sentBounds.messages : entries.length
+    for (const [index, entry] of entries.entries()) {
       if (entry._tag === "Alias") ClaimWriter.note(files, entry.anonId, "delivered")
-      else {
+      else if (index < first || !keep(entry.name)) {
         const code = files.remove(`${folder.events}/${entry.name}`)
         if (code !== undefined) notes.add(`could not remove a message: ${code}`)
       }
     }
+    if (keepsSent) OutboxWriter.trimFolder(files, folder.sent, now, OutboxFolder.sentBounds)
+  }
+
+  // An alias stays in its claim.
+  const sent = (now: number): ReadonlyArray<Message.Message> => {
+    const { ageMillis } = OutboxFolder.defaultBounds
+    const names = namesIn(folder.sent)
+    const beyond = new Set(OutboxFolder.beyondBounds(names, now, OutboxFolder.sentBounds))
+    const events = names.filter((name) => !beyond.has(name)).flatMap((name) =>
+      files.decode(`${folder.sent}/${name}`, Message.decode) ?? []
+    )
+    const aliases = ClaimWriter.delivered(files, destinationId)
+      .filter(({ timestamp }) => now - Date.parse(timestamp) <= ageMillis)
+    return [...aliases, ...events]
+      .toSorted((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp))
+      .slice(-OutboxFolder.sentBounds.messages)
   }
 
   const replace = (file: string, text: string): void => {
@@ -141,16 +169,17 @@ export const makeWith = Effect.fnUntraced(function*(
     has: (invocationId) => notes.run(() => names().some((name) => OutboxFolder.isOfInvocation(name, invocationId))),
     delivered: (entries) =>
       at((now) => {
-        remove(entries)
+        remove(entries, now)
         replace(folder.lastDelivery, JSON.stringify({ at: now }))
         files.remove(folder.backOff)
       }),
-    remove: (entries) => notes.run(() => remove(entries)),
+    remove: (entries) => at((now) => remove(entries, now)),
     setAside: (entry) =>
       at((now) =>
         entry._tag === "Alias" ? ClaimWriter.note(files, entry.anonId, "set-aside") : setAsideFile(entry.name, now)
       ),
     backOff: (reason) => at((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)))),
+    sent: at(sent),
     status: notes.run(status)
   })
 })

@@ -30,5 +30,6 @@ export const outboxOf = (outbox: Effect.Effect<Outbox["Service"]>): Outbox["Serv
     remove: (entries) => Effect.flatMap(outbox, (outbox) => outbox.remove(entries)),
     setAside: (entry) => Effect.flatMap(outbox, (outbox) => outbox.setAside(entry)),
     backOff: (reason) => Effect.flatMap(outbox, (outbox) => outbox.backOff(reason)),
+    sent: Effect.flatMap(outbox, (outbox) => outbox.sent),
     status: Effect.flatMap(outbox, (outbox) => outbox.status)
   })

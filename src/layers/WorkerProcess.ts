@@ -6,6 +6,7 @@ import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import type { ChildProcess, StdioOptions } from "node:child_process"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
+import { keepsNothing } from "../domain/Runtime.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
@@ -171,10 +172,12 @@ export interface Started {
  * needs. It returns nothing where none was started.
  *
  * The starter takes the lease for the worker, so that of the commands of a burst that end before their first worker runs,
- * one alone starts a process; of two that start one at the same time, one kills its own.
+ * one alone starts a process; of two that start one at the same time, one kills its own. A worker, which cannot see whether
+ * its starter was in CI, says by `keeps` whether what was sent is kept.
  */
-export const make = Effect.fnUntraced(function*(files: StateFiles) {
+export const make = Effect.fnUntraced(function*(files: StateFiles, keeps?: boolean) {
   const runtime = yield* HostRuntime
+  const keepsSent = keeps ?? !keepsNothing(runtime)
   const path = yield* Path.Path
   const { codec, destination, destinationId, name, variables } = yield* UsageSettings
   const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }
@@ -233,6 +236,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles) {
         destination,
         destinationId,
         lingers,
+        keepsSent,
         id
       })
       // A live process pins its directory.

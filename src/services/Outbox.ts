@@ -54,9 +54,9 @@ export class Outbox extends Context.Service<Outbox, {
   readonly isEmpty: Effect.Effect<boolean>
   /** Returns whether an event of this invocation still waits. */
   readonly has: (invocationId: string) => Effect.Effect<boolean>
-  /** Removes what PostHog took, and ends the back-off. */
+  /** Removes what PostHog took, keeps the last of it for `sent`, and ends the back-off. */
   readonly delivered: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
-  /** Removes what must not be sent again, though PostHog did not take everything. */
+  /** Does the same where PostHog did not take everything, without ending the back-off. */
   readonly remove: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
   /** Sets aside what PostHog will never take; at most 1,000 messages and 1 MiB are kept. */
   readonly setAside: (entry: Entry) => Effect.Effect<void>
@@ -64,6 +64,8 @@ export class Outbox extends Context.Service<Outbox, {
   readonly backedOffUntil: Effect.Effect<number>
   /** Doubles the back-off, from 1 s to 10 min, and keeps the reason. */
   readonly backOff: (reason: string) => Effect.Effect<void>
+  /** Returns the last messages that PostHog took, oldest first: 100 at most, of 7 days. */
+  readonly sent: Effect.Effect<ReadonlyArray<Message>>
   /** Returns the counts for `telemetry status`; makes nothing. */
   readonly status: Effect.Effect<OutboxStatus>
 }>()("effect-cli-usage/services/Outbox") {}

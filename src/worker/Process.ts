@@ -115,9 +115,9 @@ export const run = async (): Promise<number> => {
       runtime: yield* HostRuntime,
       stillGiven: looks.stillGiven
     })
-    const start = yield* WorkerProcess.make(files)
+    const start = yield* WorkerProcess.make(files, job.keepsSent)
     const writer = OutboxWriter.make(files, settings)
-    const outbox = yield* FileOutbox.makeWith(files, writer)
+    const outbox = yield* FileOutbox.makeWith(files, writer, job.keepsSent)
     const total = yield* Worker.run({
       send: (messages) => Effect.promise(() => client.send(messages)),
       isAllowed: () => looks.decide().enabled,

@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as DataDictionary from "../../src/cli/DataDictionary.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { commandsOf, type Device, eventFiles, eventually, Harness, runtimeName } from "./Harness.ts"
@@ -150,6 +151,85 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         const sent = (yield* acme.sink.messages).map(({ raw }) => raw)
         assert.deepStrictEqual(stdout.trimEnd().split("\n"), sent)
         assert.isTrue(sent[0]?.includes("$create_alias"))
+      }))
+  })
+
+  describe.concurrent("telemetry log --sent", () => {
+    const sentBy = (acme: Device, line = "telemetry log --sent --json") =>
+      Effect.map(acme.run(line, { runtime: "pipe" }), ({ stdout }) => stdout.split("\n").slice(0, -1))
+
+    it.effect("lists byte for byte what PostHog took, until telemetry is disabled", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const none = ["No message that was sent is kept here."]
+        assert.deepStrictEqual(yield* sentBy(acme, "telemetry log --sent"), none)
+        assert.deepStrictEqual(yield* acme.files, [])
+        yield* runs(acme, ["deploy a", "login --no-browser --api-key key-of-a", "deploy b"])
+        yield* acme.delivered(3)
+        yield* acme.run("telemetry flush", { runtime: "pipe" })
+        const sent = (yield* acme.sink.messages).toSorted((a, b) => a.timestamp.localeCompare(b.timestamp))
+        assert.deepStrictEqual(yield* sentBy(acme), sent.map(({ raw }) => raw))
+        const { anon_id } = yield* acme.identity
+        const text = yield* sentBy(acme, "telemetry log --sent")
+        assert.lengthOf(text, sent.length)
+        for (
+          const line of [
+            `CLI execution succeeded: deploy, as ${anon_id}`,
+            `$create_alias: device ${anon_id} joins account account_a`,
+            "CLI execution succeeded: deploy, as account_a"
+          ]
+        ) assert.isTrue(text.some((found) => found.endsWith(`Z  ${line}`)), line)
+
+        const kept = (yield* acme.files).filter((file) => file.includes("/sent/"))
+        assert.isAbove(kept.length, 0)
+        for (const file of kept) assert.strictEqual(Fs.statSync(Path.join(acme.home, file)).mode & 0o777, 0o600)
+        yield* acme.run("telemetry disable", { runtime: "pipe" })
+        assert.deepStrictEqual(yield* sentBy(acme, "telemetry log --sent"), none)
+      }))
+
+    it.effect("has nothing of CI, where nothing is kept", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy a", { runtime: "ci" })
+        yield* acme.delivered(1)
+        yield* eventually(acme.workers, (workers) => workers.length === 0)
+        assert.deepStrictEqual(yield* sentBy(acme), [])
+        assert.isEmpty((yield* acme.files).filter((file) => file.includes("/sent/")))
+      }))
+
+    it.effect("does not keep a message from being delivered where the list cannot be written", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* acme.run("deploy a")
+        yield* acme.delivered(1)
+        yield* acme.run("telemetry flush", { runtime: "pipe" })
+        const outboxes = Path.join(acme.home, "usage/outbox")
+        const folder = Path.join(outboxes, ...Fs.readdirSync(outboxes), "sent")
+        Fs.rmSync(folder, { recursive: true })
+        Fs.writeFileSync(folder, "a file in the folder's place")
+        yield* acme.run("deploy b")
+        yield* acme.delivered(2)
+        assert.deepStrictEqual(yield* sentBy(acme), [])
+        assert.deepStrictEqual((yield* acme.status()).set_aside, 0)
+      }))
+  })
+
+  describe.concurrent("telemetry events", () => {
+    it.effect("prints the data dictionary that is committed, and also where telemetry is off", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const read = (text: string) => {
+          const { common, events }: DataDictionary.DataDictionary = JSON.parse(text)
+          return DataDictionary.toMarkdown({ common, events })
+        }
+        const committed = Fs.readFileSync(new URL("../../examples/acme/usage-events.json", import.meta.url), "utf8")
+        const { stdout } = yield* acme.run("telemetry events --json", { runtime: "pipe" })
+        assert.strictEqual(read(stdout), read(committed))
+        const off = { runtime: "pipe", env: { DO_NOT_TRACK: "1" } } as const
+        const text = yield* acme.run("telemetry events", off)
+        assert.include(text.stdout, "\nCLI Auth Started\n  A user logs in: started\n")
+        assert.deepStrictEqual([text.code, text.stderr], [0, ""])
+        assert.deepStrictEqual(yield* acme.files, [])
       }))
   })
 

@@ -22,6 +22,15 @@ const root = Path.resolve(import.meta.dirname, "../..")
 
 const json = Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
 
+const sent = Flag.Boolean("sent").pipe(
+  Flag.withDescription("List the last messages that were sent: 100 at most, of 7 days"),
+  Flag.withDefault(false)
+)
+const eachAsJson = Flag.Boolean("json").pipe(
+  Flag.withDescription("With --sent: print each message as it was sent, one JSON object a line"),
+  Flag.withDefault(false)
+)
+
 /** The same command, made at once. */
 const eager = Command.make("telemetry").pipe(
   Command.withDescription("Usage telemetry of this command"),
@@ -34,8 +43,11 @@ const eager = Command.make("telemetry").pipe(
     Command.make("disable", {}, () => TelemetryHandlers.disable).pipe(
       Command.withDescription("Record nothing from now on, and delete what was kept")
     ),
-    Command.make("log", {}, () => TelemetryHandlers.log).pipe(
-      Command.withDescription("Print what waits to be sent, byte for byte")
+    Command.make("log", { sent, json: eachAsJson }, TelemetryHandlers.log).pipe(
+      Command.withDescription("Print what waits to be sent, byte for byte; or what was sent")
+    ),
+    Command.make("events", { json }, TelemetryHandlers.events).pipe(
+      Command.withDescription("List every event that this command can send, with its properties")
     ),
     Command.make("flush", { json }, TelemetryHandlers.flush).pipe(Command.withDescription("Send what waits, now"))
   ])
@@ -93,6 +105,10 @@ const lines = [
   "telemetry disable",
   "telemetry enable",
   "telemetry log",
+  "telemetry log --sent",
+  "telemetry log --help",
+  "telemetry events",
+  "telemetry events --json",
   "telemetry flush --json",
   "telemetry telemetry status",
   "t flush"

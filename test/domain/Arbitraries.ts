@@ -104,6 +104,7 @@ export const jobs: Arbitrary.Arbitrary<WorkerJob> = Arbitrary.all({
   destination: Arbitrary.all({ host: text, key: text }),
   destinationId: text,
   lingers: boolean,
+  keepsSent: boolean,
   id: text
 })
 

@@ -220,6 +220,7 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
     destination: { host: "http://127.0.0.1:1", key: "phc_test" },
     destinationId: Device.destinationId,
     lingers: true,
+    keepsSent: true,
     id: "3f0e"
   },
   accepts: {
@@ -230,6 +231,8 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
     "destination.key": ["empty", "words"],
     destinationId: ["empty", "words"],
     lingers: ["true"],
+    // A job of an earlier version does not have it.
+    keepsSent: Object.keys(replacements),
     id: ["empty", "words"]
   }
 })

@@ -5,11 +5,12 @@ import * as TestClock from "effect/testing/TestClock"
 import * as NFS from "node:fs"
 import * as Message from "../../src/domain/Message.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
+import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import type { Entry, Outbox } from "../../src/services/Outbox.ts"
 import { OutboxContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
-import { filesOf } from "../fixtures/Files.ts"
+import { filesOf, machineOf } from "../fixtures/Files.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, denied, destinationId, P } = Device
@@ -286,6 +287,111 @@ test("The status counts what waits and what was set aside, and has the time of t
   assert.isUndefined((yield* outbox.status).lastDelivery)
   // A message that was set aside is kept as it was.
   assert.strictEqual(device.text(`${root}/set-aside/${names("set-aside")[0]}`), Message.encode(event(1)))
+})
+
+describe("What PostHog took", () => {
+  const sentBy = (outbox: Outbox["Service"]) => Effect.map(outbox.sent, (sent) => sent.map(({ uuid }) => uuid))
+  const deliver = Effect.fnUntraced(function*(outbox: Outbox["Service"], ...numbers: ReadonlyArray<number>) {
+    for (const n of numbers) yield* outbox.add(event(n))
+    yield* outbox.delivered(yield* outbox.entries)
+  })
+
+  test("is listed as it was sent, oldest first, with aliases, and a refused message is not", function*(
+    { claim, names, open }
+  ) {
+    const outbox = yield* open()
+    assert.deepStrictEqual(yield* outbox.sent, [])
+    claim(2, anon.a)
+    claim(5, anon.b, "another destination")
+    yield* outbox.add(event(4))
+    yield* outbox.setAside((yield* outbox.entries)[1] ?? assert.fail())
+    yield* deliver(outbox, 1, 3)
+    claim(6, anon.c)
+    const { sent } = yield* open()
+    assert.deepStrictEqual(
+      (yield* sent).map(Message.encode),
+      [event(1), aliasOf(2, anon.a, P), event(3)].map(Message.encode)
+    )
+    assert.lengthOf(names("sent"), 2)
+    assert.isEmpty(names("events"))
+  })
+
+  test("is listed too if PostHog dropped it over a quota", function*({ open }) {
+    const outbox = yield* open()
+    yield* outbox.add(event(1))
+    yield* outbox.remove(yield* outbox.entries)
+    assert.deepStrictEqual(yield* sentBy(outbox), uuidsOf(1))
+  })
+
+  test("is kept for 7 days, and 100 messages of it", function*({ claim, names, open }) {
+    const outbox = yield* open()
+    yield* deliver(outbox, ...Array.from({ length: 70 }, (_, n) => n))
+    yield* TestClock.setTime(day)
+    yield* deliver(outbox, ...Array.from({ length: 120 }, (_, n) => 70 + n))
+    assert.deepStrictEqual(yield* sentBy(outbox), range(90, 190))
+    assert.lengthOf(names("sent"), 100)
+    claim(500, anon.a)
+    yield* outbox.delivered(yield* outbox.entries)
+    assert.deepStrictEqual(yield* sentBy(outbox), [...range(91, 190), ...uuidsOf(500)])
+    // Nothing was delivered since, so it is still on disk.
+    yield* TestClock.setTime(8 * day + 1)
+    assert.deepStrictEqual(yield* sentBy(outbox), uuidsOf(500))
+    yield* TestClock.setTime(1_750_000_000_500 + 7 * day + 1)
+    assert.deepStrictEqual(yield* sentBy(outbox), [])
+    yield* deliver(outbox, 200)
+    assert.lengthOf(names("sent"), 1)
+  })
+
+  test("is not kept in CI", function*({ device, names, open }) {
+    const files = filesOf(device)
+    const writer = OutboxWriter.make(files, device.settings)
+    const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer, false), machineOf(device))
+    yield* deliver(outbox, 1, 2)
+    assert.deepStrictEqual([yield* sentBy(yield* open()), names("events"), names("sent")], [[], [], []])
+  })
+
+  it.effect("is removed from the outbox whatever keeps it from being kept", () =>
+    Effect.forEach(["EACCES", "ENOSPC", "EROFS", "ENOENT"], (code) =>
+      Effect.gen(function*() {
+        const { names, open } = yield* setup
+        const outbox = yield* open({ disk: Device.interposed(({ path }) => path.includes("/sent") ? code : undefined) })
+        yield* deliver(outbox, 1, 2)
+        assert.deepStrictEqual([yield* outbox.isEmpty, names("sent")], [true, []], code)
+        assert.isDefined((yield* outbox.status).lastDelivery)
+      }), { discard: true }))
+
+  it.effect("is in the outbox or in the list, never in both or in neither, wherever its worker is stopped", () =>
+    Effect.gen(function*() {
+      let isOver = false
+      for (let last = 0; !isOver; last++) {
+        const { open } = yield* setup
+        const first = yield* open()
+        for (const n of [1, 2, 3]) yield* first.add(event(n))
+        const entries = yield* first.entries
+        let calls = 0
+        const stopped = yield* open({ disk: Device.interposed(() => ++calls > last ? "EIO" : undefined) })
+        yield* stopped.delivered(entries)
+        isOver = calls <= last
+        const next = yield* open()
+        const waiting = uuids(yield* next.entries)
+        const sent = yield* sentBy(next)
+        assert.deepStrictEqual([...sent, ...waiting], uuidsOf(1, 2, 3), `stopped after ${last}`)
+        if (isOver) assert.isEmpty(waiting)
+      }
+    }))
+
+  test("is not listed after an opt-out, nor kept by a worker that runs on", function*({ device, open }) {
+    const consent = Device.environmentConsent()
+    const outbox = yield* open({ consent })
+    yield* deliver(outbox, 1)
+    yield* outbox.add(event(2))
+    const entries = yield* outbox.entries
+    const { consent: { deny } } = yield* device.start({ consent })
+    yield* Effect.orDie(deny)
+    yield* outbox.delivered(entries)
+    assert.deepStrictEqual(yield* outbox.sent, [])
+    assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
+  })
 })
 
 describe("The back-off", () => {

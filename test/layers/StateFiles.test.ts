@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import * as Path from "node:path"
 import * as Claim from "../../src/domain/Claim.ts"
+import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
 import * as ClaimFiles from "../../src/layers/ClaimFiles.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
@@ -83,6 +84,18 @@ describe("A sweep", () => {
         assert.deepStrictEqual(device.tree(), ["usage/compile-cache/open-with-code/new", "usage/compile-cache/own/"])
       })
   )
+
+  it.effect("removes what was sent to any destination and was recorded more than 7 days ago", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      const name = (days: number) => OutboxFolder.eventName(event(days), now - days * day * 1000, 100)
+      for (const destination of ["here", "there"]) {
+        for (const days of [6, 8]) yield* device.write(`usage/outbox/${destination}/sent/${name(days)}`, "a message")
+      }
+      sweep(device)
+      const left = ["here", "there"].map((destination) => `usage/outbox/${destination}/sent/${name(6)}`)
+      assert.deepStrictEqual(device.tree(), left)
+    }))
 
   it.effect("creates nothing on a new device", () =>
     Effect.gen(function*() {

@@ -320,7 +320,9 @@ describe("a worker's life", () => {
     [
       "what it delivered cannot be removed",
       { _tag: "Taken", quotaLimited: false },
-      interposed(({ operation, path }) => operation === "remove" && path.includes("/events/") ? "EACCES" : undefined)
+      interposed(({ operation, path }) =>
+        (operation === "remove" && path.includes("/events/")) || path.includes("/sent/") ? "EACCES" : undefined
+      )
     ],
     [
       "what PostHog refused cannot be set aside",

@@ -215,6 +215,7 @@ export class RealWorker extends Context.Service<RealWorker, {
               destination: { host: sink.url, key: "phc_test" },
               destinationId,
               lingers: false,
+              keepsSent: true,
               id: "started by a test",
               ...options.job
             } as const

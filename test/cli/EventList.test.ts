@@ -1,0 +1,112 @@
+/**
+ * What `telemetry events` lists.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as TestConsole from "effect/testing/TestConsole"
+import { Auth } from "../../examples/acme/Events.ts"
+import * as EventList from "../../src/cli/EventList.ts"
+import { DataDictionary, Usage, UsageEvent } from "../../src/index.ts"
+import { runLine, test } from "./Harness.ts"
+
+const description = "It happened"
+
+class Template extends Schema.Class<Template>("Template")({ name: Schema.String }) {}
+
+const Size = { Small: "small", Large: "large" } as const
+
+interface Tree {
+  readonly children: ReadonlyArray<Tree>
+}
+
+const Tree: Schema.Codec<Tree> = Schema.Struct({ children: Schema.Array(Schema.suspend(() => Tree)) }).pipe(
+  Schema.annotate({ identifier: "Tree" })
+)
+
+const events: ReadonlyArray<DataDictionary.Declared> = [
+  ...Auth.events,
+  { name: "Nothing", description, properties: Schema.Struct({}) },
+  { name: "Class", description, properties: Template },
+  { name: "Itself", description, properties: Tree },
+  {
+    name: "Everything",
+    description,
+    properties: Schema.Struct({
+      array: Schema.Array(Schema.Struct({ name: Schema.String })),
+      at: Schema.toCodecJson(Schema.Date),
+      boolean: Schema.Boolean,
+      class: Template,
+      count: Schema.Int,
+      cpus: Schema.Int.check(Schema.isInt32()),
+      enum: Schema.Enum(Size),
+      literals: Schema.Literals(["blank", "blog", 3]),
+      nullable: Schema.NullOr(Schema.String),
+      number: Schema.Finite,
+      optional: Schema.optional(Schema.String),
+      optionalKey: Schema.optionalKey(Schema.Finite),
+      record: Schema.Record(Schema.String, Schema.String),
+      template: Schema.TemplateLiteral(["v", Schema.Int]),
+      text: Schema.FiniteFromString,
+      union: Schema.Union([Schema.String, Schema.Boolean]),
+      unknown: Schema.Unknown,
+      agent: Schema.String
+    })
+  }
+]
+
+const Build = Command.make("build", {}, () => Effect.void)
+
+describe("the list of events", () => {
+  it("Each property has the type that the data dictionary says, made from the same events", () => {
+    const markdown = DataDictionary.toMarkdown(DataDictionary.make(events))
+    assert.strictEqual(DataDictionary.toMarkdown(EventList.make(events)), markdown)
+    for (const type of ["integer", "list of object", "any", "`\"small\"`, `\"large\"`"]) assert.include(markdown, type)
+  })
+
+  it("Each event has its description, and each property its own if it has one", () => {
+    const properties = Schema.Struct({
+      template: Schema.String.annotate({ description: "The template's name" }),
+      count: Schema.optionalKey(Schema.Int)
+    })
+    const text = EventList.toText(EventList.make([{ name: "Built", description, properties }]))
+    const lines = [
+      "Built",
+      "  It happened",
+      "  count     integer (not always)",
+      "  template  string: The template's name",
+      ""
+    ]
+    assert.include(text, `\n${lines.join("\n")}\n`)
+  })
+
+  it("An event whose schema does not name what is sent is refused", () => {
+    const named = Schema.Struct({ name: Schema.String })
+    for (
+      const properties of [
+        Schema.Record(Schema.String, Schema.String),
+        Schema.Union([named, Schema.Struct({ other: Schema.String })]),
+        Schema.StructWithRest(named, [Schema.Record(Schema.String, Schema.String)])
+      ]
+    ) {
+      assert.throws(
+        () => EventList.make([{ name: "Open", description, properties }]),
+        /^"Open" sends properties that it does not name/
+      )
+    }
+  })
+
+  test("The command lists the catalog and the names of `Usage.track`, and nothing of an author's mistake but its reason", function*() {
+    const Built = UsageEvent.make("Built", { description, properties: Schema.Struct({}) })
+    const app = Command.make("app").pipe(Command.withSubcommands([Build, Usage.telemetryCommand]))
+    const names = { succeeded: "app ran", failed: "app broke" }
+    yield* runLine(Usage.track(app, { catalog: [Built], events: names }), "telemetry events --json")
+    yield* runLine(Usage.track(app, { catalog: [Built, Built] }), "telemetry events")
+    const [json = "", ...rest] = (yield* TestConsole.logLines).map(String)
+    const listed: DataDictionary.DataDictionary = JSON.parse(json)
+    assert.deepStrictEqual(listed.events.map(({ name }) => name), ["app ran", "app broke", "$create_alias", "Built"])
+    assert.isEmpty(rest)
+    assert.include(String(yield* TestConsole.errorLines), "two events are called \"Built\"")
+  })
+})
