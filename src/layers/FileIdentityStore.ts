@@ -29,9 +29,6 @@ const decodeSuccessor = JsonDocument.decoder<AnonId>(({ anon_id, version }) =>
   version === 1 && isAnonId(anon_id) ? anon_id : undefined
 )
 
-// An I/O error says nothing about what a file of another format holds.
-const isUnknown = (read: Read): boolean => read._tag === "Unreadable" && !isIrregular(read.code)
-
 const encodeSuccessor = (anonId: AnonId): string => JSON.stringify({ version: 1, anon_id: anonId })
 
 // What comes after an anon id or an unusable file. A successor file that is not understood has a key of its own, so that
@@ -177,28 +174,39 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return identity
   }
 
+  const noteUnmade = (code: Errno): void => notes.add(`could not make an identity, so it lives in memory: ${code}`)
+
   // Undefined where another process made the file.
   const create = (): Identity | undefined => {
     const anonId = newAnonId()
     const code = publishPointer({ anonId, linkedPrincipal: undefined })
     if (code === undefined) return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
     if (code === "EEXIST") return undefined
-    notes.add(`could not make an identity, so it lives in memory: ${code}`)
+    noteUnmade(code)
     return inMemory(true)
   }
+
+  // A file that cannot be read now may hold an identity.
+  const isUnknown = (file: string, read: Read): boolean =>
+    read._tag === "Unreadable" && !isIrregular(disk, file, read.code)
 
   // A host that changes its file's format keeps its devices' ids; once, so that a deleted file stays deleted.
   const importFormer = (): "Imported" | "None" | "Unknown" => {
     const imported = files.read(home.imported)
-    if (isUnknown(imported)) return "Unknown"
+    if (isUnknown(home.imported, imported)) return "Unknown"
     if (imported._tag !== "Missing") return "None"
     for (const former of formers(codec)) {
-      const file = files.read(home.identityFile(former.fileName))
-      if (isUnknown(file)) return "Unknown"
+      const path = home.identityFile(former.fileName)
+      const file = files.read(path)
+      if (isUnknown(path, file)) return "Unknown"
       const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
       if (pointer === undefined) continue
       const code = publishPointer(pointer)
-      if (code !== undefined && code !== "EEXIST") return "None"
+      // A new identity, which could be made a moment later, would be in the place of this one for good.
+      if (code !== undefined && code !== "EEXIST") {
+        noteUnmade(code)
+        return "Unknown"
+      }
       return files.publish(home.imported, "") === undefined ? "Imported" : "None"
     }
     return "None"

@@ -42,6 +42,7 @@ export const makeWith = Effect.fnUntraced(function*(
   keepsSent = true
 ) {
   const { destination, destinationId } = yield* UsageSettings
+  const { disk } = yield* HostRuntime
   const { folder } = writer
   const { notes } = files
 
@@ -68,8 +69,7 @@ export const makeWith = Effect.fnUntraced(function*(
     const file = files.read(`${folder.events}/${name}`)
     if (file._tag === "Missing") return undefined
     if (file._tag === "Unreadable") {
-      // `EPERM` is also the answer where the folder is not the user's own.
-      if (!isIrregular(file.code) || file.code === "EPERM") return "Unreadable"
+      if (!isIrregular(disk, `${folder.events}/${name}`, file.code)) return "Unreadable"
       setAsideFile(name, now)
       return undefined
     }

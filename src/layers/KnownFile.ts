@@ -33,7 +33,7 @@ export interface KnownFile {
 }
 
 export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: IdentityCodec): KnownFile => {
-  const { sha256, uid, uuid } = runtime
+  const { disk, sha256, uid, uuid } = runtime
   const file = files.home.known
   // The session of this command.
   let session: Session.Session | undefined
@@ -45,7 +45,7 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
 
   const read = (): Known.Known => {
     const found = files.read(file, uid?.effective)
-    if (found._tag === "Unreadable" && !isIrregular(found.code)) isUnreadable = true
+    if (found._tag === "Unreadable" && !isIrregular(disk, file, found.code, uid?.effective)) isUnreadable = true
     const known = found._tag === "Text" ? Known.decode(found.text) : undefined
     if (known?._tag === "Some") return known.value
     return { salt: salt ??= uuid(), session: undefined, input: undefined, credentials: [] }

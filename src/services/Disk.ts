@@ -98,14 +98,23 @@ export interface Disk {
 export const isAbsent = (code: Errno | undefined): boolean => code === "ENOENT" || code === "ENOTDIR"
 
 /**
- * Returns whether a code says that a file is not one to be read: no regular file, too large, a link, or another user's.
- * Every other code but those of `isAbsent` may be gone at the next read.
+ * Returns whether a file that could not be read never will be: it is too large, no regular file, or not the owner's.
+ *
+ * **Details**
+ *
+ * A code does not say so: a link is refused with `ELOOP` and another user's file with `EPERM`, but so may be a file that
+ * can be read again later. So the file is looked at.
  *
  * @category guards
  * @since 0.1.0
  */
-export const isIrregular = (code: Errno): boolean =>
-  code === "EFTYPE" || code === "EFBIG" || code === "ELOOP" || code === "EPERM"
+export const isIrregular = (disk: Disk, path: string, code: Errno, owner?: number): boolean => {
+  if (code === "EFBIG") return true
+  const entry = disk.look(path)
+  if (isRefused(entry)) return false
+  const { type, uid = owner } = entry
+  return type !== "File" || (owner !== undefined && uid !== owner)
+}
 
 /**
  * Returns whether an answer is the code of a refused operation.

@@ -206,6 +206,17 @@ describe("A host that changes its format", () => {
       assert.notStrictEqual((yield* identityOf(device, { codec: supabase })).anonId, anon.a)
     }))
 
+  it.effect("has no new identity while the new file cannot be written, and keeps the ids afterwards", () =>
+    Effect.gen(function*() {
+      const device = yield* former
+      let refused = 0
+      const once = Device.interposed(({ operation, path }) =>
+        operation === "create" && path.includes("/usage/tmp/") && refused++ === 0 ? "ENOSPC" : undefined
+      )
+      assert.isFalse((yield* identityOf(device, { disk: once })).durable)
+      assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
+    }))
+
   it.effect("has a new identity if the former file is unusable", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

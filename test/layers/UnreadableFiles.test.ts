@@ -12,12 +12,11 @@ import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import { leasesOf, leaseText } from "../fixtures/Files.ts"
+import { allErrnos } from "../model/Program.ts"
 import * as Command from "../stitch/Command.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, P, Q } = Device
-
-const codes = ["EIO", "EACCES", "EMFILE", "ENFILE", "ESTALE", "ENOMEM"]
 
 const now = 1_000_000_000_000
 const outbox = `usage/outbox/${Device.destinationId}`
@@ -210,7 +209,7 @@ describe("What cannot be read now stays as it is, with all other files, and the 
         const steady = yield* makeSteady(true)
         // A command whose credential has no input is never steady.
         const whole = yield* makeSteady(false)
-        for (const code of codes) yield* check(steady, code, 0, false)
+        for (const code of allErrnos) yield* check(steady, code, 0, false)
         let most = 0
         for (const setup of [steady, whole]) {
           for (const isLasting of [true, false]) {

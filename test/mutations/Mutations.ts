@@ -288,7 +288,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "a disk that fails for a moment loses events",
     file: outbox,
     edits: one(
-      "if (!isIrregular(file.code) || file.code === \"EPERM\") return \"Unreadable\"\n",
+      "if (!isIrregular(disk, `${folder.events}/${name}`, file.code)) return \"Unreadable\"\n",
       ""
     )
   },
