@@ -1,8 +1,10 @@
 /**
  * `node scripts/model.ts`: random programs of several processes, against the model and the invariants of the design.
+ * With `--errnos`: every errno on every operation of the disk, at every step of each kind of command.
  */
 import { parseArgs } from "node:util"
 import * as Check from "../test/model/Check.ts"
+import * as Errnos from "../test/model/Errnos.ts"
 import * as Program from "../test/model/Program.ts"
 
 const { values } = parseArgs({
@@ -10,21 +12,36 @@ const { values } = parseArgs({
     programs: { type: "string", default: "10000" },
     seed: { type: "string" },
     replay: { type: "string" },
+    errnos: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
 })
 
 const usage = `node scripts/model.ts [--programs N] [--seed N] [--replay JSON]
+       node scripts/model.ts --errnos [--seed N]
 
 Tries 2 N random programs, two of each of N seeds in a row: one in which processes interrupt each other and anything goes
 wrong, and a sequential one, in which the steady path is compared with the whole one. The first seed is random where none
-is given. Exits with 1 at the first program that breaks a rule, with the shortest counterexample that was found.`
+is given. Exits with 1 at the first program that breaks a rule, with the shortest counterexample that was found.
+
+With --errnos the disk refuses each operation of each kind of command with each errno, once and for ever: the whole
+matrix, which takes minutes, or with a seed a random part. Prints how often an operation was refused with a code, and the
+violations.`
+
+const errnos = (seed: number | undefined): number => {
+  const outcome = Errnos.run(seed, (name) => console.log(name))
+  console.log(Errnos.table(outcome))
+  for (const violation of outcome.violations.slice(0, 10)) console.error(Errnos.show(violation))
+  console.log(`${outcome.count} runs, ${outcome.violations.length} violations`)
+  return outcome.violations.length === 0 ? 0 : 1
+}
 
 const main = (): number => {
   if (values.help) {
     console.log(usage)
     return 0
   }
+  if (values.errnos) return errnos(values.seed === undefined ? undefined : Number(values.seed))
   if (values.replay !== undefined) {
     const program: Program.Program = JSON.parse(values.replay)
     const { violation } = Check.attempt(program)

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Scheduler } from "effect/Scheduler"
@@ -39,6 +40,8 @@ export interface Options {
   readonly time: { now: number }
   /** Called before each step that a fiber of this actor waits for. */
   readonly onWait: (step: Step) => Verdict
+  /** Called with each line that is written to stdout. */
+  readonly onOutput: (text: string) => void
   /** Called with what should not happen. */
   readonly onProblem: (problem: string) => void
   /** Whether the API answers questions in the end. */
@@ -89,6 +92,7 @@ export class Actor {
         if (this.state === "alive") this.state = "done"
       })),
       Effect.provideService(Clock.Clock, this.clock),
+      Effect.provideService(Console.Console, this.console),
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
     )
     this.boundary = () => void Effect.runFork(alone, { scheduler: this.scheduler })
@@ -134,6 +138,11 @@ export class Actor {
     this.questions = others
     question()
     return true
+  }
+
+  private get console(): Console.Console {
+    const { onOutput } = this.options
+    return { ...globalThis.console, log: onOutput, info: onOutput, error: () => {}, warn: () => {} }
   }
 
   private get clock(): Clock.Clock {

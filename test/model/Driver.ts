@@ -175,6 +175,8 @@ const main = (task: Task): Effect.Effect<void> => {
       }
       case "Wait":
       case "Tamper":
+      case "Work":
+      case "Telemetry":
         return Effect.void
     }
   }

@@ -1,6 +1,7 @@
 /**
  * A small host: what a command of a program does, on the real layers, over whatever disk, clock and API it is given.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as EffectPath from "effect/Path"
@@ -10,15 +11,23 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Path from "node:path"
 import * as CommandTracking from "../../src/cli/CommandTracking.ts"
+import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import * as Credential from "../../src/domain/Credential.ts"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import * as PrincipalId from "../../src/domain/PrincipalId.ts"
 import * as StateHome from "../../src/domain/StateHome.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
+import * as Cold from "../../src/layers/Cold.ts"
+import * as Delivery from "../../src/layers/Delivery.ts"
 import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
+import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
+import * as HeldLease from "../../src/layers/HeldLease.ts"
+import * as Notes from "../../src/layers/Notes.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
+import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
+import * as StateFiles from "../../src/layers/StateFiles.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import { Consent } from "../../src/services/Consent.ts"
@@ -26,10 +35,12 @@ import type { Disk, Read } from "../../src/services/Disk.ts"
 import { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
+import { Outbox } from "../../src/services/Outbox.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { UsageCapture } from "../../src/services/UsageCapture.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
+import * as Worker from "../../src/worker/Worker.ts"
 import * as Program from "./Program.ts"
 
 // == the machine
@@ -231,6 +242,71 @@ export const optOut = (machine: Machine, denies: boolean): Effect.Effect<void> =
     Effect.provideContext(baseOf(machine))
   )
 
+type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<void>
+
+// What a worker of the device has.
+const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send) {
+  const settings = yield* UsageSettings
+  const runtime = yield* HostRuntime
+  const looks = yield* EnvironmentConsent.make
+  const files = StateFiles.make({
+    home: settings.home,
+    notes: Notes.make(),
+    path,
+    runtime: { ...runtime, disk },
+    stillGiven: looks.stillGiven
+  })
+  const writer = OutboxWriter.make(files, settings)
+  const consent = yield* EnvironmentConsent.serviceOf(looks)
+  const outbox = yield* Effect.provideService(FileOutbox.makeWith(files, writer), Consent, consent)
+  const leases = { files, folder: writer.folder.root, runtime }
+  // The starter takes the lease for its worker, which takes it over.
+  const run = Effect.gen(function*() {
+    const id = uuid()
+    const now = yield* Clock.currentTimeMillis
+    if (HeldLease.acquire(leases, now, 3_000, { id, pid: runtime.pid, boots: true }) === undefined) return
+    yield* Worker.run({
+      send: (messages) => Effect.as(send(messages), { _tag: "Taken", quotaLimited: false }),
+      isAllowed: () => looks.decide().enabled,
+      job: { id, lingers: false },
+      leases,
+      outbox,
+      startSuccessor: Effect.void,
+      until: now + Worker.lifeMillis
+    })
+  })
+  return { consent, files, looks, outbox, run }
+})
+
+/** A worker, as a command starts it: takes the lease, delivers, and gives the lease up. */
+export const work = (machine: Machine, send: Send): Effect.Effect<void> =>
+  workerOf(machine, send).pipe(Effect.flatMap(({ run }) => run), Effect.provideContext(baseOf(machine)))
+
+/** A `telemetry` command; a flush has its worker in its own process. */
+export const telemetry = (
+  machine: Machine,
+  what: typeof Program.telemetry[number],
+  send: Send
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { consent, files, looks, outbox, run } = yield* workerOf(machine, send)
+    const { flush, obstacles } = yield* Delivery.make({
+      files,
+      invocationId: "",
+      looks,
+      start: () => Effect.as(run, undefined)
+    }).pipe(Effect.provideService(Outbox, outbox))
+    const worker = CaptureWorker.of({ ensure: Effect.void, flush, obstacles })
+    const services = yield* UsageServices.make({ looks, worker: Effect.succeed(worker), cold: Effect.succeed(Cold) })
+      .pipe(
+        Effect.provideService(Consent, consent),
+        Effect.provide(FixedPrincipalResolver.layerNone)
+      )
+    const { flush: deliver, log, status } = TelemetryHandlers
+    const handlers = { status: status({ json: true }), log, flush: Effect.ignore(deliver({ json: true })) }
+    yield* Effect.provideContext(handlers[what], Context.add(services, Consent, consent))
+  }).pipe(Effect.scoped, Effect.provideContext(baseOf(machine)))
+
 /** A worker: takes what waits, sends it in requests of two, and removes it where an answer came. */
 export const drain = (
   machine: Machine,
@@ -238,7 +314,7 @@ export const drain = (
     readonly taken: boolean
     /** Whether the user wants nothing to be sent. */
     readonly isDenied: () => boolean
-    readonly send: (messages: ReadonlyArray<Message>) => Effect.Effect<void>
+    readonly send: Send
   }
 ): Effect.Effect<void> =>
   Effect.gen(function*() {

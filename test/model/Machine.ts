@@ -34,9 +34,15 @@ const refuses = (errno: Errno, { method }: Step): boolean => {
   return errno !== "EMFILE" || opening.has(method)
 }
 
-// The policy file and the look at the Trace.home itself are no part of what is tried here.
+// The policy file and the look at the Trace.home itself are no part of what random programs try.
 const isAside = ({ method, path }: Step): boolean =>
   path.startsWith("/etc/") || (method === "look" && (path === Trace.home || path === Trace.paths.usage))
+
+/** Whether a broken disk refuses a step: of a host's own step only a random program's fault makes a failure. */
+const isRefused = ({ fault: { kind, on }, first }: NonNullable<Process["broken"]>, step: Step, isOfDisk: boolean) => {
+  if (on === undefined) return refuses(kind, step)
+  return isOfDisk && (on === "any" || (on === "path" ? step.path === first.path : step.method === first.method))
+}
 
 /** A step at which the host waits, or its API. */
 export const ofHost = (method: string): Step => ({ method, path: Trace.paths.stored })
@@ -46,7 +52,7 @@ interface Process {
   readonly what: Program.Actor
   readonly actor: Actor
   steps: number
-  broken: { readonly errno: Errno; left: number } | undefined
+  broken: { readonly fault: Program.Fault & { readonly kind: Errno }; readonly first: Step; left: number } | undefined
   op: Trace.Done | undefined
   slot: () => string | undefined
 }
@@ -70,6 +76,7 @@ class Machine {
   /** How often a turn was interrupted, or a step went wrong. */
   private disturbances = 0
   private isQuiet = true
+  private readonly triesAll: boolean
   private readonly texts = new Map<string, Array<string>>()
 
   constructor(program: Program.Program, onTurn: OnTurn, twins: Twin.Follow | undefined) {
@@ -80,6 +87,7 @@ class Machine {
     this.turns = [...program.turns]
     this.switches = [...program.switches]
     this.faults = [...program.faults]
+    this.triesAll = program.faults.some(({ on }) => on !== undefined)
     this.disk = MemoryDisk.make({
       hasLinks: program.hasLinks,
       now: () => this.time.now,
@@ -93,9 +101,11 @@ class Machine {
       }
     })
     this.trace = new Trace.Trace(program, this.disk)
-    for (const folder of [Trace.home, "/etc", "/etc/acme"]) this.disk.makeFolder(folder)
+    if (program.special !== "no home") this.disk.makeFolder(Trace.home)
+    for (const folder of ["/etc", "/etc/acme"]) this.disk.makeFolder(folder)
     const pointer = Trace.initialPointer[program.initial]
     if (pointer !== undefined) this.disk.create(Trace.paths.pointer, pointer)
+    if (program.special === "former format") this.disk.create(Trace.paths.former, Trace.before.former)
     this.isQuiet = false
     this.processes = program.actors.map((what, index) => this.process(what, index))
   }
@@ -103,7 +113,8 @@ class Machine {
   private process(what: Program.Actor, index: number): Process {
     const actor = new Actor({
       time: this.time,
-      onWait: (step) => this.step(process, step),
+      onWait: (step) => this.step(process, step, false),
+      onOutput: (text) => this.output(process, text),
       onProblem: (problem) => this.trace.problems.push(`#${index} ${problem}`),
       isAnswered: what._tag === "Command" && what.api !== "hangs"
     })
@@ -121,18 +132,19 @@ class Machine {
     return at < 0 ? undefined : all.splice(at, 1)[0]
   }
 
-  private verdict(process: Process, step: Step): Errno | undefined {
-    const { broken } = process
+  private verdict(process: Process, step: Step, isOfDisk: boolean): Errno | undefined {
+    const { broken, index: actor } = process
     if (broken === undefined) return undefined
     broken.left -= 1
     if (broken.left <= 0) process.broken = undefined
-    if (!refuses(broken.errno, step)) return undefined
-    this.trace.failed.add(process.index)
-    return broken.errno
+    if (!isRefused(broken, step, isOfDisk)) return undefined
+    this.trace.failed.add(actor)
+    this.trace.refused.push({ actor, ...step })
+    return broken.fault.kind
   }
 
   /** What happens just before a step: others may have a turn, the process may be killed, or the step be refused. */
-  private step(process: Process, step: Step): Verdict {
+  private step(process: Process, step: Step, isOfDisk: boolean): Verdict {
     const { actor } = process
     const fault = this.due(this.faults, process)
     const over = this.due(this.switches, process)
@@ -149,12 +161,14 @@ class Machine {
       actor.isSuspended = true
       for (let left = fault.lasts; left > 0 && this.runNext(); left -= 1);
       actor.isSuspended = false
-    } else if (fault !== undefined) process.broken = { errno: fault.kind, left: fault.lasts }
+    } else if (fault !== undefined) {
+      process.broken = { fault: { ...fault, kind: fault.kind }, first: step, left: fault.lasts }
+    }
     const to = over === undefined ? undefined : this.processes[over.to]
     if (to !== undefined && to !== process && to.actor.isFree && !actor.isKilled) this.turn(to)
     this.t += 1
     this.running = process.index
-    return { errno: this.verdict(process, step), isPassedOver: to === process }
+    return { errno: this.verdict(process, step, isOfDisk), isPassedOver: to === process }
   }
 
   private diskOf(process: Process): Disk {
@@ -162,8 +176,8 @@ class Machine {
     // The steps within an operation: a process that is killed in one does nothing more.
     const at = (step: Step): Errno | undefined => {
       if (actor.isKilled) throw new Killed()
-      if (isAside(step)) return undefined
-      const { errno } = this.step(process, step)
+      if (isAside(step) && !this.triesAll) return undefined
+      const { errno } = this.step(process, step, true)
       if (actor.isKilled) throw new Killed()
       return errno
     }
@@ -215,6 +229,17 @@ class Machine {
     if (op !== undefined && actor.state === "alive") op.end ??= this.t
   }
 
+  private output({ index, what }: Process, text: string): void {
+    if (what._tag !== "Telemetry") this.trace.problems.push(`#${index} wrote to stdout: ${text}`)
+    else if (Trace.parse(text) === undefined) this.trace.problems.push(`#${index} printed what is no JSON: ${text}`)
+  }
+
+  /** What is sent goes on the wire. */
+  private readonly send = (actor: Actor) => (messages: ReadonlyArray<unknown>): Effect.Effect<void> =>
+    Effect.map(actor.ask(ofHost("request")), () => {
+      for (const message of messages) this.trace.wire.push({ t: this.t, text: JSON.stringify(message) })
+    })
+
   private write(process: Process, path: string, text: string | undefined): void {
     this.running = process.index
     if (Trace.isOn(this.disk, path)) this.quietly(() => this.disk.remove(path))
@@ -262,8 +287,13 @@ class Machine {
       onCaptured: unlessKilled(() => void trace.captured.set(index, (trace.captured.get(index) ?? 0) + 1)),
       onBlind: unlessKilled(() => void trace.blind.add(index))
     })
+    // Only what the host could not do itself fails a command.
+    const hasFailed = () => trace.ops.some((op) => op.actor === index && op.hasFailed)
     return Effect.sync(() => this.beginOp(process, "begin", undefined)).pipe(
       Effect.andThen(Effect.scoped(program)),
+      Effect.tapCause((cause) =>
+        Effect.sync(() => hasFailed() ? undefined : trace.problems.push(`#${index} ended with ${String(cause)}`))
+      ),
       Effect.ignore
     )
   }
@@ -297,11 +327,12 @@ class Machine {
           return Host.drain(machine, {
             taken: outside.taken,
             isDenied: () => Trace.isOn(this.disk, Trace.paths.optOut),
-            send: (messages) =>
-              Effect.map(actor.ask(ofHost("request")), () => {
-                for (const message of messages) this.trace.wire.push({ t: this.t, text: JSON.stringify(message) })
-              })
+            send: this.send(actor)
           })
+        case "Work":
+          return Host.work(machine, this.send(actor))
+        case "Telemetry":
+          return Host.telemetry(machine, outside.what, this.send(actor))
       }
     }
     return Effect.suspend(() => {

@@ -92,6 +92,12 @@ export type Outside =
   | { readonly _tag: "Wait"; readonly minutes: number }
   /** A worker sends what waits; where `taken` is false the answers are lost. */
   | { readonly _tag: "Drain"; readonly taken: boolean }
+  /** A worker that a command starts takes over the lease and delivers; or a `telemetry` command. No random program has one. */
+  | { readonly _tag: "Work" }
+  | { readonly _tag: "Telemetry"; readonly what: typeof telemetry[number] }
+
+/** The `telemetry` commands that keep consent as it is. */
+export const telemetry = ["status", "log", "flush"] as const
 
 /** An older text of the file comes back, the file is removed, cut in half, or becomes a folder; or a policy denies. */
 export const tampering = ["restore", "remove", "halve", "folder", "policy"] as const
@@ -108,23 +114,48 @@ export interface Switch {
   readonly to: number
 }
 
-/** The codes with which the disk refuses an operation; only a full or read-only disk can still be read. */
+/** The codes with which the disk refuses an operation in a random program; a full or read-only disk can still be read. */
 export const errnos = ["ENOSPC", "EROFS", "EIO", "EACCES", "EMFILE", "ESTALE"] as const
+
+/** All codes that a disk is tried with. */
+export const allErrnos = [
+  ...errnos,
+  "EPERM",
+  "ENFILE",
+  "ENOMEM",
+  "EAGAIN",
+  "EDQUOT",
+  "EXDEV",
+  "EINVAL",
+  "ENOSYS",
+  "ENOTSUP",
+  "ELOOP",
+  "ENAMETOOLONG"
+] as const
 
 /** What goes wrong at an actor's n-th step: a suspension lasts for so many turns of others, a code for so many steps. */
 export interface Fault {
   readonly actor: number
   readonly step: number
-  readonly kind: "kill" | "suspend" | typeof errnos[number]
+  readonly kind: "kill" | "suspend" | typeof allErrnos[number]
   readonly lasts: number
+  /**
+   * The operations of the disk that the code refuses: all, or those of the same kind or on the same path as the first.
+   * Where it is not set, those that such a disk refuses.
+   */
+  readonly on?: "any" | "operation" | "path"
 }
 
 export type Initial = "empty" | "identity" | "unusable" | "linked" | "linked illegally"
+
+/** What is on the disk before the first process in a program that tries one thing: no home, or a former format's file. */
+export type Special = "no home" | "former format"
 
 export interface Program {
   readonly seed: number
   readonly initial: Initial
   readonly hasLinks: boolean
+  readonly special?: Special
   readonly actors: ReadonlyArray<Actor>
   /** Whose turn it is, one operation at a time; when none is left, one actor after the other. */
   readonly turns: ReadonlyArray<number>
@@ -339,6 +370,10 @@ export const showActor = (actor: Actor): string => {
       return `${actor.minutes} minutes pass`
     case "Drain":
       return actor.taken ? "a worker delivers" : "a worker sends, and gets no answer"
+    case "Work":
+      return "a worker with a lease delivers"
+    case "Telemetry":
+      return `telemetry ${actor.what}`
     default:
       return outsides[actor._tag]
   }
@@ -353,6 +388,7 @@ export const show = (program: Program): string =>
     ...program.switches.map((at) => `before step ${at.step} of #${at.actor}: a turn of #${at.to}`),
     ...program.faults.map((at) => {
       const span = at.lasts > 1 ? ` for ${at.lasts} ${at.kind === "suspend" ? "turns" : "steps"}` : ""
-      return `at step ${at.step} of #${at.actor}: ${at.kind}${span}`
+      const on = at.on === undefined || at.on === "any" ? "" : ` on the same ${at.on}`
+      return `at step ${at.step} of #${at.actor}: ${at.kind}${on}${span}`
     })
   ].join("\n")

@@ -221,6 +221,8 @@ export const outside = (device: Device, op: Program.Outside): Device => {
     case "Wait":
       return { ...device, now: device.now + op.minutes * minute }
     case "Drain":
+    case "Work":
+    case "Telemetry":
       return device
   }
 }

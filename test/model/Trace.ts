@@ -40,6 +40,8 @@ export class Trace {
   readonly captured = new Map<number, number>()
   /** Actors that the disk failed. */
   readonly failed = new Set<number>()
+  /** What the disk refused, and to whom. */
+  readonly refused: Array<{ readonly actor: number; readonly method: string; readonly path: string }> = []
   /** Commands whose own resolver could not read the credential that was there. */
   readonly blind = new Set<number>()
   readonly invocations = new Map<number, string>()
@@ -85,6 +87,7 @@ const fieldOf = (text: string | undefined, name: string): string | undefined => 
 export const home = "/home"
 export const paths = {
   pointer: `${home}/usage.json`,
+  former: `${home}/telemetry.json`,
   usage: `${home}/usage`,
   temp: `${home}/usage/tmp`,
   claims: `${home}/usage/claims`,
@@ -102,6 +105,7 @@ export const before = {
   anonId: "00000000-0000-4000-8000-000000000000",
   unusable: "{ \"anon_id\": ",
   linked: "acct_a",
+  former: JSON.stringify({ device_id: "00000000-0000-4000-8000-000000000000", enabled: true }),
   illegal: "undefined"
 }
 

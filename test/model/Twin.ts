@@ -83,6 +83,7 @@ const start = (program: Program.Program, index: number, command: Program.Command
       time,
       onWait: () => ({ errno: undefined, isPassedOver: false }),
       onProblem: () => {},
+      onOutput: () => {},
       isAnswered: command.api !== "hangs"
     })
   }
