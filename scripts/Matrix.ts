@@ -2,13 +2,13 @@
  * A small host that has the published package, in each form in which hosts are shipped, and a check that it delivers.
  */
 import * as Effect from "effect/Effect"
-import * as Esbuild from "esbuild"
-import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { inject } from "postject"
 import { run } from "../test/fixtures/Process.ts"
+import { runs, type RuntimeName } from "../test/fixtures/Runtimes.ts"
 import { eventually, makeSink, noLease } from "../test/fixtures/Wait.ts"
+import * as Bundlers from "./Bundlers.ts"
+import { node } from "./Packages.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
@@ -39,71 +39,118 @@ export const writeHost = (project: string): void => {
 
 // == its forms
 
-/** Returns the file that an esbuild bundle of an entry is started by. */
-export const esbuild = (
-  project: string,
-  form: "split" | "esm" | "cjs",
-  from: "entry" | "asking" | "Eager" = form === "split" ? "entry" : "asking"
-): string => {
-  const folder = Path.join(project, `esbuild-${form}-${from}`)
-  const options = {
-    entryPoints: [Path.join(project, `${from}.ts`)],
-    bundle: true,
-    platform: "node",
-    target: "node22",
-    logLevel: "silent"
-  } satisfies Esbuild.BuildOptions
-  if (form === "split") {
-    Esbuild.buildSync({ ...options, outdir: folder, format: "esm", splitting: true })
-    return Path.join(folder, `${from}.js`)
-  }
-  const outfile = Path.join(folder, `${from}.${form === "esm" ? "mjs" : "cjs"}`)
-  Esbuild.buildSync({ ...options, outfile, format: form })
-  return outfile
+/** A runtime that a host is tried on. */
+export interface Runtime {
+  readonly name: string
+  readonly language: RuntimeName
+  /** The executable, and what it takes before a file. */
+  readonly words: () => ReadonlyArray<string>
 }
 
-/** Builds with `bun build`, and returns the file that is started. */
-export const bunBuild = (bun: string, project: string, form: "split" | "one file" | "executable"): string => {
-  const folder = Path.join(project, `bun-${form.replace(" ", "-")}`)
-  const build = (...args: ReadonlyArray<string>) =>
-    execFileSync(bun, ["build", ...args], { cwd: project, stdio: "pipe" })
-  switch (form) {
-    case "split":
-      build("entry.ts", "--target=node", "--splitting", `--outdir=${folder}`)
-      return Path.join(folder, "entry.js")
-    case "one file":
-      build("asking.ts", "--target=node", `--outfile=${Path.join(folder, "asking.mjs")}`)
-      return Path.join(folder, "asking.mjs")
-    case "executable": {
-      const file = Path.join(folder, executableName)
-      build("asking.ts", "--compile", "--minify", `--outfile=${file}`)
-      return file
-    }
-  }
+export const runtimes: ReadonlyArray<Runtime> = [
+  ...["22", "24", "26"].map((version): Runtime => ({
+    name: `Node.js ${version}`,
+    language: "node",
+    words: () => [node(version)]
+  })),
+  { name: "Bun", language: "bun", words: () => runs.bun },
+  { name: "Deno", language: "deno", words: () => runs.deno }
+]
+
+/** A form of the host, made by a bundler. */
+export interface Row {
+  readonly form: "source" | "split" | "one file" | "executable"
+  readonly bundler: string
+  /** The only runtime that an executable is made of; without it a form is a file that each runtime runs. */
+  readonly of?: RuntimeName
+  /** Returns the file that is started. */
+  readonly build: (project: string, runtime: Runtime) => string | Promise<string>
 }
 
-const executableName = process.platform === "win32" ? "host.exe" : "host"
+const bundled = (form: "split" | "one file"): ReadonlyArray<Row> => [
+  { form, bundler: "esbuild", build: (project) => Bundlers.esbuild(project, form) },
+  { form, bundler: "Rollup", build: (project) => Bundlers.rollup(project, form) },
+  { form, bundler: "Rolldown", build: (project) => Bundlers.rolldown(project, form) },
+  { form, bundler: "tsdown", build: (project) => Bundlers.tsdown(project, form) },
+  { form, bundler: "bun build", build: (project) => Bundlers.bunBuild(project, form) }
+]
 
-/** Makes a single executable application of Node.js out of a CommonJS file, and returns it. */
-export const nodeExecutable = async (node: string, main: string, folder: string): Promise<string> => {
-  Fs.mkdirSync(folder, { recursive: true })
-  const executable = Path.join(folder, executableName)
-  const blob = Path.join(folder, "host.blob")
-  const config = Path.join(folder, "sea.json")
-  Fs.writeFileSync(config, JSON.stringify({ main, output: blob, disableExperimentalSEAWarning: true }))
-  execFileSync(node, ["--experimental-sea-config", config], { stdio: "ignore" })
-  Fs.copyFileSync(node, executable)
-  Fs.chmodSync(executable, 0o700)
-  // macOS kills a process whose executable does not fit its signature.
-  const isMac = process.platform === "darwin"
-  if (isMac) execFileSync("codesign", ["--remove-signature", executable])
-  // It prints about a section that it does not know.
-  await inject(executable, "NODE_SEA_BLOB", Fs.readFileSync(blob), {
-    sentinelFuse: "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2",
-    ...(isMac ? { machoSegmentName: "NODE_SEA" } : {})
-  })
-  if (isMac) execFileSync("codesign", ["--sign", "-", executable])
-  return executable
+// A single executable application of Node.js.
+const sea = (bundler: string, bundle: (project: string, form: "cjs") => string): Row => ({
+  form: "executable",
+  bundler: `${bundler}, SEA`,
+  of: "node",
+  build: (project, { words }) =>
+    Bundlers.nodeExecutable(words()[0] ?? "", bundle(project, "cjs"), Path.join(project, "sea"))
+})
+
+export const rows: ReadonlyArray<Row> = [
+  { form: "source", bundler: "none", build: (project) => Path.join(project, "Installed.ts") },
+  ...bundled("split"),
+  ...bundled("one file"),
+  sea("esbuild", Bundlers.esbuild),
+  sea("Rollup", Bundlers.rollup),
+  sea("Rolldown", Bundlers.rolldown),
+  {
+    form: "executable",
+    bundler: "bun build --compile",
+    of: "bun",
+    build: (project) => Bundlers.bunExecutable(project)
+  },
+  {
+    form: "executable",
+    bundler: "bun build --compile --bytecode",
+    of: "bun",
+    build: (project) => Bundlers.bunExecutable(project, "--bytecode", "--format=esm")
+  },
+  { form: "executable", bundler: "deno compile", of: "deno", build: Bundlers.denoExecutable }
+]
+
+/** Returns the words that start a form of the host, given its file. */
+export const wordsOf = (row: Row, runtime: Runtime, file: string): ReadonlyArray<string> =>
+  row.of === undefined ? [...runtime.words(), file] : [file]
+
+/** What a cell of the matrix says. */
+export interface Cell {
+  readonly result: "delivers" | "fails" | "not run" | "none"
+  readonly why?: string
+}
+
+const textOf = ({ result, why }: Cell): string =>
+  result === "none" ? "" : why === undefined ? result : `${result}: ${why}`
+
+const table = (header: ReadonlyArray<string>, lines: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [header, header.map(() => "---"), ...lines].map((line) => `| ${line.join(" | ")} |`).join("\n")
+
+/** The whole table: a line for each row, a column for each runtime. */
+export const toTable = (cellOf: (row: Row, runtime: Runtime) => Cell): string =>
+  table(
+    ["form", "bundler", ...runtimes.map(({ name }) => name)],
+    rows.map((row) => [row.form, row.bundler, ...runtimes.map((runtime) => textOf(cellOf(row, runtime)))])
+  )
+
+/** The short table: a line for each form. */
+export const toShortTable = (cellOf: (row: Row, runtime: Runtime) => Cell): string =>
+  table(
+    ["form", ...runtimes.map(({ name }) => name)],
+    [...Map.groupBy(rows, ({ form }) => form)].map(([form, rows]) => [
+      form,
+      ...runtimes.map((runtime) => {
+        const cells = rows.map((row) => cellOf(row, runtime)).filter(({ result }) => result !== "none")
+        return textOf(cells.find(({ result }) => result !== "delivers") ?? cells[0] ?? { result: "none" })
+      })
+    ])
+  )
+
+const begin = "<!-- npm run matrix -->"
+const end = "<!-- end -->"
+
+/** The generated part of a document, or the document with another one. */
+export const generated = (document: string, part?: string): string => {
+  const [before = "", rest] = document.split(begin)
+  const [there, after] = rest?.split(end) ?? []
+  if (there === undefined || after === undefined) throw new Error(`a document without ${begin} and ${end}`)
+  return part === undefined ? there.trim() : `${before}${begin}\n${part}\n${end}${after}`
 }
 
 // == the check

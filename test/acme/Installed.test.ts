@@ -8,7 +8,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
-import { esbuild } from "../../scripts/Matrix.ts"
+import { esbuild } from "../../scripts/Bundlers.ts"
 import { run } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
@@ -46,11 +46,11 @@ const delivers = Effect.fnUntraced(function*(file: string) {
 })
 
 describe("a host that has the published package", () => {
-  for (const format of ["esm", "cjs"] as const) {
-    it.live(`delivers as one ${format} file`, () => Effect.suspend(() => delivers(esbuild(project, format, "entry"))))
+  for (const [form, name] of [["one file", "one esm file"], ["cjs", "one cjs file"]] as const) {
+    it.live(`delivers as ${name}`, () => Effect.suspend(() => delivers(esbuild(project, form, "entry"))))
 
-    it.live(`delivers as one ${format} file that asks in its main file`, () =>
-      Effect.suspend(() => delivers(esbuild(project, format))))
+    it.live(`delivers as ${name} that asks in its main file`, () =>
+      Effect.suspend(() => delivers(esbuild(project, form))))
   }
 
   it.live("delivers as an entry and its chunks, of which a command reads none of the worker's", () =>
@@ -102,7 +102,7 @@ describe("a host that has the published package", () => {
 
   it.live("delivers where a bundler runs the worker's file and the host's in every process, and runs once", () =>
     Effect.gen(function*() {
-      const home = yield* delivers(esbuild(project, "esm", "Eager"))
+      const home = yield* delivers(esbuild(project, "one file", "Eager"))
       assert.strictEqual(Fs.readFileSync(Path.join(home, ".installed-ran"), "utf8"), "once\n")
     }))
 

@@ -9,11 +9,11 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
-import { bunBuild, deliver, esbuild } from "../../scripts/Matrix.ts"
+import * as Matrix from "../../scripts/Matrix.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run, start } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
-import { bun, deno, runs } from "../fixtures/Runtimes.ts"
+import { bun, deno, runs, type RuntimeName } from "../fixtures/Runtimes.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { bundleHost } from "./Harness.ts"
 
@@ -27,27 +27,72 @@ afterAll(() => Project.remove(project))
 
 type Words = ReadonlyArray<string>
 
-const cells: ReadonlyArray<readonly ["bun" | "deno", string, () => Words]> = [
-  ["bun", "from source", () => [...runs.bun, source()]],
-  ["bun", "split by esbuild", () => [...runs.bun, esbuild(project, "split")]],
-  ["bun", "as one file", () => [...runs.bun, bunBuild(bun, project, "one file")]],
-  ["bun", "split by Bun", () => [...runs.bun, bunBuild(bun, project, "split")]],
-  ["bun", "as an executable", () => [bunBuild(bun, project, "executable")]],
-  ["deno", "from source", () => [...runs.deno, source()]],
-  ["deno", "split by esbuild", () => [...runs.deno, esbuild(project, "split")]],
-  ["deno", "as one file", () => [...runs.deno, esbuild(project, "esm")]]
+// Node.js's own cells are in the tests of Installed and Bundled.
+const cells: ReadonlyArray<readonly [RuntimeName, Matrix.Row["form"], string]> = [
+  ["bun", "source", "none"],
+  ["bun", "split", "esbuild"],
+  ["bun", "split", "bun build"],
+  ["bun", "one file", "bun build"],
+  ["bun", "executable", "bun build --compile"],
+  ["deno", "source", "none"],
+  ["deno", "split", "esbuild"],
+  ["deno", "one file", "esbuild"]
 ]
 
+const found = <A>(value: A | undefined): A => value ?? assert.fail("the matrix has no such cell")
+
 describe("a host on another runtime", () => {
-  for (const [runtime, form, words] of cells) {
-    it.live(`delivers on ${runtime} ${form}, and names the runtime`, () =>
+  for (const [language, form, bundler] of cells) {
+    it.live(`delivers on ${language} in the form ${form} by ${bundler}, and names the runtime`, () =>
       Effect.gen(function*() {
-        const { messages, status } = yield* Effect.suspend(() => deliver(words(), project))
+        const runtime = found(Matrix.runtimes.find((runtime) => runtime.language === language))
+        const row = found(Matrix.rows.find((row) => row.form === form && row.bundler === bundler))
+        const file = yield* Effect.promise(async () => row.build(project, runtime))
+        const { messages, status } = yield* Matrix.deliver(Matrix.wordsOf(row, runtime, file), project)
         assert.deepStrictEqual(messages.map(({ event }) => event), Array(2).fill("CLI execution succeeded"))
-        assert.deepStrictEqual(messages.map(({ properties }) => properties["runtime_language"]), [runtime, runtime])
+        assert.deepStrictEqual(messages.map(({ properties }) => properties["runtime_language"]), [language, language])
         assert.deepStrictEqual([status.enabled, status.set_aside], [true, 0])
       }))
   }
+})
+
+describe("the tables of the matrix", () => {
+  const linesOf = (name: string) =>
+    Matrix.generated(Fs.readFileSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), "utf8"))
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
+  const names = Matrix.runtimes.map(({ name }) => name)
+  const isEmpty = (cell: string | undefined) => cell === ""
+
+  it("docs/runtimes.md has each row of the matrix with a result for each of its runtimes, and no other", () => {
+    const [header, , ...lines] = linesOf("docs/runtimes.md")
+    assert.deepStrictEqual(header, ["form", "bundler", ...names])
+    assert.deepStrictEqual(
+      lines.map(([form, bundler, ...cells]) => [form, bundler, cells.map(isEmpty)]),
+      Matrix.rows.map(({ bundler, form, of }) => [
+        form,
+        bundler,
+        Matrix.runtimes.map(({ language }) => of !== undefined && of !== language)
+      ])
+    )
+  })
+
+  it("README has each form of the matrix, and says of none more than docs/runtimes.md", () => {
+    const [header, , ...lines] = linesOf("README.md")
+    assert.deepStrictEqual(header, ["form", ...names])
+    assert.deepStrictEqual(lines.map(([form]) => form), [...new Set(Matrix.rows.map(({ form }) => form))])
+    const whole = linesOf("docs/runtimes.md")
+    for (const [form, ...cells] of lines) {
+      cells.forEach((cell, column) => {
+        const all = whole.filter((line) => line[0] === form).map((line) => line[column + 2])
+        assert.isTrue(
+          all.every((one) => isEmpty(one) || one === "delivers") === (cell === "delivers"),
+          `${form} ${column}`
+        )
+      })
+    }
+  })
 })
 
 describe("a command on another runtime that ends by itself", () => {
@@ -134,7 +179,7 @@ describe("a host on Deno that grants", () => {
   it.live("what the README lists delivers", () =>
     Effect.gen(function*() {
       const words = [deno, "run", ...permissions(project), `--allow-run=${Fs.realpathSync(deno)}`, source()]
-      const { messages } = yield* deliver(words, project)
+      const { messages } = yield* Matrix.deliver(words, project)
       assert.lengthOf(messages, 2)
     }))
 
