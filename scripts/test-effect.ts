@@ -9,11 +9,13 @@ import { npm } from "./Packages.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
-const [version, ...args] = process.argv.slice(2)
-if (version === undefined) {
+const [asked, ...args] = process.argv.slice(2)
+if (asked === undefined) {
   console.error("npm run test:effect -- VERSION [vitest's arguments]")
   process.exit(2)
 }
+// A number of a tag such as `latest`.
+const version = npm(root, ["view", `effect@${asked}`, "version"]).trim()
 
 const copy = Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cli-usage-effect-")))
 process.on("exit", () => Fs.rmSync(copy, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))

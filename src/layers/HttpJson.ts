@@ -18,14 +18,15 @@ const resolutionDelayMillis = 50
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
-const hostsFile = process.platform === "win32" ? "C:\\Windows\\System32\\drivers\\etc\\hosts" : "/etc/hosts"
+const hostsFile = (): string =>
+  process.platform === "win32" ? "C:\\Windows\\System32\\drivers\\etc\\hosts" : "/etc/hosts"
 
 const familyOf = (address: string): number => process.getBuiltinModule("node:net").isIP(address)
 
 const readHostsFile = (name: string): ReadonlyArray<string> => {
   let text: string
   try {
-    text = NFS.readFileSync(hostsFile, "utf8").toLowerCase()
+    text = NFS.readFileSync(hostsFile(), "utf8").toLowerCase()
   } catch {
     return []
   }

@@ -11,9 +11,11 @@ const maxBytes = 1024 * 1024
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = NFS.constants
 
+const isWindows = process.platform === "win32"
+
 // Windows has neither. Opening a FIFO without O_NONBLOCK would block the process.
-const O_NONBLOCK = NFS.constants.O_NONBLOCK ?? 0
-const O_NOFOLLOW = NFS.constants.O_NOFOLLOW ?? 0
+const O_NONBLOCK = isWindows ? 0 : NFS.constants.O_NONBLOCK
+const O_NOFOLLOW = isWindows ? 0 : NFS.constants.O_NOFOLLOW
 
 const codeOf = (error: unknown): Errno =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN"
@@ -24,6 +26,16 @@ const attempt = (change: () => void): Errno | undefined => {
   } catch (error) {
     return codeOf(error)
   }
+}
+
+// Windows neither renames nor removes a file that another process has open, as a virus scanner has a new one for a moment.
+const attemptAgain = (change: () => void): Errno | undefined => {
+  let code = attempt(change)
+  for (let millis = 1; isWindows && millis < 64 && /^E(PERM|BUSY|ACCES)$/.test(code ?? ""); millis *= 2) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+    code = attempt(change)
+  }
+  return code
 }
 
 // open(2) refuses a socket by these codes (Linux, macOS), and Windows a folder by the last.
@@ -49,7 +61,7 @@ const readOpen = (fd: number, owner: number | undefined): Read => {
 
 const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
   try {
-    if (!follow && O_NOFOLLOW === 0 && NFS.lstatSync(path).isSymbolicLink()) return unread("ELOOP")
+    if (!follow && isWindows && NFS.lstatSync(path).isSymbolicLink()) return unread("ELOOP")
     const fd = NFS.openSync(path, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW))
     try {
       return readOpen(fd, owner)
@@ -93,7 +105,7 @@ const makeFolder: Disk["makeFolder"] = (path) =>
 
 const entryOf = (stat: NFS.Stats): Entry => ({
   type: stat.isDirectory() ? "Directory" : stat.isFile() ? "File" : stat.isSymbolicLink() ? "Link" : "Other",
-  uid: process.platform === "win32" ? undefined : stat.uid,
+  uid: isWindows ? undefined : stat.uid,
   mode: stat.mode & 0o7777,
   modifiedAt: stat.mtimeMs
 })
@@ -130,8 +142,8 @@ export const disk: Disk = {
   },
   create,
   link: (from, to) => attempt(() => NFS.linkSync(from, to)),
-  rename: (from, to) => attempt(() => NFS.renameSync(from, to)),
-  remove: (path) => attempt(() => NFS.unlinkSync(path)),
+  rename: (from, to) => attemptAgain(() => NFS.renameSync(from, to)),
+  remove: (path) => attemptAgain(() => NFS.unlinkSync(path)),
   makeFolder,
   removeFolder: (path) => attempt(() => NFS.rmdirSync(path)),
   access: (path) => attempt(() => NFS.accessSync(path, NFS.constants.W_OK))

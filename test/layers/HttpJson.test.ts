@@ -315,6 +315,23 @@ test("A name of the hosts file is not looked up by the name server, and any othe
   assert.lengthOf(queries, 4)
 })
 
+test("On Windows the hosts file is that of the system", function*() {
+  const queries = yield* nameServer(v4, none)
+  const server = yield* api
+  const { readFileSync } = NodeFs
+  const platform = Object.getOwnPropertyDescriptor(process, "platform") ?? {}
+  yield* Effect.acquireRelease(
+    Effect.sync(() => Object.defineProperty(process, "platform", { ...platform, value: "win32" })),
+    () => Effect.sync(() => Object.defineProperty(process, "platform", platform))
+  )
+  yield* replace(NodeFs, {
+    readFileSync: (...args: Parameters<typeof readFileSync>) =>
+      args[0] === "C:\\Windows\\System32\\drivers\\etc\\hosts" ? "127.0.0.1 hosted.acme.test" : readFileSync(...args)
+  })
+  assert.strictEqual(yield* server.get("hosted"), "found")
+  assert.lengthOf(queries, 0)
+})
+
 test("node:http and node:dns are loaded at the first request, and undici is not loaded", function*() {
   const server = yield* serve(body("1"))
   const { stdout } = yield* run(`

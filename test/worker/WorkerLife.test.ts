@@ -133,10 +133,10 @@ suite("the worker's life", (test) => {
           .map((name) => Path.join(folder, name))
       )
       return {
-        deliver: (file?: string) =>
+        deliver: (...words: ReadonlyArray<string>) =>
           Effect.gen(function*() {
             yield* worker.record(event(n++))
-            yield* run(worker, file === undefined ? { env } : { env, arguments: [file, marker] })
+            yield* run(worker, words.length === 0 ? { env } : { env, arguments: [...words, marker] })
             assert.lengthOf(yield* worker.sink.messages, n)
           }),
         find: run(worker, { env }),
@@ -205,6 +205,17 @@ suite("the worker's life", (test) => {
         const found = Fs.statSync(yield* only)
         assert.deepStrictEqual([found.ino === ino, found.mode & 0o777, found.uid], [false, 0o600, uid])
       }
+    })
+
+    test("Compiled code is kept and read where the platform has no users", function*(worker) {
+      const { file } = yield* RealWorker
+      const preload = Path.join(yield* temporaryFolder("worker-preload-"), "preload.cjs")
+      Fs.writeFileSync(preload, "process.geteuid = undefined")
+      const { deliver, only } = keeping(worker)
+      yield* deliver("--require", preload, file)
+      const { ino } = Fs.statSync(yield* only)
+      yield* deliver("--require", preload, file)
+      assert.strictEqual(Fs.statSync(yield* only).ino, ino)
     })
 
     test(
