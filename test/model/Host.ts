@@ -303,7 +303,11 @@ export const telemetry = (
         Effect.provide(FixedPrincipalResolver.layerNone)
       )
     const { flush: deliver, log, status } = TelemetryHandlers
-    const handlers = { status: status({ json: true }), log, flush: Effect.ignore(deliver({ json: true })) }
+    const handlers = {
+      status: status({ json: true }),
+      log: log({ json: true, sent: false }),
+      flush: Effect.ignore(deliver({ json: true }))
+    }
     yield* Effect.provideContext(handlers[what], Context.add(services, Consent, consent))
   }).pipe(Effect.scoped, Effect.provideContext(baseOf(machine)))
 
