@@ -103,6 +103,10 @@ export class TestUsage extends Context.Service<TestUsage, {
 /**
  * Returns what was recorded so far and would be sent.
  *
+ * **Gotchas**
+ *
+ * In CI an event of a user with a credential waits for the account: it is there when its command has ended.
+ *
  * @category getters
  * @since 0.1.0
  */

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { AssertionError } from "node:assert"
 import * as Path from "node:path"
-import { Consent, IdentityStitch, Outbox, Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
+import { Consent, IdentityStitch, IdentityStore, Outbox, Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
 import { TestUsage } from "../../src/testing/index.ts"
 import { runLine, test, testWith } from "../cli/Harness.ts"
 import { run } from "../fixtures/Process.ts"
@@ -121,6 +122,7 @@ describe("users and machines", () => {
       assertEvents(yield* recorded, both)
       assertNoEvent(yield* recorded, { principal: undefined })
       assertEvent(yield* recorded, { common: { ci: "GitHub Actions", is_ci: true, is_tty: false } })
+      assert.isFalse((yield* Effect.flatMap(IdentityStore, ({ get }) => get)).durable)
       assertJoined(yield* recorded, [])
     }
   )
@@ -146,6 +148,16 @@ describe("users and machines", () => {
 })
 
 describe("what a test with TestUsage touches", () => {
+  it.effect("TestUsage reads the variables of a ConfigProvider that the test provides, none of which denies", () => {
+    const outer = "00000000-0000-4000-8000-000000000000"
+    const env = { TEST_USAGE_INVOCATION: outer, NODE_ENV: "test", VITEST: "true", DO_NOT_TRACK: "1" }
+    return Effect.andThen(choose("blog"), recorded).pipe(
+      Effect.map((recorded) => assertEvent(recorded, { common: { parent_invocation_id: outer } })),
+      Effect.provide(TestUsage.layer()),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+    )
+  })
+
   it.live("TestUsage reads no variable of the process, and writes no file, starts no process and makes no request", () =>
     Effect.gen(function*() {
       const host = Path.join(import.meta.dirname, "hosts/Sealed.ts")
