@@ -58,15 +58,18 @@ describe("a command", () => {
       for (const value of ["shop", "hush"]) assert.notInclude(JSON.stringify(seen), value)
     }).pipe(Effect.provide(acmeFor())))
 
-  it.effect("A command that fails has the class of its error, and not its message", () =>
+  it.effect("A command that fails has the class of its error or defect, and not its message", () =>
     Effect.gen(function*() {
       yield* run("fail --message hush")
+      yield* run("fail --defect --message hush")
       const seen = yield* recorded
-      assertEvent(seen, {
-        event: "CLI execution failed",
-        command: "fail",
-        properties: { exit_code: 1, error_class: "DeployError", user_cancelled: false }
-      })
+      for (const flags_used of [["message"], ["defect", "message"]]) {
+        assertEvent(seen, {
+          event: "CLI execution failed",
+          command: "fail",
+          properties: { flags_used, exit_code: 1, error_class: "DeployError", user_cancelled: false }
+        })
+      }
       assert.notInclude(JSON.stringify(seen), "hush")
     }).pipe(Effect.provide(acmeFor())))
 
@@ -105,8 +108,9 @@ describe("a login", () => {
       assertEvents(seen, ["CLI Auth Started", "CLI Auth Failed", "CLI execution failed"])
       assertEvent(seen, {
         event: "CLI Auth Failed",
-        properties: { step: "code_exchange", error_class: "ApiError", no_browser: true }
+        properties: { flow: "login", step: "code_exchange", error_class: "ApiError", no_browser: true }
       })
+      assertEvent(seen, { event: "CLI execution failed", properties: { error_class: "ApiError" } })
       assertJoined(seen, [])
     }).pipe(Effect.provide(acmeFor())))
 

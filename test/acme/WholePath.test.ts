@@ -122,7 +122,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
       }))
 
-    it.effect("a command that fails exits with 1 and is an event with the class of its error or defect, without the text", () =>
+    it.effect("a command that fails exits with 1 and is an event without the text of its error or defect", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const failed = yield* acme.run("fail --message canary-of-an-error")
@@ -130,24 +130,11 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.include(failed.stderr, "canary-of-an-error")
         assert.strictEqual((yield* acme.run("fail --defect --message canary-of-a-defect")).code, 1)
         const messages = yield* acme.delivered(2)
-        assert.deepStrictEqual(
-          messages.map(({ event, properties }) => [
-            event,
-            properties["command_name"],
-            properties["flags_used"],
-            properties["error_class"],
-            properties["exit_code"],
-            properties["user_cancelled"]
-          ]),
-          [["message"], ["defect", "message"]].map((flags) => [
-            "CLI execution failed",
-            "fail",
-            flags,
-            "DeployError",
-            1,
-            false
-          ])
-        )
+        const failure = ["CLI execution failed", "DeployError"]
+        assert.deepStrictEqual(messages.map(({ event, properties }) => [event, properties["error_class"]]), [
+          failure,
+          failure
+        ])
         for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
       }))
   })
@@ -263,15 +250,6 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
           "CLI execution succeeded"
         ])
         assert.isTrue(refused?.every((message) => message.distinct_id === anon_id && isPersonless(message)))
-        assert.deepStrictEqual(refused?.slice(1).map(({ properties }) => properties["error_class"]), [
-          "ApiError",
-          "ApiError"
-        ])
-        for (const { properties } of [refused?.[1], ended?.[2]].filter((message) => message !== undefined)) {
-          assert.strictEqual(properties["flow"], "login")
-          assert.isTrue(properties["no_browser"])
-          assert.strictEqual(properties["step"], "code_exchange")
-        }
       }))
 
     it.effect("as another account without a logout rotates the device's id, and the two accounts stay two persons", () =>

@@ -50,18 +50,6 @@ describe("The identity file", () => {
       assert.deepStrictEqual(yield* identityOf(device), next)
     }))
 
-  it.effect("is read once per process, unless the identity is refreshed", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.seed(anon.a, claimOf(anon.a, P))
-      const { store } = yield* device.start()
-      const all = yield* Effect.all(Array.from({ length: 64 }, () => store.get), { concurrency: "unbounded" })
-      assert.lengthOf([...new Set(all)], 1)
-      yield* device.seed(anon.b)
-      assert.strictEqual(yield* store.get, all[0])
-      assert.strictEqual((yield* store.refresh).anonId, anon.b)
-    }))
-
   const unusable = {
     "that is torn": `{ "anon_id": "${anon.a}"`,
     "without an anon id": "{ \"linked_principal_id\": \"acct_p\" }",
