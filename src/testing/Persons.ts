@@ -71,6 +71,19 @@ export interface Warning<M> {
 }
 
 /**
+ * Two ids that a message joined, by the rule that applied: R3, R4, R5 or R7.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Merge<M> {
+  readonly rule: "R3" | "R4" | "R5" | "R7"
+  readonly into: string
+  readonly other: string
+  readonly message: M
+}
+
+/**
  * The outcome of {@link fold}: every message is an event of one person, personless, or dropped.
  *
  * @category models
@@ -82,6 +95,7 @@ export interface Folded<M> {
   readonly personless: ReadonlyArray<M>
   readonly dropped: ReadonlyArray<M>
   readonly warnings: ReadonlyArray<Warning<M>>
+  readonly merges: ReadonlyArray<Merge<M>>
 }
 
 const illegalInAnyCase = [
@@ -184,6 +198,7 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
   const kept: Array<M> = []
   const dropped: Array<M> = []
   const warnings: Array<Warning<M>> = []
+  const merges: Array<Merge<M>> = []
   let created = 0
 
   const hold = (distinctId: string, person: Draft): void => {
@@ -213,19 +228,25 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
       return
     }
     const theirs = holders.get(other)
+    const ours = holders.get(into)
+    const joined = (rule: Merge<M>["rule"]): void => void merges.push({ rule, into, other, message })
     // R3, and both halves of R4: whoever was not seen yet joins the person of the other
-    const target = holders.get(into) ?? theirs ?? create(into, message)
+    const target = ours ?? theirs ?? create(into, message)
     hold(into, target)
     target.isIdentified = true
-    if (theirs === undefined) return hold(other, target)
-    // R5
-    if (theirs === target) return
+    if (theirs === undefined) {
+      joined(ours === undefined ? "R3" : "R4")
+      return hold(other, target)
+    }
+    // R5, where R4 did not join the two just now
+    if (theirs === target) return joined(ours === undefined ? "R4" : "R5")
     // R6
     if (theirs.isIdentified && message.event !== "$merge_dangerously") {
       warnings.push({ type: "cannot_merge_already_identified", message })
       return
     }
     // R7
+    joined("R7")
     for (const distinctId of theirs.distinctIds) hold(distinctId, target)
     target.createdAt = older(target.createdAt, theirs.createdAt)
     target.properties = propertiesAfter(message, { ...theirs.properties, ...target.properties })
@@ -264,6 +285,7 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
     persons: [...eventsOf].map(([person, events]) => ({ ...person, events })).toSorted((a, b) => a.id - b.id),
     personless,
     dropped,
-    warnings
+    warnings,
+    merges
   }
 }

@@ -49,7 +49,8 @@ describe("plain events", () => {
       }],
       personless: [],
       dropped: [],
-      warnings: []
+      warnings: [],
+      merges: []
     })
   })
 
@@ -252,6 +253,30 @@ describe("the rules of $create_alias", () => {
     })
   }
 
+  it("A message that joined two ids is there with the rule that it did so by, and no other message", () => {
+    const { merges, warnings } = Persons.fold([
+      alias("alice", "first"),
+      alias("alice", "second"),
+      alias("bob", "alice"),
+      alias("second", "first"),
+      plain("third"),
+      alias("alice", "third"),
+      alias("alice", "alice"),
+      alias("alice", "null"),
+      plain("carol"),
+      alias("carol", "alice")
+    ])
+    assert.deepStrictEqual(merges.map(({ into, other, rule }) => [rule, into, other]), [
+      ["R3", "alice", "first"],
+      ["R4", "alice", "second"],
+      ["R4", "bob", "alice"],
+      ["R5", "second", "first"],
+      ["R7", "alice", "third"]
+    ])
+    assert.lengthOf(warnings, 2)
+    assert.deepStrictEqual(merges[4]?.message.properties["alias"], "third")
+  })
+
   it("R7: The distinct id's person stays with the events of both, and with the older created_at", () => {
     const merged = (anon: number, user: number) =>
       Persons.fold([plain("anon", {}, day(anon)), plain("user", {}, day(user)), alias("user", "anon")]).persons[0]
@@ -287,7 +312,8 @@ describe("the rules of $create_alias", () => {
         persons: [],
         personless: [anonymous],
         dropped: [dropped],
-        warnings: [{ type: "invalid_event_when_process_person_profile_is_false", message: dropped }]
+        warnings: [{ type: "invalid_event_when_process_person_profile_is_false", message: dropped }],
+        merges: []
       })
     }
   })
