@@ -1,11 +1,12 @@
 /**
- * `npm run build [-- <folder>]`: what is published, in `dist` or in that folder: JavaScript and types, and the worker and
- * the kit bundled.
+ * `npm run build [-- <folder>]`: what is published, in `dist` or in that folder: JavaScript and types, and the worker, the
+ * kit and the script of the sink's page bundled.
  */
 import { build } from "esbuild"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { bundle as bundlePage } from "../src/testing/page/Bundle.ts"
 import { defer, namespaces } from "./Deferred.ts"
 import { bundleWorker, inBundle } from "./WorkerBundle.ts"
 
@@ -55,6 +56,15 @@ const { metafile, outputFiles: [program] } = await build({
 Fs.rmSync(Path.dirname(kit), { recursive: true })
 Fs.mkdirSync(Path.dirname(kit))
 Fs.writeFileSync(kit, program?.text ?? "", { mode: 0o755 })
+
+// The page of the sink, which the kit serves too.
+const page = Path.join(dist, "testing/page")
+Fs.mkdirSync(page)
+for (const name of ["index.html", "page.css", "page.svg"]) {
+  Fs.copyFileSync(Path.join(root, "src/testing/page", name), Path.join(page, name))
+}
+Fs.writeFileSync(Path.join(page, "page.js"), await bundlePage())
+
 const own = `${Fs.realpathSync(dist)}${Path.sep}`
 const bundled = [
   ...bundledWorker,

@@ -73,6 +73,21 @@ describe("the layout", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
+  it("The page of the sink is read and never imported, and has of the rest of the package only what runs in a browser", () => {
+    const isPage = (file: string) => file.startsWith("testing/page/")
+    assert.deepStrictEqual(imports.filter(({ from, to }) => !isPage(from) && isPage(to)), [])
+    const outside = imports.filter(({ from, to }) => isPage(from) && !isPage(to))
+    assert.deepStrictEqual(
+      [...new Set(outside.filter(({ from }) => from !== "testing/page/Bundle.ts").map(({ to }) => to))].toSorted(),
+      ["testing/Persons.ts", "testing/Printable.ts"]
+    )
+    assert.deepStrictEqual(imports.filter(({ from }) => /^testing\/(Persons|Printable)\.ts$/.test(from)), [])
+    // Only a checkout bundles it.
+    assert.deepStrictEqual(imports.filter(({ to }) => to === "esbuild").map(({ from }) => from), [
+      "testing/page/Bundle.ts"
+    ])
+  })
+
   it("No barrel of effect or of platform-node is imported", () => {
     const barrels = /^(effect|@effect\/platform-node|effect\/(cli|http|process|crypto|encoding|persistence))$/
     assert.deepStrictEqual(imports.filter(({ to }) => barrels.test(to)), [])

@@ -18,6 +18,7 @@ import type * as Net from "node:net"
 import { printable } from "./Printable.ts"
 import * as SinkApi from "./SinkApi.ts"
 import * as SinkHttp from "./SinkHttp.ts"
+import * as SinkPage from "./SinkPage.ts"
 import * as SinkStore from "./SinkStore.ts"
 
 /**
@@ -59,7 +60,7 @@ export type Answered = number | "pending" | "hang" | "reset" | "drip"
 /**
  * A request that arrived whole, its body decompressed.
  *
- * Those to `/api/` are not counted: that is how the others are looked at. Nor is a request that was refused, because it
+ * Those to `/api/` and for the page at `/` are not counted: that is how the others are looked at. Nor is a request that was refused, because it
  * names another host than this machine or comes from a page elsewhere.
  *
  * @category models
@@ -371,7 +372,8 @@ export const make = Effect.fnUntraced(function*(options?: {
     if (refusal !== undefined) return SinkHttp.send(response, 403, JSON.stringify({ error: refusal }))
     const pathname = path.split("?", 1)[0]
     const { api_key, batch, body, isTooLarge, refused } = SinkHttp.decode(bytes, headers["content-encoding"])
-    if (SinkApi.answer(`${method} ${pathname}`, body, response, { store, setFault })) return
+    const route = `${method} ${pathname}`
+    if (SinkPage.answer(route, response) || SinkApi.answer(route, body, response, { store, setFault })) return
     const received_at = new Date().toISOString()
     const isBatch = method === "POST" && (pathname === "/batch/" || pathname === "/batch")
     const request = store.add((index) => ({

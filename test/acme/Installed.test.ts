@@ -9,9 +9,11 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
 import { esbuild } from "../../scripts/Bundlers.ts"
-import { run } from "../fixtures/Process.ts"
+import { bundle } from "../../src/testing/page/Bundle.ts"
+import { run, start } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
-import { makeSink, noLease } from "../fixtures/Wait.ts"
+import { eventually, makeSink, noLease } from "../fixtures/Wait.ts"
+import { request } from "../testing/Requests.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -107,6 +109,29 @@ describe("a host that has the published package", () => {
     }))
 
   it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
+
+  it.live("has the page of the sink, where the program for its author runs", () =>
+    Effect.gen(function*() {
+      const kit = inProject("node_modules/effect-cli-usage/kit/main.js")
+      const { child } = yield* start([process.execPath, kit, "sink", "--port", "0"], {
+        env: { PATH: process.env["PATH"], HOME: project }
+      })
+      let stdout = ""
+      child.stdout?.on("data", (text: string) => stdout += text)
+      yield* eventually(Effect.sync(() => stdout), (stdout) => stdout.includes("\n"))
+      const url = stdout.replace("listening on ", "").trim()
+      const get = (path: string) => Effect.map(request(url, "", { method: "GET", path }), ({ text }) => text)
+      const html = yield* get("/")
+      assert.include(html, "No messages yet")
+      for (const path of ["/page.js", "/page.css", "/page.svg"]) {
+        assert.include(html, path)
+        const source = Path.join(root, "src/testing/page", path)
+        assert.strictEqual(
+          yield* get(path),
+          path === "/page.js" ? yield* Effect.promise(bundle) : Fs.readFileSync(source, "utf8")
+        )
+      }
+    }))
 
   it("has every type that its declarations name", () => {
     const compilerOptions = {
