@@ -15,6 +15,8 @@ const figure = (n: number | null): string =>
     ? n.toFixed(1)
     : String(Number(n.toFixed(3)))
 
+const rounded = (n: number): string => Math.round(n).toLocaleString("en")
+
 const times = (ratio: number): string => ratio.toFixed(ratio < 0.1 ? 4 : 3)
 
 const isRatio = ({ ratio }: Row): boolean => ratio !== null
@@ -106,6 +108,30 @@ export const toText = ({ rows }: Results): string =>
     const lines = `${layouts}${bound}${around}${others === "" ? "" : `\n    ${others}`}`
     return `${head}\n    ours ${figure(row.ours)}${base}${middle}${lines}`
   }).join("\n")
+
+const inProcess = "posthog-node in the process"
+
+/** The four figures of the README: ours beside a client in the process. */
+export const toFigures = ({ rows }: Results): string => {
+  const cells = (id: string, of: (figure: number, baseline: number) => string): ReadonlyArray<string> => {
+    const row = rows.find((row) => row.id === id)
+    return [row?.ours, row?.peers[inProcess]].map((figure) =>
+      typeof figure === "number" ? of(figure, row?.baseline ?? 0) : "not measured"
+    )
+  }
+  const added = (figure: number, baseline: number): string => `${rounded(figure - baseline)} ms`
+  return [
+    line(["", "effect-cli-usage", inProcess]),
+    line(["---", "--:", "--:"]),
+    line(["time that a command takes longer, if PostHog answers at once", ...cells("start", added)]),
+    line(["the same, if PostHog never answers", ...cells("hole-wall", added)]),
+    line([
+      "CPU time of 200 commands and their delivery (1×: without telemetry)",
+      ...cells("burst-cpu", (a, b) => `${(a / b).toFixed(2)}×`)
+    ]),
+    line(["size added to a minified bundle", ...cells("size", (kilobytes) => `${rounded(kilobytes)} kB`)])
+  ].join("\n")
+}
 
 /** Puts a text between the two marks of a document. */
 export const insert = (file: string, name: string, text: string): void => {

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: measures every row of the table in docs/performance.md and writes it there and to
- * `bench/results.json`, and runs the simulation of docs/fleet.md.
+ * `npm run bench`: measures every row of the table in docs/performance.md, writes it there, to
+ * `bench/results.json` and in part to the README, and runs the simulation of docs/fleet.md.
  *
  * `-- --quick` takes few samples and leaves the documents alone; `-- --only start,worker` takes some measurements and
  * writes nothing; `-- --check` says whether `bench/results.json` is of the code that is here; `-- --looks` lists the
@@ -79,6 +79,7 @@ const measure = (quick: boolean, only: ReadonlyArray<string> | undefined): Promi
     Fs.writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
     if (quick) return
     Report.insert(Path.join(Build.root, "docs/performance.md"), "bench", Report.toMarkdown(results))
+    Report.insert(Path.join(Build.root, "README.md"), "figures", Report.toFigures(results))
     writeFleet()
   })
 
