@@ -51,6 +51,9 @@ export const explain = (decidedBy: DecidedBy): string => {
   return (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
 }
 
+/** Returns what the variables of a CLI begin with: `MY_CLI` for `my-cli`. */
+export const variablePrefix = (name: string): string => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")
+
 const allowing = {
   usageTracking: new Set(["", "1", "true", "yes", "on"]),
   doNotTrack: new Set(["", "0", "false", "no", "off"])

@@ -6,10 +6,12 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import { pathToFileURL } from "node:url"
 import type * as DataDictionary from "../cli/DataDictionary.ts"
+import * as TelemetryPage from "./TelemetryPage.ts"
 
 const userError = (cause: unknown, userMessage: string) => new CliError.UserError({ cause, userMessage })
 
@@ -59,6 +61,14 @@ export const command = Command.make(
       Flag.withDefault(false)
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print JSON instead of Markdown"), Flag.withDefault(false)),
+    name: Flag.String("name").pipe(
+      Flag.withDescription("The CLI's name as users type it, for --telemetry"),
+      Flag.optional
+    ),
+    telemetry: Flag.String("telemetry").pipe(
+      Flag.withDescription("A page for users to write: what is collected, and how to turn it off"),
+      Flag.optional
+    ),
     module: Argument.String("module").pipe(
       Argument.withDescription("A module that exports the CLI's events and flows, or its data dictionary")
     ),
@@ -67,23 +77,31 @@ export const command = Command.make(
       Argument.variadic()
     )
   },
-  Effect.fnUntraced(function*({ check, files, json, module }) {
+  Effect.fnUntraced(function*({ check, files, json, module, name, telemetry }) {
     const fs = yield* FileSystem.FileSystem
     const dictionary = yield* load(module)
     const { toJson, toMarkdown } = yield* ofHost
     const textOf = (isJson: boolean) => isJson ? toJson(dictionary) : toMarkdown(dictionary)
-    if (files.length === 0) return yield* Console.log(textOf(json).trimEnd())
-    const stale = yield* Effect.filter(files, (file) => {
-      const text = textOf(file.endsWith(".json"))
-      return check
+    const written = files.map((file) => ({ file, text: textOf(file.endsWith(".json")) }))
+    if (Option.isSome(telemetry)) {
+      if (Option.isNone(name)) {
+        const message = "--telemetry needs --name: the page says how users of the CLI turn telemetry off"
+        return yield* userError(message, message)
+      }
+      written.push({ file: telemetry.value, text: TelemetryPage.make(dictionary, name.value) })
+    }
+    if (written.length === 0) return yield* Console.log(textOf(json).trimEnd())
+    const stale = yield* Effect.filter(written, ({ file, text }) =>
+      check
         ? Effect.map(Effect.orElseSucceed(fs.readFileString(file), () => ""), (there) => there !== text)
         : Effect.as(
           Effect.mapError(fs.writeFileString(file, text), (cause) => userError(cause, `${file}: ${cause.message}`)),
           false
-        )
-    })
+        ))
     if (stale.length > 0) {
-      const message = `${stale.join(", ")}: not what is sent; write it again with \`dictionary\``
+      const message = `${
+        stale.map(({ file }) => file).join(", ")
+      }: not what is sent; write it again with \`dictionary\``
       return yield* userError(message, message)
     }
   })

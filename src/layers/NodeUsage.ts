@@ -67,8 +67,6 @@ export type Usage =
   | PrincipalResolver
   | UsageCapture
 
-const variablesOf = (name: string): string => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")
-
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
 
 const longerThanAWorker = "11 seconds"
@@ -113,7 +111,7 @@ const make = Effect.fnUntraced(
     // A bundler may run both dynamic imports of an entry, and so the host in its own worker. The user's command must not
     // run a second time. The worker ends this process.
     if (WorkerMarks.areSet()) return yield* Effect.andThen(Effect.sleep(longerThanAWorker), Effect.interrupt)
-    const variables = variablesOf(options.name)
+    const variables = ConsentDecision.variablePrefix(options.name)
     // First, so that a user who denies telemetry pays for nothing.
     const denial = yield* VariableConsent.decide(variables, options.optOutVariables)
     const isShown = isOn(yield* Variable.read(`${variables}_USAGE_DEBUG`))

@@ -217,12 +217,20 @@ describe("the data dictionary", () => {
 
   it.live("The dictionary of acme is committed as it is, and a stale one fails the check", () =>
     Effect.gen(function*() {
-      const files = ["examples/acme/usage-events.md", "examples/acme/usage-events.json"]
-      const check = (cwd: string) =>
-        run([process.execPath, "src/kit/main.ts", "dictionary", "--check", "examples/acme/Events.ts", ...files], {
-          cwd,
-          env: process.env
-        })
+      const [page, ...files] = ["TELEMETRY.md", "usage-events.md", "usage-events.json"].map((name) =>
+        `examples/acme/${name}`
+      )
+      const kit = [
+        process.execPath,
+        "src/kit/main.ts",
+        "dictionary",
+        "--check",
+        "--name",
+        "acme",
+        "--telemetry",
+        `${page}`
+      ]
+      const check = (cwd: string) => run([...kit, "examples/acme/Events.ts", ...files], { cwd, env: process.env })
       const current = yield* check(root)
       assert.strictEqual(current.code, 0, current.stderr)
       const copy = yield* temporaryFolder(Path.join(Os.tmpdir(), "dictionary-"))
@@ -230,43 +238,9 @@ describe("the data dictionary", () => {
         Fs.cpSync(Path.join(root, name), Path.join(copy, name), { recursive: true })
       }
       Fs.symlinkSync(Path.join(root, "node_modules"), Path.join(copy, "node_modules"))
-      Fs.appendFileSync(Path.join(copy, "examples/acme/usage-events.md"), "stale\n")
+      for (const name of [files[0], page]) Fs.appendFileSync(Path.join(copy, `${name}`), "stale\n")
       const stale = yield* check(copy)
       assert.strictEqual(stale.code, 1)
-      assert.include(stale.stderr, `${files[0]}: not what is sent`)
-    }))
-})
-
-describe("the README's host", () => {
-  it.live("The README's host compiles and runs, and its command is recorded", () =>
-    Effect.gen(function*() {
-      const [code = ""] = /(?<=```ts\n)[^]*?(?=```)/.exec(Fs.readFileSync(Path.join(root, "README.md"), "utf8")) ?? []
-      assert.isAbove(code.length, 100)
-      const sink = yield* makeSink()
-      const directory = yield* temporaryFolder(Path.join(root, "examples", ".readme-"))
-      const file = Path.join(directory, "host.ts")
-      const commands = `import * as Console from "effect/Console"
-const acme = Command.make("acme")
-const deploy = Command.make("deploy", {}, () => Console.log("Deployed"))
-`
-      // What the README leaves out: the host's own commands; and a PostHog that is not the world's.
-      Fs.writeFileSync(
-        file,
-        code.replace(/(?=^const UsageLive)/m, commands).replace(
-          "posthog: { key: \"phc_…\" }",
-          `posthog: { key: "phc_readme", host: "${sink.url}" }, home: ${JSON.stringify(Path.join(directory, "home"))}`
-        )
-      )
-      const tsconfig = JSON.stringify({ extends: "../../tsconfig.json", include: ["host.ts"] })
-      Fs.writeFileSync(Path.join(directory, "tsconfig.json"), tsconfig)
-      execFileSync(process.execPath, [Path.join(root, "node_modules/typescript/lib/tsc.js"), "-p", directory], {
-        encoding: "utf8"
-      })
-      const { stderr, stdout } = yield* run([process.execPath, file, "deploy"], {
-        env: { PATH: process.env["PATH"], HOME: directory }
-      })
-      assert.strictEqual(stdout, "Deployed\n", stderr)
-      const [message] = yield* sink.waitFor((messages) => messages.length > 0)
-      assert.deepInclude(message?.properties, { command_name: "deploy", cli_version: "1.2.3" })
+      assert.include(stale.stderr, `${files[0]}, ${page}: not what is sent`)
     }))
 })

@@ -218,6 +218,31 @@ describe("dictionary", () => {
       assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
     }))
 
+  it.live("dictionary --telemetry writes a page whose sample event has what the dictionary declares, and no more", () =>
+    Effect.gen(function*() {
+      const page = Path.join(yield* folder, "TELEMETRY.md")
+      const args = ["dictionary", "--telemetry", page, events]
+      const nameless = yield* kit(args)
+      assert.strictEqual(nameless.code, 1)
+      assert.include(nameless.stderr, "--telemetry needs --name")
+      const written = yield* kit([...args, "--name", "my-cli"])
+      assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
+      const text = Fs.readFileSync(page, "utf8")
+      for (const part of ["my-cli telemetry disable", "MY_CLI_USAGE_TRACKING=0", "`CLI Auth Failed`"]) {
+        assert.include(text, part)
+      }
+      const sample = JSON.parse(/(?<=```json\n)[^]*?(?=```)/.exec(text)?.[0] ?? "")
+      const { common, events: [event] } = JSON.parse(Fs.readFileSync(dictionary, "utf8"))
+      const declared: ReadonlyArray<{ readonly name: string; readonly required: boolean }> = [
+        ...event.properties,
+        ...common
+      ]
+      const names = Object.keys(sample.properties)
+      assert.strictEqual(sample.event, event.name)
+      assert.deepStrictEqual(names.filter((name) => !declared.some((property) => property.name === name)), [])
+      assert.deepStrictEqual(declared.filter(({ name, required }) => required && !names.includes(name)), [])
+    }))
+
   it.live("dictionary says why there is none", () =>
     Effect.gen(function*() {
       const home = yield* folder
