@@ -163,12 +163,12 @@ const anchorOf = (heading: string): string =>
 const anchorsOf = (text: string): ReadonlyArray<string> =>
   [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => anchorOf(heading))
 
-/** Returns the links that lead to no file, or to no heading of it. */
+/** Returns the links that lead to no file, or to no heading of it; an image is made by a script, and may not be there. */
 export const brokenLinks = (root: string, files: ReadonlyArray<string>): ReadonlyArray<Finding> =>
   files.flatMap((file) => {
     const text = Fs.readFileSync(Path.join(root, file), "utf8")
     return text.split("\n").flatMap((line, index) =>
-      [...line.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = ""]) => {
+      [...line.matchAll(/(?<!!\[[^\]]*)\]\(([^)\s]+)\)/g)].flatMap(([, target = ""]) => {
         if (/^[a-z]+:/.test(target)) return []
         const [path = "", anchor] = target.split("#")
         const to = path === "" ? Path.join(root, file) : Path.resolve(root, Path.dirname(file), path)

@@ -113,6 +113,9 @@ Fs.writeFileSync(
   ) + "\n"
 )
 // With what the README links to.
-for (const name of ["README.md", "LICENSE", "docs", "examples/acme", "examples/starter"]) {
+for (const name of ["AGENTS.md", "LICENSE", "docs", "examples/acme", "examples/starter"]) {
   Fs.cpSync(Path.join(root, name), Path.join(dist, name), { recursive: true })
 }
+// What a contributor reads is in the repository only.
+const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
+Fs.writeFileSync(Path.join(dist, "README.md"), readme.replaceAll(/^.*\(CONTRIBUTING\.md\).*\n/gm, ""))

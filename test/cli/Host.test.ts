@@ -5,13 +5,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
 import { run } from "../fixtures/Process.ts"
-import { makeSink } from "../fixtures/Wait.ts"
 import { messages, test } from "./Harness.ts"
 
 const root = Path.resolve(import.meta.dirname, "../..")
