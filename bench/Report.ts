@@ -119,11 +119,14 @@ export const toFigures = ({ rows }: Results): string => {
       typeof figure === "number" ? of(figure, row?.baseline ?? 0) : "not measured"
     )
   }
-  const added = (figure: number, baseline: number): string => `${rounded(figure - baseline)} ms`
+  const added = (figure: number, baseline: number): string => {
+    const millis = figure - baseline
+    return millis < 10_000 ? `${rounded(millis)} ms` : `${rounded(millis / 1_000)} s`
+  }
   return [
     line(["", "effect-cli-usage", inProcess]),
     line(["---", "--:", "--:"]),
-    line(["time that a command takes longer, if PostHog answers at once", ...cells("start", added)]),
+    line(["time added to a command, if PostHog answers at once", ...cells("start", added)]),
     line(["the same, if PostHog never answers", ...cells("hole-wall", added)]),
     line([
       "CPU time of 200 commands and their delivery (1×: without telemetry)",
