@@ -31,7 +31,7 @@ const attempt = (change: () => void): Errno | undefined => {
 // Windows neither renames nor removes a file that another process has open, as a virus scanner has a new one for a moment.
 const attemptAgain = (change: () => void): Errno | undefined => {
   let code = attempt(change)
-  for (let millis = 1; isWindows && millis < 64 && /^E(PERM|BUSY|ACCES)$/.test(code ?? ""); millis *= 2) {
+  for (let millis = isWindows ? 1 : 64; millis < 64 && /^E(PERM|BUSY|ACCES)$/.test(code ?? ""); millis *= 2) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
     code = attempt(change)
   }
