@@ -59,6 +59,10 @@ export interface DataDictionary {
   readonly common: ReadonlyArray<Property>
 }
 
+// Effect writes them for an integer since 4.0.3. A dictionary must not change with the version of Effect.
+const isSafeIntegerBound = (value: unknown): boolean =>
+  value === Number.MAX_SAFE_INTEGER || value === Number.MIN_SAFE_INTEGER
+
 // With what it refers to in its place; what refers to itself is anything.
 const inlined = (schema: unknown, definitions: object, inside: ReadonlyArray<string> = []): unknown => {
   if (Array.isArray(schema)) return schema.map((one) => inlined(one, definitions, inside))
@@ -68,7 +72,9 @@ const inlined = (schema: unknown, definitions: object, inside: ReadonlyArray<str
     return inside.includes(name) ? {} : inlined(Reflect.get(definitions, name), definitions, [...inside, name])
   }
   return Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => [key, inlined(value, definitions, inside)])
+    Object.entries(schema)
+      .filter(([, value]) => !isSafeIntegerBound(value))
+      .map(([key, value]) => [key, inlined(value, definitions, inside)])
   )
 }
 
