@@ -14,7 +14,7 @@ if (asked === undefined) {
   console.error("npm run test:effect -- VERSION [vitest's arguments]")
   process.exit(2)
 }
-// A number of a tag such as `latest`.
+// The number of a tag such as `latest`.
 const version = npm(root, ["view", `effect@${asked}`, "version"]).trim()
 
 const copy = Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cli-usage-effect-")))

@@ -44,6 +44,7 @@ const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDe
 const explain = ({ until, what, why }: { readonly until?: string; readonly what: string; readonly why: string }) => {
   switch (what) {
     case "no_worker":
+    case "no_process":
       return `Nothing is delivered: ${why}`
     case "home_not_writable":
       return `Nothing new is kept: ${why}`

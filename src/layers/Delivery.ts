@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import type { Flushed, Obstacle } from "../services/CaptureWorker.ts"
-import { isAbsent } from "../services/Disk.ts"
+import { isAbsent, isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
@@ -23,8 +23,36 @@ const longestWaitMillis = 1000
 
 const explain = ({ lease }: Lease.Seen): string =>
   lease?.boots === true
-    ? "an earlier worker never began: it ended with its command, or it cannot run here"
+    ? "an earlier worker never began: it ended with its command, or it cannot run here, as where its file is gone"
     : "an earlier worker was ended from outside"
+
+type Grant =
+  | { readonly name: "run"; readonly command: string }
+  | { readonly name: "write"; readonly path: string }
+
+declare const Deno: { readonly permissions: { readonly querySync: (grant: Grant) => { readonly state: string } } }
+
+// Undefined where Node.js was started without `--permission`.
+const { permission }: { readonly permission?: Pick<NodeJS.ProcessPermission, "has"> } = process
+
+// A runtime may grant less than the system does.
+const isGranted = (grant: Grant): boolean => {
+  if (process.versions["deno"] !== undefined) return Deno.permissions.querySync(grant).state === "granted"
+  return (grant.name === "run" ? permission?.has("child") : permission?.has("fs.write", grant.path)) ?? true
+}
+
+// Why this process starts no other.
+const unstartable = ({ disk, executable, runtime }: HostRuntime["Service"]): string | undefined => {
+  if (process.getBuiltinModule("node:child_process") === undefined) {
+    return `${runtime.language} ${runtime.version} has no node:child_process, which starts the worker`
+  }
+  if (!isGranted({ name: "run", command: executable })) {
+    const flag = runtime.language === "deno" ? `--allow-run=${executable}` : "--allow-child-process"
+    return `${runtime.language} was started without ${flag}, so it may start no worker`
+  }
+  const found = disk.follow(executable)
+  return isRefused(found) && isAbsent(found) ? `${executable}, which runs the worker, is gone` : undefined
+}
 
 export const make = Effect.fnUntraced(function*(
   { files, invocationId, looks, start }: {
@@ -58,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
 
   // Of a folder that is not there, the one that it would be made in.
   const unwritable = (folder: string): string | undefined => {
-    const code = runtime.disk.access(folder)
+    const code = isGranted({ name: "write", path: folder }) ? runtime.disk.access(folder) : "ERR_ACCESS_DENIED"
     const above = path.dirname(folder)
     if (isAbsent(code) && above !== folder) return unwritable(above)
     return code === undefined ? undefined : `${folder} cannot be written to (${code})`
@@ -72,6 +100,8 @@ export const make = Effect.fnUntraced(function*(
       const seen = Lease.look(leases, now)
       const found: Array<Obstacle> = []
       if (runtime.worker === undefined) found.push({ what: "no_worker", why: WorkerProcess.missing })
+      const cannotStart = unstartable(runtime)
+      if (cannotStart !== undefined) found.push({ what: "no_process", why: cannotStart })
       const { root, temp, usage } = files.home
       const unwritten = [root, usage, temp, folder.root, folder.events].map(unwritable).find((problem) =>
         problem !== undefined

@@ -61,7 +61,7 @@ const proxyUrl = (value: string): string | undefined => {
 
 /** Why a host without a worker delivers nothing, and what its author must do. */
 export const missing =
-  "this host is bundled without a worker: its entry must call isWorker() of effect-cli-usage/worker first"
+  "this host has no worker: if it is bundled, its entry must call isWorker() of effect-cli-usage/worker first; if not, the file of the worker is gone"
 
 export const tellMissing: Effect.Effect<void> = debug(`nothing is delivered: ${missing}`)
 

@@ -28,11 +28,11 @@ export interface Flushed {
  */
 export interface Obstacle {
   /**
-   * `no_worker`: the host was bundled without one. `home_not_writable`: nothing can be kept. `worker_never_began` and
+   * `no_worker`: the host was bundled without one. `no_process`: its process can start no other. `home_not_writable`: nothing can be kept. `worker_never_began` and
    * `worker_ended`: an earlier worker did not end by itself, so commands wait up to a second for delivery until one does.
    * `backed_off`: PostHog took nothing when it was last asked.
    */
-  readonly what: "no_worker" | "home_not_writable" | "worker_never_began" | "worker_ended" | "backed_off"
+  readonly what: "no_worker" | "no_process" | "home_not_writable" | "worker_never_began" | "worker_ended" | "backed_off"
   /** A sentence for people. */
   readonly why: string
   /** Until when no request is made, in milliseconds since 1970; of a back-off only. */

@@ -94,12 +94,12 @@ describe("a bundled host", () => {
           env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ...env }
         })
       const why =
-        "this host is bundled without a worker: its entry must call isWorker() of effect-cli-usage/worker first"
+        "this host has no worker: if it is bundled, its entry must call isWorker() of effect-cli-usage/worker first; if not, the file of the worker is gone"
       const debugs = { ACME_USAGE_DEBUG: "yes" }
       const without = run(file, "deploy x", debugs)
       assert.strictEqual(without.stdout, "Deployed x to eu\n")
       assert.include(without.stderr, `usage: nothing is delivered: ${why}\n`)
-      assert.notInclude(run(bundled.esm, "deploy x", debugs).stderr, "without a worker")
+      assert.notInclude(run(bundled.esm, "deploy x", debugs).stderr, "has no worker")
       assert.include(run(file, "telemetry status").stdout, `Nothing is delivered: ${why}\n`)
       const { obstacles } = JSON.parse(run(file, "telemetry status --json").stdout)
       assert.deepStrictEqual(obstacles, [{ what: "no_worker", why }])

@@ -13,12 +13,11 @@ import * as Matrix from "../../scripts/Matrix.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run, start } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
-import { bun, deno, runs, type RuntimeName } from "../fixtures/Runtimes.ts"
+import { bun, runs, type RuntimeName } from "../fixtures/Runtimes.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { bundleHost } from "./Harness.ts"
 
 let project = ""
-const source = () => Path.join(project, "Installed.ts")
 
 beforeAll(() => {
   project = Project.make()
@@ -164,53 +163,4 @@ it("An executable of Bun runs its worker without a script", () => {
   execFileSync(bun, ["build", file, "--compile", `--outfile=${executable}`], { stdio: "pipe" })
   const workerOf = (...words: Words) => JSON.parse(execFileSync(words[0] ?? "", words.slice(1), { encoding: "utf8" }))
   assert.deepStrictEqual([workerOf(executable, "deploy"), workerOf(bun, file)], [[], [file]])
-})
-
-/** What README lists, for a home. */
-const permissions = (home: string): Words => [
-  "--no-prompt",
-  "--allow-env",
-  "--allow-sys=osRelease,uid",
-  `--allow-read=${home},/etc/installed,${Path.join(project, "node_modules/effect-cli-usage")}`,
-  `--allow-write=${home}`
-]
-
-describe("a host on Deno that grants", () => {
-  it.live("what the README lists delivers", () =>
-    Effect.gen(function*() {
-      const words = [deno, "run", ...permissions(project), `--allow-run=${Fs.realpathSync(deno)}`, source()]
-      const { messages } = yield* Matrix.deliver(words, project)
-      assert.lengthOf(messages, 2)
-    }))
-
-  const without = (name: string) => ({
-    words: [deno, "run", ...permissions(project).filter((word) => !word.startsWith(`--allow-${name}`)), source()],
-    env: {
-      HOME: project,
-      INSTALLED_HOME: Path.join(project, `home-without-${name}`),
-      INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9"
-    }
-  })
-  const events = (home: string) =>
-    Fs.existsSync(home)
-      ? Fs.readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => /events.+json$/.test(name))
-      : []
-
-  it.live("no process to start records, keeps the events, and says nothing", () =>
-    Effect.gen(function*() {
-      const { env, words } = without("run")
-      for (const count of [1, 2]) {
-        assert.deepStrictEqual(yield* run(words, { env }), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
-        assert.lengthOf(events(env.INSTALLED_HOME), count)
-      }
-    }))
-
-  for (const name of ["sys", "read", "write"]) {
-    it.live(`no ${name} runs its commands and says nothing`, () =>
-      Effect.gen(function*() {
-        const { env, words } = without(name)
-        assert.deepStrictEqual(yield* run(words, { env }), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
-        assert.deepStrictEqual(events(env.INSTALLED_HOME), [])
-      }))
-  }
 })

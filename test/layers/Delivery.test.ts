@@ -75,7 +75,8 @@ describe("What stands in the way of delivery", () => {
     })
     yield* outbox.backOff("status 503")
     yield* leave({ boots: true })
-    const never = "an earlier worker never began: it ended with its command, or it cannot run here"
+    const never =
+      "an earlier worker never began: it ended with its command, or it cannot run here, as where its file is gone"
     assert.deepStrictEqual(yield* obstacles, [
       { what: "no_worker", why: WorkerProcess.missing },
       { what: "home_not_writable", why: `${device.home} cannot be written to (EROFS)` },

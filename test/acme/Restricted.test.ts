@@ -1,0 +1,292 @@
+/**
+ * A host in a runtime that grants it little, or whose files are gone: it runs as ever, and says nothing to its user; what
+ * was recorded is kept, and its author is told.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import { esbuild } from "../../scripts/Bundlers.ts"
+import * as Matrix from "../../scripts/Matrix.ts"
+import { run } from "../fixtures/Process.ts"
+import * as Project from "../fixtures/Project.ts"
+import { deno } from "../fixtures/Runtimes.ts"
+import { makeSink } from "../fixtures/Wait.ts"
+
+let project = ""
+const inProject = (...names: ReadonlyArray<string>): string => Path.join(project, ...names)
+const source = (): string => inProject("Installed.ts")
+beforeAll(() => {
+  project = Project.make()
+})
+afterAll(() => Project.remove(project))
+
+type Words = ReadonlyArray<string>
+
+/** Writes the host's source with something else in it, and returns the file. */
+const edited = (name: string, edit: (source: string) => string): string => {
+  const before = Fs.readFileSync(source(), "utf8")
+  const after = edit(before)
+  assert.notStrictEqual(after, before)
+  Fs.writeFileSync(inProject(name), after)
+  return inProject(name)
+}
+
+let homes = 0
+/** A device on which a host can be run by several words. */
+const makeDevice = (posthog = "http://127.0.0.1:9") => {
+  const home = inProject(`home-${++homes}`)
+  const env = { PATH: process.env["PATH"], HOME: project, INSTALLED_HOME: home, INSTALLED_POSTHOG_HOST: posthog }
+  return {
+    home,
+    run: (words: Words, ...args: Words) => run([...words, ...args], { env }),
+    /** How many events wait. */
+    events: () =>
+      Fs.existsSync(home)
+        ? Fs.readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => /events.+json$/.test(name))
+          .length
+        : 0
+  }
+}
+type Device = ReturnType<typeof makeDevice>
+
+/** Runs a command, which has to run as if there were no telemetry. */
+const quiet = (device: Device, words: Words) =>
+  Effect.map(
+    device.run(words),
+    (ended) => assert.deepStrictEqual(ended, { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+  )
+
+/** What `telemetry status` says stands in the way of delivery. */
+const obstacles = (device: Device, words: Words) =>
+  Effect.map(device.run(words, "telemetry", "status", "--json"), ({ stdout }) => JSON.parse(stdout).obstacles)
+
+/** Runs two commands, whose events have to be kept, and returns what stands in the way of their delivery. */
+const keeps = Effect.fnUntraced(function*(words: Words) {
+  const device = makeDevice()
+  for (const count of [1, 2]) {
+    yield* quiet(device, words)
+    assert.strictEqual(device.events(), count)
+  }
+  return yield* obstacles(device, words)
+})
+
+// == Node.js
+
+describe("a host on Node.js", () => {
+  const node = (...options: Words): Words => [process.execPath, ...options, source()]
+
+  it.live("without node:child_process keeps its events, and its status says why", () =>
+    Effect.gen(function*() {
+      const preload = inProject("without.mjs")
+      Fs.writeFileSync(
+        preload,
+        `const get = process.getBuiltinModule
+         process.getBuiltinModule = (name) => name === "node:child_process" ? undefined : get(name)`
+      )
+      const why = `node ${process.versions.node} has no node:child_process, which starts the worker`
+      assert.deepStrictEqual(yield* keeps(node("--import", preload)), [{ what: "no_process", why }])
+    }))
+
+  it.live("that may start no process keeps its events, and its status says why", () =>
+    Effect.gen(function*() {
+      const words = node("--permission", "--allow-fs-read=*", "--allow-fs-write=*")
+      const why = "node was started without --allow-child-process, so it may start no worker"
+      assert.deepStrictEqual(yield* keeps(words), [{ what: "no_process", why }])
+    }))
+
+  it.live("that may write nothing keeps nothing, and its status says so", () =>
+    Effect.gen(function*() {
+      const device = makeDevice()
+      const words = node("--permission", "--allow-fs-read=*")
+      yield* quiet(device, words)
+      assert.isFalse(Fs.existsSync(device.home))
+      const [first, ...more] = (yield* obstacles(device, words)).toReversed()
+      const why = `${device.home} cannot be written to (ERR_ACCESS_DENIED)`
+      assert.deepStrictEqual(first, { what: "home_not_writable", why })
+      assert.deepStrictEqual(more.map(({ what }: { what: string }) => what), ["no_process"])
+    }))
+})
+
+// == files that are gone
+
+describe("a host whose files are gone", () => {
+  it.live("keeps its events where the worker's file was deleted from its bundle, and its status says so", () =>
+    Effect.gen(function*() {
+      const file = esbuild(project, "split")
+      const folder = Path.dirname(file)
+      const chunk = Fs.readdirSync(folder).find((name) => name.startsWith("main-")) ?? assert.fail("no worker")
+      Fs.rmSync(Path.join(folder, chunk))
+      const [{ what, why }] = yield* keeps([process.execPath, file])
+      assert.strictEqual(what, "worker_never_began")
+      assert.include(why, "its file is gone")
+    }))
+
+  it.live("keeps its events where the worker's file was deleted from the package, and its status says so", () =>
+    Effect.gen(function*() {
+      const worker = inProject("node_modules/effect-cli-usage/worker/main.cjs")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.renameSync(worker, `${worker}.gone`)),
+        () => Effect.sync(() => Fs.renameSync(`${worker}.gone`, worker))
+      )
+      const [{ what, why }] = yield* keeps([process.execPath, source()])
+      assert.strictEqual(what, "no_worker")
+      assert.include(why, "the file of the worker is gone")
+    }))
+
+  const replacements = { removed: undefined, "replaced by a program that is no worker": "#!/bin/sh\nexit 1\n" }
+  for (const [what, program] of Object.entries(replacements)) {
+    it.live(`delivers by its next command where its executable was ${what} during a run`, () =>
+      Effect.gen(function*() {
+        const sink = yield* makeSink()
+        const device = makeDevice(sink.url)
+        const executable = inProject(`node-${homes}`)
+        Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
+        const replacing = edited("Replacing.ts", (source) =>
+          `import * as Fs from "node:fs"\n${
+            source.replace(
+              "() => Console.log(\"Ran\")",
+              `() => Effect.andThen(
+                 Effect.sync(() => {
+                   Fs.rmSync(process.execPath)
+                   const program = ${JSON.stringify(program)}
+                   if (program !== undefined) Fs.writeFileSync(process.execPath, program, { mode: 0o700 })
+                 }),
+                 Console.log("Ran")
+               )`
+            )
+          }`)
+        yield* quiet(device, [executable, replacing])
+        assert.strictEqual(device.events(), 1)
+        yield* quiet(device, [process.execPath, source()])
+        yield* sink.waitFor(({ length }) => length === 2)
+      }))
+  }
+
+  it.live("says in its status that its executable is gone", () =>
+    Effect.gen(function*() {
+      const device = makeDevice()
+      const executable = inProject("node-gone")
+      Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
+      const removing = edited("Removing.ts", (source) =>
+        `import * as Fs from "node:fs"\nFs.rmSync(process.execPath)\n${source}`)
+      const why = `${executable}, which runs the worker, is gone`
+      assert.deepStrictEqual(yield* obstacles(device, [executable, removing]), [{ what: "no_process", why }])
+    }))
+})
+
+// == another Effect
+
+describe("a host on an Effect that has moved a module", () => {
+  /** A project whose Effect does not have a module that this package imports. */
+  const withoutModule = (name: string): string => {
+    const folder = Fs.mkdtempSync(inProject("moved-"))
+    const effect = Path.join(folder, "node_modules/effect")
+    Fs.mkdirSync(effect, { recursive: true })
+    for (const one of Fs.readdirSync(inProject("node_modules"))) {
+      if (one !== "effect") Fs.cpSync(inProject("node_modules", one), Path.join(folder, "node_modules", one), copy)
+    }
+    const real = Fs.realpathSync(inProject("node_modules/effect"))
+    for (const one of Fs.readdirSync(real).filter((one) => one !== "package.json")) {
+      Fs.symlinkSync(Path.join(real, one), Path.join(effect, one))
+    }
+    const manifest = JSON.parse(Fs.readFileSync(Path.join(real, "package.json"), "utf8"))
+    const exports = { ...manifest.exports, [`./${name}`]: null }
+    Fs.writeFileSync(Path.join(effect, "package.json"), JSON.stringify({ ...manifest, exports }))
+    Matrix.writeHost(folder)
+    return folder
+  }
+  const copy = { recursive: true, verbatimSymlinks: true }
+
+  it("cannot be bundled, and the bundler names the module and what imports it", () => {
+    const folder = withoutModule("encoding/Yaml")
+    const bundle = () => esbuild(folder, "one file")
+    assert.throws(bundle, /effect-cli-usage\/\S+\.js:\d+:\d+: ERROR: .*"effect\/encoding\/Yaml"/)
+  })
+
+  it.live("says nothing to its user where a part is loaded late, and its status ends with the reason", () =>
+    Effect.gen(function*() {
+      const device = makeDevice()
+      yield* quiet(device, [process.execPath, source()])
+      const kept = device.events()
+      const hooks = inProject("hooks.mjs")
+      Fs.writeFileSync(
+        hooks,
+        `import { registerHooks } from "node:module"
+         registerHooks({
+           resolve: (name, context, next) => {
+             if (name.endsWith("/Steady.js")) throw new Error("effect has no such module")
+             return next(name, context)
+           }
+         })`
+      )
+      const words = [process.execPath, "--import", hooks, source()]
+      yield* quiet(device, words)
+      assert.deepStrictEqual([kept, device.events()], [1, 1])
+      const status = yield* device.run(words, "telemetry", "status")
+      assert.strictEqual(status.code, 1)
+      assert.include(status.stdout + status.stderr, "effect has no such module")
+    }))
+})
+
+// == Deno
+
+/** What README lists, for a home. */
+const permissions = (home: string): Words => [
+  "--allow-env",
+  "--allow-sys=osRelease,uid",
+  `--allow-read=${home},/etc/installed,${inProject("node_modules/effect-cli-usage")}`,
+  `--allow-write=${home}`,
+  `--allow-run=${Fs.realpathSync(deno)}`
+]
+
+describe("a host on Deno that grants", () => {
+  const granted = (options: Words, file = source()): Words => [deno, "run", "--no-prompt", ...options, file]
+  const without = (name: string): Words => permissions(project).filter((word) => !word.startsWith(`--allow-${name}`))
+
+  it.live("what the README lists delivers", () =>
+    Effect.gen(function*() {
+      const { messages } = yield* Matrix.deliver(granted(permissions(project)), project)
+      assert.lengthOf(messages, 2)
+    }))
+
+  it.live("no process to start keeps its events, and its status says why", () =>
+    Effect.gen(function*() {
+      const why = `deno was started without --allow-run=${Fs.realpathSync(deno)}, so it may start no worker`
+      assert.deepStrictEqual(yield* keeps(granted(without("run"))), [{ what: "no_process", why }])
+    }))
+
+  it.live("nothing to write keeps nothing, and its status says so", () =>
+    Effect.gen(function*() {
+      const device = makeDevice()
+      const words = granted(without("write"))
+      yield* quiet(device, words)
+      const why = `${device.home} cannot be written to (ERR_ACCESS_DENIED)`
+      assert.deepStrictEqual(yield* obstacles(device, words), [{ what: "home_not_writable", why }])
+    }))
+
+  it.live("nothing to read records nothing", () =>
+    Effect.gen(function*() {
+      const device = makeDevice()
+      yield* quiet(device, granted(without("read")))
+      assert.isFalse(Fs.existsSync(device.home))
+    }))
+
+  for (const name of ["sys", "env"]) {
+    it.live(`no ${name} records nothing, and its status ends with the reason`, () =>
+      Effect.gen(function*() {
+        const device = makeDevice()
+        const file = edited("Fixed.ts", (source) =>
+          source
+            .replace("yield* Config.String(\"INSTALLED_HOME\")", JSON.stringify(device.home))
+            .replace("yield* Config.String(\"INSTALLED_POSTHOG_HOST\")", "\"http://127.0.0.1:9\""))
+        const words = granted(without(name), file)
+        yield* quiet(device, words)
+        assert.isFalse(Fs.existsSync(device.home))
+        const status = yield* device.run(words, "telemetry", "status")
+        assert.strictEqual(status.code, 1)
+        assert.match(status.stdout + status.stderr, new RegExp(`Requires ${name} access`))
+      }))
+  }
+})
