@@ -113,13 +113,14 @@ export const drain = Effect.fnUntraced(function*(
   while (outcome === undefined) {
     const { blocked, entries } = yield* outbox.look
     const waiting = entries.filter(({ message }) => !done.has(message.uuid))
-    if (waiting.length === 0 && blocked !== undefined) {
-      failure = blocked
-      outcome = "Kept"
-    } else if (waiting.length === 0) outcome = "Empty"
     for (let sent = 0; sent < waiting.length && outcome === undefined; sent += maxBatch) {
       outcome = yield* deliver(waiting.slice(sent, sent + maxBatch))
     }
+    // What cannot be read now waits for the next drain, and the status says why.
+    if (outcome === undefined && blocked !== undefined) {
+      failure = blocked
+      outcome = "Kept"
+    } else if (waiting.length === 0) outcome ??= "Empty"
   }
 
   // A message that is refused alone is at fault only where this host takes others.

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import * as Faults from "../fixtures/Faults.ts"
 import { run } from "../fixtures/Process.ts"
 import { temporaryFolder } from "../worker/RealWorker.ts"
 import { type Device, eventFiles, eventually, Harness } from "./Harness.ts"
@@ -106,7 +107,6 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
         yield* acme.delivered(3)
       }))
 
-    // Delivery.test.ts in `layers` holds the same without strace, over a clock of its own.
     it.effect("A flush waits for a worker that is slow to start", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -115,8 +115,8 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
         yield* noWorker(acme)
         yield* acme.sink.answer(Validate())
         // Longer than a starter holds the lease for its worker.
-        const slow = ["-e", "trace=execve", "-e", "inject=execve:delay_enter=4000000"]
-        const flush = ["strace", "-f", "-o", "/dev/null", ...slow, ...yield* words("telemetry flush --json")]
+        const slow = { call: "execve", delayMillis: 4_000 } as const
+        const flush = Faults.under(slow, Path.dirname(acme.home), yield* words("telemetry flush --json"))
         const { code, stdout } = yield* run(flush, { env: acme.env })
         assert.deepStrictEqual([JSON.parse(stdout), code], [{ delivered: 1, kept: 0 }, 0])
       }))

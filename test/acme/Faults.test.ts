@@ -1,0 +1,195 @@
+/**
+ * Faults from the field: a disk that refuses for a moment, and another tool that writes while a command runs.
+ */
+import { assert, describe, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import * as Faults from "../fixtures/Faults.ts"
+import { run } from "../fixtures/Process.ts"
+import { noLease } from "../fixtures/Wait.ts"
+import { aliasesOf, type Device, eventFiles, eventually, Harness } from "./Harness.ts"
+
+const { Status, Validate } = PostHogSink.Answer
+
+const login = "login --api-key key-of-b --no-browser"
+
+/** A device whose first command ran in a terminal, and whose worker has ended. */
+const device = Effect.gen(function*() {
+  const acme = yield* (yield* Harness).device("fault")
+  yield* acme.run("deploy first")
+  yield* acme.delivered(1)
+  yield* noLease(acme.home)
+  return acme
+})
+
+/** Runs acme under a fault. */
+const faulty = Effect.fnUntraced(function*(acme: Device, line: string, fault: Faults.Fault) {
+  const words = [process.execPath, (yield* Harness).acme, ...line.split(" ")]
+  return yield* run(Faults.under(fault, Path.dirname(acme.home), words), { env: acme.env })
+})
+
+/** Runs commands while PostHog is down, so that what they record waits. */
+const waiting = Effect.fnUntraced(function*(acme: Device, ...lines: ReadonlyArray<string>) {
+  yield* acme.sink.answer(Status({ status: 503 }))
+  for (const line of lines) yield* acme.run(line)
+  yield* noLease(acme.home)
+  yield* acme.sink.answer(Validate())
+})
+
+const decodeFlush = Schema.decodeEffect(
+  Schema.fromJsonString(Schema.Struct({ delivered: Schema.Int, kept: Schema.Int }))
+)
+const decodeFailure = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ last_failure: Schema.String })))
+
+const lastFailure = Effect.fnUntraced(function*(acme: Device) {
+  const { stdout } = yield* acme.run("telemetry status --json", { runtime: "pipe" })
+  return (yield* decodeFailure(stdout)).last_failure
+})
+
+const sent = (acme: Device) =>
+  Effect.map(acme.sink.messages, (messages) => messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]))
+
+const succeeded = "CLI execution succeeded"
+
+layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A disk", (it) => {
+  describe.concurrent("that refuses for a moment", () => {
+    it.effect("to read a message keeps it for the next flush", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* waiting(acme, "deploy a", "deploy b", "deploy c")
+        const [first = ""] = eventFiles(acme.home)
+        const fault = { call: "openat", path: first, error: "EIO", isOnce: true } as const
+        const { code, stdout } = yield* faulty(acme, "telemetry flush --json", fault)
+        assert.deepStrictEqual([yield* decodeFlush(stdout), code], [{ delivered: 2, kept: 1 }, 1])
+        assert.deepStrictEqual(eventFiles(acme.home), [first])
+        assert.strictEqual(yield* lastFailure(acme), "1 of the waiting messages cannot be read")
+        const next = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 1, kept: 0 })
+        assert.lengthOf(yield* acme.sink.messages, 4)
+      }))
+
+    it.effect("to list the claims sends no event of the account before its alias", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* waiting(acme, login, "deploy a", "deploy b")
+        const { anon_id } = yield* acme.identity
+        const claims = Path.join(acme.home, "usage/claims")
+        const fault = { call: "openat", path: claims, error: "EIO", isOnce: true } as const
+        const { code } = yield* faulty(acme, "telemetry flush --json", fault)
+        assert.strictEqual(code, 1)
+        assert.match(yield* lastFailure(acme), /^a claim cannot be read/)
+        assert.deepStrictEqual(yield* sent(acme), [["CLI Auth Started", anon_id]])
+        yield* acme.run("telemetry flush")
+        assert.deepStrictEqual((yield* sent(acme)).slice(1), [
+          ["$create_alias", "account_b"],
+          ["CLI Auth Completed", "account_b"],
+          ...[1, 2, 3].map(() => [succeeded, "account_b"])
+        ])
+      }))
+
+    it.effect("to look at the successors leaves the device its id", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const before = yield* acme.identity
+        const successors = Path.join(acme.home, "usage/successors")
+        const fault = { call: "statx", path: successors, error: "EIO", isOnce: true } as const
+        const { code, stdout } = yield* faulty(acme, "deploy a", fault)
+        assert.deepStrictEqual([stdout, code], ["Deployed a to eu\n", 0])
+        assert.deepStrictEqual(yield* acme.identity, before)
+        yield* acme.run("deploy b")
+        yield* acme.delivered(3)
+        assert.deepStrictEqual(yield* acme.identity, before)
+      }))
+  })
+
+  describe.concurrent("that is not as usual", () => {
+    it.effect("without hard links gives the device one id, and delivers", () =>
+      Effect.gen(function*() {
+        const acme = yield* (yield* Harness).device("links")
+        const fault = { call: "linkat", error: "EACCES" } as const
+        for (const name of ["a", "b"]) yield* faulty(acme, `deploy ${name}`, fault)
+        const { anon_id } = yield* acme.identity
+        const messages = yield* acme.delivered(2)
+        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
+      }))
+
+    it.effect("under a umask that takes the owner's rights gets a home that its user can use", () =>
+      Effect.gen(function*() {
+        const acme = yield* (yield* Harness).device("umask")
+        const words = [process.execPath, (yield* Harness).acme, "deploy", "a"]
+        const { code } = yield* run(["sh", "-c", `umask 377; exec "$0" "$@"`, ...words], { env: acme.env })
+        assert.strictEqual(code, 0)
+        yield* acme.delivered(1)
+        assert.strictEqual(Fs.statSync(acme.home).mode & 0o777, 0o700)
+        assert.strictEqual((yield* acme.run(login)).code, 0)
+        assert.deepInclude(yield* acme.status(), { enabled: true, principal_id: "account_b" })
+      }))
+  })
+})
+
+layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("Another tool", (it) => {
+  /** Runs a login that has recorded its first event when another tool writes the identity file. */
+  const during = Effect.fnUntraced(function*(acme: Device, line: string, pointer: Record<string, string | null>) {
+    yield* acme.api.mode({ _tag: "Hold" })
+    const command = yield* Effect.forkChild(acme.run(line))
+    yield* eventually(Effect.sync(() => acme.api.requests), ({ length }) => length === 1)
+    assert.lengthOf(eventFiles(acme.home), 1)
+    Fs.writeFileSync(Path.join(acme.home, "usage.json"), JSON.stringify(pointer))
+    yield* acme.api.release
+    yield* Fiber.join(command)
+    return yield* acme.delivered(2)
+  })
+
+  describe.concurrent("that writes the identity file while a command runs", () => {
+    it.effect("links the device's id, which then is not aliased to the account that logs in", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        const { anon_id } = yield* acme.identity
+        const messages = yield* during(acme, login, { anon_id, linked_principal_id: "account_a" })
+        const claim = JSON.parse(Fs.readFileSync(Path.join(acme.home, `usage/claims/${anon_id}.json`), "utf8"))
+        assert.deepInclude(claim, { principal_id: "account_a", learned_by: "adopted", alias: null })
+        const after = yield* acme.identity
+        assert.notStrictEqual(after.anon_id, anon_id)
+        assert.strictEqual(after.linked_principal_id, "account_b")
+        assert.lengthOf(aliasesOf(messages), 0)
+        assert.deepStrictEqual(messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]), [
+          ["CLI Auth Started", anon_id],
+          ["CLI Auth Completed", "account_b"],
+          [succeeded, "account_b"]
+        ])
+      }))
+
+    const other = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
+    for (
+      const [what, line, owner, events] of [
+        ["and the account that logs in follows", login, "account_b", [
+          "$create_alias",
+          "CLI Auth Completed",
+          succeeded
+        ]],
+        [
+          "and the events of a login that fails follow",
+          "login --api-key unknown --no-browser",
+          other,
+          ["CLI Auth Failed", "CLI execution failed"]
+        ]
+      ] as const
+    ) {
+      it.effect(`replaces the device's id, ${what}`, () =>
+        Effect.gen(function*() {
+          const acme = yield* device
+          const { anon_id } = yield* acme.identity
+          const messages = yield* during(acme, line, { anon_id: other, linked_principal_id: null })
+          assert.strictEqual((yield* acme.identity).anon_id, other)
+          assert.sameDeepMembers(messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]), [
+            ["CLI Auth Started", anon_id],
+            ...events.map((event) => [event, owner])
+          ])
+        }))
+    }
+  })
+})
