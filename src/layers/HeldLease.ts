@@ -38,7 +38,7 @@ export const acquire = (
   const code = files.publish(own, JSON.stringify(lease))
   if (code !== undefined) {
     // The starter of this worker may have been late.
-    if (code === "EEXIST" && Lease.newest(leases) > seen.number) return acquire(leases, now, life, holder)
+    if (code === "EEXIST" && (Lease.newest(leases) ?? 0) > seen.number) return acquire(leases, now, life, holder)
     if (code !== "EEXIST") files.notes.add(`could not take the lease: ${code}`)
     return undefined
   }

@@ -5,9 +5,10 @@
  *
  * A lease that its worker did not give up is evidence that workers end with their commands here (ADR 0023).
  */
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "../domain/JsonDocument.ts"
-import { isRefused } from "../services/Disk.ts"
+import { type Disk, isAbsent, isRefused } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
@@ -42,13 +43,13 @@ export const path = (folder: string, number: number): string => `${folder}/${pre
 export interface Leases {
   readonly files: StateFiles
   readonly folder: string
-  readonly runtime: Pick<HostRuntime["Service"], "isAlive" | "isolated" | "markOf" | "pid">
+  readonly runtime: Pick<HostRuntime["Service"], "disk" | "isAlive" | "isolated" | "markOf" | "pid">
 }
 
-/** Returns the highest number of the leases in an outbox; 0 where there is none. */
-export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): number => {
+/** Returns the highest number of the leases in an outbox: 0 where there is none, undefined where it cannot be listed now. */
+export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): number | undefined => {
   const names = files.list(folder)
-  return isRefused(names) ? 0 : names.reduce((highest, name) => {
+  return isRefused(names) ? undefined : names.reduce((highest, name) => {
     const number = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0
     return Number.isSafeInteger(number) ? Math.max(highest, number) : highest
   }, 0)
@@ -60,10 +61,17 @@ export interface Seen {
   readonly number: number
   /** Its file; undefined where there is none, or it cannot be read. */
   readonly lease: Lease | undefined
-  /** Whether a worker holds it. */
+  /** Whether a worker holds it, or may hold it: it cannot be read now. */
   readonly isHeld: boolean
   /** Whether its worker ended without giving it up. */
   readonly isLeft: boolean
+}
+
+// Whoever took it, no lease holds longer than this.
+const mayHold = (disk: Disk, file: string, now: number): boolean => {
+  const entry = disk.look(file)
+  if (isRefused(entry)) return !isAbsent(entry)
+  return entry.type === "File" && Math.abs(now - entry.modifiedAt) <= longestMillis
 }
 
 /**
@@ -77,8 +85,13 @@ export interface Seen {
 export const look = (leases: Leases, now: number): Seen => {
   const { files, folder, runtime } = leases
   const number = newest(leases)
-  const lease = number === 0 ? undefined : files.decode(path(folder, number), decode)
-  if (number === 0) return { number, lease, isHeld: false, isLeft: false }
+  if (number === undefined || number === 0) {
+    return { number: 0, lease: undefined, isHeld: number === undefined, isLeft: false }
+  }
+  const file = path(folder, number)
+  const found = files.read(file)
+  const lease = found._tag === "Text" ? Option.getOrUndefined(decode(found.text)) : undefined
+  if (found._tag === "Unreadable") return { number, lease, isHeld: mayHold(runtime.disk, file, now), isLeft: false }
   const isLeft = lease !== undefined && !(runtime.isAlive(lease.process) ?? !runtime.isolated)
   const isHeld = lease !== undefined && !isLeft && lease.until > now && lease.until - now <= longestMillis
   // A worker publishes the next number, and then removes the one before it; and it gives its lease up before it ends.

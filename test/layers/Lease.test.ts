@@ -249,6 +249,31 @@ describe("A lease", () => {
     assert.isTrue(process().isHeld())
   })
 
+  test("that cannot be read now is held for as long as one may be, and is not removed", function*({
+    folder,
+    leave,
+    leases,
+    process
+  }) {
+    yield* leave(3, leaseText({ until: now - 1 }))
+    NFS.utimesSync(`${folder}/lease-3`, now / 1000, now / 1000)
+    for (const unread of ["usage/outbox", name, `${name}/lease-3`]) {
+      const disk = Device.interposed(({ operation, path }) =>
+        (operation === "read" || operation === "list" || unread === "usage/outbox") && path.endsWith(unread)
+          ? "EIO"
+          : undefined
+      )
+      const { acquire, isHeld } = process({ disk })
+      assert.isTrue(isHeld(), unread)
+      assert.isUndefined(acquire(), unread)
+      assert.deepStrictEqual(leases(), ["lease-3"], unread)
+    }
+    const disk = Device.interposed(({ operation, path }) =>
+      operation === "read" && path.endsWith("lease-3") ? "EACCES" : undefined
+    )
+    assert.isFalse(process({ disk }).isHeld(now + life + 1))
+  })
+
   test("is not taken without consent, and nothing is created", function*({ device, process }) {
     assert.isUndefined(process({ stillGiven: () => false }).acquire())
     assert.deepStrictEqual(device.tree(), [])

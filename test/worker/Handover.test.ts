@@ -64,7 +64,7 @@ const processOf = Effect.fnUntraced(
       /** Starts a worker; returns whether it did, for none is started where the lease is held. */
       start: (options: Partial<WorkerProcess.Start> = {}) =>
         Effect.map(start({ lingers: false, isAwaited: true, ...options }), (started) => started !== undefined),
-      lease: () => Lease.newest(leases),
+      lease: () => Lease.newest(leases) ?? 0,
       seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.look(leases, now)),
       /** Runs a worker; returns how many messages it delivered. */
       work: ({ life = Worker.lifeMillis, lingers = false, ...options }:
