@@ -45,33 +45,44 @@ export const post = (
       ? process.getBuiltinModule("node:http")
       : process.getBuiltinModule("node:https")
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body
+    let isLast = false
     const kept = (reason: string) => {
+      isLast = true
       clearTimeout(timer)
       request.destroy()
       resolve({ _tag: "Kept", reason })
     }
-    const request = http.request(
-      url,
-      { method: "POST", headers: { ...headers, "content-length": bytes.length } },
-      (response) => {
-        let text = ""
-        response.setEncoding("utf8")
-        response.on("data", (chunk: string) => {
-          text += chunk
-          if (text.length > maxBody) kept("an answer without end")
-        })
-        response.on("error", () => kept("the answer broke off"))
-        response.on("close", () => kept("the answer broke off"))
-        response.on("end", () => {
-          clearTimeout(timer)
-          resolve(
-            response.complete ? read(response.statusCode ?? 0, text) : { _tag: "Kept", reason: "the answer broke off" }
-          )
-        })
-      }
-    )
+    const onResponse = (response: Http.IncomingMessage) => {
+      let text = ""
+      response.setEncoding("utf8")
+      response.on("data", (chunk: string) => {
+        text += chunk
+        if (text.length > maxBody) kept("an answer without end")
+      })
+      response.on("error", () => kept("the answer broke off"))
+      response.on("close", () => kept("the answer broke off"))
+      response.on("end", () => {
+        clearTimeout(timer)
+        resolve(
+          response.complete ? read(response.statusCode ?? 0, text) : { _tag: "Kept", reason: "the answer broke off" }
+        )
+      })
+    }
+    const send = (): Http.ClientRequest => {
+      const options = { method: "POST", headers: { ...headers, "content-length": bytes.length } }
+      const sent = http.request(url, options, onResponse)
+      sent.on("error", (error: NodeJS.ErrnoException) => {
+        // A server may close a connection that was kept alive just when it is used again. That says nothing of PostHog.
+        if (isLast || !sent.reusedSocket || error.code !== "ECONNRESET") {
+          // The code says what is wrong (ECONNREFUSED, CERT_HAS_EXPIRED), and nothing of what was sent.
+          return kept(`no connection (${error.code ?? error.name})`)
+        }
+        isLast = true
+        request = send()
+      })
+      sent.end(bytes)
+      return sent
+    }
+    let request = send()
     const timer = setTimeout(() => kept("no answer in time"), limit)
-    // The code says what is wrong (ECONNREFUSED, CERT_HAS_EXPIRED), and nothing of what was sent.
-    request.on("error", (error: NodeJS.ErrnoException) => kept(`no connection (${error.code ?? error.name})`))
-    request.end(bytes)
   })

@@ -3,6 +3,7 @@
  */
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Http from "node:http"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { makeSink } from "../fixtures/Wait.ts"
@@ -65,6 +66,46 @@ describe("an answer of PostHog", () => {
       assert.deepStrictEqual(yield* read(Status({ status: 413 })), { _tag: "TooLarge" })
       assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
     }))
+})
+
+describe("a connection that was kept alive", () => {
+  /** A PostHog that answers the first request of a connection and resets the connection at the next; or at each. */
+  const server = (resets: "the second" | "each") =>
+    Effect.acquireRelease(
+      Effect.callback<{ readonly server: Http.Server; readonly requests: () => number }>((resume) => {
+        const seen = new Set<unknown>()
+        let requests = 0
+        const server = Http.createServer((request, response) => {
+          requests += 1
+          const isReset = seen.has(request.socket) || (resets === "each" && requests > 1)
+          seen.add(request.socket)
+          if (isReset) return void request.socket.destroy()
+          request.resume().on("end", () => response.end("{}"))
+        })
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, requests: () => requests })))
+      }),
+      ({ server }) => Effect.sync(() => server.close().closeAllConnections())
+    )
+
+  for (
+    const [resets, tag, what] of [
+      ["the second", "Taken", "is sent once more over a new one"],
+      ["each", "Kept", "is given up where a new one is reset too"]
+    ] as const
+  ) {
+    it.effect(`A request whose connection is closed as it is used again ${what}`, () =>
+      Effect.gen(function*() {
+        const posthog = yield* server(resets)
+        const address = posthog.server.address()
+        const port = typeof address === "object" ? address?.port : undefined
+        const client = new PostHogClient({ host: `http://127.0.0.1:${port}`, key: "phc_test" })
+        const [first, second] = [
+          yield* Effect.promise(() => client.send(events(1))),
+          yield* Effect.promise(() => client.send(events(1)))
+        ]
+        assert.deepStrictEqual([first._tag, second._tag, posthog.requests()], ["Taken", tag, 3])
+      }))
+  }
 })
 
 describe("a request that is not answered", () => {
