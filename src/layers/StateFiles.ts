@@ -66,8 +66,12 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
     return refused === undefined ? disk.read(file, { owner }) : unread(refused)
   }
 
+  // The folders that this process made, the innermost first.
+  let made: ReadonlyArray<string> = []
+
   const makeOne = (folder: string): Errno | undefined => {
     const code = disk.makeFolder(folder)
+    if (code === undefined) made = [folder, ...made]
     return code === "EEXIST" ? undefined : code
   }
 
@@ -100,10 +104,14 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
   // What is published while `telemetry disable` is at work is removed again: either its clean-up comes later, or the
   // opt-out came earlier and is seen here. A look that fails removes nothing: another process may have read a claim already,
   // or sent its alias. A file that holds consent may be the denial itself by now: it stays, and a clean-up rewrites it.
+  // Nor do folders stay that were made for the file.
   const guarded = (file: string, code: Errno | undefined, holdsConsent = false): Errno | undefined => {
-    if (code !== undefined || stillGiven() !== false) return code
-    if (!holdsConsent) disk.remove(file)
-    return denied
+    const isVain = code === undefined || (code !== "EEXIST" && made.length > 0)
+    if (!isVain || stillGiven() !== false) return code
+    if (code === undefined && !holdsConsent) disk.remove(file)
+    for (const folder of made) disk.removeFolder(folder)
+    made = []
+    return code ?? denied
   }
 
   // link(2) also fails where the file system has no hard links (FAT, some network file systems), or where a security

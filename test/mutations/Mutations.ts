@@ -337,13 +337,13 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "nothing that was published during an opt-out is taken back",
     why: "an event or a claim outlives `telemetry disable`",
     file: files,
-    edits: one("if (!holdsConsent) disk.remove(file)\n", "")
+    edits: one("if (code === undefined && !holdsConsent) disk.remove(file)\n", "")
   },
   {
     name: "a denial that another process wrote into the identity file is removed",
     why: "Supabase's CLI, which shares the file, makes a new one with consent given",
     file: files,
-    edits: one("if (!holdsConsent) disk.remove(file)\n", "disk.remove(file)\n")
+    edits: one("if (code === undefined && !holdsConsent) disk.remove(file)\n", "disk.remove(file)\n")
   },
 
   // == the identity file of another tool
