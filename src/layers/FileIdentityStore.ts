@@ -142,6 +142,12 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return !leadsElsewhere(read.text, identity.anonId) && writePointer(identity, read.text)
   }
 
+  // What another tool has written since is for the next command to read.
+  const isUnchanged = (text: string): boolean => {
+    const read = files.read(pointerFile)
+    return read._tag === "Text" && read.text === text
+  }
+
   // Another tool's link becomes a claim without an alias: that tool sent its own.
   const adopt = ({ anonId, linkedPrincipal }: Pointer, mayWrite: boolean): Identity["claim"] => {
     if (linkedPrincipal === undefined) return undefined
@@ -170,7 +176,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim)) ||
       isMarked(text)
     const isUnderstood = claim === undefined || Claim.isReadable(claim)
-    if (lags && mayWrite && isUnderstood) writePointer(identity, text)
+    if (lags && mayWrite && isUnderstood && isUnchanged(text)) writePointer(identity, text)
     return identity
   }
 

@@ -8,6 +8,7 @@ import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import { IdentityStoreContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
+import { disturbed } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
 
@@ -190,6 +191,22 @@ describe("A link that another tool wrote", () => {
       const device = yield* linked(P)
       assert.deepStrictEqual((yield* identityOf(device)).claim, adopted)
       assert.deepStrictEqual(device.claim(anon.a), adopted)
+    }))
+
+  it.effect("is not overwritten by a command that repairs what it read before", () =>
+    Effect.gen(function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
+      const theirs = pointer(P, anon.b)
+      const { disk, hasActed } = yield* disturbed(
+        ({ path }) => path.endsWith("usage/claims"),
+        device.write("usage.json", theirs)
+      )
+      yield* identityOf(device, { disk })
+      assert.isTrue(hasActed())
+      assert.strictEqual(device.text("usage.json"), theirs)
+      assert.strictEqual(principalOf(yield* identityOf(device)), P)
     }))
 
   it.effect("while a command runs is adopted before a claim", () =>
