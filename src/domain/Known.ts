@@ -54,7 +54,8 @@ const isText = (value: unknown): value is string => Predicate.isString(value) &&
 const decodeSession = (value: unknown): Session | undefined => {
   if (!Predicate.isObject(value)) return undefined
   const { anon_id, last_active, session_id } = value
-  return isAnonId(anon_id) && isText(session_id) && JsonDocument.isNumber(last_active)
+  // Both are UUIDs.
+  return isAnonId(anon_id) && isAnonId(session_id) && JsonDocument.isNumber(last_active)
     ? { anon_id, session_id, last_active }
     : undefined
 }

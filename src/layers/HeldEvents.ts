@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: 
         if (!isHeld) return record(event, belongs, now)
         if (held.length === 0) stopListening = runtime.onSignal(endNow)
         // The session is the one of now: another process may begin a new one before the answer.
-        known.keep(known.sessionOf(identity.anonId, now), now)
+        known.keep(known.sessionOf(identity.anonId, now), now, identity.durable)
         held.push((principal) => {
           const isTheirs = principal !== undefined && to.personless
           return record(event, isTheirs ? { identity, to: { distinctId: principal, personless: false } } : belongs, now)

@@ -20,8 +20,11 @@ export interface KnownFile {
   readonly read: () => Known.Known
   /** Returns the session of an event: a new one after 30 minutes of silence and for every new anon id. */
   readonly sessionOf: (anonId: AnonId, now: number) => Session.Session
-  /** Writes the session, once a minute at most, and what was noted, after an event was recorded. */
-  readonly keep: (session: Session.Session, now: number) => void
+  /**
+   * Writes the session, once a minute at most, and what was noted, after an event was recorded. The session of an identity
+   * that is not on disk is this command's only.
+   */
+  readonly keep: (session: Session.Session, now: number, isDurable: boolean) => void
   /** Returns what is known of a credential; undefined for a new one. */
   readonly recall: (credential: Credential, now: number) => Known.Knowledge | undefined
   /** Keeps an answer, or the fact that there was none. */
@@ -89,9 +92,10 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
       const isOwn = session !== undefined && Session.continues(session, anonId, now)
       return Session.touch(isOwn ? session : keptSession(), anonId, now, uuid)
     },
-    keep: (touched, now) => {
+    keep: (touched, now, isDurable) => {
       let isDue = Session.isDue(touched, now)
       session = isDue ? { ...touched, last_active: now } : touched
+      isDue &&= isDurable
       if (isDue && codec.session !== undefined) {
         isDue = false
         if (!keepsNothing(runtime)) PointerFile.touch(files, codec, session, uuid)

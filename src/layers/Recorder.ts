@@ -104,7 +104,7 @@ export const make = (
         },
         kept: () => {
           sequence = number + 1
-          known.keep(session, now)
+          known.keep(session, now, identity.durable)
         }
       }
     }

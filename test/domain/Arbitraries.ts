@@ -75,7 +75,7 @@ export const claims: Arbitrary.Arbitrary<Claim> = Arbitrary.map(
 /** Caches with any of their parts. */
 export const caches: Arbitrary.Arbitrary<Known> = Arbitrary.all({
   salt: uuids,
-  session: optional(Arbitrary.all({ anon_id: anonIds, session_id: uuids, last_active: millis })),
+  session: optional(Arbitrary.all({ anon_id: anonIds, session_id: anonIds, last_active: millis })),
   input: optional(Arbitrary.all({ hash: hex(64), source: sources, fingerprint: hex(64) })),
   credentials: Arbitrary.array(
     Arbitrary.all({

@@ -178,7 +178,7 @@ suite<Known.Known>("The cache's file", {
   values: Arbitraries.caches,
   example: {
     salt: "salt",
-    session: { anon_id: anon.a, session_id: "session", last_active: 1 },
+    session: { anon_id: anon.a, session_id: anon.b, last_active: 1 },
     input: { hash: "hash", source: "stored", fingerprint: "fingerprint" },
     credentials: [{ fingerprint: "fingerprint", principal_id: P, at: 1 }]
   },
@@ -288,6 +288,7 @@ describe("the cache", () => {
         { credentials: [{ ...resolution, principal_id: "undefined" }] },
         { credentials: [{ ...resolution, fingerprint: "x".repeat(129) }] },
         { salt: "../salt" },
+        { session: { anon_id: anon.a, session_id: "session", last_active: 0 } },
         { version: 2 }
       ]
     ) {

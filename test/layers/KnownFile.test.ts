@@ -23,12 +23,17 @@ interface Event {
   /** Milliseconds after `now`. */
   readonly at?: number
   readonly anonId?: AnonId
+  readonly isDurable?: boolean
 }
 
 /** Returns the session of an event, and keeps it; each cache that is not given is that of a new process. */
-const session = (home: Device.Device, { anonId = anon.a, at = 0 }: Event = {}, known = home.known()): string => {
+const session = (
+  home: Device.Device,
+  { anonId = anon.a, at = 0, isDurable = true }: Event = {},
+  known = home.known()
+): string => {
   const session = known.sessionOf(anonId, now + at)
-  known.keep(session, now + at)
+  known.keep(session, now + at, isDurable)
   return session.session_id
 }
 
@@ -87,6 +92,14 @@ describe("A session", () => {
     assert.notStrictEqual(second, first)
     assert.strictEqual(session(home, { anonId: anon.b }), second)
     assert.notInclude([first, second], session(home))
+  })
+
+  test("of an identity that is not on disk is that of its process only, and ends no other", (home) => {
+    const first = session(home)
+    const known = home.known()
+    const own = session(home, { anonId: anon.b, isDurable: false }, known)
+    assert.strictEqual(session(home, { anonId: anon.b, isDurable: false, at: minute }, known), own)
+    assert.strictEqual(session(home, { at: minute }), first)
   })
 
   test("is written once a minute at most", (home) => {

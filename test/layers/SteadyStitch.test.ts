@@ -260,7 +260,11 @@ const ofAnotherUser: Disk = {
     NodeDisk.disk.read(
       path,
       path.endsWith("known.json") && options?.owner !== undefined ? { ...options, owner: options.owner + 1 } : options
-    )
+    ),
+  look: (path) => {
+    const entry = NodeDisk.disk.look(path)
+    return typeof entry === "string" || !path.endsWith("known.json") ? entry : { ...entry, uid: (entry.uid ?? 0) + 1 }
+  }
 }
 
 describe("The cache", () => {

@@ -149,7 +149,12 @@ const lostIn = ({ events, trace }: Trace.Facts, tried: number): string | undefin
 }
 
 /** Says what is wrong with the command after the next one: that one may record before it has an answer about its key. */
-const unrecovered = ({ events, trace }: Trace.Facts, next: Scenario["next"], last: number): string | undefined => {
+const unrecovered = (
+  { events, trace }: Trace.Facts,
+  next: Scenario["next"],
+  tried: number,
+  last: number
+): string | undefined => {
   const later = events.filter(({ actor }) => actor === last)
   const isRight = ({ distinctId, invocation, isPersonless }: Trace.Recorded) => {
     if (next === "the device") return isPersonless && distinctId !== invocation
@@ -157,6 +162,9 @@ const unrecovered = ({ events, trace }: Trace.Facts, next: Scenario["next"], las
   }
   const owners = new Set(later.map(({ distinctId }) => distinctId))
   if (owners.size !== 1 || !later.every(isRight)) return `recorded under ${[...owners].join(", ")}, not ${next}`
+  const before = events.filter(({ actor }) => actor < tried)
+  const isOther = ({ session }: Trace.Recorded) => session !== later[0]?.session
+  if (next === "the same device" && before.some(isOther)) return "the session was not continued"
   const left = Trace.namesOn(trace.disk, Trace.paths.events)
   return left.length === 0 ? undefined : `${left.length} events were never delivered`
 }
@@ -188,7 +196,7 @@ export const attempt = (name: string, kind: Errno, extent: Extent, step: number)
   const facts = Trace.factsOf(Machine.run(program))
   const [first] = facts.trace.refused
   const lost = lostIn(facts, before.length)
-  const recovery = unrecovered(facts, next, actors.length - 2)
+  const recovery = unrecovered(facts, next, before.length, actors.length - 2)
   return {
     program,
     operation: facts.trace.faults === 0 ? undefined : first?.method ?? "none",
