@@ -23,28 +23,28 @@ const makeSubcommands = () => {
   )
   return [
     Command.make("status", { json }, (input) => Effect.flatMap(handlers, ({ status }) => status(input))).pipe(
-      Command.withDescription("Show whether usage is recorded, and what waits to be sent")
+      Command.withDescription("Show whether telemetry is on, and how many messages wait to be sent")
     ),
     Command.make("enable", {}, () => Effect.flatMap(handlers, ({ enable }) => enable)).pipe(
-      Command.withDescription("Record usage again")
+      Command.withDescription("Turn telemetry on again")
     ),
     Command.make("disable", {}, () => Effect.flatMap(handlers, ({ disable }) => disable)).pipe(
-      Command.withDescription("Record nothing from now on, and delete what was kept")
+      Command.withDescription("Turn telemetry off, and delete its files on this machine")
     ),
     Command.make("log", { sent, json: eachAsJson }, (input) => Effect.flatMap(handlers, ({ log }) => log(input))).pipe(
-      Command.withDescription("Print what waits to be sent, byte for byte; or what was sent")
+      Command.withDescription("Print the messages that wait to be sent, byte for byte, or list those that were sent")
     ),
     Command.make("events", { json }, (input) => Effect.flatMap(handlers, ({ events }) => events(input))).pipe(
-      Command.withDescription("List every event that this command can send, with its properties")
+      Command.withDescription("List every event that this program can send, with its properties")
     ),
     Command.make("flush", { json }, (input) => Effect.flatMap(handlers, ({ flush }) => flush(input))).pipe(
-      Command.withDescription("Send what waits, now")
+      Command.withDescription("Send the messages that wait, now")
     )
   ] as const
 }
 
 const leaf = Command.make("telemetry").pipe(
-  Command.withDescription("Usage telemetry of this command"),
+  Command.withDescription("Usage telemetry of this program"),
   Command.annotate(Untracked, true)
 )
 

@@ -61,7 +61,7 @@ export const status = Effect.fnUntraced(function*({ json }: Input) {
   if (json) return yield* Console.log(JSON.stringify(found))
   yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
   yield* Effect.forEach(found.obstacles, (obstacle) => Console.log(explain(obstacle)), { discard: true })
-  yield* Console.log(`Sent to:       ${found.destination ?? "nowhere"}`)
+  yield* Console.log(`Sent to:       ${(found.enabled ? found.destination : null) ?? "nowhere"}`)
   yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
   yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
   yield* Console.log(`Waiting:       ${found.pending}`)
@@ -76,8 +76,11 @@ const printJson = (messages: ReadonlyArray<Message>) =>
 
 const ofMessage = ({ distinct_id, event, properties, timestamp }: Message): string => {
   const { alias, command_name } = properties
+  const anonymous = properties["$process_person_profile"] === false ? " (anonymous)" : ""
   if (Predicate.isString(alias)) return `${timestamp}  ${event}: device ${alias} joins account ${distinct_id}`
-  return `${timestamp}  ${event}${Predicate.isString(command_name) ? `: ${command_name}` : ""}, as ${distinct_id}`
+  return `${timestamp}  ${event}${
+    Predicate.isString(command_name) ? `: ${command_name}` : ""
+  }, as ${distinct_id}${anonymous}`
 }
 
 /** What `telemetry log` takes. */
@@ -90,7 +93,7 @@ export const log = Effect.fnUntraced(function*({ json, sent }: LogInput) {
   if (!sent) return yield* printJson((yield* outbox.entries).map(({ message }) => message))
   const messages = yield* outbox.sent
   if (json) return yield* printJson(messages)
-  if (messages.length === 0) return yield* Console.log("No message that was sent is kept here.")
+  if (messages.length === 0) return yield* Console.log("No sent messages are kept on this machine.")
   yield* Effect.forEach(messages, (message) => Console.log(ofMessage(message)), { discard: true })
 })
 
@@ -124,7 +127,7 @@ export const flush = Effect.fnUntraced(function*({ json }: Input) {
 
 export const disable = Effect.gen(function*() {
   yield* Effect.mapError((yield* Consent).deny, toUserError)
-  yield* Console.log("Telemetry is off. What was kept on this machine is deleted.")
+  yield* Console.log("Telemetry is off. Its files on this machine are deleted; what was sent is not.")
 })
 
 export const enable = Effect.gen(function*() {

@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import type { Message } from "../domain/Message.ts"
 import { isPrincipalId } from "../domain/PrincipalId.ts"
-import { isShortLived } from "../domain/Runtime.ts"
+import { isShortLived, keepsNothing } from "../domain/Runtime.ts"
 import { combine } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
@@ -360,7 +360,9 @@ export const make = Effect.fnUntraced(function*(
     Effect.provideContext(Effect.flatMap(parts, ({ FileOutbox }) => FileOutbox.makeWith(files, writer)), base)
   )
   const outbox = outboxOf(rest)
-  const starter = yield* Effect.cached(Effect.provideContext(WorkerProcess.make(files), context))
+  const starter = yield* Effect.cached(
+    Effect.provideContext(WorkerProcess.make(files, !keepsNothing(runtime)), context)
+  )
   const start = (how: WorkerProcess.Start) => Effect.flatMap(starter, (start) => start(how))
   const delivery = yield* Effect.cached(
     parts.pipe(
@@ -416,7 +418,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     hasBegun || recorder.hasRecorded()
       ? Effect.void
-      : debug("nothing was tracked: no command ran under `Usage.track`")
+      : debug("nothing was tracked: no command ran under `Usage.track`, or only an untracked one")
   )
   // A process may end within the layer, or never close it. Nothing can be waited for then.
   yield* runtime.onExit(() => Effect.runSyncExitWith(context)(deliver))

@@ -6,7 +6,6 @@ import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import type { ChildProcess, StdioOptions } from "node:child_process"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
-import { keepsNothing } from "../domain/Runtime.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
@@ -172,12 +171,11 @@ export interface Started {
  * needs. It returns nothing where none was started.
  *
  * The starter takes the lease for the worker, so that of the commands of a burst that end before their first worker runs,
- * one alone starts a process; of two that start one at the same time, one kills its own. A worker, which cannot see whether
- * its starter was in CI, says by `keeps` whether what was sent is kept.
+ * one alone starts a process; of two that start one at the same time, one kills its own. `keepsSent` is
+ * for the worker and its successors, which cannot see whether the command ran in CI.
  */
-export const make = Effect.fnUntraced(function*(files: StateFiles, keeps?: boolean) {
+export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: boolean) {
   const runtime = yield* HostRuntime
-  const keepsSent = keeps ?? !keepsNothing(runtime)
   const path = yield* Path.Path
   const { codec, destination, destinationId, name, variables } = yield* UsageSettings
   const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }

@@ -161,7 +161,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
     it.effect("lists byte for byte what PostHog took, until telemetry is disabled", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        const none = ["No message that was sent is kept here."]
+        const none = ["No sent messages are kept on this machine."]
         assert.deepStrictEqual(yield* sentBy(acme, "telemetry log --sent"), none)
         assert.deepStrictEqual(yield* acme.files, [])
         yield* runs(acme, ["deploy a", "login --no-browser --api-key key-of-a", "deploy b"])
@@ -174,7 +174,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.lengthOf(text, sent.length)
         for (
           const line of [
-            `CLI execution succeeded: deploy, as ${anon_id}`,
+            `CLI execution succeeded: deploy, as ${anon_id} (anonymous)`,
             `$create_alias: device ${anon_id} joins account account_a`,
             "CLI execution succeeded: deploy, as account_a"
           ]
@@ -185,16 +185,29 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         for (const file of kept) assert.strictEqual(Fs.statSync(Path.join(acme.home, file)).mode & 0o777, 0o600)
         yield* acme.run("telemetry disable", { runtime: "pipe" })
         assert.deepStrictEqual(yield* sentBy(acme, "telemetry log --sent"), none)
+        assert.include(yield* sentBy(acme, "telemetry status"), "Sent to:       nowhere")
       }))
 
-    it.effect("has nothing of CI, where nothing is kept", () =>
+    it.effect("has nothing of CI and of a container without a terminal, where nothing is kept", () =>
+      Effect.gen(function*() {
+        for (const runtime of ["ci", "container"] as const) {
+          const acme = yield* device
+          yield* acme.run("deploy a", { runtime })
+          yield* acme.delivered(1)
+          yield* eventually(acme.workers, (workers) => workers.length === 0)
+          assert.deepStrictEqual(yield* sentBy(acme), [], runtime)
+          assert.isEmpty((yield* acme.files).filter((file) => file.includes("/sent/")))
+        }
+      }))
+
+    it.effect("has what a flush has sent", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        yield* acme.run("deploy a", { runtime: "ci" })
-        yield* acme.delivered(1)
-        yield* eventually(acme.workers, (workers) => workers.length === 0)
-        assert.deepStrictEqual(yield* sentBy(acme), [])
-        assert.isEmpty((yield* acme.files).filter((file) => file.includes("/sent/")))
+        yield* acme.sink.answer(Status({ status: 503 }))
+        yield* acme.run("deploy a")
+        yield* acme.sink.answer(Validate())
+        yield* acme.run("telemetry flush", { runtime: "pipe" })
+        assert.deepStrictEqual(yield* sentBy(acme), (yield* acme.sink.messages).map(({ raw }) => raw))
       }))
 
     it.effect("does not keep a message from being delivered where the list cannot be written", () =>
@@ -245,7 +258,10 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         const waiting = (yield* acme.sink.requests).length
         yield* acme.sink.waitFor((_, requests) => requests.length > waiting)
         const { code, stdout } = yield* acme.run("telemetry disable", { runtime: "pipe" })
-        assert.deepStrictEqual([code, stdout], [0, "Telemetry is off. What was kept on this machine is deleted.\n"])
+        assert.deepStrictEqual([code, stdout], [
+          0,
+          "Telemetry is off. Its files on this machine are deleted; what was sent is not.\n"
+        ])
         const inFlight = (yield* acme.sink.requests).length
         yield* acme.sink.answer(Validate())
         // What was deleted was not delivered.

@@ -158,7 +158,7 @@ describe("track: what is recorded", () => {
             : [
               "usage: subcommands are not recorded: `Usage.track` stands before them"
             ]),
-          "usage: nothing was tracked: no command ran under `Usage.track`"
+          "usage: nothing was tracked: no command ran under `Usage.track`, or only an untracked one"
         ])
       }))
   }

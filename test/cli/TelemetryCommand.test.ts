@@ -33,23 +33,25 @@ const eachAsJson = Flag.Boolean("json").pipe(
 
 /** The same command, made at once. */
 const eager = Command.make("telemetry").pipe(
-  Command.withDescription("Usage telemetry of this command"),
+  Command.withDescription("Usage telemetry of this program"),
   Command.annotate(Usage.Untracked, true),
   Command.withSubcommands([
     Command.make("status", { json }, TelemetryHandlers.status).pipe(
-      Command.withDescription("Show whether usage is recorded, and what waits to be sent")
+      Command.withDescription("Show whether telemetry is on, and how many messages wait to be sent")
     ),
-    Command.make("enable", {}, () => TelemetryHandlers.enable).pipe(Command.withDescription("Record usage again")),
+    Command.make("enable", {}, () => TelemetryHandlers.enable).pipe(Command.withDescription("Turn telemetry on again")),
     Command.make("disable", {}, () => TelemetryHandlers.disable).pipe(
-      Command.withDescription("Record nothing from now on, and delete what was kept")
+      Command.withDescription("Turn telemetry off, and delete its files on this machine")
     ),
     Command.make("log", { sent, json: eachAsJson }, TelemetryHandlers.log).pipe(
-      Command.withDescription("Print what waits to be sent, byte for byte; or what was sent")
+      Command.withDescription("Print the messages that wait to be sent, byte for byte, or list those that were sent")
     ),
     Command.make("events", { json }, TelemetryHandlers.events).pipe(
-      Command.withDescription("List every event that this command can send, with its properties")
+      Command.withDescription("List every event that this program can send, with its properties")
     ),
-    Command.make("flush", { json }, TelemetryHandlers.flush).pipe(Command.withDescription("Send what waits, now"))
+    Command.make("flush", { json }, TelemetryHandlers.flush).pipe(
+      Command.withDescription("Send the messages that wait, now")
+    )
   ])
 )
 

@@ -9,7 +9,6 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
-import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import * as Process from "../fixtures/Process.ts"
@@ -72,25 +71,23 @@ const report = (device: Device.Device) =>
     return report
   })
 
-interface Options extends Partial<Pick<HostRuntime["Service"], "ci" | "container" | "stdoutIsTerminal">> {
+interface Options {
   readonly executable?: string
   readonly worker?: ReadonlyArray<string>
   readonly env?: Record<string, string>
   readonly lingers?: boolean
   readonly isAwaited?: boolean
-  /** What a worker says for its successor. */
-  readonly keepsSent?: boolean
 }
 
 /** Starts a worker; returns whether it was started, and the debug lines. */
 const start = (
   device: Device.Device,
-  { env = {}, lingers = false, isAwaited = !lingers, keepsSent, ...process }: Options = {}
+  { env = {}, lingers = false, isAwaited = !lingers, ...process }: Options = {}
 ) =>
   Effect.gen(function*() {
     const lines: Array<string> = []
     const how = { lingers, isAwaited }
-    const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device), keepsSent), (start) => start(how))
+    const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device), true), (start) => start(how))
       .pipe(
         Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
@@ -148,25 +145,6 @@ describe("A worker", () => {
       })
       // The worker takes over the lease with this id.
       assert.strictEqual(JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}").id, id)
-    }))
-
-  it.live("keeps what it sends, unless its command ran in CI or in a container without a terminal, or its starter did not", () =>
-    Effect.gen(function*() {
-      const cases: ReadonlyArray<readonly [options: Options, keepsSent: boolean]> = [
-        [{}, true],
-        [{ ci: "Jenkins" }, false],
-        [{ container: true }, true],
-        [{ container: true, stdoutIsTerminal: false }, false],
-        [{ keepsSent: false }, false],
-        [{ ci: "Jenkins", keepsSent: true }, true]
-      ]
-      for (const [options, expected] of cases) {
-        const device = yield* Device.make
-        yield* start(device, options)
-        yield* started(device)
-        const job = JSON.parse((yield* report(device)).env[variable] ?? "{}")
-        assert.strictEqual(job.keepsSent, expected, JSON.stringify(options))
-      }
     }))
 
   for (
@@ -244,7 +222,7 @@ const host = (body: string) => `
   const how = { lingers: false, isAwaited: true }
   const makeStart = (disk) =>
     Effect.runSync(Effect.provide(
-      WorkerProcess.make(filesOf(device, { disk })),
+      WorkerProcess.make(filesOf(device, { disk }), true),
       machineOf(device, { disk, runtime: { ...persistent, worker } })
     ))
   ${body}

@@ -66,7 +66,7 @@ describe("the demo", () => {
         const text of [
           "acme records which commands are used",
           "    Telemetry is on (default)\n",
-          "    Telemetry is off. What was kept on this machine is deleted.\n",
+          "    Telemetry is off. Its files on this machine are deleted; what was sent is not.\n",
           "    account_1 and device 1: 9\n    account_2: 1\n    nobody (device 2): 2\n"
         ]
       ) assert.include(stdout, text)

@@ -53,7 +53,7 @@ const processOf = Effect.fnUntraced(
     const leases = leasesOf(device, { ...options, runtime })
     const writer = OutboxWriter.make(files, device.settings)
     const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer), machine)
-    const start = yield* Effect.provide(WorkerProcess.make(files), machine)
+    const start = yield* Effect.provide(WorkerProcess.make(files, true), machine)
     return {
       files,
       leases,
