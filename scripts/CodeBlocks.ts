@@ -135,6 +135,8 @@ export const compile = async (root: string, blocks: ReadonlyArray<Block>): Promi
     Fs.writeFileSync(Path.join(folder, "tsconfig.json"), tsconfig)
     Fs.writeFileSync(Path.join(folder, hostModule), host)
     Fs.writeFileSync(Path.join(folder, "main.ts"), "export {}\n")
+    // The module of examples/starter that its test imports.
+    Fs.writeFileSync(Path.join(folder, "Cli.ts"), "export * from \"../starter/Cli.ts\"\n")
     for (const [n, { code, line }] of blocks.entries()) {
       const text = `${preludeOf(code, names)}${"\n".repeat(line - 1)}${code}\n`
       Fs.writeFileSync(Path.join(folder, `${n}.ts`), text)

@@ -62,8 +62,8 @@ const failure = (problem: string, recorded: Recorded, actual: unknown, expected:
  * **Example** (Asserting a property, and that nobody is named)
  *
  * ```ts
- * const recorded = yield* TestUsage.recorded
- * TestUsage.assertEvent(recorded, { command: "deploy", principal: undefined, properties: { exit_code: 0 } })
+ * const test = Effect.map(TestUsage.recorded, (recorded) =>
+ *   TestUsage.assertEvent(recorded, { command: "deploy", principal: undefined, properties: { exit_code: 0 } }))
  * ```
  *
  * @category assertions

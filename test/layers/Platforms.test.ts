@@ -256,7 +256,10 @@ it.live("A worker is started on Windows without a window, at the root of its dri
     const executable = "C:\\Program Files\\nodejs\\node.exe"
     const runtime = { ...Device.persistent, executable, worker: ["C:\\acme\\worker\\main.cjs"], uid: undefined }
     const env = { PATH: "C:\\bin;tools;D:\\bin", TEMP: "C:\\Temp", SystemRoot: "C:\\Windows" }
-    yield* Effect.flatMap(WorkerProcess.make(filesOf(device)), (start) => start({ lingers: false, isAwaited: true }))
+    yield* Effect.flatMap(
+      WorkerProcess.make(filesOf(device), true),
+      (start) => start({ lingers: false, isAwaited: true })
+    )
       .pipe(
         Effect.provide(NodePath.layerWin32),
         Effect.provide(machineOf(device, { runtime })),

@@ -5,7 +5,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
 import * as TestClock from "effect/testing/TestClock"
 import * as ChildProcess from "node:child_process"
 import * as NFS from "node:fs"
@@ -252,10 +251,6 @@ const caches: Record<string, (path: string, text: string) => void> = {
 /** A disk on which the cache belongs to another user. */
 const ofAnotherUser: Disk = {
   ...NodeDisk.disk,
-  look: (path) => {
-    const entry = NodeDisk.disk.look(path)
-    return Predicate.isString(entry) || !path.endsWith("known.json") ? entry : { ...entry, uid: (entry.uid ?? 0) + 1 }
-  },
   read: (path, options) =>
     NodeDisk.disk.read(
       path,
