@@ -19,13 +19,19 @@ try {
   const driver = Fleet.bundle(folder)
   console.log(`first seed ${first}`)
   let seed = first
+  const counts = { commands: 0, kills: 0, stops: 0 }
   for (; performance.now() < end && process.exitCode === undefined; seed += 1) {
+    for (const { actor, signal } of Storm.plansOf(seed)) {
+      if (actor._tag === "Command") counts.commands += 1
+      if (signal !== undefined) counts[signal.kind === "kill" ? "kills" : "stops"] += 1
+    }
     const broken = await Storm.run(driver, seed)
     if (broken === undefined) continue
     console.error(broken)
     process.exitCode = 1
   }
-  console.log(`${seed - first} storms`)
+  const { commands, kills, stops } = counts
+  console.log(`${seed - first} storms of ${commands} commands, with ${kills} kills and ${stops} suspensions`)
 } finally {
   NFS.rmSync(folder, { recursive: true, force: true })
 }

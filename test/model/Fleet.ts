@@ -259,3 +259,18 @@ export const show = (plans: ReadonlyArray<Plan>, violation: Invariants.Violation
       return `#${index} phase ${phase}, after ${delay} ms${fate}: ${said}`
     })
   ].join("\n")
+
+/** What the processes of a fleet did, in order: its runs are not the same again. */
+export const timeline = (trace: Trace.Trace): string =>
+  [
+    ...trace.ops.flatMap(({ actor, end, name, start }) => [
+      { t: start, text: `#${actor} begins ${name}` },
+      { t: end ?? Infinity, text: end === undefined ? `#${actor} never ended ${name}` : `#${actor} ended ${name}` }
+    ]),
+    ...trace.credentials.map(({ actor, secret, t }) => ({ t, text: `#${actor} stores ${secret ?? "no key"}` })),
+    ...trace.changes.map(({ actor, method, path, since, t, text }) => ({
+      t,
+      text: `#${actor} ${method} ${path}, since ${since}: ${text}`
+    })),
+    ...trace.wire.map(({ t, text }) => ({ t, text: `on the wire: ${text}` }))
+  ].toSorted((a, b) => a.t - b.t).map(({ t, text }) => `${t} ${text}`).join("\n")

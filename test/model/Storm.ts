@@ -28,7 +28,7 @@ const randomOps = (random: Random.Random): ReadonlyArray<Program.Op> => {
   ])
 }
 
-export const randomPlans = (random: Random.Random): ReadonlyArray<Fleet.Plan> => {
+const randomPlans = (random: Random.Random): ReadonlyArray<Fleet.Plan> => {
   const plan = (phase: number): Fleet.Plan => ({
     actor: Program.command(randomOps(random), {
       runtime: random.pick(["terminal", "terminal", "terminal", "terminal", "pipe", "ci"]),
@@ -57,10 +57,13 @@ export const randomPlans = (random: Random.Random): ReadonlyArray<Fleet.Plan> =>
   return [plan(0), plan(0), plan(0), plan(1), plan(1), plan(2), ...[drain, ...tools].map(other)]
 }
 
-/** Runs one storm; returns what it broke, if it broke a rule. */
+/** The processes of a storm, and what befalls them. */
+export const plansOf = (seed: number): ReadonlyArray<Fleet.Plan> => randomPlans(Random.make(seed))
+
+/** Runs one storm; returns what it broke and what happened, if it broke a rule. */
 export const run = async (driver: string, seed: number): Promise<string | undefined> => {
-  const plans = randomPlans(Random.make(seed))
+  const plans = plansOf(seed)
   const trace = await Fleet.run({ driver, plans, seed, maxWait: 0.8 })
   const violation = Invariants.check(Trace.factsOf(trace))
-  return violation === undefined ? undefined : `seed ${seed}\n${Fleet.show(plans, violation)}`
+  return violation && [`seed ${seed}`, Fleet.show(plans, violation), Fleet.timeline(trace)].join("\n")
 }
