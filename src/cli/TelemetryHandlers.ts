@@ -24,6 +24,7 @@ const timeOf = (millis: number): string => new Date(millis).toISOString()
 const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
   const identity = yield* (yield* IdentityStore).peek
   const outbox = yield* (yield* Outbox).status
+  const failure = outbox.unread ?? outbox.lastFailure
   const obstacles = enabled ? yield* (yield* CaptureWorker).obstacles : []
   return {
     enabled,
@@ -34,7 +35,7 @@ const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDe
     pending: outbox.pending,
     set_aside: outbox.setAside,
     last_delivery: outbox.lastDelivery === undefined ? null : timeOf(outbox.lastDelivery),
-    ...(outbox.lastFailure === undefined ? {} : { last_failure: outbox.lastFailure }),
+    ...(failure === undefined ? {} : { last_failure: failure }),
     obstacles: obstacles.map(({ until, ...obstacle }) =>
       until === undefined ? obstacle : { ...obstacle, until: timeOf(until) }
     )

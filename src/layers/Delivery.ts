@@ -6,7 +6,7 @@ import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import type { Flushed, Obstacle } from "../services/CaptureWorker.ts"
 import { isAbsent, isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
-import { Outbox } from "../services/Outbox.ts"
+import { Outbox, type OutboxStatus } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug, quietly } from "./Debug.ts"
 import type { Looks } from "./EnvironmentConsent.ts"
@@ -121,9 +121,10 @@ export const make = Effect.fnUntraced(function*(
   // == a flush
 
   // A round is a worker's life; another one follows as long as something was delivered.
-  const deliver = Effect.fnUntraced(function*(pendingBefore: number) {
-    let waiting = pendingBefore
-    while (waiting > 0 && (yield* isAllowed)) {
+  const deliver = Effect.fnUntraced(function*(before: OutboxStatus) {
+    let waiting = before.pending
+    let isOwed = waiting > 0 || before.unread !== undefined
+    while (isOwed && (yield* isAllowed)) {
       yield* Effect.timeoutOption(free, lifeMillis)
       const started = yield* start({ lingers: false, isAwaited: true })
       // On a slow machine a worker may take longer to begin than its starter holds the lease for it.
@@ -132,7 +133,7 @@ export const make = Effect.fnUntraced(function*(
         : Effect.raceFirst(Effect.andThen(begun, free), Effect.promise(() => started.ended))
       yield* Effect.timeoutOption(ended, lifeMillis)
       const { pending } = yield* outbox.status
-      if (pending >= waiting) break
+      isOwed = pending > 0 && pending < waiting
       waiting = pending
     }
     const [first] = yield* obstacles
@@ -141,12 +142,14 @@ export const make = Effect.fnUntraced(function*(
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status
-    const reason = yield* deliver(before.pending)
+    const reason = yield* deliver(before)
     const after = yield* outbox.status
     const refused = after.setAside - before.setAside
     // What an opt-out deleted meanwhile was not delivered, and its number is not known.
     const delivered = (yield* isAllowed) ? Math.max(0, before.pending - after.pending - refused) : 0
-    return { delivered, kept: after.pending, reason }
+    // Where something cannot be read now, that is kept, and its number is not known.
+    const kept = after.unread === undefined ? after.pending : Math.max(1, after.pending)
+    return { delivered, kept, reason: after.unread ?? reason }
   })
 
   // == the end of a command

@@ -46,13 +46,13 @@ export const makeWith = Effect.fnUntraced(function*(
   const { folder } = writer
   const { notes } = files
 
-  const namesIn = (path: string): ReadonlyArray<string> => {
-    const names = files.list(path)
-    if (!isRefused(names)) return names.filter(OutboxFolder.isEventName).toSorted()
-    notes.add(`could not list the outbox: ${names}`)
-    return []
+  // The names of the events, or why they cannot be read now.
+  const list = (): ReadonlyArray<string> | string => {
+    const names = files.list(folder.events)
+    return isRefused(names)
+      ? `the outbox cannot be read (${names})`
+      : names.filter(OutboxFolder.isEventName).toSorted()
   }
-  const names = () => namesIn(folder.events)
   const claims = () => ClaimWriter.undelivered(files, destinationId)
 
   const setAsideFile = (name: string, now: number): void => {
@@ -82,13 +82,15 @@ export const makeWith = Effect.fnUntraced(function*(
   // Events are listed before claims: an event whose principal was claimed before it was recorded is then never returned
   // without its alias. Where a claim cannot be read now, no event of an account is returned.
   const look = (now: number) => {
-    const waiting = names()
+    const listed = list()
     const { aliases, isUncertain } = claims()
-    const read_ = waiting.flatMap((name) => read(name, now) ?? [])
+    const read_ = (isRefused(listed) ? [] : listed).flatMap((name) => read(name, now) ?? [])
     const events = read_.filter((entry) => entry !== "Unreadable")
     const free = isUncertain ? events.filter(({ message }) => !isOfPrincipal(message)) : events
     const unreadable = read_.length - events.length
-    const blocked = free.length < events.length
+    const blocked = isRefused(listed)
+      ? listed
+      : free.length < events.length
       ? "a claim cannot be read, so the events of accounts wait for its alias"
       : unreadable > 0
       ? `${unreadable} of the waiting messages cannot be read`
@@ -141,7 +143,9 @@ export const makeWith = Effect.fnUntraced(function*(
   const readBackOff = () => files.decode(folder.backOff, BackOff.decode)
 
   const status = () => {
-    const pending = names().length + claims().aliases.length
+    const listed = list()
+    const { aliases, isUncertain } = claims()
+    const unread = isRefused(listed) ? listed : isUncertain ? "a claim cannot be read" : undefined
     const aside = files.list(folder.setAside)
     const claimFiles = files.list(files.home.claims)
     const refused = isRefused(claimFiles) ? [] : claimFiles.filter((name) => name.endsWith(".set-aside"))
@@ -149,10 +153,11 @@ export const makeWith = Effect.fnUntraced(function*(
     const reason = readBackOff()?.reason
     return {
       destination: destination?.host,
-      pending,
+      pending: (isRefused(listed) ? 0 : listed.length) + aliases.length,
       setAside: (isRefused(aside) ? 0 : aside.length) + refused.length,
       lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,
-      ...(reason === undefined ? {} : { lastFailure: reason })
+      ...(reason === undefined ? {} : { lastFailure: reason }),
+      ...(unread === undefined ? {} : { unread })
     }
   }
 
@@ -165,8 +170,12 @@ export const makeWith = Effect.fnUntraced(function*(
     backedOffUntil: at(writer.backedOffUntil),
     look: at(look),
     entries: at((now) => look(now).entries),
-    isEmpty: notes.run(() => names().length === 0 && claims().aliases.length === 0),
-    has: (invocationId) => notes.run(() => names().some((name) => OutboxFolder.isOfInvocation(name, invocationId))),
+    isEmpty: notes.run(() => list().length === 0 && claims().aliases.length === 0),
+    has: (invocationId) =>
+      notes.run(() => {
+        const listed = list()
+        return isRefused(listed) || listed.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
+      }),
     delivered: (entries) =>
       at((now) => {
         remove(entries, now)

@@ -45,13 +45,14 @@ export const acquire = (
   // The number of the one before, left or taken over, has been counted on.
   if (seen.number > 0) files.remove(Lease.path(folder, seen.number))
   // Numbers restart after an opt-out, so a file of this name may be another's.
-  const stands = () => files.decode(own, Lease.decode)?.id === id
+  const isOwn = () => files.decode(own, Lease.decode)?.id === id
   return {
     number,
-    stands,
+    // One that cannot be read now was not deleted for that.
+    stands: () => isOwn() || files.read(own)._tag === "Unreadable",
     // After its end another process may take it over, and remove it.
     release: (now) => {
-      if (now < until && stands()) files.remove(own)
+      if (now < until && isOwn()) files.remove(own)
     }
   }
 }

@@ -31,8 +31,10 @@ export interface OutboxStatus {
   readonly setAside: number
   /** When PostHog last took something, in milliseconds since 1970. */
   readonly lastDelivery: number | undefined
-  /** Why PostHog took nothing when it was last asked; absent where it did. */
+  /** Why the last delivery kept messages; absent where it did not. */
   readonly lastFailure?: string | undefined
+  /** Why more may wait than `pending` says: something cannot be read now. */
+  readonly unread?: string | undefined
 }
 
 /**

@@ -72,6 +72,19 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
         assert.lengthOf(yield* acme.sink.messages, 4)
       }))
 
+    it.effect("to list the messages keeps them for the next flush, which says so", () =>
+      Effect.gen(function*() {
+        const acme = yield* device
+        yield* waiting(acme, "deploy a", "deploy b")
+        const events = Path.dirname(eventFiles(acme.home)[0] ?? "")
+        const fault = { call: "openat", path: events, error: "EIO", isOnce: true } as const
+        const { code, stdout } = yield* faulty(acme, "telemetry flush --json", fault)
+        assert.deepStrictEqual([yield* decodeFlush(stdout), code], [{ delivered: 0, kept: 2 }, 1])
+        assert.strictEqual(yield* lastFailure(acme), "the outbox cannot be read (EIO)")
+        const next = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 2, kept: 0 })
+      }))
+
     it.effect("to list the claims sends no event of the account before its alias", () =>
       Effect.gen(function*() {
         const acme = yield* device

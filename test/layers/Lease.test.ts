@@ -274,6 +274,19 @@ describe("A lease", () => {
     assert.isFalse(process({ disk }).isHeld(now + life + 1))
   })
 
+  test("stands for its worker while it cannot be read, until it is gone", function*({ folder, process }) {
+    let code: string | undefined
+    const disk = Device.interposed(({ operation, path }) =>
+      operation === "read" && path.endsWith("lease-1") ? code : undefined
+    )
+    const lease = held(process({ disk }).acquire())
+    code = "EIO"
+    assert.isTrue(lease.stands())
+    code = undefined
+    NFS.rmSync(`${folder}/lease-1`)
+    assert.isFalse(lease.stands())
+  })
+
   test("is not taken without consent, and nothing is created", function*({ device, process }) {
     assert.isUndefined(process({ stillGiven: () => false }).acquire())
     assert.deepStrictEqual(device.tree(), [])

@@ -360,6 +360,18 @@ describe("a worker's life", () => {
     })
   }
 
+  test("A worker that cannot list the outbox does not take it for an empty one", function*() {
+    const disk = interposed((call) => call.operation === "list" && call.path.endsWith("/events") ? "EIO" : undefined)
+    const { device, outbox, work, write } = yield* setUp({ disk })
+    write(1)
+    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+    assert.strictEqual(yield* work({ send, lingers: true }), 0)
+    assert.deepStrictEqual([requests, device.events().length], [[], 1])
+    const unread = "the outbox cannot be read (EIO)"
+    assert.deepInclude(yield* outbox.status, { pending: 0, lastFailure: unread, unread })
+    assert.isTrue(yield* outbox.has("any"))
+  })
+
   test("A worker has a successor where a message came after its last look", function*() {
     const device = yield* Device.make
     const host = yield* processOf(device)
