@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import type { ChildProcess, StdioOptions } from "node:child_process"
+import type { openSync } from "node:fs"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import { isRefused } from "../services/Disk.ts"
@@ -109,12 +110,21 @@ const spawnWith = ({ args, cwd, env, executable }: Child, stdio: StdioOptions): 
     stdio
   })
 
+const openNothing = (open: typeof openSync): number | undefined => {
+  try {
+    return open("/dev/null", "r")
+  } catch {
+    // Node.js may not be permitted to. Then the worker holds what the host was given, for 10 s at most.
+    return undefined
+  }
+}
+
 // Node.js cannot close a descriptor in a child, but can put another one in its place.
 const spawnDetached = (child: Child, given = inherited()): ChildProcess => {
-  if (given.length === 0) return spawnWith(child, "ignore")
   const { closeSync, openSync } = process.getBuiltinModule("node:fs")
   const highest = Math.max(...given)
-  const nothing = openSync("/dev/null", "r+")
+  const nothing = given.length === 0 ? undefined : openNothing(openSync)
+  if (nothing === undefined) return spawnWith(child, "ignore")
   try {
     return spawnWith(child, Array.from({ length: highest + 1 }, (_, fd) => given.includes(fd) ? nothing : "ignore"))
   } catch {

@@ -12,7 +12,7 @@ import * as Matrix from "../../scripts/Matrix.ts"
 import { run } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
 import { deno } from "../fixtures/Runtimes.ts"
-import { makeSink } from "../fixtures/Wait.ts"
+import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 let project = ""
 const inProject = (...names: ReadonlyArray<string>): string => Path.join(project, ...names)
@@ -39,6 +39,7 @@ const makeDevice = (posthog = "http://127.0.0.1:9") => {
   const home = inProject(`home-${++homes}`)
   const env = { PATH: process.env["PATH"], HOME: project, INSTALLED_HOME: home, INSTALLED_POSTHOG_HOST: posthog }
   return {
+    env,
     home,
     run: (words: Words, ...args: Words) => run([...words, ...args], { env }),
     /** How many events wait. */
@@ -94,6 +95,32 @@ describe("a host on Node.js", () => {
       const words = node("--permission", "--allow-fs-read=*", "--allow-fs-write=*")
       const why = "node was started without --allow-child-process, so it may start no worker"
       assert.deepStrictEqual(yield* keeps(words), [{ what: "no_process", why }])
+    }))
+
+  it.live("that may start processes delivers, also where it was given descriptors and no right to replace them", () =>
+    Effect.gen(function*() {
+      const sink = yield* makeSink()
+      const { env, home } = makeDevice(sink.url)
+      const net = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : []
+      const writes = [`--allow-fs-write=${home}`, `--allow-fs-write=${home}/*`]
+      const words = node("--permission", "--allow-child-process", ...net, "--allow-fs-read=*", ...writes)
+      const noNull = inProject("no-null.mjs")
+      Fs.writeFileSync(
+        noNull,
+        `const fs = process.getBuiltinModule("node:fs")
+         const { openSync } = fs
+         fs.openSync = (...args) => {
+           if (args[0] === "/dev/null") throw Object.assign(new Error(), { code: "ERR_ACCESS_DENIED" })
+           return openSync(...args)
+         }`
+      )
+      const all: ReadonlyArray<Words> = [words, node("--import", noNull)]
+      for (const [index, words] of all.entries()) {
+        const ended = yield* run(words, { env: { ...env, NODE_NO_WARNINGS: "1" }, pipes: 20 })
+        assert.deepStrictEqual(ended, { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+        yield* sink.waitFor(({ length }) => length === index + 1)
+        yield* noLease(home)
+      }
     }))
 
   it.live("that may write nothing keeps nothing, and its status says so", () =>
