@@ -1,18 +1,26 @@
-/** What a host says of the command that runs. */
+/**
+ * Properties and groups of the command that runs.
+ *
+ * @since 0.1.0
+ */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { combine, type Shared } from "../domain/Shared.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
- * Adds properties and groups to every event that this command records from here on, its own at the end included.
+ * Adds properties and groups to every event that this command records from here on, including its own event at the end.
+ *
+ * **When to use**
+ *
+ * Use it for what a command learns while it runs. For the events of a scope, use `UsageContext`, which takes
+ * precedence.
  *
  * **Details**
  *
- * For what a command learns while it runs; outside a tracked command it does nothing. Properties go as they are: no
- * schema checks them, and no dictionary lists them. `UsageContext` does the same for the events of a scope, and wins.
+ * Outside a tracked command it is a no-op. No schema checks the properties, and no data dictionary lists them.
  *
- * **Example** (A command that works on a project)
+ * **Example** (Adding the project of a command)
  *
  * ```ts
  * const deploy = Command.make("deploy", {}, Effect.fnUntraced(function*() {
@@ -20,6 +28,9 @@ import { CurrentCommand } from "../services/CurrentCommand.ts"
  *   yield* Usage.annotateCommand({ groups: { project: project.id } })
  * }))
  * ```
+ *
+ * @category constructors
+ * @since 0.1.0
  */
 export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>

@@ -22,8 +22,21 @@ import type { Declared } from "./DataDictionary.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
 /**
- * Marks a command, with all below it, as one that is not recorded: it makes no identity, and nobody is known by what its
- * requests are answered. An event that its handler captures, or a login, still is recorded.
+ * Marks a command and everything below it as not recorded.
+ *
+ * **Details**
+ *
+ * The command makes no identity, and the responses to its requests name no principal. An event that its handler
+ * captures is recorded, and so is a login.
+ *
+ * **Example** (Leaving out a command)
+ *
+ * ```ts
+ * const internal = Command.make("internal").pipe(Command.annotate(Usage.Untracked, true))
+ * ```
+ *
+ * @category annotations
+ * @since 0.1.0
  */
 export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>("effect-cli-usage/cli/Untracked", {
   defaultValue: () => false
@@ -87,11 +100,16 @@ const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   return code
 }
 
-/** What an author may ask for beyond the defaults. */
+/**
+ * The options of `Usage.track` and `Usage.trackEffect`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Options {
-  /** A message for an error, to be sent as `error_message`; `undefined` sends none. */
+  /** Returns the text that is sent as `error_message`; `undefined` sends none. Default: none is sent. */
   readonly errorMessage?: ((error: unknown) => string | undefined) | undefined
-  /** Other names for `CLI execution succeeded` and `CLI execution failed`. */
+  /** The names of the events. Default: `CLI execution succeeded` and `CLI execution failed`. */
   readonly events?: {
     readonly succeeded?: string | undefined
     readonly failed?: string | undefined
@@ -245,18 +263,20 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
 }
 
 /**
- * Records every command of a tree: its dotted path, duration, exit code, the names of the flags that were given, and
- * the class of its error.
+ * Records every command of a tree: its path, duration, exit code, the names of the given flags, and the class of its
+ * error.
  *
  * **Details**
  *
- * Recorded are commands whose handler ran; not help, versions, completions and usage errors. The host's result, error,
- * exit code and output are untouched.
+ * A command is recorded if its handler ran. Help, versions, completions and usage errors are not recorded. The result,
+ * error, exit code and output of the CLI are unchanged.
  *
- * It goes last: the subcommands that are added after it are not recorded, which only a debug line can say, since
- * `Command.run` takes the same commands as `Command.withSubcommands`.
+ * **Gotchas**
  *
- * **Example** (One line in a host's main)
+ * Apply it last. Subcommands that are added after it are not recorded: the type of `Command.withSubcommands` cannot
+ * refuse them, so a debug line names the mistake.
+ *
+ * **Example** (Tracking all commands)
  *
  * ```ts
  * acme.pipe(
@@ -267,18 +287,32 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
  * )
  * ```
  *
- * **Example** (With options)
+ * **Example** (Naming the events)
  *
  * ```ts
  * acme.pipe(Usage.track({ events: { failed: "acme failed" } }))
  * ```
+ *
+ * @category combinators
+ * @since 0.1.0
  */
 export const track: <Self extends Command.Command.Any | Options>(self: Self, options?: Options) => Tracked<Self> = dual(
   (args) => Command.isCommand(args[0]),
   tracked
 )
 
-/** Records a plain effect as one command, for a host that has no `effect/cli` tree. */
+/**
+ * Records an effect as one command, for a host without an `effect/cli` tree.
+ *
+ * **Example** (Tracking a program)
+ *
+ * ```ts
+ * const tracked = program.pipe(Usage.trackEffect("sync"))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const trackEffect =
   (name: string, options: Options = {}) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>

@@ -1,5 +1,5 @@
 /**
- * What a CLI sends, written down: generated from its events, so that it cannot be wrong.
+ * The list of everything that a CLI sends, generated from its declared events.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import { named, type Options } from "./CommandTracking.ts"
 
 /**
- * A declared event, whatever its properties.
+ * A declared event with any properties.
  *
  * @category models
  * @since 0.1.0
@@ -23,7 +23,7 @@ export interface Declared {
 }
 
 /**
- * One property of the dictionary.
+ * A property of an event, with its JSON Schema.
  *
  * @category models
  * @since 0.1.0
@@ -36,7 +36,7 @@ export interface Property {
 }
 
 /**
- * One event of the dictionary.
+ * An event with its own properties.
  *
  * @category models
  * @since 0.1.0
@@ -44,12 +44,12 @@ export interface Property {
 export interface Entry {
   readonly name: string
   readonly description: string
-  /** Those of its own; what it declares under a name that every event has is not sent. */
+  /** The event's own properties. A declared property with the name of a common property is not sent. */
   readonly properties: ReadonlyArray<Property>
 }
 
 /**
- * The whole dictionary: each event's own properties, and those that every event has.
+ * The events of a CLI with their own properties, and the properties of every event.
  *
  * @category models
  * @since 0.1.0
@@ -139,14 +139,27 @@ export const listWith =
   }
 
 /**
- * Makes the dictionary of a CLI's events; the command events, by the names that `Usage.track` was given, and what joins
- * a device to an account, are always in it.
+ * Creates the dictionary of a CLI's events. It always has the command events and the event that links a device to an
+ * account.
  *
  * **Gotchas**
  *
- * The properties of a `UsageContext` and of `annotateCommand` are not declared anywhere, so they are not in it. It throws
- * where an event's schema does not name its properties (a `Record`, a `Union`): they would be sent and not be listed. So it
- * does where two events have one name.
+ * The properties of `UsageContext` and of `Usage.annotateCommand` are not declared, so the dictionary does not have
+ * them.
+ *
+ * It throws if two events have one name, and if a schema does not name its properties (a `Record`, a `Union`): they
+ * would be sent without being listed.
+ *
+ * **Example** (Writing the dictionary of a CLI)
+ *
+ * ```ts
+ * const TemplateChosen = UsageEvent.make("Template chosen", {
+ *   description: "A template was chosen for a new project",
+ *   properties: Schema.Struct({ template: Schema.Literals(["blank", "blog", "shop"]) })
+ * })
+ *
+ * const markdown = DataDictionary.toMarkdown(DataDictionary.make([TemplateChosen]))
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -155,7 +168,7 @@ export const make = (events: ReadonlyArray<Declared>, options?: Pick<Options, "e
   listWith(propertiesOf)(events, options)
 
 /**
- * The dictionary as JSON, indented by two spaces.
+ * Returns the dictionary as JSON, with two spaces of indentation.
  *
  * @category formatting
  * @since 0.1.0
@@ -189,7 +202,7 @@ const table = (properties: ReadonlyArray<Property>): string =>
 const sentence = (text: string): string => /[.!?]$/.test(text) ? text : `${text}.`
 
 /**
- * The dictionary as Markdown.
+ * Returns the dictionary as Markdown, with one table for each event.
  *
  * @category formatting
  * @since 0.1.0

@@ -6,16 +6,19 @@ import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
-/** A value that has a place in a property: a text, a number, a yes or no, or an `Option` of one. */
-export type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
+// A value that can be a property.
+type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
 
 type WithoutPlace<Input, Key extends keyof Input> = {
   [Name in Key]: Input[Name] extends Scalar ? never : Name
 }[Key]
 
 /**
- * Lets a command be whose input has the keys, with a value that can be sent; for another, the compiler's message says
- * which key is wrong.
+ * Accepts a command whose input has the keys, with values that can be sent. For others, the compiler's message names
+ * the key that is wrong.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] extends [never]
   ? [WithoutPlace<Input, Key & keyof Input>] extends [never] ? unknown
@@ -27,18 +30,25 @@ export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] e
 const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
 
 /**
- * Sends the values of some keys of a command's input with its event, as `flag_values`.
+ * Adds the values of some flags or arguments to the command's event, as `flag_values`.
+ *
+ * **When to use**
+ *
+ * By default no flag value is sent. Name only flags whose values are not personal: a region, a format, a size.
  *
  * **Details**
  *
- * It stands on the command that has the flag, after its handler and its subcommands. A key that the command's input does
- * not have is a type error, and so is one whose value is no text, number or boolean, nor an `Option` of one.
+ * Apply it to the command that has the flag, after its handler and its subcommands. A key that the command does not
+ * have is a type error, and so is a value that is not a string, a number or a boolean, or an `Option` of one.
  *
- * **Example** (The region of a deployment)
+ * **Example** (Sending the region of a deployment)
  *
  * ```ts
  * const deploy = Command.make("deploy", { name, region }, handler).pipe(Usage.withFlagValues("region"))
  * ```
+ *
+ * @category combinators
+ * @since 0.1.0
  */
 export const withFlagValues =
   <const Key extends string>(...keys: ReadonlyArray<Key>) =>

@@ -1,5 +1,5 @@
 /**
- * Funnels: something that a user starts, and that completes, is aborted, or fails.
+ * Funnels: something that a user starts, and that is completed, aborted or failed.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ const CurrentFlow: Context.Reference<Running | undefined> = Context.Reference<Ru
 )
 
 /**
- * Schemas of a flow's own properties.
+ * The schemas of a flow's own properties.
  *
  * @category models
  * @since 0.1.0
@@ -37,7 +37,7 @@ export interface Fields {
 }
 
 /**
- * The properties that a flow is started with.
+ * The properties that a flow starts with.
  *
  * @category models
  * @since 0.1.0
@@ -57,7 +57,7 @@ interface Encodable {
 }
 
 /**
- * A declared flow: its four events, and what runs it.
+ * A declared flow: its four events, and how to run it.
  *
  * @category models
  * @since 0.1.0
@@ -91,7 +91,12 @@ const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): bool
 /**
  * Declares a flow.
  *
- * **Example** (A login)
+ * **Details**
+ *
+ * Its events are `… Started`, then exactly one of `… Completed`, `… Aborted` and `… Failed`. They follow from the
+ * `Exit` of the effect, so that an interruption or a defect ends the flow too.
+ *
+ * **Example** (Declaring and running a login)
  *
  * ```ts
  * const Auth = Flow.make("CLI Auth", {

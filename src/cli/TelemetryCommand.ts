@@ -72,7 +72,22 @@ const children = ["status", "enable", "disable", "log", "events", "flush"].map((
   )
 )
 
-/** `telemetry status`, `enable`, `disable`, `log`, `events` and `flush`. */
+/**
+ * The `telemetry` command, with `status`, `enable`, `disable`, `log`, `events` and `flush`.
+ *
+ * **Details**
+ *
+ * `status`, `log` and `events` change nothing. `disable` deletes the identity and everything that waits for delivery.
+ *
+ * **Example** (Adding the command to a host)
+ *
+ * ```ts
+ * const acme = Command.make("acme").pipe(Command.withSubcommands([deploy, Usage.telemetryCommand]), Usage.track)
+ * ```
+ *
+ * @category commands
+ * @since 0.1.0
+ */
 export const command: ReturnType<typeof makeWhole> = lazily(
   {
     ...ofLeaf("name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"),

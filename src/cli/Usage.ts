@@ -1,10 +1,10 @@
 /**
- * What most hosts use: one layer, one line, one command.
+ * What most hosts need: one layer, one line, one command.
  *
  * @since 0.1.0
  */
 export { layer, type Options, type Usage as Services } from "../layers/NodeUsage.ts"
 export { annotateCommand } from "./Annotations.ts"
-export { track, trackEffect, Untracked } from "./CommandTracking.ts"
-export { withFlagValues } from "./FlagValues.ts"
+export { type Options as TrackOptions, track, trackEffect, Untracked } from "./CommandTracking.ts"
+export { type HasValues, withFlagValues } from "./FlagValues.ts"
 export { command as telemetryCommand } from "./TelemetryCommand.ts"

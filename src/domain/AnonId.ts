@@ -1,5 +1,5 @@
 /**
- * The random id of a device before anyone has logged in on it.
+ * The random id of a device before a user has logged in on it.
  *
  * @since 0.1.0
  */
@@ -8,9 +8,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
 /**
- * A UUID that identifies one device until somebody logs out on it.
+ * The random id of a device: a UUID, replaced at logout.
  *
- * This module makes version 4; any RFC 9562 version is read, because other tools may have written the file.
+ * **Details**
+ *
+ * This package creates version 4. Any version of RFC 9562 is read, because another tool may have written the file.
  *
  * @category models
  * @since 0.1.0

@@ -10,7 +10,7 @@ import * as Message from "./Message.ts"
 import { isPrincipalId, type PrincipalId } from "./PrincipalId.ts"
 
 /**
- * The source of the credential when a principal was learned.
+ * The source of the credential when the principal was learned.
  *
  * @category models
  * @since 0.1.0
@@ -18,8 +18,7 @@ import { isPrincipalId, type PrincipalId } from "./PrincipalId.ts"
 export type CredentialSource = "stored" | "environment" | "none"
 
 /**
- * How a principal was learned: the host's login, a response that named it, the resolver's answer, or a link that another
- * tool wrote.
+ * How a principal was learned: by a login, a response, the resolver, or a link that another tool wrote.
  *
  * @category models
  * @since 0.1.0
@@ -27,7 +26,11 @@ export type CredentialSource = "stored" | "environment" | "none"
 export type Sighting = "login" | "observe" | "resolver" | "adopted"
 
 /**
- * An anon id's principal, with the whole alias message that tells PostHog so.
+ * The fact that an anon id belongs to a principal, with the alias message that merges its history into that principal.
+ *
+ * **Details**
+ *
+ * A claim is written once and never changed.
  *
  * @category models
  * @since 0.1.0
@@ -45,8 +48,11 @@ export interface Claim {
 }
 
 /**
- * A claim file that is not understood, or cannot be read now: its anon id is claimed, by an unknown principal, so it is
- * never aliased again.
+ * A claim file that is not understood or cannot be read now.
+ *
+ * **Details**
+ *
+ * The anon id is claimed by an unknown principal, so it is never aliased again.
  *
  * @category models
  * @since 0.1.0

@@ -1,7 +1,9 @@
 /**
- * The properties that every event has; an event's own properties cannot override them.
+ * The properties of every event. An event's own properties cannot override them.
  *
  * Only the data dictionary needs this schema: the values are made by this module.
+ *
+ * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
@@ -31,4 +33,10 @@ export const CommonProperties = Schema.Struct({
   $lib_version: Schema.String
 })
 
+/**
+ * The properties of every event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface CommonProperties extends Schema.Schema.Type<typeof CommonProperties> {}

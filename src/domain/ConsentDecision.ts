@@ -1,6 +1,23 @@
-/** Whether a command may record anything, and which setting decided it. */
+/**
+ * Whether a command may record anything, and which setting decided it.
+ *
+ * @since 0.1.0
+ */
 
-/** What a denial, or its absence, came from; an environment variable is given by its name. */
+/**
+ * The setting that decided about consent.
+ *
+ * **Details**
+ *
+ * `Default`: no setting denies. `Variable`: an environment variable. `PolicyFile`: the file of the machine's
+ * administrator. `OptOutFile`: `telemetry disable`, or an opt-out that cannot be read now. `Outlived`: the command
+ * began before telemetry was enabled again. `TestRun`: `NODE_ENV=test` or `VITEST`. `NoKey`: the host has no usable
+ * PostHog key or host name. `UnsafeHome`: the state home could be written by another user. `NotLoaded`: a file of this
+ * package could not be loaded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type DecidedBy =
   | { readonly _tag: "Default" }
   | { readonly _tag: "Variable"; readonly name: string }
@@ -12,6 +29,12 @@ export type DecidedBy =
   | { readonly _tag: "UnsafeHome"; readonly problem: string }
   | { readonly _tag: "NotLoaded" }
 
+/**
+ * The decision about consent, with the setting that made it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ConsentDecision {
   readonly enabled: boolean
   readonly decidedBy: DecidedBy

@@ -1,13 +1,16 @@
 /**
- * The credential that the host's user has at hand.
+ * The current credential of the user.
  *
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
 
 /**
- * A credential as the principal resolver found it; it is sent to the host's own API and nowhere else, and on disk only a
- * salted hash of it is kept.
+ * A credential as a `PrincipalResolver` found it.
+ *
+ * **Details**
+ *
+ * The secret is sent to the host's own API and to nothing else. On disk only its salted hash is kept.
  *
  * @category models
  * @since 0.1.0
@@ -16,18 +19,31 @@ export interface Credential {
   /** `stored` by a login on this device, or from the `environment` of this command. */
   readonly source: "stored" | "environment"
   /**
-   * The secret, as a request's `Authorization` holds it after the scheme: `tok`, of `Bearer tok`. Empty where there is a credential that cannot be read: nobody is
-   * asked about it and nothing is remembered of it, because the next such one may be another's.
+   * The secret, as a request's `Authorization` has it after the scheme: `tok` of `Bearer tok`.
+   *
+   * An empty secret is a credential that cannot be read. It is neither resolved nor remembered, because the next
+   * unreadable credential may belong to another account.
    */
   readonly secret: Redacted.Redacted<string>
-  /** The API that it is for: the same secret may be another account's at another one. */
+  /** The API that the credential is for: the same secret may belong to another account at another API. */
   readonly audience?: string | undefined
 }
 
 /**
- * The credential of a user who has one that cannot be read now.
+ * The credential of a user whose credential cannot be read now.
  *
- * Were it none, they would seem to have signed out elsewhere, and the device would lose its id.
+ * **When to use**
+ *
+ * Return it from `PrincipalResolver.credential` if the keychain or the file fails. Without a credential the user would
+ * count as signed out, and the device would get a new anon id.
+ *
+ * **Example** (Reading a keychain that may be locked)
+ *
+ * ```ts
+ * const credential: Effect.Effect<Credential.Credential | undefined> = Effect.map(keychain.token, (token) =>
+ *   token === undefined ? undefined : { source: "stored", secret: Redacted.make(token) }
+ * ).pipe(Effect.catchCause(() => Effect.succeed(Credential.unreadable)))
+ * ```
  *
  * @category constants
  * @since 0.1.0
@@ -37,8 +53,7 @@ export const unreadable: Credential = { source: "stored", secret: Redacted.make(
 /**
  * What tells a credential from every other.
  *
- * @category getters
- * @since 0.1.0
+ * @internal
  */
 export const key = ({ audience, secret }: Credential): string =>
   audience === undefined ? Redacted.value(secret) : `${audience}\n${Redacted.value(secret)}`
@@ -46,8 +61,7 @@ export const key = ({ audience, secret }: Credential): string =>
 /**
  * Whether a request with this `Authorization` was made with the credential; one that cannot be read says nothing.
  *
- * @category guards
- * @since 0.1.0
+ * @internal
  */
 export const authorizes = (credential: Credential, authorization: string): boolean =>
   isKnown(credential) && authorization.split(/[\s,]+/).includes(Redacted.value(credential.secret))
@@ -55,7 +69,6 @@ export const authorizes = (credential: Credential, authorization: string): boole
 /**
  * Whether a credential can be told from every other.
  *
- * @category guards
- * @since 0.1.0
+ * @internal
  */
 export const isKnown = (credential: Credential): boolean => Redacted.value(credential.secret) !== ""

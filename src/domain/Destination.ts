@@ -1,6 +1,16 @@
-/** Where events go: a PostHog host and a project's key. */
+/**
+ * Where events go: a PostHog host and the API key of a project.
+ *
+ * @since 0.1.0
+ */
 import * as Result from "effect/Result"
 
+/**
+ * A PostHog host and the API key of a project, both checked.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Destination {
   /** Scheme, name and port, with an optional path; without a slash at the end. */
   readonly host: string

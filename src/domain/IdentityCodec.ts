@@ -1,4 +1,8 @@
-/** How an identity file is written, so that a CLI with users keeps their ids. */
+/**
+ * The formats of the identity file. A CLI that has users keeps their ids by its own format.
+ *
+ * @since 0.1.0
+ */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -8,7 +12,12 @@ import * as JsonDocument from "./JsonDocument.ts"
 import * as PrincipalId from "./PrincipalId.ts"
 import type { Session } from "./Session.ts"
 
-/** What an identity file says. */
+/**
+ * The contents of an identity file: the anon id, and the principal that the file links it to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Pointer {
   readonly anonId: AnonId.AnonId
   /** The principal that the file names: a copy of the claim's, or a link that another tool made. */
@@ -16,11 +25,24 @@ export interface Pointer {
 }
 
 /**
- * The formats that there are. A worker must know a format too: it looks for a denial in the file before each request.
+ * The name of a format: `arcade` is `usage.json` of Arcade's CLI, `supabase` is `telemetry.json` of Supabase's.
+ *
+ * **Details**
+ *
+ * A custom format is not possible: the worker must know the format, because it looks in the file for a denial of
+ * consent before each request.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export type Name = "arcade" | "supabase"
 
-/** The format of an identity file. */
+/**
+ * The format of an identity file: reads and writes its text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface IdentityCodec {
   /** What the format is called. */
   readonly name: Name

@@ -1,10 +1,23 @@
-/** What is sent: one element of the `batch` that PostHog's `/batch/` takes. */
+/**
+ * The unit of delivery: one element of the `batch` that PostHog's `/batch/` accepts.
+ *
+ * @since 0.1.0
+ */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as JsonDocument from "./JsonDocument.ts"
 
-/** One event or alias: what is on disk is what goes over the wire, byte for byte, however often it is sent. */
+/**
+ * One event or alias, as it is sent.
+ *
+ * **Details**
+ *
+ * A resend changes no byte of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Message {
   readonly event: string
   readonly properties: Schema.JsonObject

@@ -1,4 +1,8 @@
-/** How an outbox lies on disk, and how much it may hold. */
+/**
+ * The paths and bounds of an outbox.
+ *
+ * @since 0.1.0
+ */
 import type { Message } from "./Message.ts"
 import type { StateHome } from "./StateHome.ts"
 
@@ -25,14 +29,28 @@ export const make = (home: StateHome, destinationId: string): OutboxFolder => {
   }
 }
 
-/** How much an outbox may hold; the oldest messages go first. */
+/**
+ * The maximum number of messages in an outbox, their maximum size in bytes and their maximum age in milliseconds.
+ *
+ * **Details**
+ *
+ * The oldest messages are removed first. Default: 1,000 messages, 1 MiB, 7 days.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Bounds {
   readonly messages: number
   readonly bytes: number
   readonly ageMillis: number
 }
 
-/** Bounds of which the usual ones hold where none is named. */
+/**
+ * Some of the `Bounds`. The others keep their defaults.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type SomeBounds = { readonly [Name in keyof Bounds]?: Bounds[Name] | undefined }
 
 /** 1,000 messages, 1 MiB, 7 days. */

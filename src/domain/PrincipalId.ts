@@ -1,5 +1,5 @@
 /**
- * The account's id at the host's API: the `distinct_id` of everything after login.
+ * The id of an account at the host's API: the `distinct_id` of all events after login.
  *
  * @since 0.1.0
  */
@@ -34,8 +34,7 @@ const unquoted = (id: string): string => {
 /**
  * Returns why PostHog would not merge an id, or `undefined` where it would.
  *
- * @category guards
- * @since 0.1.0
+ * @internal
  */
 export const problem = (id: string): string | undefined => {
   if (id.trim() === "") return "a principal id must not be blank"
@@ -51,7 +50,12 @@ export const problem = (id: string): string | undefined => {
 }
 
 /**
- * An id under which PostHog merges a device's history.
+ * The id of an account, into which PostHog can merge the history of a device.
+ *
+ * **Details**
+ *
+ * At most 200 characters, no lone surrogate, and none of the placeholders that PostHog refuses to merge, such as
+ * `undefined` or `null`.
  *
  * @category models
  * @since 0.1.0
@@ -59,7 +63,7 @@ export const problem = (id: string): string | undefined => {
 export type PrincipalId = string & Brand.Brand<"PrincipalId">
 
 /**
- * Returns whether a value is a principal id.
+ * Returns whether a value is a valid principal id.
  *
  * @category guards
  * @since 0.1.0
@@ -68,7 +72,14 @@ export const isPrincipalId = (input: unknown): input is PrincipalId =>
   Predicate.isString(input) && problem(input) === undefined
 
 /**
- * Decodes a principal id that comes from outside this process; the failure is the reason for a debug line.
+ * Returns a value as a principal id, or the reason why it is not one.
+ *
+ * **Example** (Answering with the id of an account)
+ *
+ * ```ts
+ * const resolve = (secret: Redacted.Redacted<string>) =>
+ *   Effect.map(api.accountOf(secret), (id) => Result.getOrUndefined(PrincipalId.decode(id)))
+ * ```
  *
  * @category constructors
  * @since 0.1.0

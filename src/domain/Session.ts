@@ -1,6 +1,16 @@
-/** A session: commands with less than 30 minutes of silence between them, on one device under one anon id. */
+/**
+ * A session: commands with less than 30 minutes between them, on one device, under one anon id.
+ *
+ * @since 0.1.0
+ */
 import type { AnonId } from "./AnonId.ts"
 
+/**
+ * The session of a device: its id, its anon id, and when a command last used it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Session {
   readonly anon_id: AnonId
   readonly session_id: string

@@ -1,7 +1,16 @@
-/** What several events have in common. */
+/**
+ * What several events have in common.
+ *
+ * @since 0.1.0
+ */
 import type * as Schema from "effect/Schema"
 
-/** Properties and groups of a scope, or of a command. */
+/**
+ * Properties and PostHog groups that several events share.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Shared {
   /** Properties under an event's own: an event that declares the same name has its own value. */
   readonly properties?: Schema.JsonObject | undefined

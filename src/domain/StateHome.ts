@@ -1,7 +1,16 @@
-/** Where everything lies on disk: one value carries every path. */
+/**
+ * The paths of everything that is kept on disk.
+ *
+ * @since 0.1.0
+ */
 import type { Path } from "effect/Path"
 
-/** The paths below a host's state home. */
+/**
+ * The paths below the folder in which a host keeps its state.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface StateHome {
   readonly root: string
   /** The identity file of a codec, by its file name. */

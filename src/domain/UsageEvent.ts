@@ -1,5 +1,5 @@
 /**
- * Events, declared once: what is not declared is not sent.
+ * Typed events: a name, a description for the data dictionary, and a schema of the properties.
  *
  * @since 0.1.0
  */
@@ -10,7 +10,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { CommonProperties } from "./CommonProperties.ts"
 
 /**
- * A declared event.
+ * A declared event. `UsageEvent.make` creates it, and `UsageCapture.capture` records it.
  *
  * @category models
  * @since 0.1.0
@@ -19,12 +19,17 @@ export interface UsageEvent<Properties> {
   readonly name: string
   readonly description: string
   readonly properties: Schema.Codec<Properties, unknown>
-  /** Encodes properties that this module makes itself, where a schema would be compiled in every command. */
+  /**
+   * Encodes properties that this module makes itself, where a schema would be compiled in every command.
+   *
+   * @internal
+   */
   readonly encodeOwn?: ((input: Properties) => object) | undefined
 }
 
 /**
- * Lets properties be that have a name of their own; for others, the compiler's message says which one every event has.
+ * Accepts properties whose names no other event property has. For others, the compiler's message names the common
+ * property.
  *
  * @category models
  * @since 0.1.0
@@ -33,7 +38,7 @@ export type OwnNames<Properties> = [Extract<keyof Properties, Reserved>] extends
   : `every event has its own ${Extract<keyof Properties, Reserved>}`
 
 /**
- * Lets an event have a name of its own: `$create_alias` of a host's would merge people.
+ * Accepts the name of an event, and refuses PostHog's own names: a host's `$create_alias` would merge persons.
  *
  * @category models
  * @since 0.1.0
@@ -53,7 +58,8 @@ type NotJson<Encoded> = Extract<
 >
 
 /**
- * Lets properties be that are sent as JSON; for others, a `Date` or a `Map`, the compiler's message says which to encode.
+ * Accepts properties that are encoded to JSON. For others, such as a `Date` or a `Map`, the compiler's message names
+ * them.
  *
  * @category models
  * @since 0.1.0
@@ -63,7 +69,7 @@ export type AsJson<Encoded> = Encoded extends NeedsStruct ? NeedsStruct
   : `${NotJson<Encoded>} is sent as JSON: give it a schema that encodes to that, as Schema.toCodecJson does`
 
 /**
- * The compiler's message where fields stand alone: nothing can be inferred from them.
+ * The compiler's message for fields without `Schema.Struct` around them.
  *
  * @category models
  * @since 0.1.0
@@ -130,8 +136,7 @@ const toJson = (value: unknown): Schema.Json | undefined => {
 /**
  * An event's properties as they may be sent, with the names of those that could not be.
  *
- * @category models
- * @since 0.1.0
+ * @internal
  */
 export interface Encoded {
   readonly properties: Schema.JsonObject
@@ -142,8 +147,7 @@ export interface Encoded {
 /**
  * Leaves out what is no JSON, cuts what is too long, and mends what is not well-formed.
  *
- * @category codecs
- * @since 0.1.0
+ * @internal
  */
 export const clean = (values: object): Encoded => {
   const properties: { [name: string]: Schema.Json } = {}
@@ -162,8 +166,7 @@ export const clean = (values: object): Encoded => {
  *
  * The failure names the properties that the schema refuses, never their values.
  *
- * @category codecs
- * @since 0.1.0
+ * @internal
  */
 export const encode = <Properties>(
   event: UsageEvent<Properties>,
@@ -213,8 +216,7 @@ const reservedNames: { readonly [Name in Reserved]: true } = {
  *
  * Its value would pass for the machine's where this command has none: its agent, its CI. Groups come with the event.
  *
- * @category guards
- * @since 0.1.0
+ * @internal
  */
 export const isReserved = (name: string): boolean => Object.hasOwn(reservedNames, name)
 
@@ -224,7 +226,6 @@ const personNames = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"]
  * Returns whether a name is that of a person property, which an anonymous event cannot have: PostHog would refuse the
  * later alias of its anon id without a word.
  *
- * @category guards
- * @since 0.1.0
+ * @internal
  */
 export const isOfPersons = (name: string): boolean => personNames.has(name)

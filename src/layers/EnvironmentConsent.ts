@@ -1,5 +1,5 @@
 /**
- * Consent as users give and deny it: by variables, a policy file, an opt-out file, and the identity file of some formats.
+ * Consent from the user's settings: variables, a policy file, an opt-out file, and the identity file of some formats.
  *
  * @since 0.1.0
  */
@@ -23,8 +23,7 @@ import * as VariableConsent from "./VariableConsent.ts"
 /**
  * Looks at consent.
  *
- * @category models
- * @since 0.1.0
+ * @internal
  */
 export interface Looks {
   readonly decide: () => ConsentDecision.ConsentDecision
@@ -40,8 +39,7 @@ const unclear = denied({ _tag: "OptOutFile" })
 /**
  * The looks at consent where no variable denies.
  *
- * @category constructors
- * @since 0.1.0
+ * @internal
  */
 export const make: Effect.Effect<Looks, never, Path.Path | UsageSettings | HostRuntime> = Effect.gen(function*() {
   const path = yield* Path.Path
@@ -131,8 +129,7 @@ export const make: Effect.Effect<Looks, never, Path.Path | UsageSettings | HostR
 /**
  * The looks at consent where a variable denies.
  *
- * @category constructors
- * @since 0.1.0
+ * @internal
  */
 export const always = (decision: ConsentDecision.ConsentDecision): Looks => ({
   decide: () => decision,
@@ -142,8 +139,7 @@ export const always = (decision: ConsentDecision.ConsentDecision): Looks => ({
 /**
  * Makes the service; what changes consent is loaded when the user asks for it.
  *
- * @category constructors
- * @since 0.1.0
+ * @internal
  */
 export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Looks) {
   const { home } = yield* UsageSettings
@@ -163,7 +159,12 @@ export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Loo
 })
 
 /**
- * Provides consent as the user's files and variables say it.
+ * Provides `Consent` from the user's variables and files.
+ *
+ * **Details**
+ *
+ * Any denial wins: `<NAME>_USAGE_TRACKING`, `DO_NOT_TRACK`, the policy file of the machine, `telemetry disable`, a test
+ * run, no PostHog key, an unsafe home. A setting that cannot be read denies.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The identity as written-once files: a pointer, successors, and claims. No lock, no lease, no transaction.
+ * The identity as write-once files: a pointer, successors and claims. No lock, no lease, no transaction.
  *
  * @since 0.1.0
  */
@@ -45,8 +45,7 @@ const pruneAfterMillis = 90 * 24 * 60 * 60 * 1000
 /**
  * The store of one process over its files; `initial` is an identity that was read before.
  *
- * @category constructors
- * @since 0.1.0
+ * @internal
  */
 export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles, initial: Identity | undefined) {
   const runtime = yield* HostRuntime
@@ -365,8 +364,9 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 })
 
 /**
- * @category constructors
- * @since 0.1.0
+ * Creates the store of one process.
+ *
+ * @internal
  */
 export const make = Effect.fnUntraced(function*() {
   const { stillGiven } = yield* Consent
@@ -381,7 +381,11 @@ export const make = Effect.fnUntraced(function*() {
 })
 
 /**
- * Provides the store.
+ * Provides an `IdentityStore` over the files in the host's state home.
+ *
+ * **Details**
+ *
+ * The first process to publish a fact wins the race, and the others read what it wrote.
  *
  * @category layers
  * @since 0.1.0

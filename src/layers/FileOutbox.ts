@@ -1,5 +1,5 @@
 /**
- * The whole outbox: what a command does with it, and what a worker does.
+ * The outbox as files.
  *
  * @since 0.1.0
  */
@@ -33,8 +33,7 @@ const isOfPrincipal = ({ properties }: Message.Message): boolean => properties["
 /**
  * The outbox over the files of a process. In CI, nothing of what was sent is kept.
  *
- * @category constructors
- * @since 0.1.0
+ * @internal
  */
 export const makeWith = Effect.fnUntraced(function*(
   files: StateFiles.StateFiles,
@@ -47,8 +46,8 @@ export const makeWith = Effect.fnUntraced(function*(
   const { notes } = files
 
   // The names of the events, or why they cannot be read now.
-  const list = (): ReadonlyArray<string> | string => {
-    const names = files.list(folder.events)
+  const list = (path = folder.events): ReadonlyArray<string> | string => {
+    const names = files.list(path)
     return isRefused(names)
       ? `the outbox cannot be read (${names})`
       : names.filter(OutboxFolder.isEventName).toSorted()
@@ -123,7 +122,8 @@ export const makeWith = Effect.fnUntraced(function*(
   // An alias stays in its claim.
   const sent = (now: number): ReadonlyArray<Message.Message> => {
     const { ageMillis } = OutboxFolder.defaultBounds
-    const names = namesIn(folder.sent)
+    const listed = list(folder.sent)
+    const names = isRefused(listed) ? [] : listed
     const beyond = new Set(OutboxFolder.beyondBounds(names, now, OutboxFolder.sentBounds))
     const events = names.filter((name) => !beyond.has(name)).flatMap((name) =>
       files.decode(`${folder.sent}/${name}`, Message.decode) ?? []
@@ -194,8 +194,9 @@ export const makeWith = Effect.fnUntraced(function*(
 })
 
 /**
- * @category constructors
- * @since 0.1.0
+ * Creates the outbox of one process.
+ *
+ * @internal
  */
 export const make = Effect.gen(function*() {
   const settings = yield* UsageSettings
@@ -211,7 +212,11 @@ export const make = Effect.gen(function*() {
 })
 
 /**
- * Provides the outbox.
+ * Provides an `Outbox` over one file for each message.
+ *
+ * **Details**
+ *
+ * A message is on disk before `add` returns. It survives a kill of the process, not a loss of power.
  *
  * @category layers
  * @since 0.1.0

@@ -27,7 +27,13 @@ export const layerRef = (decision: Ref.Ref<ConsentDecision>): Layer.Layer<Consen
   )
 
 /**
- * Provides one decision; given by default.
+ * Provides one decision. Default: consent is given.
+ *
+ * **Example** (Testing a user who opted out)
+ *
+ * ```ts
+ * const consent = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
+ * ```
  *
  * @category layers
  * @since 0.1.0

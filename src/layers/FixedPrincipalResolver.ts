@@ -1,5 +1,5 @@
 /**
- * A principal resolver that knows the account from the start: for tests, and for hosts that know it themselves.
+ * A principal resolver whose account is known from the start: for tests, and for hosts that know the account.
  *
  * @since 0.1.0
  */
@@ -13,11 +13,17 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { debug } from "./Debug.ts"
 
 /**
- * Provides a credential of the given principal; `undefined` is a credential that nobody answers for.
+ * Provides a credential whose principal is known. With `undefined`, the credential has no known principal.
  *
  * **Details**
  *
- * Each principal has a credential of its own. An illegal id is no answer.
+ * Each principal has its own credential. An illegal principal id is no answer.
+ *
+ * **Example** (Testing a user who is logged in)
+ *
+ * ```ts
+ * const principals = FixedPrincipalResolver.layer("account_1")
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -38,8 +44,7 @@ export const layer = (
 /**
  * The resolver of hosts without accounts.
  *
- * @category constructors
- * @since 0.1.0
+ * @internal
  */
 export const none: PrincipalResolver["Service"] = PrincipalResolver.of({
   input: { files: [], variables: {}, configuration: "", parse: () => Effect.succeed(undefined) },
@@ -48,7 +53,7 @@ export const none: PrincipalResolver["Service"] = PrincipalResolver.of({
 })
 
 /**
- * Provides no credential, ever: for hosts without accounts.
+ * Provides no credential, for a host without accounts.
  *
  * @category layers
  * @since 0.1.0

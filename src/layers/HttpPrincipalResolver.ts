@@ -1,5 +1,5 @@
 /**
- * The principal resolver of most CLIs: a credential in a variable or a YAML file, and a `GET` that returns its principal.
+ * The principal resolver of most CLIs: a credential in a variable or a file, and a `GET` that returns its principal.
  *
  * @since 0.1.0
  */
@@ -11,49 +11,53 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { steady } from "./Load.ts"
 
 /**
- * One kind of credential: where its secret is, and where to ask for its principal.
+ * One kind of credential: the place of its secret, and the request that returns its principal.
  *
  * **Details**
  *
- * A path into the file or into an answer is written with dots: `"cloud.api.key"`.
+ * A path in the file or in an answer is written with dots: `"cloud.api.key"`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Form {
-  /** The variable that may hold the secret, and then takes precedence over the file. */
+  /** The variable that may have the secret. It takes precedence over the file. */
   readonly environment?: string | undefined
-  /** The path of the secret in the credentials file, where it may be there. */
+  /** The path of the secret in the credentials file. */
   readonly key?: string | undefined
   /** The base URL of the API, or its path in the credentials file; https, or http on loopback. */
   readonly base: string | { readonly key: string }
-  /** What follows the base URL: `"/api/v1/auth/validate"`. */
+  /** The path below the base URL: `"/api/v1/auth/validate"`. */
   readonly path: string
-  /** Paths in the answer, of which the first that is there is the principal's. */
+  /** Paths in the answer. The first that exists has the principal id. */
   readonly principal: ReadonlyArray<string>
 }
 
 /**
- * Where the credentials are; the first form whose variable is set counts, else the first that is in the file.
+ * The credentials file and the kinds of credentials.
+ *
+ * **Details**
+ *
+ * The first form whose variable is set is used, else the first form whose secret is in the file.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The YAML or JSON file in which the host keeps its credentials, where it has one. */
+  /** The YAML or JSON file in which the host keeps its credentials. */
   readonly file?: string | undefined
   readonly forms: ReadonlyArray<Form>
 }
 
 /**
- * Provides a resolver of the given forms of credentials.
+ * Provides a `PrincipalResolver` for some kinds of credentials.
  *
  * **Details**
  *
- * The file is read each time that the credential is asked for: JSON up to 1 MiB, YAML up to 32 KiB and without merge keys
- * (`<<`). A file that cannot be read, or that has something other than a text at a form's key, counts as a credential
- * whose principal is unknown. Whatever is wrong with an answer, its taking longer than 2 s included, counts as no answer.
- * No proxy is used, and no redirect is followed.
+ * The file is read each time that the credential is asked for: JSON up to 1 MiB, YAML up to 32 KiB without merge keys
+ * (`<<`). A file that cannot be read counts as a credential with an unknown principal, and so does a secret that is not
+ * a string. A failed request, an unusable answer and a request of more than 2 seconds count as no answer. No proxy is
+ * used, and no redirect is followed.
  *
  * **Example** (Resolving an API key in a variable or in a file)
  *
@@ -77,11 +81,13 @@ export const layer = (options: Options): Layer.Layer<PrincipalResolver, never, H
   Layer.effect(PrincipalResolver, Effect.flatMap(steady, ({ HttpResolver }) => HttpResolver.make(options, Yaml.parse)))
 
 /**
- * Provides a resolver of the two forms of Arcade's credentials: an API key, and the access token of an OAuth login.
+ * Provides a `PrincipalResolver` for the two kinds of Arcade's credentials: an API key, and the access token of an
+ * OAuth login.
  *
  * **Details**
  *
- * The API key is looked at first. An access token is asked about at the `cloud.coordinator_url` of the file.
+ * The API key takes precedence. The principal of an access token is asked for at the `cloud.coordinator_url` of the
+ * file.
  *
  * @category layers
  * @since 0.1.0

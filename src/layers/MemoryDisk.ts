@@ -9,11 +9,12 @@ import { type Disk, type Entry, type Errno, isAbsent, isRefused, type Read, unre
 const maxBytes = 1024 * 1024
 
 /**
- * One change of the disk, with the text of the file after the change.
+ * One change of a disk in memory.
  *
  * **Details**
  *
- * `path` is the new name for `link` and `rename`. `text` is empty for a folder and for a removed path.
+ * `path` is the new name for `link` and `rename`. `text` is the text of the file after the change: empty for a folder
+ * and for a removed path.
  *
  * @category models
  * @since 0.1.0
@@ -25,6 +26,8 @@ export interface Change {
 }
 
 /**
+ * The options of a disk in memory.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -48,6 +51,8 @@ export interface Options {
 }
 
 /**
+ * A disk in memory, with its entries.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -123,7 +123,7 @@ const look = (stat: () => NFS.Stats | undefined): Entry | Errno => {
 }
 
 /**
- * The disk of this process.
+ * The disk of this process, by `node:fs`.
  *
  * @category constructors
  * @since 0.1.0

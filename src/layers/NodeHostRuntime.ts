@@ -1,5 +1,5 @@
 /**
- * The process and machine as Node.js sees them.
+ * The process and the machine, by Node.js.
  *
  * @since 0.1.0
  */
@@ -24,8 +24,9 @@ interface Terminals {
 }
 
 /**
- * @category constructors
- * @since 0.1.0
+ * Reads the process and the machine.
+ *
+ * @internal
  */
 export const make = Effect.gen(function*() {
   const stdio: Terminals = yield* Stdio.Stdio
@@ -52,7 +53,7 @@ export const make = Effect.gen(function*() {
 })
 
 /**
- * Provides the process and machine.
+ * Provides the `HostRuntime` of this process: Node.js, Bun or Deno.
  *
  * @category layers
  * @since 0.1.0

@@ -27,36 +27,46 @@ import * as Variable from "./Variable.ts"
 import * as VariableConsent from "./VariableConsent.ts"
 import * as WorkerMarks from "./WorkerMarks.ts"
 
-/** What the author of a host sets. */
+/**
+ * The settings of a host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Options {
-  /** The host's name, as users type it; its variables start with it: `acme` has `ACME_USAGE_TRACKING`. */
+  /** The name of the CLI, as users type it. Its variables begin with it: `acme` has `ACME_USAGE_TRACKING`. */
   readonly name: string
-  /** The host's version, as `--version` prints it. */
+  /** The version of the CLI, as `--version` prints it. */
   readonly version: string
-  /** Where events go; without a key nothing is recorded. The default host is `https://us.i.posthog.com`. */
+  /** The PostHog project. Without a key nothing is recorded. Default host: `https://us.i.posthog.com`. */
   readonly posthog: { readonly key: string | undefined; readonly host?: string | undefined }
-  /** The folder that the host keeps its state in; the platform's own folder for the name by default. */
+  /** The folder in which the CLI keeps its state. Default: the platform's folder for the name. */
   readonly home?: string | undefined
-  /** Whose the user's credential is; without it an account is known from logins and observed responses only. */
+  /** Finds the account of the user's credential. Without it, only logins and observed responses name an account. */
   readonly principals?: Layer.Layer<PrincipalResolver, never, HostRuntime> | undefined
-  /** What the user is told once, on the first command whose stderr is a terminal, before that command is recorded. */
+  /** The text that the user sees once, on stderr, before the first command in a terminal is recorded. */
   readonly notice?: string | undefined
-  /** The format of the identity file; Arcade's by default. */
+  /** The format of the identity file. Default: `arcade`. */
   readonly codec?: IdentityCodec.Name | undefined
   /**
-   * Further variables by which a user denies, such as one that the CLI had before: `["SUPABASE_TELEMETRY_DISABLED"]`. As
-   * with `DO_NOT_TRACK`, any value denies but an empty one, `0`, `false`, `no` and `off`.
+   * More variables that turn telemetry off, such as one that the CLI had before: `["SUPABASE_TELEMETRY_DISABLED"]`. Like
+   * `DO_NOT_TRACK`, any value denies except an empty one, `0`, `false`, `no` and `off`.
    */
   readonly optOutVariables?: ReadonlyArray<string> | undefined
-  /** How much may wait for delivery, oldest out first: 1,000 messages, 1 MiB and 7 days by default. */
+  /** The bounds of the outbox. Default: 1,000 messages, 1 MiB, 7 days. The oldest messages are removed first. */
   readonly outbox?: SomeBounds | undefined
-  /** Whether PostHog may derive a place from the user's address, which is personal data; false by default. */
+  /** Whether PostHog may derive a location from the IP address, which is personal data. Default: false. */
   readonly geoip?: boolean | undefined
   /** The longest time that a command waits for delivery in CI and containers. Default and maximum: 1 second. */
   readonly deliveryWait?: Duration.Input | undefined
 }
 
-/** What the layer provides. */
+/**
+ * The services that `Usage.layer` provides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Usage =
   | CaptureWorker
   | Consent
@@ -133,20 +143,29 @@ const make = Effect.fnUntraced(
 )
 
 /**
- * Provides every service of this module for one host, on disk and with a detached worker.
+ * Provides usage telemetry for one host, on disk and with a detached worker.
  *
  * **Details**
  *
- * Building it writes nothing to disk; it sets `<NAME>_USAGE_INVOCATION` for child processes. Identity, notice and outbox
- * are touched by the first command that records. Where a variable denies telemetry, nothing else is loaded or built.
- * `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and why one is not, and
- * keeps nothing.
+ * Building the layer writes nothing to disk. It sets `<NAME>_USAGE_INVOCATION` for child processes. The first command
+ * that records an event creates the identity, shows the notice and starts the worker. If a variable denies telemetry,
+ * nothing else is loaded.
+ *
+ * `<NAME>_USAGE_DEBUG=1` (or `true`, `yes`, `on`) prints each message to stderr as it is recorded, and the reason if
+ * one is not. It writes and sends nothing.
+ *
+ * **Gotchas**
+ *
+ * A host that is one bundled file must call `isWorker()` of `effect-cli-usage/worker` first.
  *
  * **Example** (Providing telemetry to a host)
  *
  * ```ts
  * const UsageLive = Usage.layer({ name: "acme", version: "1.2.3", posthog: { key: "phc_…" } })
  * ```
+ *
+ * @category layers
+ * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Usage, never, Path.Path | Stdio.Stdio> =>
   Layer.effectContext(make(options))

@@ -1,5 +1,5 @@
 /**
- * The host's own HTTP client, watched for the principal that its API names.
+ * The host's HTTP client, observed for the principal in the responses of the host's API.
  *
  * @since 0.1.0
  */
@@ -10,13 +10,13 @@ import * as Layer from "effect/Layer"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 
 /**
- * Which responses name a principal.
+ * The API and the response header that name a principal.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The origin of the host's API, `"https://api.acme.dev"`; of a longer URL its origin counts. */
+  /** The origin of the host's API: `"https://api.acme.dev"`. Of a longer URL the origin is used. */
   readonly origin: string
   /** The response header that holds the principal's id. */
   readonly header: string
@@ -29,13 +29,17 @@ const unclear = /[^ -~]|, /
 const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
 
 /**
- * Makes what turns the host's client into one that observes the principals its API names.
+ * Returns a function that makes an HTTP client report the principal of each response.
+ *
+ * **When to use**
+ *
+ * Use it for a client that is not in the context. For the client in the context, use `layer`.
  *
  * **Details**
  *
- * A response counts if its status is 2xx, its request carried an `Authorization` header, and both the URL that was
- * asked and the one that answered, which a redirect may have changed, are of the API's origin. The header's value must be
- * ASCII, and one. No request is added, and the response stays as it is.
+ * A response counts if its status is 2xx, its request has an `Authorization` header, and both the requested and the
+ * final URL have the origin of the API. The value of the header must be one ASCII value. No request is added, and the
+ * response is unchanged.
  *
  * @category constructors
  * @since 0.1.0
@@ -64,7 +68,15 @@ export const observe = Effect.fnUntraced(function*(
 })
 
 /**
- * Puts the client that observes in the place of the one in the context.
+ * Provides the `HttpClient` of the context, observed.
+ *
+ * **Example** (Observing the client of a host)
+ *
+ * ```ts
+ * const client = ObservedHttpClient.layer({ origin: "https://api.acme.dev", header: "x-principal-id" }).pipe(
+ *   Layer.provide([NodeHttpClient.layerUndici, UsageLive])
+ * )
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The services of a command over a runtime, its disk, and its author's settings.
+ * The services of a command, over a process, a disk and the settings of a host.
  *
  * @since 0.1.0
  */
@@ -46,7 +46,7 @@ import * as Variable from "./Variable.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
 
 /**
- * What the services of a command are built from.
+ * The services that `UsageServices.layer` needs.
  *
  * @category models
  * @since 0.1.0
@@ -54,7 +54,7 @@ import * as WorkerProcess from "./WorkerProcess.ts"
 export type Requirements = Consent | HostRuntime | Path.Path | PrincipalResolver | UsageSettings
 
 /**
- * What is built.
+ * The services that `UsageServices.layer` provides.
  *
  * @category models
  * @since 0.1.0
@@ -62,17 +62,25 @@ export type Requirements = Consent | HostRuntime | Path.Path | PrincipalResolver
 export type Services = CaptureWorker | IdentitySlot | IdentityStitch | IdentityStore | Outbox | UsageCapture
 
 /**
- * Replaces parts of the services.
+ * The parts of the services that a host replaces.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The worker, made from the detached process that it is where it is not set. */
+  /** Replaces the worker, given the one that starts a detached process. Default: that one. */
   readonly worker?: Effect.Effect<CaptureWorker["Service"], never, CaptureWorker | Outbox> | undefined
-  /** The looks at consent; those of the `Consent` service where they are not set. */
+  /**
+   * The looks at consent. Default: those of the `Consent` service.
+   *
+   * @internal
+   */
   readonly looks?: Looks | undefined
-  /** Loads the parts that a steady command does not need; those beside this module where it is not set. */
+  /**
+   * Loads the parts that a steady command does not need. Default: those of this package.
+   *
+   * @internal
+   */
   readonly cold?: typeof cold | undefined
 }
 
@@ -96,8 +104,9 @@ const parentInvocation = Effect.fnUntraced(function*(prefix: string, id: string)
 })
 
 /**
- * @category constructors
- * @since 0.1.0
+ * Creates the services of a command.
+ *
+ * @internal
  */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
@@ -441,7 +450,11 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * Provides the services of a command.
+ * Provides the services of one command, over a disk, a consent and a resolver of the host's choice.
+ *
+ * **When to use**
+ *
+ * Use it where `Usage.layer` does not fit, such as for a disk of your own. The layer is one invocation of the CLI.
  *
  * @category layers
  * @since 0.1.0

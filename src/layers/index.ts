@@ -1,8 +1,18 @@
 /**
- * The parts that a host puts together itself.
+ * The parts that `Usage.layer` is made of, for a host that composes them itself.
+ *
+ * **Details**
+ *
+ * The tags that only such a host needs are exported here, and their types from `effect-cli-usage`.
  *
  * @since 0.1.0
  */
+export { CaptureWorker } from "../services/CaptureWorker.ts"
+export { Consent, OptOutError } from "../services/Consent.ts"
+export { HostRuntime } from "../services/HostRuntime.ts"
+export { IdentitySlot } from "../services/IdentitySlot.ts"
+export { Outbox } from "../services/Outbox.ts"
+export { UsageSettings } from "../services/UsageSettings.ts"
 export * as EnvironmentConsent from "./EnvironmentConsent.ts"
 export * as FileIdentityStore from "./FileIdentityStore.ts"
 export * as FileOutbox from "./FileOutbox.ts"

@@ -1,5 +1,5 @@
 /**
- * The process that delivers.
+ * The process that delivers the messages of an outbox.
  *
  * @since 0.1.0
  */
@@ -7,21 +7,21 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
 /**
- * What a flush did.
+ * The result of a flush: how many messages were delivered, and how many were kept.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Flushed {
   readonly delivered: number
-  /** What PostHog has still not taken. */
+  /** The number of messages that PostHog has not accepted. */
   readonly kept: number
-  /** Why something was kept, where it is known. */
+  /** Why messages were kept, if that is known. */
   readonly reason?: string | undefined
 }
 
 /**
- * What stands in the way of delivery.
+ * A reason why delivery does not work or waits.
  *
  * @category models
  * @since 0.1.0
@@ -40,7 +40,11 @@ export interface Obstacle {
 }
 
 /**
- * Sees to it that what waits in the outbox is delivered by somebody who is not this command.
+ * Delivers the messages of the outbox in another process.
+ *
+ * **When to use**
+ *
+ * Replace it in a test that must start no process. `TestUsage.layer` does.
  *
  * @category services
  * @since 0.1.0

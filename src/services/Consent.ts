@@ -9,8 +9,12 @@ import type * as Effect from "effect/Effect"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 
 /**
- * The opt-out could not be published or withdrawn, so consent is unchanged; or it was published, and some state could not
- * be deleted.
+ * The error of a failed opt-out or opt-in.
+ *
+ * **Details**
+ *
+ * Either the opt-out could not be published or withdrawn, and consent is unchanged. Or the opt-out was published, and
+ * some state could not be deleted.
  *
  * @category errors
  * @since 0.1.0
@@ -27,7 +31,22 @@ export class OptOutError extends Data.TaggedError("OptOutError")<{
 }
 
 /**
- * The user's decision.
+ * Decides whether telemetry is on, and changes the user's decision.
+ *
+ * **When to use**
+ *
+ * Use it for an own command that turns telemetry on or off. `Usage.telemetryCommand` has both already.
+ *
+ * **Example** (Turning telemetry off in an own command)
+ *
+ * ```ts
+ * import { Consent } from "effect-cli-usage/layers"
+ *
+ * const off = Command.make("privacy-mode", {}, Effect.fnUntraced(function*() {
+ *   const consent = yield* Consent
+ *   yield* consent.deny
+ * }))
+ * ```
  *
  * @category services
  * @since 0.1.0

@@ -10,7 +10,7 @@ import type * as Schema from "effect/Schema"
 import type { Shared } from "../domain/Shared.ts"
 
 /**
- * What the host's author adds to the events of a command while it runs.
+ * The flag values, properties and groups that a host's author adds to a command while it runs.
  *
  * @category models
  * @since 0.1.0
@@ -23,7 +23,11 @@ export interface Annotations {
 }
 
 /**
- * A command that runs: a handler that runs another command has that one as an inner run.
+ * A command whose handler runs.
+ *
+ * **Details**
+ *
+ * A handler that runs another command is the outer run of that command.
  *
  * @category models
  * @since 0.1.0

@@ -1,14 +1,16 @@
 /**
- * The disk as this module uses it: a dozen synchronous operations.
+ * The disk as this package uses it: a dozen synchronous operations.
  *
  * @since 0.1.0
  */
 
 /**
- * Why an operation was refused: the errno code of the system.
+ * The errno code of a refused operation.
  *
- * Two codes have a meaning of their own: `EFTYPE` for something that is no regular file, and `EFBIG` for a file above the
- * size limit of `read`.
+ * **Details**
+ *
+ * Two codes have a meaning of their own: `EFTYPE` is something that is not a regular file, and `EFBIG` is a file above
+ * the size limit of `read`.
  *
  * @category models
  * @since 0.1.0
@@ -16,7 +18,7 @@
 export type Errno = string
 
 /**
- * What reading a file gave: its whole text, that it is absent, or that it cannot be read now.
+ * The result of reading a file: its whole text, that it is absent, or that it cannot be read now.
  *
  * @category models
  * @since 0.1.0
@@ -27,7 +29,7 @@ export type Read =
   | { readonly _tag: "Unreadable"; readonly code: Errno }
 
 /**
- * What a path names.
+ * The description of a path: its type, owner, permission bits and time of modification.
  *
  * @category models
  * @since 0.1.0
@@ -43,13 +45,17 @@ export interface Entry {
 }
 
 /**
- * The disk operations.
+ * Reads and changes files and folders, synchronously.
+ *
+ * **When to use**
+ *
+ * Implement it to run the file layers over another storage. `MemoryDisk` does so for tests.
  *
  * **Details**
  *
- * A file or folder is small and local, so an operation is over before the event loop could turn once; and an exit listener
- * can run it. Paths are absolute. No operation throws: one that only changes the disk returns why it was refused, or
- * undefined.
+ * Files and folders are small and local, so an operation ends before the event loop could turn once, and an exit
+ * listener can run it. Paths are absolute. No operation throws: an operation that only changes the disk returns the
+ * errno code of its refusal, or `undefined`.
  *
  * @category models
  * @since 0.1.0

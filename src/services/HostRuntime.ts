@@ -9,7 +9,11 @@ import type * as Scope from "effect/Scope"
 import type { Disk } from "./Disk.ts"
 
 /**
- * Facts about this process and its machine, and what only the process itself can do.
+ * Describes this process and its machine, and does what only the process itself can do.
+ *
+ * **When to use**
+ *
+ * Replace it in a test that needs another machine: `TestUsage.layerWith({ runtime: { ci: "GitHub Actions" } })`.
  *
  * @category services
  * @since 0.1.0

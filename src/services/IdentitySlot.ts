@@ -8,13 +8,17 @@ import type * as Effect from "effect/Effect"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 
 /**
- * Holds the principal that this process's events are stamped with; it wins over whatever the disk says.
+ * Holds the principal of this process. It takes precedence over the identity on disk.
+ *
+ * **Details**
+ *
+ * `IdentityStitch` sets it. A host has no reason to set it itself.
  *
  * @category services
  * @since 0.1.0
  */
 export class IdentitySlot extends Context.Service<IdentitySlot, {
-  /** The principal, where one was stamped. */
+  /** Returns the principal, if one was stamped. */
   readonly get: Effect.Effect<PrincipalId | undefined>
   /** Stamps a principal, or clears the slot. */
   readonly set: (principal: PrincipalId | undefined) => Effect.Effect<void>

@@ -1,5 +1,5 @@
 /**
- * What joins a device to an account.
+ * The link between a device and an account.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,32 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
 /**
- * Acts on every principal that is seen: stamps it, and on a persistent runtime claims the device for it, once.
+ * Links the events of this device to the user's account.
+ *
+ * **When to use**
+ *
+ * Call `login` and `logout` from the host's own commands. `ObservedHttpClient` calls `observe`.
+ *
+ * **Details**
+ *
+ * A principal is stamped on the events of this process. In a persistent runtime the device is claimed for it once, and
+ * PostHog merges the anonymous history into the account.
+ *
+ * **Example** (Reporting a login and a logout)
+ *
+ * ```ts
+ * const login = Effect.fnUntraced(function*(token: string, account: string) {
+ *   const stitch = yield* IdentityStitch
+ *   yield* keychain.save(token)
+ *   yield* stitch.login(account)
+ * })
+ *
+ * const logout = Effect.fnUntraced(function*() {
+ *   const stitch = yield* IdentityStitch
+ *   yield* keychain.remove
+ *   yield* stitch.logout
+ * })
+ * ```
  *
  * @category services
  * @since 0.1.0

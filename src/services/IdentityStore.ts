@@ -9,7 +9,7 @@ import type { AnonId } from "../domain/AnonId.ts"
 import type { Claim, UnreadableClaim } from "../domain/Claim.ts"
 
 /**
- * The device's anon id and its claim, as this process knows them.
+ * The anon id of a device and its claim, as this process read them.
  *
  * @category models
  * @since 0.1.0
@@ -17,19 +17,21 @@ import type { Claim, UnreadableClaim } from "../domain/Claim.ts"
 export interface Identity {
   readonly anonId: AnonId
   readonly claim: Claim | UnreadableClaim | undefined
-  /** Whether it is on disk; an identity in memory ends with the process. */
+  /** Whether the identity is on disk. An identity in memory ends with the process. */
   readonly durable: boolean
   /** Whether there was no identity when the command started. */
   readonly firstRun: boolean
-  /** Whether this process published it. */
+  /** Whether this process published the identity. */
   readonly published: boolean
 }
 
 /**
- * What came of a claim.
+ * The result of claiming the anon id.
  *
- * `Held`: another claim of the anon id was there before. `Replaced`: another tool has given the device another anon id
- * since it was read. `Unwritable`: the claim could not be published, or the identity was deleted.
+ * **Details**
+ *
+ * `Published`: the claim is on disk. `Held`: the anon id had a claim already. `Replaced`: another tool gave the device
+ * another anon id since it was read. `Unwritable`: the claim could not be published, or the identity was deleted.
  *
  * @category models
  * @since 0.1.0
@@ -41,9 +43,12 @@ export type Publication =
   | { readonly _tag: "Unwritable" }
 
 /**
- * What came of a rotation.
+ * The result of replacing the anon id.
  *
- * `Overtaken`: another process or tool had replaced the anon id before. `Unwritable`: the identity is unchanged.
+ * **Details**
+ *
+ * `Rotated`: the device has a new anon id. `Overtaken`: another process or tool had replaced the anon id already.
+ * `Unwritable`: the identity is unchanged.
  *
  * @category models
  * @since 0.1.0
@@ -54,7 +59,25 @@ export type Rotation =
   | { readonly _tag: "Unwritable" }
 
 /**
- * The anon id and its claim. A fact is never changed, only followed by a newer one.
+ * Reads, claims and replaces the anon id of the device.
+ *
+ * **When to use**
+ *
+ * Use it to show the device's id, such as in a bug report. Replace it to keep the identity elsewhere.
+ *
+ * **Details**
+ *
+ * A published fact is never changed: a newer fact follows it.
+ *
+ * **Example** (Showing the device's id)
+ *
+ * ```ts
+ * const showId = Effect.gen(function*() {
+ *   const store = yield* IdentityStore
+ *   const identity = yield* store.peek
+ *   yield* Console.log(identity?.anonId ?? "this device has no id")
+ * })
+ * ```
  *
  * @category services
  * @since 0.1.0

@@ -9,7 +9,7 @@ import type { AnonId } from "../domain/AnonId.ts"
 import type { Message } from "../domain/Message.ts"
 
 /**
- * A message that waits: an event, by the name of its file, or the alias of a claim.
+ * A message that waits for delivery: an event with the name of its file, or the alias of a claim.
  *
  * @category models
  * @since 0.1.0
@@ -19,26 +19,32 @@ export type Entry =
   | { readonly _tag: "Alias"; readonly anonId: AnonId; readonly message: Message }
 
 /**
+ * The state of an outbox, as `telemetry status` prints it.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface OutboxStatus {
-  /** The host that the messages go to; undefined where telemetry has none. */
+  /** The PostHog host of the messages; undefined if telemetry has none. */
   readonly destination: string | undefined
-  /** Events and aliases that PostHog has not taken. */
+  /** The number of events and aliases that PostHog has not accepted. */
   readonly pending: number
-  /** Messages that PostHog refused, and files that are no message. */
+  /** The number of messages that PostHog refused, and of files that are not messages. */
   readonly setAside: number
-  /** When PostHog last took something, in milliseconds since 1970. */
+  /** When PostHog last accepted a message, in milliseconds since 1970. */
   readonly lastDelivery: number | undefined
-  /** Why the last delivery kept messages; absent where it did not. */
+  /** Why the last delivery kept messages; absent if it kept none. */
   readonly lastFailure?: string | undefined
   /** Why more may wait than `pending` says: something cannot be read now. */
   readonly unread?: string | undefined
 }
 
 /**
- * The messages for one destination, oldest first.
+ * Keeps the messages for one destination until they are delivered, oldest first.
+ *
+ * **When to use**
+ *
+ * Replace it to keep messages elsewhere. In a test, `TestUsage.messages` reads it.
  *
  * @category services
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Which account the user's credential belongs to.
+ * The account that the user's credential belongs to.
  *
  * @since 0.1.0
  */
@@ -10,12 +10,12 @@ import type { PrincipalId } from "../domain/PrincipalId.ts"
 import type { Read } from "./Disk.ts"
 
 /**
- * What a credential is parsed from: files, variables, and the resolver's own configuration.
+ * The files, the variables and the configuration that a credential is parsed from.
  *
  * **Details**
  *
- * A command reads the input each time, and parses only one that it does not know: what was parsed from an input is kept
- * under its salted hash.
+ * Each command reads the input, and parses only an input that it does not know. The result of parsing is kept under the
+ * salted hash of the input.
  *
  * @category models
  * @since 0.1.0
@@ -32,7 +32,7 @@ export interface CredentialInput {
 }
 
 /**
- * A credential input that was read.
+ * The contents of a `CredentialInput`.
  *
  * @category models
  * @since 0.1.0
@@ -47,10 +47,14 @@ export interface ReadInput {
 /**
  * Finds the user's credential, and asks the host's API for its principal.
  *
+ * **When to use**
+ *
+ * Implement it if `HttpPrincipalResolver` does not fit: a keychain, another protocol, another format.
+ *
  * **Gotchas**
  *
- * An effect that cannot be interrupted is not waited for after its time limit. It runs on, and a timer or socket of it
- * keeps the process alive.
+ * An effect that cannot be interrupted continues after its time limit, and its timers and sockets keep the process
+ * alive.
  *
  * **Example** (Reading a credential from a keychain)
  *

@@ -1,5 +1,5 @@
 /**
- * What a host records.
+ * The recording of events.
  *
  * @since 0.1.0
  */
@@ -10,7 +10,7 @@ import type { UsageEvent } from "../domain/UsageEvent.ts"
 import type { CommandRun } from "./CurrentCommand.ts"
 
 /**
- * What a command that is followed asks at its end.
+ * What a followed command asks for at its end.
  *
  * @category models
  * @since 0.1.0
@@ -23,7 +23,29 @@ export interface Followed {
 }
 
 /**
- * Accepts declared events, and has them delivered: when its scope closes or the process ends, and every 30 s before.
+ * Records declared events, and has them delivered.
+ *
+ * **When to use**
+ *
+ * Use it for the host's own events. `Usage.track` records the events of commands.
+ *
+ * **Details**
+ *
+ * Delivery starts when the scope closes or the process ends, and every 30 seconds before that.
+ *
+ * **Example** (Recording an own event)
+ *
+ * ```ts
+ * const TemplateChosen = UsageEvent.make("Template chosen", {
+ *   description: "A template was chosen for a new project",
+ *   properties: Schema.Struct({ template: Schema.Literals(["blank", "blog", "shop"]) })
+ * })
+ *
+ * const create = Effect.gen(function*() {
+ *   const usage = yield* UsageCapture
+ *   yield* usage.capture(TemplateChosen, { template: "blog" })
+ * })
+ * ```
  *
  * @category services
  * @since 0.1.0

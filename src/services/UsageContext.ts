@@ -1,5 +1,5 @@
 /**
- * What every event of a scope has in common.
+ * The properties and groups of every event of a scope.
  *
  * @since 0.1.0
  */
@@ -7,13 +7,14 @@ import * as Context from "effect/Context"
 import type { Shared } from "../domain/Shared.ts"
 
 /**
- * The context of the running fiber; empty where nobody set it.
+ * The properties and groups that the events of the running fiber share. Default: none.
  *
  * **Gotchas**
  *
- * A command's own event is recorded after its handler, outside of every scope in it: `Usage.annotateCommand` reaches it.
+ * The event of the command itself is recorded after its handler, outside of every scope in it. `Usage.annotateCommand`
+ * reaches that event.
  *
- * **Example** (All that is recorded while a project is built)
+ * **Example** (Adding a group to all events of a build)
  *
  * ```ts
  * build.pipe(Effect.provideService(UsageContext, { groups: { project: project.id } }))

@@ -1,5 +1,5 @@
 /**
- * What the author of the host configured.
+ * The settings of a host.
  *
  * @since 0.1.0
  */
@@ -10,7 +10,11 @@ import type { SomeBounds } from "../domain/OutboxFolder.ts"
 import type { StateHome } from "../domain/StateHome.ts"
 
 /**
- * The host's own settings, checked.
+ * The settings that the host's author chose, checked.
+ *
+ * **Details**
+ *
+ * `Usage.layer` makes them from its options.
  *
  * @category services
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
- * A bundled host runs its own worker: its entry asks first whether it is one.
+ * The entry of a bundled host, which runs as its own worker.
  *
- * **Example** (A bundled host's entry)
+ * **Example** (Starting the host or its worker)
  *
  * ```ts
  * import { isWorker } from "effect-cli-usage/worker"
@@ -9,7 +9,7 @@
  * void (isWorker() ? import("effect-cli-usage/worker/main") : import("./main.ts"))
  * ```
  *
- * **Example** (The end of the main file, where a bundler can make one file only)
+ * **Example** (Starting the worker at the end of the main file, for a bundler that makes one file)
  *
  * ```ts
  * if (isWorker()) void import("effect-cli-usage/worker/main")
@@ -21,10 +21,17 @@
 import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
 
 /**
- * Whether this process was started as a worker: both marks must be there, so that one that leaked into the environment
- * of another process is harmless.
+ * Returns whether this process was started as a worker.
  *
- * Calling it also says that this executable can be started as one.
+ * **Details**
+ *
+ * A worker has a mark in its environment and one in its arguments. An environment variable that leaked into another
+ * process is harmless.
+ *
+ * **Gotchas**
+ *
+ * The call also tells `Usage.layer` that this executable can be started as a worker. A bundled host that never calls it
+ * delivers nothing, and `telemetry status` says so.
  *
  * @category entry
  * @since 0.1.0

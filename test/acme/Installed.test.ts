@@ -154,6 +154,20 @@ describe("a host that has the published package", () => {
     assert.isTrue(Fs.existsSync(inProject("types/Strict.d.ts")))
   })
 
+  it("exports its entry points and nothing internal", () => {
+    const internal = ["domain/AnonId", "domain/AnonId.js", "layers/Recorder", "services/Outbox", "cli/Usage"]
+    const open = ["layers", "testing", "worker"]
+    const names = [...open, ...internal].map((name) => `effect-cli-usage/${name}`)
+    const script = `for (const name of ${JSON.stringify(names)})
+      console.log(await import(name).then(() => "open", ({ code }) => code))`
+    const { stdout } = ChildProcess.spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+      cwd: project,
+      encoding: "utf8"
+    })
+    const expected = [...open.map(() => "open"), ...internal.map(() => "ERR_PACKAGE_PATH_NOT_EXPORTED")]
+    assert.deepStrictEqual(stdout.trim().split("\n"), expected)
+  })
+
   it("has what its README links to, and the licences of what it contains", () => {
     const installed = inProject("node_modules/effect-cli-usage")
     const text = (name: string) => Fs.readFileSync(Path.join(installed, name), "utf8")

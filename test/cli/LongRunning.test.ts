@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import { CaptureWorker, UsageCapture, UsageEvent } from "../../src/index.ts"
+import { UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
+import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import { services, test, told } from "./Harness.ts"
 
 const Rebuilt = UsageEvent.make("Rebuilt", { description: "The watcher built again", properties: Schema.Struct({}) })

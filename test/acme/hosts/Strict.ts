@@ -3,31 +3,32 @@
  */
 import {
   type AnonId,
-  CaptureWorker,
-  Claim,
-  Consent,
+  type Claim,
   Credential,
-  HostRuntime,
-  IdentitySlot,
   IdentityStitch,
   IdentityStore,
-  type OptOutError,
-  Outbox,
   PrincipalId,
   PrincipalResolver,
+  type UnreadableClaim,
   Usage,
   UsageCapture,
   UsageContext,
-  UsageEvent,
-  UsageSettings
+  UsageEvent
 } from "effect-cli-usage"
 import {
+  CaptureWorker,
+  Consent,
   EnvironmentConsent,
   FileIdentityStore,
   FileOutbox,
+  HostRuntime,
+  IdentitySlot,
   MemoryDisk,
   NodeHostRuntime,
-  UsageServices
+  type OptOutError,
+  Outbox,
+  UsageServices,
+  UsageSettings
 } from "effect-cli-usage/layers"
 import {
   IdentityStoreContract,
@@ -46,7 +47,7 @@ import * as Schema from "effect/Schema"
 
 const token: Credential.Credential = { source: "stored", secret: Redacted.make("token") }
 
-export const isUsable = Credential.isKnown(token)
+export const locked = Credential.unreadable
 
 export const principals = Layer.succeed(
   PrincipalResolver,
@@ -57,6 +58,12 @@ export const principals = Layer.succeed(
 )
 
 export const cli = Command.make("strict").pipe(Usage.track)
+
+export const tracking = Usage.track
+
+export const region = Usage.withFlagValues("region")
+
+export const program = Effect.void.pipe(Usage.trackEffect("strict"))
 
 export const layer = Usage.layer({ name: "strict", version: "1.0.0", posthog: { key: "phc_strict" }, principals })
 
@@ -77,9 +84,9 @@ export const disable = Effect.gen(function*() {
 
 export const disableOr = (handle: (error: OptOutError) => Effect.Effect<void>) => Effect.catch(disable, handle)
 
-/** The anon id that is claimed, where a claim is understood. */
-export const claimedBy = (claim: Claim.Claim | Claim.UnreadableClaim): AnonId.AnonId | undefined =>
-  Claim.isReadable(claim) ? claim.anon_id : undefined
+/** Returns the anon id of a claim that is understood. */
+export const claimedBy = (claim: Claim | UnreadableClaim): AnonId | undefined =>
+  "anon_id" in claim ? claim.anon_id : undefined
 
 // What each service answers with.
 export const answers = {
