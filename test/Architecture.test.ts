@@ -7,47 +7,13 @@ import { version } from "../src/domain/Version.ts"
 const root = Path.resolve(import.meta.dirname, "..")
 const src = Path.join(root, "src")
 
-const specifier = /(?:from|import)\s*\(?\s*"([^"]+)"/g
-
-interface Import {
-  readonly from: string
-  readonly to: string
-}
-
 const files = Fs.readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
 
-const sources = new Map(files.map((file) => [file, Fs.readFileSync(Path.join(src, file), "utf8")]))
-
 /** The sources without their comments. */
-const code = new Map([...sources].map(([file, text]) => [file, text.replaceAll(/^\s*(\/?\*|\/\/).*$/gm, "")]))
-
-const imports: ReadonlyArray<Import> = [...code].flatMap(([from, text]) =>
-  [...text.matchAll(specifier)].map(([, to = ""]) => ({
-    from,
-    to: to.startsWith(".") ? Path.relative(src, Path.resolve(src, Path.dirname(from), to)) : to
-  }))
-)
-
-const folder = (file: string): string => file.includes("/") ? file.slice(0, file.indexOf("/")) : "index"
-
-// What a folder may import of this package besides itself.
-const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
-  domain: [],
-  services: ["domain"],
-  layers: ["domain", "services"],
-  cli: ["domain", "services", "layers"],
-  index: ["domain", "services", "layers", "cli"],
-  worker: ["domain", "services", "layers"],
-  testing: ["domain", "services", "layers"],
-  kit: ["domain", "cli", "testing"]
-}
-
-const isOwn = (to: string): boolean => files.includes(to)
-
-/** The folders whose files import a module. */
-const importersOf = (module: RegExp) => [
-  ...new Set(imports.filter(({ to }) => module.test(to)).map(({ from }) => folder(from)))
-]
+const code = new Map(files.map((file) => {
+  const text = Fs.readFileSync(Path.join(src, file), "utf8")
+  return [file, text.replaceAll(/^\s*(\/?\*|\/\/).*$/gm, "")]
+}))
 
 /** The ids of the tags or references that are declared, by file. */
 const declared = (kind: "Service" | "Reference"): Readonly<Record<string, ReadonlyArray<string>>> =>
@@ -58,61 +24,27 @@ const declared = (kind: "Service" | "Reference"): Readonly<Record<string, Readon
   }))
 
 describe("the layout", () => {
-  it("The layout is read: every folder has files, and they import each other", () => {
-    assert.isAbove(imports.filter(({ to }) => isOwn(to)).length, 100)
-    for (const name of Object.keys(allowed)) {
-      assert.isAbove(imports.filter(({ from }) => folder(from) === name).length, 0, name)
-    }
-    assert.deepStrictEqual([...new Set(files.map(folder))].toSorted(), Object.keys(allowed).toSorted())
+  it("The page of the sink has of the rest of the package only what runs in a browser", async () => {
+    const { metafile } = await build({
+      absWorkingDir: src,
+      entryPoints: ["testing/page/Main.ts"],
+      bundle: true,
+      platform: "browser",
+      metafile: true,
+      outdir: "out",
+      write: false
+    })
+    const rest = Object.keys(metafile.inputs).filter((file) => !file.startsWith("testing/page/"))
+    assert.deepStrictEqual(rest.toSorted(), ["testing/Persons.ts", "testing/Printable.ts"])
   })
 
-  it("Imports between the folders point one way", () => {
-    const wrong = imports.filter(({ from, to }) =>
-      isOwn(to) && folder(to) !== folder(from) && !(allowed[folder(from)] ?? []).includes(folder(to))
-    )
-    assert.deepStrictEqual(wrong, [])
-  })
-
-  it("The page of the sink is read and never imported, and has of the rest of the package only what runs in a browser", () => {
-    const isPage = (file: string) => file.startsWith("testing/page/")
-    assert.deepStrictEqual(imports.filter(({ from, to }) => !isPage(from) && isPage(to)), [])
-    const outside = imports.filter(({ from, to }) => isPage(from) && !isPage(to))
-    assert.deepStrictEqual(
-      [...new Set(outside.filter(({ from }) => from !== "testing/page/Bundle.ts").map(({ to }) => to))].toSorted(),
-      ["testing/Persons.ts", "testing/Printable.ts"]
-    )
-    assert.deepStrictEqual(imports.filter(({ from }) => /^testing\/(Persons|Printable)\.ts$/.test(from)), [])
-    // Only a checkout bundles it.
-    assert.deepStrictEqual(imports.filter(({ to }) => to === "esbuild").map(({ from }) => from), [
-      "testing/page/Bundle.ts"
-    ])
-  })
-
-  it("No barrel of effect or of platform-node is imported", () => {
-    const barrels = /^(effect|@effect\/platform-node|effect\/(cli|http|process|crypto|encoding|persistence))$/
-    assert.deepStrictEqual(imports.filter(({ to }) => barrels.test(to)), [])
-  })
-
-  it("The worker alone loads posthog-node, cli and the kit load effect/cli, and no host loads Effect's files, processes or crypto", () => {
-    assert.deepStrictEqual(importersOf(/^posthog-node(\/|$)/), ["worker"])
-    assert.deepStrictEqual(importersOf(/^effect\/cli\//), ["cli", "kit"])
-    // `Disk`, `HostRuntime` and `WorkerProcess` take their places, which cost a command less.
-    assert.deepStrictEqual(importersOf(/^effect\/(FileSystem|PlatformError|process\/|crypto\/)/), ["kit"])
-    // Not every 4.x has these.
-    assert.deepStrictEqual(importersOf(/^effect\/(Crypto|Glob|persistence\/)/), [])
-  })
-
-  it("A host needs no package of a platform: the worker and the kit alone load one, and are published with it", () => {
-    assert.deepStrictEqual(importersOf(/^@effect\/platform/), ["kit", "worker"])
-  })
-
-  it("Domain and services have no I/O and no Node.js", () => {
-    const platform = /^(node:|@effect\/platform)/
-    const pure = ["domain", "services"]
-    assert.deepStrictEqual(imports.filter(({ from, to }) => pure.includes(folder(from)) && platform.test(to)), [])
-    // Nor what is there without an import, nor Effect's own ways to the outside.
-    const outside = /\b(process|globalThis|console|fetch)\b[.(]|"effect\/(Console|ConfigProvider|FileSystem)"/
-    assert.deepStrictEqual([...code].filter(([file, text]) => pure.includes(folder(file)) && outside.test(text)), [])
+  it("Every folder has a rule of the linter that says what it may import", () => {
+    const { overrides }: { readonly overrides: ReadonlyArray<{ readonly files: [string]; readonly rules: object }> } =
+      JSON.parse(Fs.readFileSync(Path.join(root, ".oxlintrc.json"), "utf8"))
+    const ruled = overrides.flatMap(({ files: [files], rules }) => "no-restricted-imports" in rules ? [files] : [])
+    const folders = files.map((file) => file.replace(/\/.*/, ""))
+    const expected = folders.map((folder) => folder === "index.ts" ? "src/index.ts" : `src/${folder}/**`)
+    assert.deepStrictEqual(ruled.toSorted(), [...new Set(expected)].toSorted())
   })
 
   it("There are exactly ten services, one a file, and one more for tests of a host", () => {

@@ -101,7 +101,8 @@ export const command = Command.make(
     if (stale.length > 0) {
       const message = `${
         stale.map(({ file }) => file).join(", ")
-      }: not what is sent; write it again with \`dictionary\``
+      }: not what is sent. People read there what a CLI records. Run the same command ` +
+        "without --check, and commit the files."
       return yield* userError(message, message)
     }
   })

@@ -58,7 +58,7 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
  * not sent again for that. `stands` says whether the lease does: an opt-out deletes it, and what was read before it must
  * not be sent after it, even where the user has enabled telemetry again.
  */
-export const drain = Effect.fnUntraced(function*(
+const drain = Effect.fnUntraced(function*(
   { isAllowed, outbox, send, until }: Pick<Options, "isAllowed" | "outbox" | "send" | "until">,
   done: Set<string>,
   stands: () => boolean

@@ -35,7 +35,7 @@ export const runtimeName: RuntimeName = named === "bun" || named === "deno" ? na
 export const runtimeWords = runs[runtimeName]
 
 /** Who the keys of Acme's API are of. */
-export const principals: ReadonlyMap<string, string> = new Map([
+const principals: ReadonlyMap<string, string> = new Map([
   ["key-of-a", "account_a"],
   ["second-key-of-a", "account_a"],
   ["key-of-b", "account_b"]

@@ -87,7 +87,7 @@ export interface Counterexample {
 const maxTries = 4000
 
 /** Makes a program smaller for as long as the same rule stays broken. */
-export const shrink = (program: Program.Program, violation: Invariants.Violation): Counterexample => {
+const shrink = (program: Program.Program, violation: Invariants.Violation): Counterexample => {
   let best = { program, violation }
   let tried = 0
   let isSmaller = true

@@ -170,10 +170,6 @@ export const isSequential = (program: Program): boolean =>
 /** Whether a file is changed in a way that the design promises nothing about, but that both paths agree. */
 export const isTampered = (program: Program): boolean => program.actors.some(({ _tag }) => _tag === "Tamper")
 
-/** Whether the disk may refuse to read. */
-export const mayNotRead = (program: Program): boolean =>
-  program.faults.some(({ kind }) => errnos.some((code) => code === kind && code !== "ENOSPC" && code !== "EROFS"))
-
 /** Whether each answer that is observed is that of the API to the credential at hand. */
 export const isHonest = (program: Program): boolean =>
   program.actors.every((actor) => actor._tag !== "Command" || actor.ops.every((op) => op._tag !== "Observe"))

@@ -111,7 +111,7 @@ export interface State {
 export const ownId = "the command's own id"
 
 /** The anon id of an identity file that was there before. */
-export const given = "the anon id that was there"
+const given = "the anon id that was there"
 
 export const unusableFile = "the unusable file"
 

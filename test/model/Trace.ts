@@ -74,7 +74,7 @@ export const parse = (text: string | undefined): Readonly<Record<string, unknown
   }
 }
 
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 export const textIn = (value: unknown): string => typeof value === "string" ? value : ""

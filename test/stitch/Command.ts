@@ -22,7 +22,7 @@ import * as Device from "../fixtures/Device.ts"
 export const now = Date.parse("2026-01-01T00:00:00Z")
 
 export const Used = UsageEvent.make("Used", { description: "Something was used", properties: Schema.Struct({}) })
-export const Succeeded = UsageEvent.make("Succeeded", {
+const Succeeded = UsageEvent.make("Succeeded", {
   description: "The command succeeded",
   properties: Schema.Struct({})
 })
