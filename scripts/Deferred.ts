@@ -54,6 +54,13 @@ const slotOf = (file: string): string => `globalThis[Symbol.for("${name}@${versi
 
 const used = /\/\* @__PURE__ \*\/ needed\((\d+), "([\w$]+)"\)/g
 
+// The map of a text whose lines were moved: lines that have no source are added at its start, or were removed.
+const moveLines = (map: string, added: number, removed: ReadonlySet<number> = new Set()): string => {
+  const { mappings, ...rest }: { readonly mappings: string } = JSON.parse(map)
+  const kept = mappings.split(";").filter((_, line) => !removed.has(line))
+  return JSON.stringify({ ...rest, mappings: ";".repeat(added) + kept.join(";") })
+}
+
 /** Makes one deferred file; returns what is in it, and what the loader must give to it. */
 const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>) => {
   const modules: Array<string> = []
@@ -74,10 +81,12 @@ const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>
       }))
     }
   }
-  const { metafile, outputFiles: [output] } = await build({
+  const { metafile, outputFiles: [map, output] } = await build({
     entryPoints: [file],
+    outfile: file,
     bundle: true,
     write: false,
+    sourcemap: "external",
     format: "esm",
     platform: "node",
     target: "node22",
@@ -88,7 +97,9 @@ const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>
     plugins: [plugin]
   })
   const text = output?.text ?? ""
-  const body = text.replaceAll(/^\/\/ .*\n/gm, "")
+  const isComment = (line: string): boolean => line.startsWith("// ")
+  const lines = text.split("\n")
+  const body = lines.filter((line) => !isComment(line)).join("\n")
   if (/^import\b/m.test(body)) throw new Error(`${file} still imports:\n${body.slice(0, 500)}`)
   // By their places in a list: names would be in the bundle twice, and no bundler makes them shorter.
   const needed = [...new Set([...body.matchAll(used)].map(([, at, name]) => `${at}.${name}`))]
@@ -96,8 +107,10 @@ const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>
   Fs.writeFileSync(
     file,
     `const [${needed.map((_, index) => `needed${index}`).join(", ")}] = ${slotOf(file)}()\n` +
-      body.replaceAll(used, (_, at, name) => local(at, name))
+      body.replaceAll(used, (_, at, name) => local(at, name)) + `//# sourceMappingURL=${Path.basename(file)}.map\n`
   )
+  const comments = new Set(lines.flatMap((line, index) => isComment(line) ? [index] : []))
+  Fs.writeFileSync(`${file}.map`, moveLines(map?.text ?? "", 1, comments))
   // Those of other packages.
   const files = Object.keys(metafile.inputs).map((input) => Path.resolve(input))
   return { files: files.filter((file) => file.startsWith(Path.join(root, "node_modules"))), modules, needed }
@@ -140,6 +153,8 @@ export const defer = async (
         `${slotOf(file)} ??= ${prefix}Needed\n`
       const text = Fs.readFileSync(loader, "utf8")
       Fs.writeFileSync(loader, `${imports.join("")}${given}${text.replaceAll(`import("${path}")`, call)}`)
+      const map = `${loader}.map`
+      Fs.writeFileSync(map, moveLines(Fs.readFileSync(map, "utf8"), imports.length + 2))
     }
   }
   return parts
@@ -158,5 +173,5 @@ export const namespaces = async (dist: string, file: string): Promise<void> => {
     const object = members.map((member) => `${member}: ${name}_${member}`).join(", ")
     made.push(`import { ${locals} } from "${path}"\nexport const ${name} = { ${object} }\n`)
   }
-  Fs.writeFileSync(file, made.join("") + text.replaceAll(/^export \* as .*\n/gm, ""))
+  Fs.writeFileSync(file, made.join("") + text.replaceAll(/^(export \* as|\/\/#) .*\n?/gm, ""))
 }

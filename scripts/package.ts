@@ -29,9 +29,10 @@ for (const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).f
 }
 const deferred = await defer(dist, Path.join(dist, "cli/Usage.js"))
 await namespaces(dist, Path.join(dist, "index.js"))
+Fs.rmSync(Path.join(dist, "index.js.map"))
 // The worker's own modules are in its bundle.
 for (const name of ["start", "main", "Process", "Worker", "PostHogClient", "Transport"]) {
-  for (const ending of ["js", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
+  for (const ending of ["js", "js.map", "d.ts"]) Fs.rmSync(Path.join(dist, `worker/${name}.${ending}`), { force: true })
 }
 
 const bundledWorker = await bundleWorker(Path.join(dist, "worker/main.cjs"), true)
@@ -112,10 +113,40 @@ Fs.writeFileSync(
     2
   ) + "\n"
 )
-// With what the README links to.
-for (const name of ["AGENTS.md", "LICENSE", "docs", "examples/acme", "examples/starter"]) {
-  Fs.cpSync(Path.join(root, name), Path.join(dist, name), { recursive: true })
+
+// A map has its sources, under the names that they would have in the package.
+for (
+  const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".map"))
+) {
+  const file = Path.join(dist, name)
+  const map: { readonly sources: ReadonlyArray<string> } = JSON.parse(Fs.readFileSync(file, "utf8"))
+  const rename = (source: string): string => {
+    const path = Path.relative(root, Path.resolve(Fs.realpathSync(Path.dirname(file)), source))
+    return /^(src|node_modules)/.test(path) ?
+      Path.relative(Path.dirname(name), path).replaceAll("\\", "/") :
+      // A stand-in of a deferred file.
+      source.replace(dist, "")
+  }
+  Fs.writeFileSync(file, JSON.stringify({ ...map, sources: map.sources.map(rename) }))
 }
-// What a contributor reads is in the repository only.
-const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
-Fs.writeFileSync(Path.join(dist, "README.md"), readme.replaceAll(/^.*\(CONTRIBUTING\.md\).*\n/gm, ""))
+
+// What is for contributors is not published.
+const forContributors = ["docs/adr", "docs/architecture.md", "docs/fleet.md"].map((name) => Path.join(root, name))
+for (const name of ["README.md", "AGENTS.md", "CHANGELOG.md", "LICENSE", "docs", "examples/acme", "examples/starter"]) {
+  const from = Path.join(root, name)
+  if (!Fs.existsSync(from)) continue
+  Fs.cpSync(from, Path.join(dist, name), { recursive: true, filter: (file) => !forContributors.includes(file) })
+}
+const readme = Path.join(dist, "README.md")
+Fs.writeFileSync(readme, Fs.readFileSync(readme, "utf8").replaceAll(/^.*\(CONTRIBUTING\.md\).*\n/gm, ""))
+// A link to what is not published becomes its text.
+for (const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md"))) {
+  const file = Path.join(dist, name)
+  const isThere = (target: string): boolean =>
+    /^(#|[a-z]+:)/.test(target) || Fs.existsSync(Path.resolve(Path.dirname(file), target.replace(/#.*/, "")))
+  const text = Fs.readFileSync(file, "utf8").replaceAll(
+    /\[([^\]]+)\]\(([^)\s]+)\)/g,
+    (link, label, target) => isThere(target) ? link : label
+  )
+  Fs.writeFileSync(file, text)
+}

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
+import { SourceMap } from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
@@ -168,14 +169,54 @@ describe("a host that has the published package", () => {
     assert.deepStrictEqual(stdout.trim().split("\n"), expected)
   })
 
-  it("has what its README links to, and the licences of what it contains", () => {
+  it("maps a line of each kind of file to its source, and names no folder of the machine that built it", () => {
+    const installed = inProject("node_modules/effect-cli-usage")
+    // A part that is loaded when it is needed, the module that loads one, and one that is as the compiler wrote it.
+    const texts = [
+      ["layers/Cold.js", "src/layers/FileOutbox.ts", /could not list/],
+      ["cli/TelemetryCommand.js", "src/cli/TelemetryCommand.ts", /"enable"/],
+      ["cli/CommandTracking.js", "src/cli/CommandTracking.ts", /"effect-cli-usage\/cli\/Untracked"/]
+    ] as const
+    for (const [file, source, words] of texts) {
+      const payload = JSON.parse(Fs.readFileSync(Path.join(installed, `${file}.map`), "utf8"))
+      const lines = Fs.readFileSync(Path.join(installed, file), "utf8").split("\n")
+      const at = lines.findIndex((line) => words.test(line))
+      const entry = new SourceMap(payload).findEntry(at, lines[at]?.search(words) ?? 0)
+      if (!("originalLine" in entry)) return assert.fail(`${file} has no mapping of line ${at + 1}`)
+      assert.strictEqual(entry.originalSource, `../${source}`)
+      const original = Fs.readFileSync(Path.join(root, source), "utf8")
+      assert.match(original.split("\n")[entry.originalLine] ?? "", words)
+      assert.include(payload.sourcesContent, original)
+    }
+    const maps = Fs.readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith(".map")
+    )
+    assert.isAbove(maps.length, 50)
+    for (const name of maps) {
+      const { sources } = JSON.parse(Fs.readFileSync(Path.join(installed, name), "utf8"))
+      assert.deepStrictEqual(
+        sources.filter((source: string) => source.includes(project) || source.includes(root)),
+        [],
+        name
+      )
+    }
+  })
+
+  it("has the files that its documents link to, no text for contributors, and the licences of what it contains", () => {
     const installed = inProject("node_modules/effect-cli-usage")
     const text = (name: string) => Fs.readFileSync(Path.join(installed, name), "utf8")
-    const links = [...text("README.md").matchAll(/(?<!!\[[^\]]*)\]\((?!https:|#)([^)#]+)/g)].map(([, link = ""]) =>
-      link
+    const documents = Fs.readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith(".md")
     )
-    assert.include(links, "docs/privacy.md")
-    assert.deepStrictEqual(links.filter((link) => !Fs.existsSync(Path.join(installed, link))), [])
+    assert.includeMembers(documents, ["README.md", "CHANGELOG.md", "docs/privacy.md"])
+    for (const name of ["CONTRIBUTING.md", "docs/adr", "docs/architecture.md", "api"]) {
+      assert.isFalse(Fs.existsSync(Path.join(installed, name)), name)
+    }
+    for (const name of documents) {
+      const links = [...text(name).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link = ""]) => link)
+      const broken = links.filter((link) => !Fs.existsSync(Path.resolve(installed, Path.dirname(name), link)))
+      assert.deepStrictEqual(broken, [], name)
+    }
     for (const name of ["effect 4", "posthog-node 5", "@posthog/core 1"]) {
       assert.include(text("THIRD-PARTY-NOTICES.txt"), `\n${name}.`)
     }
