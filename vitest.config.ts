@@ -10,6 +10,12 @@ export default defineConfig({
     maxWorkers: 2,
     maxConcurrency: 3,
     // The module is off in a test run (a test run is a denial), so a test says where it is not one.
-    env: { NODE_ENV: "test" }
+    env: { NODE_ENV: "test" },
+    // Of the tests' own process: a child, such as a worker, a host or the kit, is not counted.
+    coverage: {
+      include: ["src/**"],
+      reporter: [["text", { skipFull: true, maxCols: 120 }]],
+      reportsDirectory: ".cache/coverage"
+    }
   }
 })
