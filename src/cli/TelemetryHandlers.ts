@@ -7,8 +7,9 @@ import * as Predicate from "effect/Predicate"
 import * as Claim from "../domain/Claim.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import type { Message } from "../domain/Message.ts"
-import { CaptureWorker } from "../services/CaptureWorker.ts"
+import { CaptureWorker, type Obstacle } from "../services/CaptureWorker.ts"
 import { Consent, type OptOutError } from "../services/Consent.ts"
+import { CurrentCommand } from "../services/CurrentCommand.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { TrackOptions } from "./CommandTracking.ts"
@@ -21,11 +22,22 @@ export interface Input {
 
 const timeOf = (millis: number): string => new Date(millis).toISOString()
 
+// A command of a tracked tree runs in the reference, this one as `"untracked"`.
+const notTracked = Effect.map(CurrentCommand, (current) =>
+  current === undefined
+    ? [{
+      what: "not_tracked",
+      why: "`Usage.track` is missing, or stands before the subcommands: it goes last, on the root command"
+    }]
+    : [])
+
 const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
   const identity = yield* (yield* IdentityStore).peek
   const outbox = yield* (yield* Outbox).status
   const failure = outbox.unread ?? outbox.lastFailure
-  const obstacles = enabled ? yield* (yield* CaptureWorker).obstacles : []
+  const obstacles: ReadonlyArray<Omit<Obstacle, "what"> & { readonly what: string }> = enabled
+    ? [...yield* notTracked, ...yield* (yield* CaptureWorker).obstacles]
+    : []
   return {
     enabled,
     decided_by: ConsentDecision.format(decidedBy),
@@ -44,6 +56,8 @@ const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDe
 
 const explain = ({ until, what, why }: { readonly until?: string; readonly what: string; readonly why: string }) => {
   switch (what) {
+    case "not_tracked":
+      return `No command is recorded: ${why}`
     case "no_worker":
     case "no_process":
       return `Nothing is delivered: ${why}`

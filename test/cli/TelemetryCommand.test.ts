@@ -143,6 +143,21 @@ describe("the telemetry command", () => {
       }))
   }
 
+  it.effect("The status tells the author of a CLI whose commands are not tracked, or tracked before there are subcommands", () =>
+    Effect.gen(function*() {
+      const app = Command.make("app")
+      const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])
+      const why = "`Usage.track` is missing, or stands before the subcommands: it goes last, on the root command"
+      for (const wrong of [app.pipe(subcommands), app.pipe(Usage.track, subcommands)]) {
+        const whole = yield* seen((line) => runLine(wrong, line), "telemetry status")
+        assert.include(whole, `No command is recorded: ${why}\n`)
+        const json = yield* seen((line) => runLine(wrong, line), "telemetry status --json")
+        assert.include(json, `"obstacles":[${JSON.stringify({ what: "not_tracked", why })}]`)
+      }
+      const right = app.pipe(subcommands, Usage.track)
+      assert.include(yield* seen((line) => runLine(right, line), "telemetry status --json"), `"obstacles":[]`)
+    }))
+
   it("The subcommands are made by a command that asks for them, and by no other", () => {
     const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "telemetry-command-"))
     const module = pathToFileURL(Path.join(root, "src/cli/TelemetryCommand.ts")).href
