@@ -41,7 +41,7 @@ export interface Credential {
  *
  * ```ts
  * const credential: Effect.Effect<Credential.Credential | undefined> = Effect.map(keychain.token, (token) =>
- *   token === undefined ? undefined : { source: "stored", secret: Redacted.make(token) }
+ *   token === undefined ? undefined : { source: "stored" as const, secret: Redacted.make(token) }
  * ).pipe(Effect.catchCause(() => Effect.succeed(Credential.unreadable)))
  * ```
  *
