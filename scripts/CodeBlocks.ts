@@ -92,6 +92,7 @@ const importable = async (host: string): Promise<ReadonlyMap<string, string>> =>
     ...["assert", "it"].map((name) => [name, `import { ${name} } from "@effect/vitest"`] as const),
     ...await named("effect-cli-usage/worker", "../src/worker/Entry.ts"),
     ...await named("effect-cli-usage/testing", "../src/testing/index.ts"),
+    ...await named("effect-cli-usage/layers", "../src/layers/index.ts"),
     ...await named("effect-cli-usage", "../src/index.ts"),
     ...[...host.matchAll(/^export declare (?:const|class) (\w+)/gm)].map(([, name = ""]) =>
       [name, `import { ${name} } from "./${hostModule}"`] as const

@@ -42,7 +42,7 @@ const account = [logsIn, records]
 const waiting = [records, logsIn, records]
 
 /** What is tried, by what the process does. */
-export const scenarios: Readonly<Record<string, Scenario>> = {
+const scenarios: Readonly<Record<string, Scenario>> = {
   "a first run": { before: [], tried: records, next: "the device" },
   "a first run without a home": { special: "no home", before: [], tried: records, next: "the device" },
   "a first run without a terminal": { before: [], tried: command([event], { runtime: "pipe" }), next: "the device" },
@@ -179,7 +179,7 @@ export interface Attempt {
 }
 
 /** Tries a scenario with one fault. */
-export const attempt = (name: string, kind: Errno, extent: Extent, step: number): Attempt => {
+const attempt = (name: string, kind: Errno, extent: Extent, step: number): Attempt => {
   const { before, hasLinks = true, initial = "empty", next, special, between = [], tried } = scenarios[name] ??
     scenarioOf(name)
   const actors = [...before, tried, ...between, records, records, { _tag: "Work" } as const]

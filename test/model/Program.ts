@@ -115,7 +115,7 @@ export interface Switch {
 }
 
 /** The codes with which the disk refuses an operation in a random program; a full or read-only disk can still be read. */
-export const errnos = ["ENOSPC", "EROFS", "EIO", "EACCES", "EMFILE", "ESTALE"] as const
+const errnos = ["ENOSPC", "EROFS", "EIO", "EACCES", "EMFILE", "ESTALE"] as const
 
 /** All codes that a disk is tried with. */
 export const allErrnos = [

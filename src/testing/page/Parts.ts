@@ -25,7 +25,7 @@ const time = (timestamp: string) =>
   make("time", { class: "time", datetime: printable(timestamp), title: printable(timestamp) }, Words.timeOf(timestamp))
 
 /** An id, whole where one points at it. */
-export const id = (text: string, ...children: ReadonlyArray<Child>) =>
+const id = (text: string, ...children: ReadonlyArray<Child>) =>
   make("span", { class: "id", title: printable(text) }, ...children, Words.shortId(text))
 
 export const personName = (person: Person | undefined, other = "no person") =>
