@@ -173,7 +173,7 @@ describe("a host that has the published package", () => {
     const installed = inProject("node_modules/effect-cli-usage")
     // A part that is loaded when it is needed, the module that loads one, and one that is as the compiler wrote it.
     const texts = [
-      ["layers/Cold.js", "src/layers/FileOutbox.ts", /could not list/],
+      ["layers/Cold.js", "src/layers/FileOutbox.ts", /could not remove a message/],
       ["cli/TelemetryCommand.js", "src/cli/TelemetryCommand.ts", /"enable"/],
       ["cli/CommandTracking.js", "src/cli/CommandTracking.ts", /"effect-cli-usage\/cli\/Untracked"/]
     ] as const
