@@ -58,10 +58,21 @@ export const make = Effect.gen(function*() {
     return failure(code, file)
   }
 
+  // Why it is not known now what another tool keeps in a file. What is no file, or a link to nowhere, keeps nothing.
+  const unread = ({ fileName }: IdentityCodec): Failure | undefined => {
+    const file = home.identityFile(fileName)
+    const read = ForeignFile.read(disk, file)
+    const isKnown = read._tag !== "Unreadable" || ["EFBIG", "EFTYPE", "ENOENT"].includes(read.code)
+    return isKnown ? undefined : failure(read.code, file)
+  }
+
   // A format without consent has no place for a denial: its file is removed.
-  const writeConsent = ({ fileName, withConsent }: IdentityCodec, given: boolean): Failure | undefined => {
+  const writeConsent = (format: IdentityCodec, given: boolean): Failure | undefined => {
+    const { fileName, withConsent } = format
     const file = home.identityFile(fileName)
     if (withConsent === undefined) return given ? undefined : failure(unlessAbsent(disk.remove(file)), file)
+    const unknown = unread(format)
+    if (unknown !== undefined) return unknown
     const read = ForeignFile.read(disk, file)
     const write = (before: string): Failure | undefined =>
       makeFolders(home.usage) ?? replace(file, withConsent(before, given, uuid))
@@ -95,6 +106,7 @@ export const make = Effect.gen(function*() {
     const failures = [
       ...isRefused(names) ? [failure(names, home.usage)] : [],
       ...kept.map(removeAside),
+      ...formersOf(codec).map(unread),
       ...formats().map((format) => writeConsent(format, false))
     ]
     return failures.find((failure) => failure !== undefined)

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as NFS from "node:fs"
 import { execPath } from "node:process"
-import { supabase } from "../../src/domain/IdentityCodec.ts"
+import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import { OptOutError } from "../../src/services/Consent.ts"
@@ -181,6 +181,25 @@ describe("deny", () => {
           assert.deepStrictEqual(device.snapshot(), before)
         })
     )
+  }
+
+  for (const codec of [supabase, arcade]) {
+    it.effect(`keeps what another tool has in a file that cannot be read now, and says so: ${codec.name}`, () =>
+      Effect.gen(function*() {
+        const device = yield* supabaseDevice({ device_id: anon.a, enabled: true, theirs: "kept" })
+        for (const code of ["EIO", "EACCES"]) {
+          const disk = Device.interposed(({ operation, path }) =>
+            operation === "read" && path.endsWith("telemetry.json") ? code : undefined
+          )
+          const error = yield* Effect.flip(deny(device, { codec, disk }))
+          assert.include(error.message, `${code}, ${device.at("telemetry.json")}`)
+          assert.deepStrictEqual(telemetry(device), { device_id: anon.a, enabled: true, theirs: "kept" })
+          assert.isTrue(isOptedOut(device))
+        }
+        yield* deny(device, { codec })
+        assert.deepInclude(telemetry(device), { enabled: false, theirs: "kept" })
+        assert.notStrictEqual(telemetry(device).device_id, anon.a)
+      }))
   }
 
   it.effect("writes nothing in a home that is not absolute", () =>
