@@ -82,16 +82,19 @@ const mayHold = (disk: Disk, file: string, now: number): boolean => {
  * A process of another machine or PID namespace is believed to live until the end of its lease. In a PID namespace that may
  * end with the command, it is believed to have ended with its own.
  */
-export const look = (leases: Leases, now: number): Seen => {
+export const look = (leases: Leases, now: number, isAgain = false): Seen => {
   const { files, folder, runtime } = leases
   const number = newest(leases)
-  if (number === undefined || number === 0) {
-    return { number: 0, lease: undefined, isHeld: number === undefined, isLeft: false }
+  if (number === 0) return { number, lease: undefined, isHeld: false, isLeft: false }
+  const file = number === undefined ? undefined : path(folder, number)
+  const found = file === undefined ? undefined : files.read(file)
+  if (number === undefined || found?._tag === "Unreadable") {
+    // Where nothing is kept, no later command delivers what a single fault left.
+    if (!isAgain) return look(leases, now, true)
+    const isHeld = file === undefined || mayHold(runtime.disk, file, now)
+    return { number: number ?? 0, lease: undefined, isHeld, isLeft: false }
   }
-  const file = path(folder, number)
-  const found = files.read(file)
-  const lease = found._tag === "Text" ? Option.getOrUndefined(decode(found.text)) : undefined
-  if (found._tag === "Unreadable") return { number, lease, isHeld: mayHold(runtime.disk, file, now), isLeft: false }
+  const lease = found?._tag === "Text" ? Option.getOrUndefined(decode(found.text)) : undefined
   const isLeft = lease !== undefined && !(runtime.isAlive(lease.process) ?? !runtime.isolated)
   const isHeld = lease !== undefined && !isLeft && lease.until > now && lease.until - now <= longestMillis
   // A worker publishes the next number, and then removes the one before it; and it gives its lease up before it ends.
