@@ -273,8 +273,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     why: "an event goes out before the alias of its account",
     file: outbox,
     edits: one(
-      "const waiting = names()\n    const { aliases, isUncertain } = claims()",
-      "const { aliases, isUncertain } = claims()\n    const waiting = names()"
+      "const listed = list()\n    const { aliases, isUncertain } = claims()\n    const read_",
+      "const { aliases, isUncertain } = claims()\n    const listed = list()\n    const read_"
     )
   },
   {
