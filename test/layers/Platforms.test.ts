@@ -6,6 +6,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Stdio from "effect/Stdio"
 import { EventEmitter } from "node:events"
 import NodeFs, * as NFS from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
@@ -201,6 +202,12 @@ describe("a process", () => {
       }
     })
     assert.isFalse(current.isAlive(mark))
+  })
+
+  it("is not isolated where there is no /proc", async () => {
+    withoutProc()
+    const { make } = await anew(() => import("../../src/layers/NodeHostRuntime.ts"))
+    assert.isFalse(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).isolated)
   })
 
   /** What a process of such a runtime starts a worker with. */
