@@ -4,8 +4,8 @@ export default defineConfig({
   test: {
     include: ["{test,examples}/**/*.test.ts"],
     // A limit only bounds a failure: no test may fail on a slow or busy machine.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // Two cores: each file starts child processes of its own.
     maxWorkers: 2,
     maxConcurrency: 3,

@@ -301,7 +301,7 @@ describe.skipIf(isWindows)("MemoryDisk and NodeDisk", () => {
         remove(dry.at)
       }
     },
-    { timeout: 120_000, arbitrary: { runs: 200, size: 60 } }
+    { arbitrary: { runs: 200, size: 60 } }
   )
 })
 
@@ -352,7 +352,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     const output = execFileSync(process.execPath, ["--input-type=module", "--eval", script, at("fifo")], {
       cwd: projectRoot,
       encoding: "utf8",
-      timeout: 15_000,
+      timeout: 60_000,
       killSignal: "SIGKILL"
     })
     assert.deepStrictEqual(JSON.parse(output), ["EFTYPE", "EFTYPE", "EEXIST", "Other"])

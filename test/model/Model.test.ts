@@ -61,7 +61,7 @@ const holds = (program: Program.Program): Check.Counts => {
 const unreadable = ["EIO", "EMFILE"] as const
 
 describe("random programs of several processes", () => {
-  it(`of ${seeds} seeds from ${seed} on break no rule`, { timeout: 120_000 }, () => {
+  it(`of ${seeds} seeds from ${seed} on break no rule`, () => {
     const { counterexample, counts } = Check.run(seed, seeds)
     if (counterexample !== undefined) assert.fail(`MODEL_SEED=${seed}\n${Check.show(counterexample)}`)
     // Rules about what never happens would hold too.
@@ -206,7 +206,7 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
 
 describe("at each step of an actor", () => {
   for (const { at: { actor, kinds, lasts = [1] }, maxRotations = Infinity, programs, title } of atEachStep) {
-    it(title, { timeout: 60_000 }, () => {
+    it(title, () => {
       const faults = kinds.flatMap((kind) => lasts.map((lasts) => ({ actor, kind, lasts })))
       for (const program of programs) {
         for (const fault of faults) {
