@@ -78,7 +78,14 @@ const document = (text: string): Option.Option<Schema.JsonObject> =>
  */
 export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(document(text), () => ({}))
 
-const print = (document: object): string => JSON.stringify(document, null, 2) + "\n"
+const maxBytes = 1024 * 1024
+
+// A file above the limit of a disk would never be read again.
+const print = (document: object): string => {
+  const text = JSON.stringify(document, null, 2) + "\n"
+  if (new TextEncoder().encode(text).length > maxBytes) throw new RangeError()
+  return text
+}
 
 const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> =>
   Option.flatMap(document(text), (document) =>

@@ -17,7 +17,7 @@ export const rewrite = (
     const rewritten = codec.encode(pointer, keysOf(text), newId, session)
     code = files.replace(files.home.identityFile(codec.fileName), rewritten, codec.withConsent !== undefined)
   } catch {
-    // What other tools keep in the file is nested too deep to be encoded.
+    // What other tools keep in the file is nested too deep, or too large where it is indented.
     code = "it cannot be encoded"
   }
   if (code !== undefined) files.notes.add(`could not rewrite the identity file: ${code}`)

@@ -17,7 +17,7 @@ const minute = 60_000
 
 const telemetryJson = "telemetry.json"
 const theirSession = "5e551010-0000-4000-8000-000000000000"
-/** Nested too deep to be encoded. */
+/** Nested too deep to be encoded, or indented by too much. */
 const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`
 const foreign = { theirs: [1, { deep: null }] }
 
@@ -236,13 +236,17 @@ describe("A session of Supabase's CLI", () => {
       assert.deepStrictEqual(JSON.parse(textOf(all)), { ...JSON.parse(before), session_last_active })
     }))
 
-  it.effect("is not touched in a file that is nested too deep to be written again, and the event is recorded", () =>
-    Effect.gen(function*() {
-      const all = yield* host(fileOf("older").replace("{", `{"deep":${deep},`))
-      const before = textOf(all)
-      assert.strictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
-      assert.strictEqual(textOf(all), before)
-    }))
+  const long = `[${"1,".repeat(200_000)}1]`
+  for (const [what, value] of [["is nested too deep", deep], ["would be larger than what is read", long]] as const) {
+    it.effect(`is not touched in a file that ${what} if it were written again, and the event is recorded`, () =>
+      Effect.gen(function*() {
+        const all = yield* host(fileOf("older").replace("{", `{"large":${value},`))
+        const before = textOf(all)
+        assert.strictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
+        // A difference of megabytes would not be shown for minutes.
+        assert.isTrue(textOf(all) === before)
+      }))
+  }
 
   it.effect("is neither touched in CI, nor in a file that names another device by then", () =>
     Effect.gen(function*() {
