@@ -104,7 +104,8 @@ describe("the sink as PostHog", () => {
     const batch = [event(1)]
     const bodies: ReadonlyArray<readonly [string, Record<string, string>, status: number, error: string]> = [
       ["hello", {}, 400, "no JSON"],
-      [`{"batch":[${"[".repeat(200_000)}${"]".repeat(200_000)}]}`, {}, 400, "nested too deep"],
+      // Not each version of Node.js fails to decode it: the reason is then another one.
+      [body().replace("[]", `[${"[".repeat(200_000)}${"]".repeat(200_000)}]`), {}, 400, ""],
       ["{}", {}, 400, "it has no batch"],
       [body(), {}, 400, "no event"],
       [body(event(1)), { "content-encoding": "gzip" }, 400, "no gzip, though its content-encoding says so"],
