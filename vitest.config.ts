@@ -13,7 +13,7 @@ export default defineConfig({
     env: { NODE_ENV: "test" },
     // Of the tests' own process: a child, such as a worker, a host or the kit, is not counted.
     coverage: {
-      include: ["src/**"],
+      include: ["src/**/*.ts"],
       reporter: [["text", { skipFull: true, maxCols: 120 }]],
       reportsDirectory: ".cache/coverage"
     }

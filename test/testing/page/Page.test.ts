@@ -234,6 +234,8 @@ if (executable === undefined) {
       await page.locator("#tab-warnings[aria-selected=true]").waitFor()
       assert.strictEqual(await focused(page), "tab-warnings")
       await page.keyboard.press("ArrowRight")
+      await page.locator("#tab-messages[aria-selected=true]").waitFor()
+      await rows(page).first().waitFor()
       for (const id of ["event", "person", "command", "message-list"]) {
         await page.keyboard.press("Tab")
         await page.locator(`[name=${id}]:focus, #${id}:focus`).waitFor()
