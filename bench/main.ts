@@ -18,6 +18,7 @@ import { machine, pinned, traces } from "./Machine.ts"
 import * as Report from "./Report.ts"
 import type { Results, Row } from "./Result.ts"
 import * as Rows from "./Rows.ts"
+import { type Bench, full, quick } from "./rows/Bench.ts"
 import * as Runner from "./Runner.ts"
 import * as Sink from "./Sink.ts"
 
@@ -43,7 +44,7 @@ const check = async (): Promise<void> => {
   if (code !== here) process.exitCode = 1
 }
 
-const withBench = async (isQuick: boolean, use: (bench: Rows.Bench) => Promise<void>): Promise<void> => {
+const withBench = async (isQuick: boolean, use: (bench: Bench) => Promise<void>): Promise<void> => {
   const [load = 0] = loadavg()
   if (load > 0.5) console.error(`the machine is busy (load ${load.toFixed(1)}): the figures will be noisy`)
   console.error("building …")
@@ -52,7 +53,7 @@ const withBench = async (isQuick: boolean, use: (bench: Rows.Bench) => Promise<v
   const runner = await Runner.make()
   const onOneCpu = typeof pinned === "string" ? pinned : await Runner.make(pinned)
   try {
-    await use({ counts: isQuick ? Rows.quick : Rows.full, programs, runner, pinned: onOneCpu, sink })
+    await use({ counts: isQuick ? quick : full, programs, runner, pinned: onOneCpu, sink })
   } finally {
     runner.close()
     if (typeof onOneCpu !== "string") onOneCpu.close()

@@ -5,7 +5,19 @@ import { spawnSync } from "node:child_process"
 import * as Path from "node:path"
 
 const root = Path.resolve(import.meta.dirname, "..")
-const files = ["Delivery", "Privacy", "Telemetry", "WholePath"].map((name) => `test/acme/${name}.test.ts`)
+const names = [
+  "Accounts",
+  "Consent",
+  "Delivery",
+  "Ends",
+  "Host",
+  "Privacy",
+  "Recording",
+  "Retry",
+  "Telemetry",
+  "WorkerEnvironment"
+]
+const files = names.map((name) => `test/acme/${name}.test.ts`)
 
 const [runtime, ...args] = process.argv.slice(2)
 if (runtime !== "bun" && runtime !== "deno") {

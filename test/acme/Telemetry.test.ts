@@ -12,10 +12,9 @@ import * as DataDictionary from "../../src/cli/DataDictionary.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { commandsOf, type Device, eventFiles, eventually, Harness, runtimeName } from "./Harness.ts"
+import { device } from "./Steps.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
-
-const device = Effect.flatMap(Harness, (harness) => harness.device("device"))
 
 const runs = (acme: Device, lines: ReadonlyArray<string>) =>
   Effect.forEach(lines, (line) => acme.run(line), { discard: true })

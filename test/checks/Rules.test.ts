@@ -126,6 +126,18 @@ describe("the linter", () => {
     })
   }
 
+  it("The linter refuses a file of more than 500 lines in src and test", () => {
+    const copy = copyOf(".oxlintrc.json")
+    const lines = (count: number) => `export const long = 1\n${"//\n".repeat(count - 1)}`
+    for (const folder of ["src", "test"]) {
+      write(copy, `${folder}/Long.ts`, lines(500))
+      passes(lint(copy))
+      write(copy, `${folder}/Long.ts`, lines(501))
+      tells(lint(copy), "eslint(max-lines)", "Maximum allowed is 500", `${folder}/Long.ts`)
+      Fs.rmSync(Path.join(copy, folder, "Long.ts"))
+    }
+  })
+
   it("The linter accepts imports that point down and debug lines", () => {
     const copy = copyOf(".oxlintrc.json")
     write(

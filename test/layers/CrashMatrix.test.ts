@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Claim from "../../src/domain/Claim.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import {
   account,
   type Command,
@@ -28,7 +29,7 @@ const key = Device.stored("key")
 // From the given step on, the disk refuses everything that this process asks of it.
 const stoppingAt = (step: number) => {
   let steps = 0
-  const disk = Device.interposed(() => steps++ < step ? undefined : "EIO")
+  const disk = FaultyDisk.interposed(() => steps++ < step ? undefined : "EIO")
   return { disk, hasStopped: () => steps > step }
 }
 

@@ -14,6 +14,7 @@ import type { Errno } from "../../src/services/Disk.ts"
 import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { event } from "../worker/RealWorker.ts"
 
@@ -28,7 +29,7 @@ interface Options {
 const command = Effect.fnUntraced(
   function*({ access = () => undefined, deliveryWaitMillis, runtime = {}, start = Effect.undefined }: Options = {}) {
     const device = yield* Device.make
-    const disk = Device.interposed(({ operation, path }) => operation === "access" ? access(path) : undefined)
+    const disk = FaultyDisk.interposed(({ operation, path }) => operation === "access" ? access(path) : undefined)
     const files = filesOf(device, { disk })
     const machine = machineOf(device, {
       disk,

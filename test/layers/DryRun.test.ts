@@ -6,6 +6,7 @@ import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { Used } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -84,7 +85,7 @@ describe("A dry run", () => {
   it.effect("on a disk that cannot be written says so", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      const disk = Device.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
+      const disk = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
       const { capture, outbox } = yield* device.start({ dry: true, disk })
       yield* capture.capture(Used, {})
       assert.isTrue(yield* outbox.isEmpty)

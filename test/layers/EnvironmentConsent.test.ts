@@ -10,6 +10,7 @@ import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import { type Disk, isRefused } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { machineOf } from "../fixtures/Files.ts"
 
 const isWindows = process.platform === "win32"
@@ -71,7 +72,7 @@ const withOwner = (operation: "look" | "follow", ownerOf: (path: string) => numb
 
 /** A disk on which one operation on one path is refused. */
 const refusing = (operation: keyof Disk, path: string, code: string): Disk =>
-  Device.interposed((call) => call.operation === operation && call.path === path ? code : undefined)
+  FaultyDisk.interposed((call) => call.operation === operation && call.path === path ? code : undefined)
 
 describe("Consent", () => {
   test("is given if nothing denies it, also for a home that does not exist, and looking makes nothing", function*(
@@ -162,7 +163,7 @@ describe("A variable", () => {
 
   test("that denies is enough: no path is looked at, which could hang", function*(device) {
     const seen: Array<string> = []
-    const disk = Device.interposed(({ path }) => {
+    const disk = FaultyDisk.interposed(({ path }) => {
       seen.push(path)
       return undefined
     })
@@ -207,8 +208,8 @@ describe("The policy file of the machine", () => {
     const placed = withPolicy(device.at("policy.json"))
     for (const code of ["EACCES", "EIO"]) {
       for (const operation of ["look", "read"]) {
-        const isIt = (call: Device.Call) => call.path === policyFile && call.operation === operation
-        const disk = Device.interposed((call) => isIt(call) ? code : undefined, placed)
+        const isIt = (call: FaultyDisk.Call) => call.path === policyFile && call.operation === operation
+        const disk = FaultyDisk.interposed((call) => isIt(call) ? code : undefined, placed)
         yield* isDecidedBy(device, "policy file", { disk })
       }
     }

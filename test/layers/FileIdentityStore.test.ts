@@ -8,6 +8,7 @@ import { arcade } from "../../src/domain/IdentityCodec.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import { IdentityStoreContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { disturbed } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -45,7 +46,7 @@ describe("A rotation", () => {
   it.effect("that cannot be written changes nothing, and the process may continue with an anon id in memory", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))
-      const { store } = yield* device.start({ disk: Device.full })
+      const { store } = yield* device.start({ disk: FaultyDisk.full })
       const before = yield* store.get
       assert.deepStrictEqual(yield* store.rotate, { _tag: "Unwritable" })
       assert.strictEqual(yield* store.get, before)
@@ -157,7 +158,7 @@ describe("Old facts", () => {
   it.effect("stay with a claim that cannot be read now, until the next rotation", () =>
     Effect.gen(function*() {
       const device = yield* rotated(91)
-      const disk = Device.interposed(({ operation, path }) =>
+      const disk = FaultyDisk.interposed(({ operation, path }) =>
         operation === "read" && path.endsWith(`${anon.a}.json`) ? "EIO" : undefined
       )
       yield* rotate(device, { disk })
@@ -171,7 +172,7 @@ describe("Old facts", () => {
       const device = yield* rotated(91)
       const former = arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {})
       yield* device.write("usage.json", former)
-      const disk = Device.interposed(({ operation, path }) =>
+      const disk = FaultyDisk.interposed(({ operation, path }) =>
         operation === "rename" && path.endsWith("usage.json") ? "EACCES" : undefined
       )
       const { store } = yield* device.start({ disk })
@@ -236,7 +237,7 @@ describe("A link that another tool wrote", () => {
     Effect.gen(function*() {
       const device = yield* linked(P)
       const claim = claimOf(anon.a, Q)
-      const disk = Device.interposed(({ operation, path }) => {
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
         if (operation === "link" && path.includes("claims")) Effect.runSync(device.seed(anon.a, claim))
         return undefined
       })
@@ -266,7 +267,7 @@ describe("A claim", () => {
   it.effect("that cannot be written is not known to the process", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
-      const { store } = yield* device.start({ disk: Device.full })
+      const { store } = yield* device.start({ disk: FaultyDisk.full })
       yield* store.get
       assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
       assert.isUndefined((yield* store.get).claim)
@@ -277,7 +278,7 @@ describe("A claim", () => {
     Effect.gen(function*() {
       const device = yield* deviceOf()
       let isOpen = false
-      const disk = Device.interposed(({ operation, path }) =>
+      const disk = FaultyDisk.interposed(({ operation, path }) =>
         isOpen && operation === "read" && path.endsWith("usage.json") ? "EIO" : undefined
       )
       const { store } = yield* device.start({ disk })
@@ -293,7 +294,7 @@ describe("A claim", () => {
     Effect.gen(function*() {
       const device = yield* deviceOf()
       let isHeld = false
-      const disk = Device.interposed(({ operation, path }) => {
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
         if (!path.includes("/claims/")) return undefined
         if (operation === "link") Effect.runSync(device.seed(anon.a, claimOf(anon.a, Q)))
         isHeld ||= operation === "link"
@@ -337,7 +338,7 @@ describe("Many processes at once", () => {
       const results: Array<A> = []
       const processes: Array<Device.Process> = []
       let started = 1
-      const disk = Device.interposed(({ operation }) => {
+      const disk = FaultyDisk.interposed(({ operation }) => {
         const next = operation === "link" ? processes[started] : undefined
         if (next === undefined) return undefined
         started += 1

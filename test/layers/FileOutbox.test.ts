@@ -10,6 +10,7 @@ import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import type { Entry, Outbox } from "../../src/services/Outbox.ts"
 import { OutboxContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, machineOf } from "../fixtures/Files.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
 
@@ -85,7 +86,7 @@ describe("A message", () => {
       for (let last = 0; !isOver; last++) {
         const { device, names, open } = yield* setup
         let calls = 0
-        const files = filesOf(device, { disk: Device.interposed(() => ++calls > last ? "EIO" : undefined) })
+        const files = filesOf(device, { disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
         const isKept = OutboxWriter.make(files, device.settings).add(event(1), 0)
         isOver = calls <= last
         const found = uuids(yield* (yield* open()).entries)
@@ -123,7 +124,7 @@ describe("A message", () => {
     yield* Effect.forEach(writers, (writer) => writer.isEmpty)
     let added = 0
     // Before each operation of the reader on its disk.
-    const disk = Device.interposed(() => {
+    const disk = FaultyDisk.interposed(() => {
       for (const writer of added < 240 ? writers : []) assert.isTrue(Effect.runSync(writer.add(event(added++))))
       return undefined
     })
@@ -164,7 +165,7 @@ describe("An alias", () => {
         const host = yield* open()
         yield* host.add(event(1))
         let calls = 0
-        const disk = Device.interposed(() => {
+        const disk = FaultyDisk.interposed(() => {
           if (calls++ !== moment) return undefined
           claim(2, anon.a)
           Effect.runSync(host.add(event(3)))
@@ -352,7 +353,9 @@ describe("What PostHog took", () => {
     Effect.forEach(["EACCES", "ENOSPC", "EROFS", "ENOENT"], (code) =>
       Effect.gen(function*() {
         const { names, open } = yield* setup
-        const outbox = yield* open({ disk: Device.interposed(({ path }) => path.includes("/sent") ? code : undefined) })
+        const outbox = yield* open({
+          disk: FaultyDisk.interposed(({ path }) => path.includes("/sent") ? code : undefined)
+        })
         yield* deliver(outbox, 1, 2)
         assert.deepStrictEqual([yield* outbox.isEmpty, names("sent")], [true, []], code)
         assert.isDefined((yield* outbox.status).lastDelivery)
@@ -367,7 +370,7 @@ describe("What PostHog took", () => {
         for (const n of [1, 2, 3]) yield* first.add(event(n))
         const entries = yield* first.entries
         let calls = 0
-        const stopped = yield* open({ disk: Device.interposed(() => ++calls > last ? "EIO" : undefined) })
+        const stopped = yield* open({ disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
         yield* stopped.delivered(entries)
         isOver = calls <= last
         const next = yield* open()

@@ -22,6 +22,7 @@ import { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 
 const secret = "sk-do-not-tell"
 const answerText = "do-not-quote-the-answer"
@@ -192,7 +193,7 @@ describe("The credential", () => {
   test("is one without a principal if its file cannot be read", function*() {
     const server = yield* api()
     for (const operation of ["look", "read"]) {
-      const disk = Device.interposed((call) => call.operation === operation ? "EIO" : undefined)
+      const disk = FaultyDisk.interposed((call) => call.operation === operation ? "EIO" : undefined)
       const asked = yield* ask({ api: server.url, file: apiKey(secret), disk })
       assert.deepInclude(asked, { source: "stored", key: "", principal: undefined })
     }

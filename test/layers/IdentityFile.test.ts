@@ -10,6 +10,7 @@ import * as Claim from "../../src/domain/Claim.ts"
 import { arcade, codecs, supabase } from "../../src/domain/IdentityCodec.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 
 const { anon, claimOf, P, Q } = Device
 
@@ -198,7 +199,7 @@ describe("A host that changes its format", () => {
     Effect.gen(function*() {
       const device = yield* former
       let refused = 0
-      const once = Device.interposed(({ operation, path }) =>
+      const once = FaultyDisk.interposed(({ operation, path }) =>
         operation === "create" && path.includes("/usage/tmp/") && refused++ === 0 ? "ENOSPC" : undefined
       )
       assert.isFalse((yield* identityOf(device, { disk: once })).durable)
@@ -274,7 +275,7 @@ describe("Nothing on the disk changes", () => {
       const device = yield* Device.make
       yield* device.seed(anon.a, claimOf(anon.a, P))
       const before = device.snapshot()
-      const identity = yield* identityOf(device, { disk: Device.full })
+      const identity = yield* identityOf(device, { disk: FaultyDisk.full })
       assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.a, P])
       assert.deepStrictEqual(device.snapshot(), before)
     }))
@@ -296,7 +297,7 @@ describe("The identity is in memory and everything on the disk stays as it is", 
     readonly disk?: Device.ProcessOptions["disk"]
     readonly firstRun?: boolean
   }
-  const denied = Device.interposed(({ operation, path }) =>
+  const denied = FaultyDisk.interposed(({ operation, path }) =>
     operation === "read" && path.endsWith("usage.json") ? "EACCES" : undefined
   )
   const places: Readonly<Record<string, Place>> = {
@@ -325,7 +326,7 @@ describe("The identity is in memory and everything on the disk stays as it is", 
       },
       firstRun: true
     },
-    "a full disk": { set: () => {}, disk: Device.full, firstRun: true }
+    "a full disk": { set: () => {}, disk: FaultyDisk.full, firstRun: true }
   }
   for (const [what, { disk, firstRun = false, set }] of Object.entries(places)) {
     it.effect.skipIf(isWindows && what.includes("FIFO"))(`with ${what}`, () =>
@@ -354,7 +355,7 @@ describe("A write that fails", () => {
       Effect.gen(function*() {
         const device = yield* Device.make
         yield* device.seed(anon.a)
-        const disk = Device.interposed((call) => call.operation === operation ? "ENOSPC" : undefined)
+        const disk = FaultyDisk.interposed((call) => call.operation === operation ? "ENOSPC" : undefined)
         const { store } = yield* device.start({ disk })
         yield* store.claim(claimOf(anon.a, P))
         yield* store.rotate
@@ -369,7 +370,7 @@ describe("Without hard links", () => {
       Effect.gen(function*() {
         const device = yield* Device.make
         const refused: Array<string> = []
-        const disk = Device.interposed(({ operation, path }) => {
+        const disk = FaultyDisk.interposed(({ operation, path }) => {
           if (operation !== "link") return undefined
           refused.push(path)
           return code
@@ -378,7 +379,7 @@ describe("Without hard links", () => {
         yield* two.store.peek
         let winner: Identity | undefined
         // The other process creates the file between the refused link and the exclusive creation.
-        const overtaken = Device.interposed(({ operation, path }) => {
+        const overtaken = FaultyDisk.interposed(({ operation, path }) => {
           if (operation === "create" && path === device.at("usage.json") && winner === undefined) {
             winner = Effect.runSync(two.store.get)
           }

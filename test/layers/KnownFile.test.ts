@@ -10,6 +10,7 @@ import { unreadable } from "../../src/domain/Credential.ts"
 import type * as Known from "../../src/domain/Known.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { modes, now, scene } from "../stitch/Command.ts"
 
 const { anon, P, Q } = Device
@@ -55,7 +56,7 @@ const test = (title: string, body: (home: Device.Device) => void) =>
 const lost = {
   "in CI": { runtime: "ci" },
   "in a container": { runtime: "container" },
-  "on a full disk": { disk: Device.full },
+  "on a full disk": { disk: FaultyDisk.full },
   "without consent": { isGiven: false }
 } satisfies Record<string, Device.KnownOptions>
 

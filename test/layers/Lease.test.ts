@@ -6,6 +6,7 @@ import * as Lease from "../../src/layers/Lease.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { leasesOf, leaseText, type Options } from "../fixtures/Files.ts"
 
 const name = `usage/outbox/${Device.destinationId}`
@@ -84,7 +85,7 @@ describe("A lease", () => {
           /** Takes the lease; another process runs before the given call of its disk. */
           const acquire = (at: number, run: () => void): void => {
             let calls = 0
-            taken.push(take(Device.interposed(() => calls++ === at ? (run(), undefined) : undefined, memory)))
+            taken.push(take(FaultyDisk.interposed(() => calls++ === at ? (run(), undefined) : undefined, memory)))
             most = Math.max(most, calls)
           }
           acquire(first, () => acquire(second, () => taken.push(take(memory))))
@@ -101,7 +102,7 @@ describe("A lease", () => {
     const { number } = held(process().acquire(now, life, { id: "w", boots: true }))
     let isOver = false
     // Between the look at the names and the read of the newest.
-    const disk = Device.interposed(({ operation, path }) => {
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (isOver || operation !== "read" || !path.endsWith(`lease-${number}`)) return undefined
       isOver = true
       held(process().acquire(now, life, { id: "w" }))
@@ -160,7 +161,7 @@ describe("A lease", () => {
       held(process().acquire(end))
     }
     let isReleasing = false
-    const disk = Device.interposed(({ operation, path }) => {
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (isReleasing && operation === "remove" && path.endsWith("lease-1")) others()
       return undefined
     })
@@ -187,7 +188,7 @@ describe("A lease", () => {
 
   test("is taken over by a worker that its starter overtakes", function*({ leases, process }) {
     let isOver = false
-    const disk = Device.interposed(({ operation, path }) => {
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
       isOver = true
       held(process().acquire(now, 3_000, { id: "w", boots: true }))
@@ -258,7 +259,7 @@ describe("A lease", () => {
     yield* leave(3, leaseText({ until: now - 1 }))
     NFS.utimesSync(`${folder}/lease-3`, now / 1000, now / 1000)
     for (const unread of ["usage/outbox", name, `${name}/lease-3`]) {
-      const disk = Device.interposed(({ operation, path }) =>
+      const disk = FaultyDisk.interposed(({ operation, path }) =>
         (operation === "read" || operation === "list" || unread === "usage/outbox") && path.endsWith(unread)
           ? "EIO"
           : undefined
@@ -270,7 +271,7 @@ describe("A lease", () => {
     }
     let refused = 0
     const unread = (times: number) =>
-      Device.interposed(({ operation, path }) =>
+      FaultyDisk.interposed(({ operation, path }) =>
         operation === "read" && path.endsWith("lease-3") && refused++ < times ? "EACCES" : undefined
       )
     assert.isFalse(process({ disk: unread(Infinity) }).isHeld(now + life + 1))
@@ -281,7 +282,7 @@ describe("A lease", () => {
 
   test("stands for its worker while it cannot be read, until it is gone", function*({ folder, process }) {
     let code: string | undefined
-    const disk = Device.interposed(({ operation, path }) =>
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
       operation === "read" && path.endsWith("lease-1") ? code : undefined
     )
     const lease = held(process({ disk }).acquire())

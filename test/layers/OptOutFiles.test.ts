@@ -11,6 +11,7 @@ import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import { OptOutError } from "../../src/services/Consent.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { machineOf } from "../fixtures/Files.ts"
 import * as SupabaseTool from "../fixtures/SupabaseTool.ts"
 
@@ -59,9 +60,9 @@ const left = ["credentials.yaml", "usage/opt-out"]
 const isOptedOut = (device: Device.Device) => NFS.existsSync(device.at("usage/opt-out"))
 
 /** Whether the opt-out is there at each operation of the disk. */
-const watched = (device: Device.Device, isOfInterest: (call: Device.Call) => boolean = () => true) => {
+const watched = (device: Device.Device, isOfInterest: (call: FaultyDisk.Call) => boolean = () => true) => {
   const seen: Array<boolean> = []
-  const disk = Device.interposed((call) => {
+  const disk = FaultyDisk.interposed((call) => {
     if (isOfInterest(call)) seen.push(isOptedOut(device))
     return undefined
   })
@@ -131,14 +132,16 @@ describe("deny", () => {
     Effect.gen(function*() {
       const device = yield* used
       const before = device.snapshot()
-      const error = yield* Effect.flip(deny(device, { disk: Device.full }))
+      const error = yield* Effect.flip(deny(device, { disk: FaultyDisk.full }))
       assert.instanceOf(error, OptOutError)
       assert.strictEqual(error.path, device.at("usage/opt-out"))
       assert.include(error.message, `The opt-out at ${device.at("usage/opt-out")} could not be changed: ENOSPC`)
       assert.deepStrictEqual(device.snapshot(), before)
     }))
 
-  const refused: ReadonlyArray<readonly [what: string, code: string, (call: Device.Call) => boolean, kept: RegExp]> = [
+  const refused: ReadonlyArray<
+    readonly [what: string, code: string, (call: FaultyDisk.Call) => boolean, kept: RegExp]
+  > = [
     [
       "a file cannot be deleted",
       "EACCES",
@@ -156,7 +159,7 @@ describe("deny", () => {
     it.effect(`deletes everything else and fails with the reason if ${what}`, () =>
       Effect.gen(function*() {
         const device = yield* used
-        const disk = Device.interposed((call) => isRefused(call) ? code : undefined)
+        const disk = FaultyDisk.interposed((call) => isRefused(call) ? code : undefined)
         const error = yield* Effect.flip(deny(device, { disk }))
         assert.include(error.message, `was published, but not everything could be deleted: ${code}`)
         assert.deepStrictEqual(files(device).filter((name) => name === "usage/opt-out" || !kept.test(name)), left)
@@ -347,7 +350,7 @@ describe("allow", () => {
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write("usage/opt-out", "")
-      const disk = Device.interposed(({ operation }) => operation === "remove" ? "EACCES" : undefined)
+      const disk = FaultyDisk.interposed(({ operation }) => operation === "remove" ? "EACCES" : undefined)
       assert.instanceOf(yield* Effect.flip(allow(device, { disk })), OptOutError)
       assert.isTrue(isOptedOut(device))
     }))
@@ -397,7 +400,7 @@ describe("A process that runs while telemetry is disabled", () => {
         if (what !== "identity") yield* device.seed(anon.a, what === "rotation" ? claimOf(anon.a, Q) : undefined)
         const { deny } = yield* optOutOf(device)
         let isOver = false
-        const disk = Device.interposed(({ operation, path }) => {
+        const disk = FaultyDisk.interposed(({ operation, path }) => {
           if (isOver || !(operation === "link" || operation === "rename") || !path.includes(folder)) return undefined
           isOver = true
           Effect.runSync(deny)
@@ -421,7 +424,7 @@ describe("A process that runs while telemetry is disabled", () => {
         let enabledAt: ReadonlyArray<string> | undefined
         const seen: Array<string> = []
         let hasBegun = false
-        const disk = Device.interposed(({ operation, path }) => {
+        const disk = FaultyDisk.interposed(({ operation, path }) => {
           // Before it reads which consent this is, a process has read nothing that was deleted.
           if (!hasBegun) {
             hasBegun = path.endsWith("/enabled")

@@ -10,6 +10,7 @@ import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import { denied } from "../../src/layers/StateFiles.ts"
 import * as Sweep from "../../src/layers/Sweep.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf } from "../fixtures/Files.ts"
 import { event } from "../worker/RealWorker.ts"
 
@@ -184,7 +185,7 @@ describe("Consent", () => {
       Effect.gen(function*() {
         const device = yield* Device.make
         let isOver = false
-        const disk = Device.interposed(({ operation }) => {
+        const disk = FaultyDisk.interposed(({ operation }) => {
           isOver ||= operation === "link"
           return undefined
         })

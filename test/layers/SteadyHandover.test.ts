@@ -15,6 +15,7 @@ import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import {
   account,
   device,
@@ -99,7 +100,7 @@ const atEveryStep = Effect.fnUntraced(function*<R>(
       let calls = 0
       // The step of the first look at the consent that the command began with.
       let lookedAt = Infinity
-      const isMoment = ({ path }: Device.Call) => {
+      const isMoment = ({ path }: FaultyDisk.Call) => {
         if (lookedAt === Infinity && path.endsWith("/usage/enabled")) lookedAt = calls
         return calls++ === step
       }
@@ -156,7 +157,7 @@ describe("A command in which another process acts at any step", () => {
     Effect.gen(function*() {
       const { start } = yield* scene(steady, { loggedIn: P })
       const steps: Array<string> = []
-      const disk = Device.interposed(({ operation, path }) => {
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
         const step = `${operation} ${path.replace(/.*\/home\//, "").replace(/[^/]{36,}$/, "*")}`
         if (/opt-out|enabled|create|rename/.test(step)) steps.push(step)
         return undefined
@@ -172,7 +173,7 @@ describe("A command in which another process acts at any step", () => {
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { loggedIn: P })
       let isPublished = false
-      const disk = Device.interposed(({ operation, path }) => {
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
         isPublished ||= operation === "rename" && path.includes("/events/")
         return isPublished && path.endsWith("/opt-out") ? "EIO" : undefined
       })

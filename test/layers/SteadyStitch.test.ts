@@ -16,6 +16,7 @@ import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import {
   account,
   device,
@@ -63,7 +64,7 @@ describe("A steady command", () => {
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { loggedIn: P })
       const written: Array<string> = []
-      const disk = Device.interposed(({ operation, path }) => {
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
         const isChange = !["read", "look", "follow", "list", "access"].includes(operation)
         if (isChange && !path.includes("/usage/tmp/")) written.push(`${operation} ${Path.relative(home.home, path)}`)
         return undefined

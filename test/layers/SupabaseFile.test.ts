@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import * as Supabase from "../fixtures/SupabaseTool.ts"
 import { type Command, disturbed, type Mode, now, type Scene, scene } from "../stitch/Command.ts"
 
@@ -220,7 +221,7 @@ describe("A session of Supabase's CLI", () => {
     Effect.gen(function*() {
       const all = yield* host(fileOf("older", { ...foreign, session_last_active: new Date(now).toISOString() }))
       const written: Array<string> = []
-      const disk = Device.interposed(({ operation, path }) => {
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
         if (operation === "rename" || operation === "link") written.push(path.slice(all.home.home.length + 1))
         return undefined
       })

@@ -11,6 +11,7 @@ import * as Lease from "../../src/layers/Lease.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { leasesOf, leaseText } from "../fixtures/Files.ts"
 import { allErrnos } from "../model/Program.ts"
 import * as Command from "../stitch/Command.ts"
@@ -169,7 +170,7 @@ const refusing = (
   }
 ) => {
   let calls = 0
-  const interposed = Device.interposed((call) => {
+  const interposed = FaultyDisk.interposed((call) => {
     if (call.operation !== operation || call.path !== path) return undefined
     calls += 1
     return calls === turn + 1 || (isLasting && calls > turn) ? code : undefined

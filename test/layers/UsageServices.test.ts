@@ -16,6 +16,7 @@ import * as Debug from "../../src/layers/Debug.ts"
 import { type Annotations, CurrentCommand } from "../../src/services/CurrentCommand.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { account, type Mode, modes, over, ownerOf, scene, Used } from "../stitch/Command.ts"
 
 const { P } = Device
@@ -113,10 +114,10 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   const broken = (): never => {
     throw new Error("broken")
   }
-  const breaking = Device.interposed(({ path }) => path.includes("/usage/") ? broken() : undefined)
+  const breaking = FaultyDisk.interposed(({ path }) => path.includes("/usage/") ? broken() : undefined)
   isNew.each([
     { where: "without consent", options: { consent: Device.consentOf(Device.denied) } },
-    { where: "on a full disk", options: { disk: Device.full } },
+    { where: "on a full disk", options: { disk: FaultyDisk.full } },
     { where: "where the module itself breaks", options: { disk: breaking } }
   ])("is nowhere, and the command goes on without a worker: $where", function*({ home, start }, { options }) {
     const { end, record, workers } = yield* start(options)
@@ -156,7 +157,7 @@ describe.each(modes)("The sequence, over $mode,", (mode) => {
   over(mode)("has no gap where an event is refused, cannot be kept, or has no consent", function*({ home, start }) {
     const decision = yield* Ref.make<ConsentDecision>(Device.given)
     let isFull = false
-    const disk = Device.interposed(({ operation }) => isFull && operation === "rename" ? "ENOSPC" : undefined)
+    const disk = FaultyDisk.interposed(({ operation }) => isFull && operation === "rename" ? "ENOSPC" : undefined)
     const { capture, record } = yield* start({ consent: Device.consentOfRef(decision), disk })
     const Strict = UsageEvent.make("Strict", {
       description: "Takes little",

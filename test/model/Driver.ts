@@ -10,7 +10,7 @@ import * as NFS from "node:fs"
 import * as Cold from "../../src/layers/Cold.ts"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
-import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import * as Host from "./Host.ts"
 import * as Program from "./Program.ts"
 import * as Random from "./Random.ts"
@@ -74,7 +74,7 @@ const main = (task: Task): Effect.Effect<void> => {
   }
   const real = NodeDisk.disk
   const disk: Disk = {
-    ...Device.interposed(wait, real),
+    ...FaultyDisk.interposed(wait, real),
     link: (from, to) => journaled("link", to, text(from), () => real.link(from, to)),
     rename: (from, to) => journaled("rename", to, text(from), () => real.rename(from, to)),
     remove: (path) => journaled("remove", path, undefined, () => real.remove(path)),

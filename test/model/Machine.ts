@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Cold from "../../src/layers/Cold.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
-import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { Actor, Killed, type Step, type Verdict } from "./Actor.ts"
 import * as Host from "./Host.ts"
 import * as Program from "./Program.ts"
@@ -181,7 +181,7 @@ class Machine {
       if (actor.isKilled) throw new Killed()
       return errno
     }
-    const disk = Device.interposed(({ operation, path }) => at({ method: operation, path }), this.disk)
+    const disk = FaultyDisk.interposed(({ operation, path }) => at({ method: operation, path }), this.disk)
     if (this.program.hasLinks) return disk
     // Without links, what others can see is written in two steps; a refused write leaves no file.
     const create = (path: string, text: string): Errno | undefined => {

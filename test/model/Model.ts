@@ -3,6 +3,7 @@
  *
  * It knows nothing of files, fibers or races: an operation is one step, and nothing fails.
  */
+import { IdentityDraft } from "./IdentityDraft.ts"
 import * as Program from "./Program.ts"
 import * as State from "./State.ts"
 
@@ -10,152 +11,8 @@ type SeenBy = "login" | "observe" | "resolver"
 
 // == the steps
 
-type Draft<A> = { -readonly [K in keyof A]: A[K] }
-
 /** One operation of one process, on a draft of the state. */
-class Step {
-  readonly device: Draft<State.Device>
-  readonly process: Draft<State.Process>
-  readonly messages: Array<State.Message>
-  private readonly actor: number
-  private readonly runtime: Program.Runtime
-
-  constructor(state: State.State, actor: number, process: State.Process) {
-    this.device = { ...state.device }
-    this.process = { ...process }
-    this.messages = [...state.messages]
-    this.actor = actor
-    this.runtime = Program.runtimes[process.command.runtime]
-  }
-
-  private token(kind: string): string {
-    this.device.made += 1
-    return `${kind} ${this.device.made}`
-  }
-
-  /** Not where the user has opted out since it first asked, though they have come back. */
-  private get isAllowed(): boolean {
-    if (this.device.optOut) return false
-    this.process.consent ??= this.device.consent
-    return this.process.consent === this.device.consent
-  }
-
-  // -- the identity on the disk
-
-  private get mayMake(): boolean {
-    return !State.keepsNothing(this.runtime)
-  }
-
-  private succeedTo(key: string): string {
-    const next = this.device.successors.get(key) ?? { anonId: this.token("anon"), at: this.device.now }
-    this.device.successors = new Map(this.device.successors).set(key, next)
-    return next.anonId
-  }
-
-  private end(anonId: string): string {
-    const next = this.device.successors.get(anonId)
-    return next === undefined ? anonId : this.end(next.anonId)
-  }
-
-  private inMemory(firstRun: boolean): State.Identity {
-    return { anonId: this.token("anon"), claim: undefined, durable: false, firstRun }
-  }
-
-  /** The claim that another tool's link comes to. */
-  private adopted(anonId: string, mayWrite: boolean): State.Claim | undefined {
-    const { pointer } = this.device
-    if (pointer === "missing" || pointer === "unusable") return undefined
-    if (pointer.anonId !== anonId || pointer.linked === undefined) return undefined
-    const claim: State.Claim = { anonId, principal: pointer.linked, seenBy: "adopted", source: "none", hasAlias: false }
-    if (mayWrite) this.device.claims = new Map(this.device.claims).set(anonId, claim)
-    return claim
-  }
-
-  private read(firstRun: boolean): State.Identity {
-    const { pointer } = this.device
-    const mayWrite = this.mayMake && this.isAllowed
-    if (pointer === "missing") {
-      if (!mayWrite) return this.inMemory(true)
-      const anonId = this.token("anon")
-      this.device.pointer = { anonId, linked: undefined }
-      return { anonId, claim: undefined, durable: true, firstRun: true }
-    }
-    if (pointer === "unusable") {
-      if (!mayWrite && !this.device.successors.has(State.unusableFile)) return this.inMemory(firstRun)
-    }
-    const anonId = this.end(pointer === "unusable" ? this.succeedTo(State.unusableFile) : pointer.anonId)
-    const claim = this.device.claims.get(anonId) ?? this.adopted(anonId, mayWrite)
-    if (mayWrite) this.device.pointer = { anonId, linked: claim?.principal }
-    return { anonId, claim, durable: true, firstRun }
-  }
-
-  private get identity(): State.Identity {
-    const identity = this.process.identity ?? this.read(false)
-    this.process.identity = identity
-    return identity
-  }
-
-  private refresh(): State.Identity {
-    const known = this.process.identity
-    const found = this.read(known?.firstRun ?? false)
-    const identity = !found.durable && known !== undefined && !known.durable ? known : found
-    this.process.identity = identity
-    return identity
-  }
-
-  /** The anon id that the disk leads to. */
-  private get current(): string | undefined {
-    const { pointer, successors } = this.device
-    if (pointer === "missing") return undefined
-    const start = pointer === "unusable" ? successors.get(State.unusableFile)?.anonId : pointer.anonId
-    return start === undefined ? undefined : this.end(start)
-  }
-
-  /** Not over an anon id that another tool made. */
-  private repoint(identity: State.Identity): void {
-    if (this.device.pointer === "missing" || this.current !== this.end(identity.anonId)) return
-    this.device.pointer = { anonId: identity.anonId, linked: identity.claim?.principal }
-  }
-
-  /** Gives the device a new anon id; returns false where another process or tool was faster. */
-  private rotate(): boolean {
-    const from = this.identity
-    if (!from.durable) {
-      this.process.identity = this.inMemory(from.firstRun)
-      return true
-    }
-    const isFirst = !this.device.successors.has(from.anonId)
-    // Another tool was faster, before or after another process.
-    const isReplaced = this.current !== undefined && this.current !== this.end(from.anonId)
-    if (isReplaced) {
-      this.refresh()
-      return false
-    }
-    const anonId = this.end(this.succeedTo(from.anonId))
-    const identity = { ...from, anonId, claim: this.device.claims.get(anonId) }
-    this.process.identity = identity
-    this.repoint(identity)
-    if (isFirst) this.prune()
-    return isFirst
-  }
-
-  /** Forgets what only a process of 90 days ago could still ask for. */
-  private prune(): void {
-    const isOld = ({ at }: { readonly at: number }) => this.device.now - at > 90 * 24 * 60 * State.minute
-    this.device.successors = new Map([...this.device.successors].filter(([, next]) => !isOld(next)))
-  }
-
-  /**
-   * What became of the anon id in memory. After a deletion it is unknown whether it was claimed; one that another process
-   * rotated goes on until its command ends.
-   */
-  private get fate(): "current" | "replaced" | "deleted" {
-    const { anonId, durable } = this.identity
-    if (!durable) return "current"
-    if (this.device.pointer === "missing") return "deleted"
-    return this.current === anonId || this.device.successors.has(anonId) ? "current" : "replaced"
-  }
-
+class Step extends IdentityDraft {
   // -- credentials
 
   private lookUp(): State.Credential | undefined {

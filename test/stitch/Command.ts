@@ -18,6 +18,7 @@ import { type CommandRun, CurrentCommand } from "../../src/services/CurrentComma
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import type { Followed } from "../../src/services/UsageCapture.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 
 export const now = Date.parse("2026-01-01T00:00:00Z")
 
@@ -101,13 +102,13 @@ export const loaded: NonNullable<Device.ProcessOptions["cold"]> = Effect.succeed
 
 /** A disk on which another process does something, once, just before the first operation that is selected. */
 export const disturbed = Effect.fnUntraced(function*(
-  select: (call: Device.Call) => boolean,
+  select: (call: FaultyDisk.Call) => boolean,
   act: Effect.Effect<void>
 ) {
   const context = yield* Effect.context<never>()
   let exit: Exit.Exit<void> | undefined
   let isActing = false
-  const disk = Device.interposed((call) => {
+  const disk = FaultyDisk.interposed((call) => {
     if (exit !== undefined || isActing || !select(call)) return undefined
     isActing = true
     exit = Effect.runSyncExitWith(context)(act)

@@ -8,6 +8,7 @@ import * as TestConsole from "effect/testing/TestConsole"
 import * as Debug from "../../src/layers/Debug.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { account, device, identityFiles, lateAnswer, modes, over, own, scene, start } from "./Command.ts"
 
 const { anon, P, Q } = Device
@@ -55,7 +56,7 @@ describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => 
 
   test("leaves an anon id in memory where the disk cannot be written", function*({ anonId, api, start }) {
     yield* api.set(undefined)
-    const command = yield* start({ disk: Device.eventsOnly })
+    const command = yield* start({ disk: FaultyDisk.eventsOnly })
     const owner = yield* command.owner
     const { anonId: fresh } = yield* command.store.get
     assert.notStrictEqual(fresh, anonId)

@@ -11,6 +11,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { account, type Command, lateAnswer, loaded, modes, now, over, own, ownerOf, Used } from "./Command.ts"
 
 const { P, Q } = Device
@@ -64,12 +65,13 @@ const mortal = () => {
   }
 }
 
-const forgetful: ReadonlyArray<{ readonly runtime: Device.RuntimeName; readonly disk?: typeof Device.eventsOnly }> = [
-  { runtime: "ci" },
-  { runtime: "ci with a terminal" },
-  { runtime: "container" },
-  { runtime: "persistent", disk: Device.eventsOnly }
-]
+const forgetful: ReadonlyArray<{ readonly runtime: Device.RuntimeName; readonly disk?: typeof FaultyDisk.eventsOnly }> =
+  [
+    { runtime: "ci" },
+    { runtime: "ci with a terminal" },
+    { runtime: "container" },
+    { runtime: "persistent", disk: FaultyDisk.eventsOnly }
+  ]
 
 const key = Device.stored("key")
 

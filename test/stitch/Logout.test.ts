@@ -7,6 +7,7 @@ import * as Ref from "effect/Ref"
 import { Consent } from "../../src/services/Consent.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import {
   account,
   type Command,
@@ -96,9 +97,9 @@ describe.each(modes)("A logout of an account, over $mode,", (mode) => {
 
   test("goes on in memory where the disk refuses, without the anon id of the account", function*(given) {
     const { anonId, start } = given
-    const command = yield* start({ disk: Device.eventsOnly })
+    const command = yield* start({ disk: FaultyDisk.eventsOnly })
     yield* logOut(given, command)
-    for (const { owner } of [command, yield* start({ disk: Device.eventsOnly })]) {
+    for (const { owner } of [command, yield* start({ disk: FaultyDisk.eventsOnly })]) {
       const { distinctId, personless } = yield* owner
       assert.isTrue(personless)
       assert.notInclude([anonId, P], distinctId)

@@ -12,6 +12,7 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { account, type Command, device, lateAnswer, modes, over, own } from "./Command.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -23,7 +24,7 @@ const see = ({ begin, record, settle, stitch }: Command, seenBy: (typeof everybo
     ? Effect.andThen(begin, Effect.andThen(record, settle))
     : Effect.andThen(begin, stitch[seenBy](P))
 
-const isClaim = ({ operation, path }: Device.Call) => operation === "link" && /\/claims\/.*\.json$/.test(path)
+const isClaim = ({ operation, path }: FaultyDisk.Call) => operation === "link" && /\/claims\/.*\.json$/.test(path)
 
 /** A disk on which another process publishes a claim of each anon id just before this one does. */
 const overtaken = (home: Device.Device, winner: PrincipalId) => {
@@ -31,7 +32,7 @@ const overtaken = (home: Device.Device, winner: PrincipalId) => {
     home.write(`usage/claims/${anonId}.json`, Claim.encode(claimOf(anonId, winner, { credential: "environment" })))
   return (isAlways = false) => {
     let times = 0
-    return Device.interposed((call) => {
+    return FaultyDisk.interposed((call) => {
       if (isClaim(call) && (isAlways || times++ === 0)) Effect.runSync(publish(Device.anonId(call.path.slice(-41, -5))))
       return undefined
     })
@@ -86,7 +87,7 @@ describe.each(modes)("A race for a claim, over $mode,", (mode) => {
     "of many observes is one claim: $principals",
     function*({ home, start }, { principals }) {
       let published = 0
-      const disk = Device.interposed((call) => {
+      const disk = FaultyDisk.interposed((call) => {
         if (isClaim(call)) published += 1
         return undefined
       })
@@ -112,7 +113,7 @@ describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
   /** A disk that refuses new files, but for events, until it has room again. */
   const filled = () => {
     let isFull = true
-    const disk = Device.interposed(({ operation, path }) =>
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
       isFull && (operation === "link" || operation === "create") && !/usage\/(tmp|outbox)\//.test(path)
         ? "ENOSPC"
         : undefined
@@ -144,7 +145,7 @@ describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
 
   test("because consent was withdrawn meanwhile leaves neither a claim nor a stamp", function*({ home, start }) {
     const decision = yield* Ref.make<ConsentDecision>(Device.given)
-    const disk = Device.interposed((call) => {
+    const disk = FaultyDisk.interposed((call) => {
       if (isClaim(call)) Effect.runSync(Ref.set(decision, Device.denied))
       return undefined
     })
@@ -182,7 +183,7 @@ describe.each(modes)("A defect of this module, over $mode,", (mode) => {
     const died = (): never => {
       throw new Error("a mistake of ours")
     }
-    const disk = Device.interposed(({ path }) => path.includes("/claims") ? died() : undefined)
+    const disk = FaultyDisk.interposed(({ path }) => path.includes("/claims") ? died() : undefined)
     for (const what of ["observe", "login", "logout", "record"] as const) {
       const command = yield* start({ disk })
       yield* command.begin

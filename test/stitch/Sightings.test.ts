@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Credential } from "../../src/domain/Credential.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import {
   account,
   type Command,
@@ -156,7 +157,7 @@ describe.each(modes)("A principal that is seen, over $mode", (mode) => {
 
   const bare = [
     ...ephemeral.map((runtime) => ({ where: `nothing is kept, as in ${runtime}`, options: { runtime } })),
-    { where: "no identity can be written", options: { disk: Device.eventsOnly } }
+    { where: "no identity can be written", options: { disk: FaultyDisk.eventsOnly } }
   ]
   const unmade = everybody.flatMap((seenBy) => bare.map((given) => ({ ...given, seenBy })))
   isNew.each(unmade)("gets a stamp and no identity where $where: by $seenBy", function*({ home, start }, given) {

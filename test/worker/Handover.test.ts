@@ -28,11 +28,12 @@ import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leasesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import { event, eventOf } from "./RealWorker.ts"
 
-const { interposed, persistent } = Device
+const { persistent } = Device
 
 type Runtime = HostRuntime["Service"]
 
@@ -135,7 +136,7 @@ describe("the hand-over from a worker that ends", () => {
       }
       Fs.mkdirSync(`${host.leases.folder}/events`, { recursive: true, mode: 0o700 })
       const worker = yield* processOf(device, {
-        disk: interposed(({ operation, path }) => {
+        disk: FaultyDisk.interposed(({ operation, path }) => {
           if (operation === "remove" && isLease(path)) reach("the lease is given up")
           else if (operation === "list" && path.endsWith("/events")) reach("the last look")
           return undefined
@@ -175,7 +176,7 @@ describe("the hand-over from a worker that ends", () => {
 
   test("A starter that was suspended finds its worker at work, and does not kill it", function*() {
     let isOver = false
-    const disk = interposed(({ operation, path }) => {
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (isOver || operation !== "link" || !isLease(path)) return undefined
       isOver = true
       const temp = Path.join(Path.dirname(path), "../../tmp")
@@ -321,14 +322,14 @@ describe("a worker's life", () => {
     [
       "what it delivered cannot be removed",
       { _tag: "Taken", quotaLimited: false },
-      interposed(({ operation, path }) =>
+      FaultyDisk.interposed(({ operation, path }) =>
         (operation === "remove" && path.includes("/events/")) || path.includes("/sent/") ? "EACCES" : undefined
       )
     ],
     [
       "what PostHog refused cannot be set aside",
       { _tag: "TooLarge" },
-      interposed(({ path }) => path.includes("/set-aside") ? "EACCES" : undefined)
+      FaultyDisk.interposed(({ path }) => path.includes("/set-aside") ? "EACCES" : undefined)
     ]
   ]
   for (const [title, answer, disk] of successors) {
@@ -346,7 +347,7 @@ describe("a worker's life", () => {
 
   for (const [what, operation] of [["a claim", "read"], ["their folder", "list"]] as const) {
     test(`A worker sends no event of an account while ${what} cannot be read, for its alias goes first`, function*() {
-      const disk = interposed((call) =>
+      const disk = FaultyDisk.interposed((call) =>
         call.operation === operation && call.path.includes("/claims") ? "EIO" : undefined
       )
       const { device, outbox, work, write } = yield* setUp({ disk })
@@ -362,7 +363,9 @@ describe("a worker's life", () => {
   }
 
   test("A worker that cannot list the outbox does not take it for an empty one", function*() {
-    const disk = interposed((call) => call.operation === "list" && call.path.endsWith("/events") ? "EIO" : undefined)
+    const disk = FaultyDisk.interposed((call) =>
+      call.operation === "list" && call.path.endsWith("/events") ? "EIO" : undefined
+    )
     const { device, outbox, work, write } = yield* setUp({ disk })
     write(1)
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
@@ -377,7 +380,7 @@ describe("a worker's life", () => {
     const device = yield* Device.make
     const host = yield* processOf(device)
     const { count, counted } = counter()
-    const disk = interposed(({ operation, path }) => {
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (operation === "remove" && isLease(path)) host.write(1)
       return undefined
     })
