@@ -151,7 +151,7 @@ describe("what a command loads", () => {
     "layers/WorkerProcess.ts"
   ]
 
-  it("A command whose telemetry a variable denies loads neither the services nor what changes anything", () => {
+  it("A command with telemetry denied by a variable loads neither the services nor what changes anything", () => {
     assertLoads("cli/Usage.ts", ["cli/CommandTracking.ts", "layers/NodeUsage.ts", "layers/VariableConsent.ts"], [
       ...steady,
       ...cold

@@ -9,7 +9,7 @@ import { accountA, accountB, device, isPersonless, login, uuid } from "./Steps.t
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accounts", (it) => {
   describe.concurrent("a login", () => {
-    it.effect("merges the device's history into the account with one alias, however often the account logs in", () =>
+    it.effect("A login merges the device's history into the account with one alias, however often the account logs in", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -54,7 +54,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         assert.lengthOf(persons[0]?.events ?? [], messages.length)
       }))
 
-    it.effect("is a flow that starts once and ends once, in order; a login that the API refuses claims nothing", () =>
+    it.effect("A login is a flow that starts and ends once, and a login that the API refuses claims nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code, stderr } = yield* acme.run(login("key-of-nobody"))
@@ -88,7 +88,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         assert.isTrue(refused?.every((message) => message.distinct_id === anon_id && isPersonless(message)))
       }))
 
-    it.effect("as another account without a logout rotates the device's id, and the two accounts stay two persons", () =>
+    it.effect("A login as another account without a logout rotates the anon id, and the accounts stay two persons", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -116,7 +116,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         )
       }))
 
-    it.effect("that another tool made is noticed by the next command", () =>
+    it.effect("A login that another tool made is noticed by the next command", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -135,7 +135,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
   })
 
   describe.concurrent("a logout", () => {
-    it.effect("goes out under the account itself; a new device follows, which another account can log in to", () =>
+    it.effect("A logout is recorded under its account, and the device gets a new anon id that another account can claim", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run(login())
@@ -185,7 +185,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         )
       }))
 
-    it.effect("of nobody changes nothing", () =>
+    it.effect("A logout without a login changes nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -197,7 +197,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
   })
 
   describe.concurrent("where the disk will not survive", () => {
-    it.effect("a CI run with a key in its environment is the account's, and leaves no identity and no claim", () =>
+    it.effect("A CI run with a key in its environment is recorded under the account, and writes no identity and no claim", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code } = yield* acme.run("deploy site", { runtime: "ci", env: { ACME_API_KEY: "key-of-a" } })
@@ -213,7 +213,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         assert.isFalse(files.some((file) => file.startsWith("usage/claims/")), files.join(", "))
       }))
 
-    it.effect("a CI run on the home of a device that was used before claims nothing either", () =>
+    it.effect("A CI run on the home of a used device claims nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -224,7 +224,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [before.anon_id, accountA])
       }))
 
-    it.effect("a CI run that logs in stamps its events, and makes no alias", () =>
+    it.effect("A CI run that logs in sends its events under the account and makes no alias", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run(login(), { runtime: "ci" })
@@ -235,7 +235,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         assert.notInclude(yield* acme.files, "usage.json")
       }))
 
-    it.effect("a container's event is delivered before its first process ends, and no identity is made", () =>
+    it.effect("The event of a container is delivered before its first process ends, and no identity is made", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code, stdout } = yield* acme.run("deploy site", {
@@ -248,7 +248,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         assert.notInclude(yield* acme.files, "usage.json")
       }))
 
-    it.effect("a first run without a terminal makes an identity but no alias, and the second claims it", () =>
+    it.effect("A first run without a terminal makes an identity but no alias, and the second run claims it", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const options = { runtime: "pipe", env: { ACME_API_KEY: "key-of-a" } } as const
@@ -269,7 +269,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
         )
       }))
 
-    it.effect("a login on a first run without a terminal is claimed by the next command", () =>
+    it.effect("A login on a first run without a terminal is claimed by the next command", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run(login(), { runtime: "pipe" })

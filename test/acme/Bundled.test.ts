@@ -72,18 +72,18 @@ const isDelivered = (command: ReadonlyArray<string>, home: string) =>
 
 describe("a bundled host", () => {
   for (const format of ["esm", "cjs"] as const) {
-    it.live(`delivers as one ${format} file`, () =>
+    it.live(`A bundled host delivers as one ${format} file`, () =>
       Effect.flatMap(directory, (home) => isDelivered([process.execPath, bundled[format]], home)))
   }
 
-  it.live("delivers as a single executable", () =>
+  it.live("A bundled host delivers as a single executable", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const executable = yield* Effect.promise(() => nodeExecutable(process.execPath, bundled.cjs, home))
       yield* isDelivered([executable], home)
     }))
 
-  it.live("says in debug mode, and as its status, what to do where it has no worker", () =>
+  it.live("A bundled host without a worker says in debug mode and in its status what to do", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const file = Path.join(home, "acme.mjs")
@@ -106,7 +106,7 @@ describe("a bundled host", () => {
       assert.include(run(bundled.esm, "telemetry status --json").stdout, "\"obstacles\":[]")
     }))
 
-  it.live("does not take a file of its own for the worker, whatever its name, nor one where it was bundled", () =>
+  it.live("A bundled host never runs one of its own files as the worker, nor a file of the place where it was bundled", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const started = Path.join(home, "started")
@@ -128,7 +128,7 @@ describe("a bundled host", () => {
       }
     }))
 
-  it.live("finds the published worker beside it where modules are named by their paths", () =>
+  it.live("A bundled host finds the published worker beside it on a runtime that names modules by their paths", () =>
     Effect.gen(function*() {
       const home = yield* directory
       for (const folder of ["layers", "worker"]) Fs.mkdirSync(Path.join(home, folder))
@@ -141,7 +141,7 @@ describe("a bundled host", () => {
       assert.deepStrictEqual([run.stdout, run.stderr], [`${beside}\n`, ""])
     }))
 
-  it.live("delivers where the runtime knows nothing of single executables", () =>
+  it.live("A bundled host delivers on a runtime without single executables", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const unknown = Path.join(home, "unknown.mjs")
@@ -153,7 +153,7 @@ describe("a bundled host", () => {
       yield* isDelivered([process.execPath, "--import", unknown, bundled.esm], home)
     }))
 
-  it.live("is no worker with one mark alone", () =>
+  it.live("A bundled host that is started with only one of the two marks of a worker is no worker", () =>
     Effect.gen(function*() {
       const home = yield* directory
       const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>

@@ -25,7 +25,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
       "telemetry status --json",
       "telemetry enable"
     ]
-    it.effect("of help, versions, completions, usage errors and the telemetry commands, and no file is made", () =>
+    it.effect("Help, versions, completions, usage errors and the telemetry commands are not recorded, and make no file", () =>
       Effect.gen(function*() {
         const acme = yield* device
         // Nor is the API asked whose the key is.
@@ -45,7 +45,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
       [{ ACME_POSTHOG_KEY: "" }, "no key"],
       [{ ACME_POSTHOG_HOST: "http://posthog.example" }, "no key"]
     ]
-    it.effect("under a variable that denies, in a test run, and without a key; the status says which", () =>
+    it.effect("Nothing is recorded under a variable that denies, in a test run or without a key, and the status says why", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* Effect.forEach(denials, ([env, decidedBy]) =>
@@ -66,7 +66,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         yield* assertUntouched(acme, "status")
       }))
 
-    it.effect("to a destination that the author got wrong; the status, `enable` and debug mode say what is wrong", () =>
+    it.effect("Nothing is recorded for an invalid destination, and the status, `enable` and debug mode name the mistake", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const mistakes: ReadonlyArray<readonly [env: Record<string, string>, problem: string]> = [
@@ -87,7 +87,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         assert.include(none.stdout, "Telemetry is off (no key)")
       }))
 
-    it.effect("of a login under a variable that denies, and only the credential is kept", () =>
+    it.effect("A login under a variable that denies is not recorded, and only the credential is kept", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code } = yield* acme.run(login(), { env: { DO_NOT_TRACK: "1" } })
@@ -96,7 +96,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         assert.deepStrictEqual(yield* acme.sink.requests, [])
       }))
 
-    it.effect("after `telemetry disable`, which deletes what was kept; `telemetry enable` starts anew", () =>
+    it.effect("`telemetry disable` deletes all files and stops recording, and `telemetry enable` starts with a new anon id", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -119,7 +119,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         assert.notStrictEqual((yield* acme.identity).anon_id, anon_id)
       }))
 
-    it.effect("`telemetry disable` takes back what was not sent yet", () =>
+    it.effect("`telemetry disable` deletes messages that were not sent yet", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
@@ -142,7 +142,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         assert.include(stdout, "DO_NOT_TRACK")
       }))
 
-    it.effect("in debug mode with DO_NOT_TRACK=1: a command that would be recorded says why it is not, once", () =>
+    it.effect("A command that DO_NOT_TRACK keeps from being recorded says so once in debug mode", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const env = { ACME_USAGE_DEBUG: "1", DO_NOT_TRACK: "1" }
@@ -155,7 +155,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         assert.strictEqual((yield* acme.run("deploy site", { env: { DO_NOT_TRACK: "1" } })).stderr, "")
       }))
 
-    it.effect("in debug mode: what fails in the background is told too", () =>
+    it.effect("A failure in the background is a debug line", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.api.mode({ _tag: "Answer", status: 500, body: "" })
@@ -166,7 +166,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         assert.strictEqual((yield* acme.run("deploy site", { env })).stderr, "")
       }))
 
-    it.effect("on disk with ACME_USAGE_DEBUG: each event is printed to stderr, and nothing is sent", () =>
+    it.effect("A command with ACME_USAGE_DEBUG prints each event to stderr and sends nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         for (const value of ["1", " TRUE ", "yes", "On"]) {
@@ -177,7 +177,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("conse
         }
       }))
 
-    it.effect("on disk in debug mode, on a used device: what is printed is what would be kept, and what waits is told", () =>
+    it.effect("A command in debug mode on a used device prints the events that it would keep, and changes nothing on the disk", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const env = { ACME_USAGE_DEBUG: "1" }

@@ -34,7 +34,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
         assert.isAtMost(requests, 1 + Math.floor(seconds / 10))
       }))
 
-    it.effect("a command in a pipe ends while its worker lives on", () =>
+    it.effect("A command in a pipe ends while its worker lives on", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
         yield* acme.stopWorkers()
@@ -46,7 +46,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
         assert.lengthOf(yield* acme.workers, 1)
       }))
 
-    it.effect("a command in a terminal ends while its worker lives on", () =>
+    it.effect("A command in a terminal ends while its worker lives on", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
         yield* acme.stopWorkers()
@@ -59,7 +59,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
 
     // Handover.test.ts holds that the limit is 1 s.
     for (const [where, runtime] of [["CI", "ci"], ["a container", "container"]] as const) {
-      it.effect(`a command in ${where} ends by its own limit, and its message is kept`, () =>
+      it.effect(`A command in ${where} stops its wait for delivery at the limit, and its message is kept`, () =>
         Effect.gen(function*() {
           const acme = yield* usedDevice
           yield* acme.stopWorkers()
@@ -69,7 +69,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
         }))
     }
 
-    it.effect("a command in CI that waits for delivery ends by Ctrl-C", () =>
+    it.effect("Ctrl-C ends a command in CI that waits for delivery", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
         yield* acme.stopWorkers()
@@ -83,7 +83,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
   })
 
   describe.concurrent("a host that dies with its processes", () => {
-    it.effect("has delivered when its PID namespace ends, 5 of 5", () =>
+    it.effect("A command delivers before its PID namespace ends, 5 of 5 times", () =>
       Effect.gen(function*() {
         const delivered = yield* Effect.forEach(
           Array.from({ length: 5 }),
@@ -99,7 +99,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
         assert.deepStrictEqual(delivered, Array.from({ length: 5 }, () => 1))
       }))
 
-    it.effect("has delivered each time, in one after the other on the same home, and leaves no lease", () =>
+    it.effect("Containers that use the same home one after the other each deliver, and leave no lease", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
         for (const turn of [1, 2, 3, 4, 5]) {

@@ -10,7 +10,7 @@ import { endsDevice, runUntilAsked, services, usedDevice, waiting, words } from 
 
 layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it) => {
   describe.concurrent("a command that is ended from outside", () => {
-    it.effect("2 ms after its output, by Ctrl-C, is recorded, 5 of 5", () =>
+    it.effect("A command that Ctrl-C ends 2 ms after its output is recorded, 5 of 5 times", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
         yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
@@ -27,7 +27,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
       }))
 
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      it.effect(`in its middle, by ${signal}, is recorded as cancelled, and delivered`, () =>
+      it.effect(`A command that ${signal} ends in its middle is recorded as cancelled and delivered`, () =>
         Effect.gen(function*() {
           const { env, sink, words } = yield* endsDevice
           const { code } = yield* run(words("wait"), { env, onStdout: (child) => child.kill(signal) })
@@ -62,7 +62,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
       ["defect", "by a defect", "CLI execution failed", 1, "Broken"]
     ]
     for (const [line, how, name, code, errorClass] of ends) {
-      it.effect(`${how} is recorded once, with its exit code, and delivered`, () =>
+      it.effect(`A command that ends its process ${how} is recorded once, with its exit code, and delivered`, () =>
         Effect.gen(function*() {
           const { env, home, sink, words } = yield* endsDevice
           const ended = yield* run(words(...line.split(" ")), { env })
@@ -85,7 +85,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
         "never closes the layer"
       ]] as const
     ) {
-      it.effect(`that ${what} delivers`, () =>
+      it.effect(`A host that ${what} delivers`, () =>
         Effect.gen(function*() {
           const { env, sink, words } = yield* endsDevice
           const { code } = yield* run(words("say"), { env: { ...env, ENDS_MODE: mode } })
@@ -95,7 +95,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
         }))
     }
 
-    it.effect("that listens to a signal once handles the signal also while delivery is waited for", () =>
+    it.effect("A host that listens to a signal with `once` still handles the signal during the wait for delivery", () =>
       Effect.gen(function*() {
         const acme = yield* endsDevice
         yield* acme.stopWorkers()
@@ -106,7 +106,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
       }))
 
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      it.effect(`that listens to no signal ends by ${signal} also while delivery is waited for`, () =>
+      it.effect(`A host that listens to no signal is ended by ${signal} during the wait for delivery`, () =>
         Effect.gen(function*() {
           const acme = yield* endsDevice
           yield* acme.stopWorkers()
@@ -119,7 +119,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
     }
   })
 
-  it.effect("a command that ends its process itself says in debug mode why it is not recorded", () =>
+  it.effect("A command that ends its process says in debug mode why it is not recorded", () =>
     Effect.gen(function*() {
       const { env, words } = yield* endsDevice
       const { stderr } = yield* run(words("exit", "7"), { env: { ...env, ENDS_USAGE_DEBUG: "1", DO_NOT_TRACK: "1" } })

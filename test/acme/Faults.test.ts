@@ -57,7 +57,7 @@ const succeeded = "CLI execution succeeded"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A disk", (it) => {
   describe.concurrent("that refuses for a moment", () => {
-    it.effect("to read a message keeps it for the next flush", () =>
+    it.effect("A message that cannot be read for a moment is kept for the next flush", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* waiting(acme, "deploy a", "deploy b", "deploy c")
@@ -72,7 +72,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
         assert.lengthOf(yield* acme.sink.messages, 4)
       }))
 
-    it.effect("to list the messages keeps them for the next flush, which says so", () =>
+    it.effect("Messages that cannot be listed for a moment are kept, and the flush reports the reason", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* waiting(acme, "deploy a", "deploy b")
@@ -85,7 +85,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
         assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 2, kept: 0 })
       }))
 
-    it.effect("to list the claims sends no event of the account before its alias", () =>
+    it.effect("No event of an account is sent before its alias while the claims cannot be listed", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* waiting(acme, login, "deploy a", "deploy b")
@@ -104,7 +104,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
         ])
       }))
 
-    it.effect("to look at the successors leaves the device its id", () =>
+    it.effect("A device keeps its anon id while the successors cannot be read", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const before = yield* acme.identity
@@ -120,7 +120,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
   })
 
   describe.concurrent("that is not as usual", () => {
-    it.effect("without hard links gives the device one id, and delivers", () =>
+    it.effect("A disk without hard links gives the device one anon id, and messages are delivered", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("links")
         const fault = { call: "linkat", error: "EACCES" } as const
@@ -130,7 +130,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
         assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
       }))
 
-    it.effect("under a umask that takes the owner's rights gets a home that its user can use", () =>
+    it.effect("A home that is made under a umask without rights for its owner can be used by its owner", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("umask")
         const words = [process.execPath, (yield* Harness).acme, "deploy", "a"]
@@ -158,7 +158,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("Anoth
   })
 
   describe.concurrent("that writes the identity file while a command runs", () => {
-    it.effect("links the device's id, which then is not aliased to the account that logs in", () =>
+    it.effect("An anon id that another tool links during a login is not aliased to the account of the login", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { anon_id } = yield* acme.identity
@@ -192,7 +192,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("Anoth
         ]
       ] as const
     ) {
-      it.effect(`replaces the device's id, ${what}`, () =>
+      it.effect(`An anon id that another tool writes during a command replaces the anon id of the device, ${what}`, () =>
         Effect.gen(function*() {
           const acme = yield* device
           const { anon_id } = yield* acme.identity

@@ -37,7 +37,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
     const seen = ({ code, stderr, stdout }: Run) => ({ stdout: stdout.replace(/^\[[\d:.]+\]/, "[time]"), stderr, code })
 
     for (const runtime of ["terminal", "ci"] as const) {
-      it.effect(`prints and exits the same with telemetry on and off, for every command (${runtime})`, () =>
+      it.effect(`Every command prints and exits the same with telemetry on and off (${runtime})`, () =>
         Effect.gen(function*() {
           const [on, off] = [yield* device, yield* device]
           for (const line of runtime === "ci" ? inCI : commands) {
@@ -52,7 +52,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
         }))
     }
 
-    it.effect("keeps its stdout to itself when it logs everything: what went wrong is told on stderr", () =>
+    it.effect("A host that logs everything has its debug lines on stderr and none on stdout", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.storeKey("key-of-a")
@@ -62,7 +62,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
         assert.include(stderr, "usage: no principal is known for the credential: status 500")
       }))
 
-    it.effect("works the same where its home cannot be written", () =>
+    it.effect("A host works the same with a home that cannot be written", () =>
       Effect.gen(function*() {
         const acme = yield* device
         Fs.writeFileSync(acme.home, "in the way")
@@ -75,7 +75,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
         assert.strictEqual(Fs.readFileSync(acme.home, "utf8"), "in the way")
       }))
 
-    it.effect("works the same where telemetry's own folder cannot be written", () =>
+    it.effect("A host works the same with a folder for telemetry that cannot be written", () =>
       Effect.gen(function*() {
         const acme = yield* device
         Fs.mkdirSync(acme.home, { mode: 0o700 })
@@ -85,7 +85,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
         assert.deepStrictEqual(yield* acme.files, ["usage"])
       }))
 
-    it.effect("works the same on an identity file that is garbage, which is succeeded once", () =>
+    it.effect("A host works the same with an invalid identity file, which gets one successor", () =>
       Effect.gen(function*() {
         const acme = yield* device
         Fs.mkdirSync(acme.home, { mode: 0o700 })
@@ -107,7 +107,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
       ["in another shape", { _tag: "Answer", status: 200, body: JSON.stringify({ principal: accountA }) }],
       ["with a placeholder for an id", { _tag: "Principal", id: "undefined" }]
     ]
-    it.effect("has its command back, and claims nothing, when its API answers badly or too late", () =>
+    it.effect("A host ends its command and claims nothing when its API answers badly or too late", () =>
       Effect.gen(function*() {
         yield* Effect.forEach(modes, ([name, mode]) =>
           Effect.gen(function*() {
@@ -133,7 +133,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
           }), { concurrency: 3, discard: true })
       }))
 
-    it.effect("ends when it is interrupted while its API hangs, and tells that the user did it", () =>
+    it.effect("A host that is interrupted while its API hangs ends, and its event is recorded as cancelled by the user", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")
@@ -152,7 +152,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
         assert.isTrue(message?.properties["user_cancelled"])
       }))
 
-    it.effect("waits for an API that answers when the command's own work is done", () =>
+    it.effect("A host waits for an API that answers when the command's own work is done", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.storeKey("key-of-a")
@@ -168,7 +168,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
         assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
       }))
 
-    it.effect("whose login names a placeholder logs in all the same, and nobody is merged", () =>
+    it.effect("A login with a placeholder as its account succeeds, and claims nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.api.mode({ _tag: "Principal", id: "undefined" })

@@ -65,7 +65,7 @@ const services = Records.layer.pipe(Layer.provideMerge(Harness.layer))
 
 layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in CI", (it) => {
   describe.concurrent("whose API has not answered yet", () => {
-    it.effect("gives its first event to the account of the answer, in order", () =>
+    it.effect("A host in CI that waits for its API sends its first event under the account of the answer, in order", () =>
       Effect.gen(function*() {
         const { api, env, home, sink, words } = yield* device
         let before: ReadonlyArray<Message.Message> | undefined
@@ -82,7 +82,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in 
         assert.deepStrictEqual(times, times.toSorted())
       }))
 
-    it.effect("loses nothing by process.exit", () =>
+    it.effect("A host in CI that waits for its API loses no event at process.exit", () =>
       Effect.gen(function*() {
         const { env, sink, words } = yield* device
         assert.strictEqual((yield* run(words("exit"), { env })).code, 0)
@@ -91,7 +91,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in 
       }))
 
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      it.effect(`loses nothing by ${signal} in its middle`, () =>
+      it.effect(`A host in CI that waits for its API loses no event at ${signal} during its command`, () =>
         Effect.gen(function*() {
           const { env, sink, words } = yield* device
           const { code } = yield* run(words("stay"), { env, onStdout: (child) => child.kill(signal) })
@@ -100,7 +100,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in 
           assert.deepStrictEqual(told(messages), [[0, "Recorded", "nobody"], [1, "failed", "nobody"]])
         }))
 
-      it.effect(`loses nothing by ${signal} while it waits for the answer`, () =>
+      it.effect(`A host in CI loses no event at ${signal} while it waits for the answer of its API`, () =>
         Effect.gen(function*() {
           const { api, env, sink, words } = yield* device
           let hasRecorded = false
@@ -116,7 +116,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in 
           ])
         }))
 
-      it.effect(`loses nothing by ${signal} where it listens to no signal`, () =>
+      it.effect(`A host in CI that listens to no signal loses no event at ${signal}`, () =>
         Effect.gen(function*() {
           const { env, home, words } = yield* device
           const ended = yield* run(words("stay"), {
@@ -136,7 +136,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in 
       ["broken", "catches", 1, "the host decides on its own only after the event"]
     ]
     for (const [error, mode, exitCode, why] of codes) {
-      it.effect(`ends with 5, and the event of the command has ${exitCode}: ${why}`, () =>
+      it.effect(`A host in CI that fails exits with 5, and its event has the exit code ${exitCode}: ${why}`, () =>
         Effect.gen(function*() {
           const { env, sink, words } = yield* device
           const { code } = yield* run(words(`fail ${error}`), {

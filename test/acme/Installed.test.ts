@@ -50,13 +50,14 @@ const delivers = Effect.fnUntraced(function*(file: string) {
 
 describe("a host that has the published package", () => {
   for (const [form, name] of [["one file", "one esm file"], ["cjs", "one cjs file"]] as const) {
-    it.live(`delivers as ${name}`, () => Effect.suspend(() => delivers(esbuild(project, form, "entry"))))
+    it.live(`A host with the published package delivers as ${name}`, () =>
+      Effect.suspend(() => delivers(esbuild(project, form, "entry"))))
 
-    it.live(`delivers as ${name} that asks in its main file`, () =>
+    it.live(`A host with the published package delivers as ${name} that asks in its main file`, () =>
       Effect.suspend(() => delivers(esbuild(project, form))))
   }
 
-  it.live("delivers as an entry and its chunks, of which a command reads none of the worker's", () =>
+  it.live("A host with the published package delivers as an entry and its chunks, and a command loads no chunk of the worker", () =>
     Effect.gen(function*() {
       const file = esbuild(project, "split")
       yield* delivers(file)
@@ -79,7 +80,7 @@ describe("a host that has the published package", () => {
       assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
     }))
 
-  it.live("runs its commands where an upgrade removed a part of it meanwhile, and says so in debug mode", () =>
+  it.live("A host runs its commands when an upgrade removes a part of the package meanwhile, and says so in debug mode", () =>
     Effect.gen(function*() {
       const folder = inProject("removed")
       Fs.cpSync(Path.dirname(esbuild(project, "split")), folder, { recursive: true })
@@ -103,15 +104,16 @@ describe("a host that has the published package", () => {
       }
     }))
 
-  it.live("delivers where a bundler runs the worker's file and the host's in every process, and runs once", () =>
+  it.live("A host delivers and runs once when a bundler runs the file of the worker and that of the host in every process", () =>
     Effect.gen(function*() {
       const home = yield* delivers(esbuild(project, "one file", "Eager"))
       assert.strictEqual(Fs.readFileSync(Path.join(home, ".installed-ran"), "utf8"), "once\n")
     }))
 
-  it.live("delivers as it is", () => Effect.suspend(() => delivers(inProject("Installed.ts"))))
+  it.live("A host with the published package delivers without a bundler", () =>
+    Effect.suspend(() => delivers(inProject("Installed.ts"))))
 
-  it.live("has the page of the sink, where the program for its author runs", () =>
+  it.live("The published program for authors serves the page of the sink", () =>
     Effect.gen(function*() {
       const kit = inProject("node_modules/effect-cli-usage/kit/main.js")
       const { child } = yield* start([process.execPath, kit, "sink", "--port", "0"], {
@@ -134,7 +136,7 @@ describe("a host that has the published package", () => {
       }
     }))
 
-  it("has every type that its declarations name", () => {
+  it("The published package has every type that its declarations name", () => {
     const compilerOptions = {
       target: "ES2024",
       module: "NodeNext",
@@ -155,7 +157,7 @@ describe("a host that has the published package", () => {
     assert.isTrue(Fs.existsSync(inProject("types/Strict.d.ts")))
   })
 
-  it("exports its entry points and nothing internal", () => {
+  it("The published package exports its entry points and nothing internal", () => {
     const internal = ["domain/AnonId", "domain/AnonId.js", "layers/Recorder", "services/Outbox", "cli/Usage"]
     const open = ["layers", "testing", "worker"]
     const names = [...open, ...internal].map((name) => `effect-cli-usage/${name}`)
@@ -169,7 +171,7 @@ describe("a host that has the published package", () => {
     assert.deepStrictEqual(stdout.trim().split("\n"), expected)
   })
 
-  it("maps a line of each kind of file to its source, and names no folder of the machine that built it", () => {
+  it("The source maps of the published package lead to its sources, and name no folder of the machine that built it", () => {
     const installed = inProject("node_modules/effect-cli-usage")
     // A part that is loaded when it is needed, the module that loads one, and one that is as the compiler wrote it.
     const texts = [
@@ -202,7 +204,7 @@ describe("a host that has the published package", () => {
     }
   })
 
-  it("has the files that its documents link to, no text for contributors, and the licences of what it contains", () => {
+  it("The published package has the files that its documents link to, no text for contributors, and all licences", () => {
     const installed = inProject("node_modules/effect-cli-usage")
     const text = (name: string) => Fs.readFileSync(Path.join(installed, name), "utf8")
     const documents = Fs.readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) =>
@@ -222,7 +224,7 @@ describe("a host that has the published package", () => {
     }
   })
 
-  it.live("has a program that checks what a host sends, and writes it down by the host's own Effect", () =>
+  it.live("The published program checks what a host sends, and writes its dictionary with the Effect of the host", () =>
     Effect.gen(function*() {
       const installed = inProject("node_modules/effect-cli-usage")
       const { bin } = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
@@ -253,7 +255,7 @@ describe("a host that has the published package", () => {
       assert.include(dictionary.stdout, "## Chosen\n\nA template was chosen.\n")
     }))
 
-  it("can require the worker as well, which does nothing in a process that is none", () => {
+  it("The published worker can be required, and does nothing in a process that is no worker", () => {
     const timers = `const set = globalThis.setTimeout
       let count = 0
       globalThis.setTimeout = (...all) => (count++, set(...all))

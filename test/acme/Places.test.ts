@@ -91,7 +91,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
         assert.lengthOf(eventFiles(acme.home), 1)
       }))
 
-    it.effect("A command that was killed before it started its worker keeps the next one from nothing", () =>
+    it.effect("A command that was killed before it started its worker does not block the next command", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const preload = Path.join(yield* temporaryFolder("acme-killed-"), "preload.cjs")
@@ -153,7 +153,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
       return { obstacles, stdout: (yield* status("telemetry status")).stdout }
     })
 
-    it.effect("The status says so of a home whose mode forbids it", () =>
+    it.effect("The status says that a home without the permission to write keeps nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         Fs.chmodSync(acme.home, 0o500)
@@ -165,7 +165,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
         assert.include(stdout, `Telemetry is on (default)\nNothing new is kept: ${why}\n`)
       }))
 
-    it.effect("The status says so of a read-only file system", () =>
+    it.effect("The status says that a read-only file system keeps nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const mount = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"`

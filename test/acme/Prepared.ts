@@ -14,7 +14,7 @@ import { temporaryFolder } from "../worker/RealWorker.ts"
 import { bundleHost, type Device, eventFiles, eventually, Harness, runtimeWords } from "./Harness.ts"
 
 /** What the tests share, made once. */
-export class Prepared extends Context.Service<Prepared, {
+class Prepared extends Context.Service<Prepared, {
   /** A host whose commands end in unusual ways, bundled into one file. */
   readonly ends: string
   /** The home of a device that was used before. */

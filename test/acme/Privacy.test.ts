@@ -127,7 +127,7 @@ const declared = [...ownProperties, ...flowProperties, ...commonProperties, "dis
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("privacy", (it) => {
   describe.concurrent("by default, of any command,", () => {
     for (const runtime of ["terminal", "pipe", "ci", "container"] as const) {
-      it.effect(`no argument, flag value, variable, path or text of an error reaches PostHog (${runtime})`, () =>
+      it.effect(`No argument, flag value, variable, path or text of an error reaches PostHog (${runtime})`, () =>
         Effect.gen(function*() {
           const acme = yield* device
           yield* runAll(acme, { runtime, env: runtime === "ci" ? { ...variables, ...ciVariables } : variables })
@@ -153,7 +153,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("priva
         }))
     }
 
-    it.effect("none of that is in a file of telemetry's, while messages wait in them", () =>
+    it.effect("No argument, flag value, variable, path or text of an error is in a file of telemetry while messages wait", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
@@ -166,7 +166,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("priva
         assert.isTrue(files.some((file) => file.includes("/events/")))
       }))
 
-    it.effect("no key from the environment is told or kept", () =>
+    it.effect("No key of the environment is sent or kept", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.api.mode(account)
@@ -180,7 +180,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("priva
         assert.include(yield* assertNothingKept(acme), "usage/known.json")
       }))
 
-    it.effect("nothing at all is told of what was mistyped", () =>
+    it.effect("Nothing of a mistyped command line is sent or kept", () =>
       Effect.gen(function*() {
         const acme = yield* device
         for (const args of unrecorded) yield* acme.run(args, { env: variables })
@@ -192,7 +192,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("priva
       }))
   })
 
-  it.effect("the worker gets no variable and no argument of the user's, but what sending needs", () =>
+  it.effect("A worker gets no variable and no argument of the user that sending does not need", () =>
     Effect.gen(function*() {
       const acme = yield* device
       yield* acme.sink.answer(PostHogSink.Answer.Hang())

@@ -10,7 +10,7 @@ import { accountA, device, uuid } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recording", (it) => {
   describe.concurrent("before a login", () => {
-    it.effect("a command in a terminal is one personless event of the device", () =>
+    it.effect("A command in a terminal before a login is one personless event of the device", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code, stderr, stdout } = yield* acme.run("deploy site --region us --message hello")
@@ -56,7 +56,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recor
         assert.deepStrictEqual(Persons.fold(messages).persons, [])
       }))
 
-    it.effect("from source, without a build, it is the same", () =>
+    it.effect("A command that runs from source is recorded as one that is bundled", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code, stderr, stdout } = yield* acme.run("deploy site", { fromSource: true })
@@ -65,7 +65,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recor
         assert.strictEqual(message?.distinct_id, (yield* acme.identity).anon_id)
       }))
 
-    it.effect("commands of one device share its id and its session, each with an invocation of its own", () =>
+    it.effect("Commands of one device share its anon id and session, and each has its own invocation id", () =>
       Effect.gen(function*() {
         const acme = yield* device
         for (const name of ["one", "two", "three"]) yield* acme.run(`deploy ${name}`)
@@ -78,7 +78,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recor
         assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
       }))
 
-    it.effect("a command that fails exits with 1 and is an event without the text of its error or defect", () =>
+    it.effect("A command that fails exits with 1, and its event has no text of its error or defect", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const failed = yield* acme.run("fail --message canary-of-an-error")
@@ -98,7 +98,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recor
   describe.concurrent("commands at the same time", () => {
     const six = ["one", "two", "three", "four", "five", "six"]
 
-    it.effect("on a new device agree on one id, and one of them was the first", () =>
+    it.effect("Commands at the same time on a new device agree on one anon id, and exactly one is the first run", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
@@ -111,7 +111,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recor
         assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 6)
       }))
 
-    it.effect("that all find a new key make one alias", () =>
+    it.effect("Commands at the same time that all find a new key make one alias", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy before")

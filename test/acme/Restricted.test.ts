@@ -78,7 +78,7 @@ const keeps = Effect.fnUntraced(function*(words: Words) {
 describe("a host on Node.js", () => {
   const node = (...options: Words): Words => [process.execPath, ...options, source()]
 
-  it.live("without node:child_process keeps its events, and its status says why", () =>
+  it.live("A host on a Node.js without node:child_process keeps its events, and its status says why", () =>
     Effect.gen(function*() {
       const preload = inProject("without.mjs")
       Fs.writeFileSync(
@@ -90,14 +90,14 @@ describe("a host on Node.js", () => {
       assert.deepStrictEqual(yield* keeps(node("--import", preload)), [{ what: "no_process", why }])
     }))
 
-  it.live("that may start no process keeps its events, and its status says why", () =>
+  it.live("A host on Node.js without the permission to start processes keeps its events, and its status says why", () =>
     Effect.gen(function*() {
       const words = node("--permission", "--allow-fs-read=*", "--allow-fs-write=*")
       const why = "node was started without --allow-child-process, so it may start no worker"
       assert.deepStrictEqual(yield* keeps(words), [{ what: "no_process", why }])
     }))
 
-  it.live("that may start processes delivers, also where it was given descriptors and no right to replace them", () =>
+  it.live("A host on Node.js with the permission to start processes delivers, also with descriptors that it cannot replace", () =>
     Effect.gen(function*() {
       const sink = yield* makeSink()
       const { env, home } = makeDevice(sink.url)
@@ -123,7 +123,7 @@ describe("a host on Node.js", () => {
       }
     }))
 
-  it.live("that may write nothing keeps nothing, and its status says so", () =>
+  it.live("A host on Node.js without the permission to write keeps nothing, and its status says so", () =>
     Effect.gen(function*() {
       const device = makeDevice()
       const words = node("--permission", "--allow-fs-read=*")
@@ -139,7 +139,7 @@ describe("a host on Node.js", () => {
 // == files that are gone
 
 describe("a host whose files are gone", () => {
-  it.live("keeps its events where the worker's file was deleted from its bundle, and its status says so", () =>
+  it.live("A host without the file of its worker in its bundle keeps its events, and its status says so", () =>
     Effect.gen(function*() {
       const file = esbuild(project, "split")
       const folder = Path.dirname(file)
@@ -150,7 +150,7 @@ describe("a host whose files are gone", () => {
       assert.include(why, "its file is gone")
     }))
 
-  it.live("keeps its events where the worker's file was deleted from the package, and its status says so", () =>
+  it.live("A host without the file of the worker in the package keeps its events, and its status says so", () =>
     Effect.gen(function*() {
       const worker = inProject("node_modules/effect-cli-usage/worker/main.cjs")
       yield* Effect.acquireRelease(
@@ -164,7 +164,7 @@ describe("a host whose files are gone", () => {
 
   const replacements = { removed: undefined, "replaced by a program that is no worker": "#!/bin/sh\nexit 1\n" }
   for (const [what, program] of Object.entries(replacements)) {
-    it.live(`delivers by its next command where its executable was ${what} during a run`, () =>
+    it.live(`A host that has its executable ${what} during a run delivers with its next command`, () =>
       Effect.gen(function*() {
         const sink = yield* makeSink()
         const device = makeDevice(sink.url)
@@ -191,7 +191,7 @@ describe("a host whose files are gone", () => {
       }))
   }
 
-  it.live("says in its status that its executable is gone", () =>
+  it.live("The status of a host without its executable says so", () =>
     Effect.gen(function*() {
       const device = makeDevice()
       const executable = inProject("node-gone")
@@ -226,13 +226,13 @@ describe("a host on an Effect that has moved a module", () => {
   }
   const copy = { recursive: true, verbatimSymlinks: true }
 
-  it("cannot be bundled, and the bundler names the module and what imports it", () => {
+  it("A host on an Effect that has moved a module cannot be bundled, and the bundler names the module and its importer", () => {
     const folder = withoutModule("encoding/Yaml")
     const bundle = () => esbuild(folder, "one file")
     assert.throws(bundle, /effect-cli-usage\/\S+\.js:\d+:\d+: ERROR: .*"effect\/encoding\/Yaml"/)
   })
 
-  it.live("says nothing to its user where a part is loaded late, and its status ends with the reason", () =>
+  it.live("A host on an Effect that has moved a module prints nothing to its user, and its status exits with the reason", () =>
     Effect.gen(function*() {
       const device = makeDevice()
       yield* quiet(device, [process.execPath, source()])
@@ -272,19 +272,19 @@ describe("a host on Deno that grants", () => {
   const granted = (options: Words, file = source()): Words => [deno, "run", "--no-prompt", ...options, file]
   const without = (name: string): Words => permissions(project).filter((word) => !word.startsWith(`--allow-${name}`))
 
-  it.live("what the README lists delivers", () =>
+  it.live("A host on Deno with the permissions of the README delivers", () =>
     Effect.gen(function*() {
       const { messages } = yield* Matrix.deliver(granted(permissions(project)), project)
       assert.lengthOf(messages, 2)
     }))
 
-  it.live("no process to start keeps its events, and its status says why", () =>
+  it.live("A host on Deno without the permission to run processes keeps its events, and its status says why", () =>
     Effect.gen(function*() {
       const why = `deno was started without --allow-run=${Fs.realpathSync(deno)}, so it may start no worker`
       assert.deepStrictEqual(yield* keeps(granted(without("run"))), [{ what: "no_process", why }])
     }))
 
-  it.live("nothing to write keeps nothing, and its status says so", () =>
+  it.live("A host on Deno without the permission to write keeps nothing, and its status says so", () =>
     Effect.gen(function*() {
       const device = makeDevice()
       const words = granted(without("write"))
@@ -293,7 +293,7 @@ describe("a host on Deno that grants", () => {
       assert.deepStrictEqual(yield* obstacles(device, words), [{ what: "home_not_writable", why }])
     }))
 
-  it.live("nothing to read records nothing", () =>
+  it.live("A host on Deno without the permission to read records nothing", () =>
     Effect.gen(function*() {
       const device = makeDevice()
       yield* quiet(device, granted(without("read")))
@@ -301,7 +301,7 @@ describe("a host on Deno that grants", () => {
     }))
 
   for (const name of ["sys", "env"]) {
-    it.live(`no ${name} records nothing, and its status ends with the reason`, () =>
+    it.live(`A host on Deno without the permission ${name} records nothing, and its status exits with the reason`, () =>
       Effect.gen(function*() {
         const device = makeDevice()
         const file = edited("Fixed.ts", (source) =>

@@ -13,7 +13,7 @@ import { backOff, backOffEnd, device } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("retry", (it) => {
   describe.concurrent("when PostHog does not take messages", () => {
-    it.effect("they wait, and the first command after it is back delivers all, in order and each once", () =>
+    it.effect("Messages wait while PostHog is down, and the first command after it is back delivers each once, in order", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const scope = yield* Scope.make()
@@ -51,7 +51,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("retry
       ["a captive portal's page", PostHogSink.Answer.NotJson()],
       ["an answer that breaks off", PostHogSink.Answer.Reset({})]
     ]
-    it.effect("an answer that takes nothing keeps the message, which is the same when it is sent again", () =>
+    it.effect("A message that PostHog does not take is sent again in the same bytes", () =>
       Effect.gen(function*() {
         yield* Effect.forEach(refusals, ([name, answer]) =>
           Effect.gen(function*() {

@@ -42,7 +42,7 @@ const found = <A>(value: A | undefined): A => value ?? assert.fail("the matrix h
 
 describe("a host on another runtime", () => {
   for (const [language, form, bundler] of cells) {
-    it.live(`delivers on ${language} in the form ${form} by ${bundler}, and names the runtime`, () =>
+    it.live(`A host delivers on ${language} in the form ${form} by ${bundler}, and its event names the runtime`, () =>
       Effect.gen(function*() {
         const runtime = found(Matrix.runtimes.find((runtime) => runtime.language === language))
         const row = found(Matrix.rows.find((row) => row.form === form && row.bundler === bundler))
@@ -112,7 +112,7 @@ describe("a command on another runtime that ends by itself", () => {
     ["deno", "unhandled", 1, "Broken"]
   ]
   for (const [runtime, line, code, errorClass] of rows) {
-    it.live(`is recorded on ${runtime} with its exit code: ${line}`, () =>
+    it.live(`A command that ends its process is recorded on ${runtime} with its exit code: ${line}`, () =>
       Effect.gen(function*() {
         const sink = yield* makeSink()
         const home = Fs.mkdtempSync(Path.join(project, "ends-"))
@@ -126,7 +126,7 @@ describe("a command on another runtime that ends by itself", () => {
       }))
   }
 
-  it.live("on Deno is heard out where it listens to the signal once", () =>
+  it.live("A host on Deno that listens to a signal with `once` handles it during the wait for delivery", () =>
     Effect.gen(function*() {
       const sink = yield* makeSink()
       yield* sink.answer(PostHogSink.Answer.Hang())

@@ -29,16 +29,15 @@ export const assertUntouched = Effect.fnUntraced(function*({ home, sink }: Devic
 
 const decodeBackOff = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ until: Schema.Finite })))
 
-/** Returns the file of the back-off, if there is one. */
-export const backOffFile = (home: string): string | undefined => {
-  const outboxes = Path.join(home, "usage/outbox")
-  return Fs.readdirSync(outboxes).map((name) => Path.join(outboxes, name, "back-off.json"))
-    .find((file) => Fs.existsSync(file))
-}
-
 /** Waits until a worker has written a back-off, and returns its file. */
-export const backOff = ({ home }: Device) =>
-  eventually(Effect.sync(() => backOffFile(home)), (file) => file !== undefined)
+export const backOff = ({ home }: Device) => {
+  const outboxes = Path.join(home, "usage/outbox")
+  const files = Effect.sync(() => Fs.readdirSync(outboxes).map((name) => Path.join(outboxes, name, "back-off.json")))
+  return eventually(
+    Effect.map(files, (files) => files.find((file) => Fs.existsSync(file))),
+    (file) => file !== undefined
+  )
+}
 
 /** Waits until the back-off of a file is over. */
 export const backOffEnd = Effect.fnUntraced(function*(file: string | undefined) {

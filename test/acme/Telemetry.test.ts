@@ -21,7 +21,7 @@ const runs = (acme: Device, lines: ReadonlyArray<string>) =>
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme", (it) => {
   describe.concurrent("telemetry flush", () => {
-    it.effect("delivers what five commands left while PostHog was down: in order, each once, whatever the back-off", () =>
+    it.effect("`telemetry flush` delivers the messages of five commands each once and in order, whatever the back-off", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(Status({ status: 503 }))
@@ -43,7 +43,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.strictEqual(eventFiles(acme.home).length, 0)
       }))
 
-    it.effect("says why nothing is delivered, and so does the status, until something is", () =>
+    it.effect("`telemetry flush` and the status say why nothing is delivered, until something is", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const scope = yield* Scope.make()
@@ -73,7 +73,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.notInclude(stdout, "Last failure")
       }))
 
-    it.effect("asks at once, whereas the status says until when PostHog is not asked, and why", () =>
+    it.effect("`telemetry flush` ignores the back-off, of which the status says the end and the reason", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(Status({ status: 503 }))
@@ -98,7 +98,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.notInclude(yield* status(""), "PostHog is not asked")
       }))
 
-    it.effect("sends no message again that PostHog refuses, and the status says so", () =>
+    it.effect("`telemetry flush` does not send a refused message again, and the status counts it", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const setAside = Effect.map(
@@ -111,7 +111,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.strictEqual(yield* setAside, "1 (refused by PostHog, or damaged: kept here, and not sent again)")
       }))
 
-    it.effect("waits for a worker that is at it", () =>
+    it.effect("`telemetry flush` waits for a worker that is delivering", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.stopWorkers(Status({ status: 503 }))
@@ -125,7 +125,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.deepStrictEqual(JSON.parse((yield* Fiber.join(flush)).stdout), { delivered: 1, kept: 0 })
       }))
 
-    it.effect("has nothing to do on a new device, and makes nothing", () =>
+    it.effect("`telemetry flush` does nothing on a new device and makes no file", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { code, stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
@@ -135,7 +135,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
   })
 
   describe.concurrent("telemetry log", () => {
-    it.effect("prints byte for byte what is then sent, and sends nothing", () =>
+    it.effect("`telemetry log` prints byte for byte what will be sent, and sends nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(Status({ status: 503 }))
@@ -157,7 +157,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
     const sentBy = (acme: Device, line = "telemetry log --sent --json") =>
       Effect.map(acme.run(line, { runtime: "pipe" }), ({ stdout }) => stdout.split("\n").slice(0, -1))
 
-    it.effect("lists byte for byte what PostHog took, until telemetry is disabled", () =>
+    it.effect("`telemetry log --sent` lists byte for byte what PostHog took, until telemetry is disabled", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const none = ["No sent messages are kept on this machine."]
@@ -187,7 +187,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.include(yield* sentBy(acme, "telemetry status"), "Sent to:       nowhere")
       }))
 
-    it.effect("has nothing of CI and of a container without a terminal, where nothing is kept", () =>
+    it.effect("`telemetry log --sent` is empty in CI and in a container without a terminal", () =>
       Effect.gen(function*() {
         for (const runtime of ["ci", "container"] as const) {
           const acme = yield* device
@@ -199,7 +199,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         }
       }))
 
-    it.effect("has what a flush has sent", () =>
+    it.effect("`telemetry log --sent` lists the messages that a flush has sent", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(Status({ status: 503 }))
@@ -209,7 +209,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.deepStrictEqual(yield* sentBy(acme), (yield* acme.sink.messages).map(({ raw }) => raw))
       }))
 
-    it.effect("does not keep a message from being delivered where the list cannot be written", () =>
+    it.effect("A list of sent messages that cannot be written does not prevent delivery", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy a")
@@ -227,7 +227,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
   })
 
   describe.concurrent("telemetry events", () => {
-    it.effect("prints the data dictionary that is committed, and also where telemetry is off", () =>
+    it.effect("`telemetry events` prints the committed data dictionary, also with telemetry off", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const read = (text: string) => {
@@ -246,7 +246,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
   })
 
   describe.concurrent("telemetry disable", () => {
-    it.effect("reaches a worker in the middle of a drain: not one request more than the one in flight", () =>
+    it.effect("`telemetry disable` stops a worker in the middle of a drain after the request in flight", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.sink.answer(Status({ status: 503 }))
@@ -269,7 +269,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
       }))
 
-    it.effect("deletes the compiled code of the workers, also while one is alive", () =>
+    it.effect("`telemetry disable` deletes the compiled code of the workers, also while one is alive", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const code = (files: ReadonlyArray<string>) => files.filter((file) => file.startsWith("usage/compile-cache/"))
@@ -292,7 +292,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
       }))
 
-    it.effect("of a former format's file is withdrawn by `telemetry enable`, which says so", () =>
+    it.effect("`telemetry enable` withdraws the denial in the file of a former format, and says so", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.storeKey("key-of-a")
@@ -303,7 +303,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.isTrue((yield* acme.status()).enabled)
       }))
 
-    it.effect("has no compiled code to delete where nothing is kept", () =>
+    it.effect("`telemetry disable` has no compiled code to delete on a device that keeps nothing", () =>
       Effect.gen(function*() {
         const acme = yield* device
         yield* acme.run("deploy a", { runtime: "ci" })
@@ -312,7 +312,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.isEmpty((yield* acme.files).filter((file) => file.includes("compile-cache")))
       }))
 
-    it.effect("says so and exits with 1 where the opt-out cannot be written", () =>
+    it.effect("`telemetry disable` says that the opt-out cannot be written, and exits with 1", () =>
       Effect.gen(function*() {
         const acme = yield* device
         Fs.writeFileSync(acme.home, "a file in the home's place")
@@ -323,7 +323,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
   })
 
   describe.concurrent("a command that calls another of the same host", () => {
-    it.effect("is recorded once, and so is the other, with the outer one's invocation as its parent", () =>
+    it.effect("A command that calls another of the same host is its parent, and each is recorded once", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const outer = "6f0c2b1e-52a7-4c1e-9d6a-0c8f5e3a7b11"
@@ -341,7 +341,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
     const isShown = (acme: Device, line: string, env: Record<string, string> = {}) =>
       Effect.map(acme.run(line, { runtime: "screen", env }), ({ stdout }) => stdout.includes(notice))
 
-    it.effect("is shown once, on the first command that is recorded in a terminal", () =>
+    it.effect("The notice is shown once, on the first command that is recorded in a terminal", () =>
       Effect.gen(function*() {
         const acme = yield* device
         for (const line of ["--help", "deploy", "telemetry status"]) assert.isFalse(yield* isShown(acme, line), line)
@@ -351,7 +351,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
         assert.isFalse(yield* isShown(acme, "deploy a"))
       }))
 
-    it.effect("is not shown where nobody reads it", () =>
+    it.effect("The notice is not shown without a terminal", () =>
       Effect.gen(function*() {
         const acme = yield* device
         const { stderr } = yield* acme.run("deploy a", { runtime: "pipe" })

@@ -55,7 +55,7 @@ const proxy = Effect.gen(function*() {
 
 layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the environment of a worker", (it) => {
   describe.concurrent("a worker's process", () => {
-    it.effect("has nothing of its starter's but what sending needs", () =>
+    it.effect("A worker inherits from its starter only what sending needs", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
         yield* acme.stopWorkers()
@@ -152,7 +152,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the enviro
         if (runtimeName === "node") assert.lengthOf(Fs.readdirSync(planted.NODE_V8_COVERAGE), 1)
       }))
 
-    it.effect("goes through HTTPS_PROXY, but not where NO_PROXY names PostHog", () =>
+    it.effect("A worker goes through HTTPS_PROXY, but not where NO_PROXY names PostHog", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("proxy")
         const ca = Path.join(yield* temporaryFolder("acme-proxy-"), "ca.pem")
@@ -175,7 +175,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the enviro
         }
       }))
 
-    it.effect("sends in clear text to this machine only, whatever HTTP_PROXY says", () =>
+    it.effect("A worker sends in clear text to this machine only, whatever HTTP_PROXY says", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("proxy")
         const asked: Array<string> = []
@@ -198,7 +198,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the enviro
         assert.deepStrictEqual(asked, [])
       }))
 
-    it.effect("is not kept from its work by a proxy that makes no sense", () =>
+    it.effect("A worker delivers also with an invalid proxy variable", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("proxy")
         const proxies = [

@@ -34,7 +34,7 @@ const message = (sent: Fleet.Sent): Persons.Message => ({
 
 describe("the fleet", () => {
   for (const policy of Fleet.policies) {
-    it(`has the persons that PostHog's model makes of its messages: ${policy.name}`, () => {
+    it(`The fleet has the persons that the model of PostHog makes of its messages: ${policy.name}`, () => {
       const messages: Array<Persons.Message> = []
       const outcome = Fleet.simulate(busy, policy, { seed: 7, onSent: (sent) => messages.push(message(sent)) })
       const folded = Persons.fold(messages)
@@ -52,7 +52,7 @@ describe("the fleet", () => {
     })
   }
 
-  it("is the same month for every policy, and for every run of one", () => {
+  it("The fleet simulates the same month for every policy and every run", () => {
     const outcomes = Fleet.policies.map((policy) => Fleet.simulate(busy, policy, { seed: 7 }))
     assert.strictEqual(new Set(outcomes.map(({ events }) => events)).size, 1)
     assert.strictEqual(new Set(outcomes.map(({ attributable }) => attributable)).size, 1)
@@ -60,7 +60,7 @@ describe("the fleet", () => {
     assert.notDeepEqual(outcomes, Fleet.policies.map((policy) => Fleet.simulate(busy, policy, { seed: 8 })))
   })
 
-  it("of this package never puts two accounts into one person, and is never refused", () => {
+  it("The policy of this package never merges two accounts into one person, and no merge is refused", () => {
     const ours = Fleet.policies.find(({ name }) => name === "ours")
     assert.isDefined(ours)
     if (ours === undefined) return

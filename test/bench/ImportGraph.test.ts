@@ -21,7 +21,7 @@ describe("the modules that are loaded", () => {
     return Device.clean
   })
 
-  it("are counted: every process did its work, and each list has what must be in it", () => {
+  it("The lists of loaded modules are complete, and every process did its work", () => {
     assert.isTrue(graphs.ran)
     for (const name of ["examples/acme/main.ts", "effect/dist/cli/Command.js", "effect/dist/Effect.js"]) {
       assert.include(graphs.baseline.files, name)
@@ -35,7 +35,7 @@ describe("the modules that are loaded", () => {
     assert.include(graphs.worker.builtins, "http")
   })
 
-  it("by a host because of this module are its own, and few of others", () => {
+  it("A host loads the modules of this package and few of others", () => {
     const { builtins, files } = graphs.added
     for (const forbidden of [barrel, cli, wizard, undici, /^(posthog-node|@posthog)\//, /^src\/(worker|testing)\//]) {
       none(files, forbidden)
@@ -46,7 +46,7 @@ describe("the modules that are loaded", () => {
     assert.isAtMost(builtins.length, 5, builtins.join("\n"))
   })
 
-  it("by the worker are nothing of effect/cli, no barrel, and no undici", () => {
+  it("A worker loads nothing of effect/cli, no barrel and no undici", () => {
     const { builtins, files } = graphs.worker
     assert.isTrue(files.some((name) => name.startsWith("posthog-node/")))
     for (const forbidden of [barrel, cli, undici, /^src\/(cli|testing)\//, /^src\/index\.ts$/]) none(files, forbidden)

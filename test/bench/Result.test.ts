@@ -16,7 +16,7 @@ const textOf = (row: Result.Row): string =>
   Report.toText({ machine: { cpus: 2, node: "24", kernel: "Linux" }, quick: false, code: "", rows: [row] })
 
 describe("a row of the bench", () => {
-  it("is kept or missed by points of a floor of the same rounds, whatever the machine does between them", () => {
+  it("A budget in points of a floor is compared with the floor of the same rounds, whatever the load of the machine", () => {
     const missed = Result.paired({ ...options, layouts: [samples({ ...rest, Ours: 1.1 })], budget: floor })
     assert.deepInclude(missed, { ratio: 1.1, budget: 1.06, kept: false, by: 0.04, noise: 0.011, layouts: null })
     assert.include(textOf(missed), "budget 1.06× (the floor + 4 points), missed by 4.0 points, noise 1.1 points")
@@ -24,18 +24,18 @@ describe("a row of the bench", () => {
     assert.deepInclude(kept, { kept: true, by: 0.01 })
   })
 
-  it("has the median of its layouts, and their range", () => {
+  it("A row of the bench has the median of its layouts, and their range", () => {
     const layouts = [1.1, 1.02, 1.3].map((Ours) => samples({ ...rest, Ours }))
     assert.deepInclude(Result.paired({ ...options, layouts }), { ratio: 1.1, layouts: [1.02, 1.3], kept: null })
   })
 
-  it("may have a noise in its budget", () => {
+  it("A budget of the bench may include the noise", () => {
     const budget = { of: (_: unknown, noise: number) => 1.015 + noise }
     const row = Result.paired({ ...options, layouts: [samples({ ...rest, Ours: 1.02 })], budget })
     assert.deepInclude(row, { budget: 1.025, kept: true, by: 0.005 })
   })
 
-  it("of one figure is kept up to its budget, or from it on", () => {
+  it("A single figure has a budget that is a maximum or a minimum", () => {
     assert.deepInclude(Result.single({ ...options, ours: [41], budget: 40 }), { kept: false, by: 1 })
     assert.deepInclude(Result.single({ ...options, ours: [50], budget: 50, isLeast: true }), { kept: true, by: 0 })
     assert.deepInclude(Result.single({ ...options, ours: [49], budget: 50, isLeast: true }), { kept: false, by: 1 })
@@ -44,7 +44,7 @@ describe("a row of the bench", () => {
 })
 
 describe("the looks of a command", () => {
-  it("are its calls on the home, the policy file, and what was opened there", () => {
+  it("The looks of a command are its calls on the home, on the policy file and on files opened there", () => {
     const log = `10 openat(AT_FDCWD</>, "/etc/ssl/openssl.cnf", O_RDONLY) = 3</etc/ssl/openssl.cnf>
 10 statx(AT_FDCWD</>, "/home/.acme/usage", AT_SYMLINK_NOFOLLOW, STATX_ALL, {stx_size=4096, ...}) = 0
 11 statx(AT_FDCWD</>, "/home/.acme-else", AT_SYMLINK_NOFOLLOW, STATX_ALL, 0x7ffc) = -1 ENOENT (No such file or directory)

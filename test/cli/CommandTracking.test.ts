@@ -190,7 +190,7 @@ describe("track: what is recorded", () => {
     assert.sameDeepMembers([...(yield* told("command_name"))], [["build"], ["lint"]])
   })
 
-  test("What a command says of itself is sent with its own event, and not with the next command's", function*() {
+  test("Properties that a command adds are sent with its own event, and not with that of the next command", function*() {
     const build = Command.make("build", {}, () =>
       Effect.andThen(
         Usage.annotateCommand({ properties: { kind: "web" }, groups: { project: "prj_1" } }),
@@ -272,7 +272,7 @@ describe("track: how a command ended", () => {
     assert.deepStrictEqual(yield* told("duration_ms"), [[5000]])
   })
 
-  test("The duration is measured by a clock that nobody sets", function*() {
+  test("The duration of a command is measured by a monotonic clock", function*() {
     yield* TestClock.setTime(1_000_000)
     yield* Usage.trackEffect("sync")(Effect.andThen(TestClock.adjust("3 seconds"), TestClock.setTime(0)))
     assert.deepStrictEqual(yield* told("duration_ms"), [[3000]])
@@ -299,7 +299,7 @@ describe("track: how a command ended", () => {
     assert.deepStrictEqual(yield* told("event", "exit_code"), [["CLI execution failed", 1]])
   })
 
-  test("A command whose error cannot be looked at is recorded, and its exit stays", function*() {
+  test("A command with an unreadable error is recorded, and its exit code stays", function*() {
     const { proxy: error, revoke } = Proxy.revocable({}, {})
     revoke()
     for (const effect of [Effect.fail(error), Effect.die(error)]) {

@@ -39,7 +39,7 @@ const lines: ReadonlyArray<readonly [what: string, line: string, message?: strin
     `this command has no flag or argument under the key \\"region\\"`
   ],
   [
-    "a flag whose value has no place in a property",
+    "a flag with a value that has no place in a property",
     `deploy.pipe(Usage.withFlagValues("region", "since"))`,
     `the value of \\"since\\" is no text, number or boolean, nor an Option of one`
   ],

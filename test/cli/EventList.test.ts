@@ -81,7 +81,7 @@ describe("the list of events", () => {
     assert.include(text, `\n${lines.join("\n")}\n`)
   })
 
-  it("An event whose schema does not name what is sent is refused", () => {
+  it("An event with a schema that does not name its properties is refused", () => {
     const named = Schema.Struct({ name: Schema.String })
     for (
       const properties of [

@@ -41,7 +41,7 @@ const own = ({ duration_ms, error_class, flow, step }: Readonly<Record<string, u
 const started = ["CLI Auth Started", { flow: "login" }]
 
 describe("a flow", () => {
-  test("A flow completes with its last step and its duration, by a clock that nobody sets", function*() {
+  test("A flow completes with its last step and its duration by a monotonic clock", function*() {
     const result = yield* Effect.gen(function*() {
       yield* Auth.step("browser_wait")
       yield* TestClock.adjust("3 seconds")
@@ -86,7 +86,7 @@ describe("a flow", () => {
     assert.deepStrictEqual(yield* told, [started, ["CLI Auth Aborted", { flow: "login" }]])
   })
 
-  test("A flow inside another is a part of that one, whose own steps alone count", function*() {
+  test("A flow inside another belongs to the outer one, and its steps do not count", function*() {
     yield* Effect.andThen(Auth.step("browser_wait"), again).pipe(login)
     const steps = Effect.andThen(again, Auth.step("browser_wait"))
     yield* Effect.andThen(Deploy.step("upload"), steps).pipe(Deploy.run({}))

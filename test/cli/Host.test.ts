@@ -184,7 +184,7 @@ describe("the data dictionary", () => {
     assert.include(JSON.stringify(events.find(({ name }) => name === "Nested")), "\"web\"")
   })
 
-  it("Two events of one name, and an event whose schema does not name what is sent, are refused", () => {
+  it("Two events of one name, and an event with a schema that does not name its properties, are refused", () => {
     const own = UsageEvent.make("Built", { description, properties: none })
     assert.throws(() => DataDictionary.make([own, own]), /two events are called "Built"/)
     const command = UsageEvent.make("CLI execution failed", { description, properties: none })

@@ -143,7 +143,7 @@ describe("the telemetry command", () => {
       }))
   }
 
-  it.effect("The status tells the author of a CLI whose commands are not tracked, or tracked before there are subcommands", () =>
+  it.effect("The status tells the author that commands are not tracked, or are tracked before their subcommands are added", () =>
     Effect.gen(function*() {
       const app = Command.make("app")
       const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])

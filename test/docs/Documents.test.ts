@@ -118,7 +118,7 @@ describe("docs/troubleshooting.md", () => {
   const partsOf = (text: string): ReadonlyArray<string> =>
     text.split(/\$\{[^}]*\}|…|\\?`|: /).filter((part) => part.length > 7)
 
-  it("It lists every debug line of the source", () => {
+  it("docs/troubleshooting.md lists every debug line of the source", () => {
     const lines = sources.flatMap(([file, text]) =>
       [...text.matchAll(call)].map(([, template = "", plain = ""]) => ({ file, text: template + plain }))
     )
@@ -127,7 +127,7 @@ describe("docs/troubleshooting.md", () => {
     assert.deepStrictEqual(missing, [], "add these lines to docs/troubleshooting.md, with what to do")
   })
 
-  it("It quotes nothing that the source does not say", () => {
+  it("docs/troubleshooting.md quotes only debug lines of the source", () => {
     const code = sources.map(([, text]) => text).join("\n")
     const quoted = [...document.matchAll(/(`+)usage: (.+?)\1(?!`)/g)].map(([, , text = ""]) => text)
     assert.isAbove(quoted.length, 40)

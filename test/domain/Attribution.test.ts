@@ -46,14 +46,14 @@ describe("the owner of an event", () => {
   const device = { distinctId: anon.a, personless: true }
   const command = { distinctId: invocationId, personless: true }
 
-  it("1. An event belongs to the principal of the slot, whatever else is known", () => {
+  it("An event belongs to the principal of the slot, whatever else is known", () => {
     for (const claim of [undefined, claimOf(P, "stored"), claimOf(Q, "none"), claims.unreadable]) {
       for (const credential of credentials) assert.deepStrictEqual(owner({ slot: P, claim, credential }), account(P))
     }
   })
 
   for (const from of sources) {
-    it(`2. and 3. An event belongs to the claim's principal, or to the command alone; the claim's credential: ${from}`, () => {
+    it(`An event belongs to the principal of the claim or to the command only; the credential of the claim: ${from}`, () => {
       for (const credential of credentials) {
         const isClaims = credential.source === "none" ? from !== "stored" : credential.knownAs === P
         assert.deepStrictEqual(
@@ -65,13 +65,13 @@ describe("the owner of an event", () => {
     })
   }
 
-  it("3. An event belongs to the command alone where the claim cannot be read", () => {
+  it("An event belongs to the command only if the claim cannot be read", () => {
     for (const credential of credentials) {
       assert.deepStrictEqual(owner({ claim: claims.unreadable, credential }), command)
     }
   })
 
-  it("4. An event belongs to the device where there is no claim", () => {
+  it("An event belongs to the device if there is no claim", () => {
     for (const credential of credentials) assert.deepStrictEqual(owner({ credential }), device)
   })
 })

@@ -244,7 +244,7 @@ describe("a message", () => {
     }
   })
 
-  it("A message of a newer version is not read, and told from one that is damaged", () => {
+  it("A message of a newer version is not read, and is distinguished from a damaged one", () => {
     const ofVersion = (version: Schema.Json) => JSON.stringify({ version, message })
     assert.isTrue(Option.isNone(Message.decode(ofVersion(2))))
     assert.deepStrictEqual([2, 1, 0, "2", null].map((version) => Message.isNewer(ofVersion(version))), [
@@ -259,7 +259,7 @@ describe("a message", () => {
 })
 
 describe("a claim", () => {
-  it("A claim whose principal PostHog would merge with nobody's is not read", () => {
+  it("A claim with an illegal principal id is not read", () => {
     for (const principal_id of ["undefined", "0", "null", "x".repeat(201)]) {
       assert.isTrue(Option.isNone(Claim.decode(JSON.stringify({ ...claimOf(anon.a, P), principal_id }))))
     }
@@ -306,7 +306,7 @@ describe("the cache", () => {
   })
 
   it.prop(
-    "The last answer about a credential is kept for good, no later silence undoes it, and 20 credentials are kept",
+    "The last answer about a credential is kept without a limit of time, for 20 credentials",
     { cache: Arbitraries.caches, principal: Arbitraries.principalIds, now: Arbitraries.millis },
     ({ cache, now, principal }) => {
       const known = Known.remember(cache, "new", principal, now)

@@ -49,7 +49,7 @@ describe("the coding agent", () => {
     for (const none of [{ AI_AGENT: "" }, {}]) assert.isUndefined(CodingAgent.detect(none, false))
   })
 
-  it("A command that a person types into Kiro's terminal is not Kiro's", () => {
+  it("A command that a person types into the terminal of Kiro has no coding agent", () => {
     assert.strictEqual(CodingAgent.detect({ TERM_PROGRAM: "kiro" }, false), "kiro")
     assert.isUndefined(CodingAgent.detect({ TERM_PROGRAM: "kiro" }, true))
   })

@@ -54,7 +54,7 @@ for (const codec of codecs) {
 
   describe(`${codec.name}'s format`, () => {
     it.prop(
-      `${codec.name}: a pointer comes back as it was written, over every key that the format does not know`,
+      `In the format ${codec.name} a pointer comes back as it was written, over every key that the format does not know`,
       { pointer: pointers, document: jsonObject },
       ({ document, pointer }) => {
         const text = codec.encode(pointer, document, randomUUID)
@@ -70,7 +70,7 @@ for (const codec of codecs) {
     )
 
     it.prop(
-      `${codec.name}: a text or an object without a usable id has no pointer, and nothing breaks`,
+      `In the format ${codec.name} a text or an object without a usable id has no pointer, and nothing breaks`,
       { text: Schema.String, document: jsonObject },
       ({ document, text }) => {
         for (const one of [text, JSON.stringify(document), JSON.stringify({ ...document, [own[0]]: "1" })]) {
@@ -82,7 +82,7 @@ for (const codec of codecs) {
     )
 
     it.prop(
-      `${codec.name}: of any bytes, or with any mutation, a file has a pointer and a session that come back, or none`,
+      `In the format ${codec.name} a file of any bytes has a pointer and a session that come back, or none`,
       { pointer: pointers, document: jsonObject, bytes: Fuzz.bytes, mutation: Fuzz.mutations },
       ({ bytes, document, mutation, pointer }) => {
         for (const text of [bytes.toString(), Fuzz.mutate(codec.encode(pointer, document, randomUUID), mutation)]) {
@@ -101,7 +101,7 @@ for (const codec of codecs) {
       { arbitrary: { runs: 150, size: 30 } }
     )
 
-    it(`${codec.name}: a link that is no account, or is the device's own id, counts as none`, () => {
+    it(`In the format ${codec.name} a link that is no account, or is the device's own id, counts as none`, () => {
       for (const link of ["undefined", "", "x".repeat(201), 7, null, {}, anon.a]) {
         assert.deepStrictEqual(decoded(codec, JSON.stringify({ [own[0]]: anon.a, [own[1]]: link })), {
           anonId: anon.a,

@@ -53,7 +53,7 @@ describe("a principal id", () => {
     }
   })
 
-  it("A refused id is not told in the reason: the reason is a debug line", () => {
+  it("The reason for a refused id does not contain the id, because the reason is a debug line", () => {
     for (const id of ["secret\0", "secret".repeat(40), "secret\ud800"]) assert.notInclude(reason(id) ?? "", "secret")
   })
 

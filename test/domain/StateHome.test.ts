@@ -21,7 +21,7 @@ const table: ReadonlyArray<readonly [string, Parameters<typeof StateHome.ofPlatf
 
 describe("the platform's folder for state", () => {
   for (const [system, variables, folder] of table) {
-    it(`${folder === "" ? "No folder is named" : `${folder} is the folder`} on ${system} by ${JSON.stringify(variables)}`, () => {
+    it(`The platform's folder for state ${folder === "" ? "No folder is named" : `${folder} is the folder`} on ${system} by ${JSON.stringify(variables)}`, () => {
       assert.strictEqual(StateHome.ofPlatform(system, variables, "acme"), folder)
     })
   }

@@ -63,7 +63,7 @@ describe("an event", () => {
     for (const value of ["secret", "12345", "1.5"]) assert.notInclude(reason + none, value)
   })
 
-  it("An event goes without a property that is no JSON, which is named, and without one that is undefined", () => {
+  it("An event is sent without a property that is no JSON, which is named, and without an absent one", () => {
     const bad = {
       bigint: 1n,
       cycle: cycle(),

@@ -192,11 +192,11 @@ const rulesOf = (sent: ReadonlyArray<Sent>) =>
 
 describe("the rules of sink --check", () => {
   for (const [rule, [bad, good]] of Object.entries(table)) {
-    it(`${rule} is found in what breaks it, once, and nothing else is`, () => {
+    it(`The rule ${rule} is found once in messages that break it, and no other rule is`, () => {
       for (const sent of bad) assert.deepStrictEqual(rulesOf(sent), [rule], JSON.stringify(sent))
     })
 
-    it(`${rule} is not found in what is close to it`, () => {
+    it(`The rule ${rule} is not found in messages that only resemble such a fault`, () => {
       for (const sent of good) assert.deepStrictEqual(rulesOf(sent), [], JSON.stringify(sent))
     })
   }

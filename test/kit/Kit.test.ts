@@ -45,7 +45,7 @@ const rules = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).findings.map(({ rule }: { rule: string }) => rule)
 
 describe("sink --check", () => {
-  it.live("sink --check finds nothing in acme, from a first command over a login to a logout", () =>
+  it.live("The command sink --check finds nothing in acme, from a first command over a login to a logout", () =>
     Effect.gen(function*() {
       const home = yield* folder
       const api = yield* AcmeApi.make(new Map([["k1", "account_1"]]))
@@ -82,7 +82,7 @@ describe("sink --check", () => {
       assert.deepStrictEqual([findings, messages], [[], 9])
     }))
 
-  it.live("sink --check finds each fault of a CLI that is wrong on purpose once, and shows what the CLI prints", () =>
+  it.live("The command sink --check finds each fault of a CLI that is wrong on purpose once, and shows what the CLI prints", () =>
     Effect.gen(function*() {
       const home = yield* folder
       const declared = ["ran", "walked", "$create_alias", "$identify", "CLI Auth Started"].map((name) => ({ name }))
@@ -110,7 +110,7 @@ describe("sink --check", () => {
       for (const value of ["jane", "do-not-tell", "10.1.2.3"]) assert.notInclude(text.stdout + json.stdout, value)
     }))
 
-  it.live("sink --check says of a command that it cannot be started, that it did not end, and that it sent nothing", () =>
+  it.live("The command sink --check reports a command that cannot be started, that does not end, or that sends nothing", () =>
     Effect.gen(function*() {
       const pids = Path.join(yield* folder, "pids")
       const check = (...words: ReadonlyArray<string>) =>
@@ -137,7 +137,7 @@ describe("sink --check", () => {
       yield* eventually(Effect.sync(() => started.filter(isAlive)), (living) => living.length === 0)
     }))
 
-  it.live("sink --check finds nothing in the host of the README, which is quoted there as it is, with its test", () =>
+  it.live("The command sink --check finds nothing in the host of the README, which is quoted there as it is, with its test", () =>
     Effect.gen(function*() {
       const home = yield* folder
       const host = Path.join(root, "examples/starter")
@@ -161,7 +161,7 @@ describe("sink --check", () => {
       ])
     }))
 
-  it.live("sink refuses what it cannot do, and says what to type", () =>
+  it.live("The command sink refuses what it cannot do, and says what to type", () =>
     Effect.gen(function*() {
       const answers = [
         [["--check"], "--check needs a command to run"],
@@ -197,14 +197,14 @@ describe("sink --check", () => {
 describe("dictionary", () => {
   const events = "examples/acme/Events.ts"
 
-  it.live("dictionary prints what a module's events and flows send, as Markdown or as JSON", () =>
+  it.live("The command dictionary prints what a module's events and flows send, as Markdown or as JSON", () =>
     Effect.gen(function*() {
       const [markdown, json] = yield* Effect.all([kit(["dictionary", events]), kit(["dictionary", "--json", events])])
       assert.strictEqual(markdown.stdout, Fs.readFileSync(dictionary.replace(/json$/, "md"), "utf8"))
       assert.strictEqual(json.stdout, Fs.readFileSync(dictionary, "utf8"))
     }))
 
-  it.live("dictionary writes files by their names, and takes a dictionary that the module makes itself", () =>
+  it.live("The command dictionary writes files by their names, and takes a dictionary that the module makes itself", () =>
     Effect.gen(function*() {
       const home = yield* folder
       const module = Path.join(home, "events.mjs")
@@ -218,7 +218,7 @@ describe("dictionary", () => {
       assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
     }))
 
-  it.live("dictionary --telemetry writes a page whose sample event has what the dictionary declares, and no more", () =>
+  it.live("The command dictionary --telemetry writes a page with a sample event that has exactly what the dictionary declares", () =>
     Effect.gen(function*() {
       const page = Path.join(yield* folder, "TELEMETRY.md")
       const args = ["dictionary", "--telemetry", page, events]
@@ -243,7 +243,7 @@ describe("dictionary", () => {
       assert.deepStrictEqual(declared.filter(({ name, required }) => required && !names.includes(name)), [])
     }))
 
-  it.live("dictionary says why there is none", () =>
+  it.live("The command dictionary says why a module has no dictionary", () =>
     Effect.gen(function*() {
       const home = yield* folder
       const none = Path.join(home, "none.mjs")

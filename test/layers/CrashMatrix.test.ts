@@ -82,7 +82,7 @@ const used = (process: Scene) =>
   Effect.scoped(Effect.flatMap(process.start(), ({ end, record }) => Effect.andThen(record, end)))
 
 describe.each(modes)("A command that stops at any step, over $mode,", (mode) => {
-  it.effect("while it makes the identity leaves none or one, and the next command has one that stays", () =>
+  it.effect("A command that stops while it makes the identity leaves none or one, and the next command has a lasting one", () =>
     matrix(mode, 9, {
       before: { isNew: true },
       command: ({ record }) => record,
@@ -97,7 +97,7 @@ describe.each(modes)("A command that stops at any step, over $mode,", (mode) => 
       })
     }))
 
-  it.effect("while it claims leaves no claim or the whole one, and one alias whose bytes never change", () =>
+  it.effect("A command that stops while it claims leaves no claim or the whole claim, with one alias that never changes", () =>
     matrix(mode, 16, {
       before: { credential: key },
       command: ({ record, stitch }) => Effect.andThen(stitch.observe(P), record),
@@ -115,7 +115,7 @@ describe.each(modes)("A command that stops at any step, over $mode,", (mode) => 
       })
     }))
 
-  it.effect("while it logs out never leaves a device that collects events of the account", () =>
+  it.effect("A command that stops while it logs out leaves no device that records events under the account", () =>
     matrix(mode, 6, {
       // The host has removed the credential before it calls `logout`.
       before: { claim: { principal_id: P } },
@@ -131,7 +131,7 @@ describe.each(modes)("A command that stops at any step, over $mode,", (mode) => 
       })
     }))
 
-  it.effect("while it adopts the link of another tool leaves it to the next command, without an alias", () => {
+  it.effect("A command that stops while it adopts the link of another tool leaves the adoption to the next command", () => {
     const theirs = { anon_id: anon.a, linked_principal_id: P, theirs: true }
     return matrix(mode, 9, {
       before: { isNew: true, and: ({ home }) => home.write("usage.json", JSON.stringify(theirs)) },
@@ -145,7 +145,7 @@ describe.each(modes)("A command that stops at any step, over $mode,", (mode) => 
     })
   })
 
-  it.effect("while it records an event of a known account leaves the event or none, and the device as it was", () =>
+  it.effect("A command that stops while it records leaves the event or none, and the device as it was", () =>
     matrix(mode, 9, {
       before: { claim: { principal_id: P }, credential: key, and: ({ api, home }) => home.remember(key, P, api) },
       command: ({ record }) => record,
@@ -160,7 +160,7 @@ describe.each(modes)("A command that stops at any step, over $mode,", (mode) => 
       })
     }))
 
-  it.effect("while it disables leaves everything or the opt-out, and disabling again leaves the opt-out alone", () => {
+  it.effect("An opt-out that stops leaves everything or the opt-out file, and a second one leaves only the opt-out file", () => {
     const consent = Device.environmentConsent()
     return matrix(mode, 7, {
       before: { claim: { principal_id: P, credential: "none" }, and: used },

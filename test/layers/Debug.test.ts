@@ -25,7 +25,7 @@ const atDebug = Effect.provideService(References.MinimumLogLevel, "Debug")
 
 describe("A debug line", () => {
   for (const [name, logger] of Object.entries(loggers)) {
-    it.effect(`goes through the host's ${name} logger to stderr, and not to stdout`, () =>
+    it.effect(`A debug line goes through the host's ${name} logger to stderr, and not to stdout`, () =>
       Effect.gen(function*() {
         const { err, out } = yield* printed(Debug.debug("it was dropped", { why: "too long" }), logger)
         assert.deepStrictEqual(out, [])
@@ -34,7 +34,7 @@ describe("A debug line", () => {
       }).pipe(atDebug))
   }
 
-  it.effect("does not change the host's console, which may be frozen", () =>
+  it.effect("A debug line does not change the host's console, which may be frozen", () =>
     Effect.gen(function*() {
       for (
         const freeze of [(console: object) => Object.assign({}, console), (console: object) => Object.create(console)]
@@ -46,7 +46,7 @@ describe("A debug line", () => {
       }
     }).pipe(atDebug))
 
-  it.effect("does not fail if the host's logger fails", () =>
+  it.effect("A debug line does not fail when the logger of the host fails", () =>
     Effect.gen(function*() {
       const dying = Logger.make(() => {
         throw new Error("the host's")
@@ -54,7 +54,7 @@ describe("A debug line", () => {
       assert.deepStrictEqual(yield* printed(Debug.debug("it was dropped"), dying), { out: [], err: [] })
     }).pipe(atDebug))
 
-  it.effect("does not move the host's own lines", () =>
+  it.effect("A debug line does not change where the lines of the host go", () =>
     Effect.gen(function*() {
       const lines = Effect.andThen(Debug.debug("ours"), Effect.logDebug("theirs"))
       const { err, out } = yield* printed(lines, Logger.consoleJson)
@@ -63,12 +63,12 @@ describe("A debug line", () => {
       assert.include(JSON.stringify(out), "theirs")
     }).pipe(atDebug))
 
-  it.effect("is not printed at the usual log level", () =>
+  it.effect("A debug line is not printed at the usual log level", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* printed(Debug.debug("quiet"), Logger.consoleJson), { out: [], err: [] })
     }))
 
-  it.effect("is printed at any log level and without any logger if lines are shown", () =>
+  it.effect("A debug line is printed at any log level and without any logger if lines are shown", () =>
     Effect.gen(function*() {
       const failing = Effect.fail("the reason").pipe(Debug.quietly("it did not work", undefined))
       const { err, out } = yield* printed(failing)

@@ -59,7 +59,7 @@ const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, 
   it.effect(title, () => Effect.gen(body))
 
 describe("What stands in the way of delivery", () => {
-  test("is nothing where a worker can run, lives, and is answered", function*() {
+  test("The list of obstacles to delivery is empty for a worker that runs and gets answers", function*() {
     const { leave, obstacles } = yield* command()
     assert.deepStrictEqual(yield* obstacles, [])
     yield* leave({ until: 5_000 })
@@ -69,7 +69,7 @@ describe("What stands in the way of delivery", () => {
     assert.deepStrictEqual(yield* obstacles, [])
   })
 
-  test("is named whole, the worst first", function*() {
+  test("The list of obstacles to delivery names all of them, the worst first", function*() {
     const { device, leave, obstacles, outbox } = yield* command({
       access: (path) => path.endsWith("/home") ? "EROFS" : undefined,
       runtime: { isAlive: () => false, worker: undefined }
@@ -90,7 +90,7 @@ describe("What stands in the way of delivery", () => {
     assert.strictEqual((yield* obstacles).length, 3)
   })
 
-  test("is also a folder that the home would be made in, and one in the home", function*() {
+  test("The obstacles to delivery include the folder above a home, and the folders in it", function*() {
     const above = yield* command({ access: (path) => /home(\/|$)/.test(path) ? "ENOENT" : "EACCES" })
     const inside = yield* command({ access: (path) => path.endsWith("/events") ? "EACCES" : undefined })
     const whys = Effect.map(above.obstacles, (all) => all.map(({ why }) => why))
@@ -109,7 +109,7 @@ describe("The wait for delivery", () => {
       ["as long as its author wants", 300, 300]
     ] as const
   ) {
-    test(`takes at most ${title}`, function*() {
+    test(`The wait for delivery takes at most ${title}`, function*() {
       const { settle } = yield* command({ deliveryWaitMillis })
       const waiting = yield* Effect.forkChild(settle(running), { startImmediately: true })
       yield* TestClock.adjust(expected - 1)
@@ -119,7 +119,7 @@ describe("The wait for delivery", () => {
     })
   }
 
-  test("ends with the worker that was started for it", function*() {
+  test("The wait for delivery ends with the worker that was started for it", function*() {
     const { settle } = yield* command()
     // The clock stands still.
     yield* settle({ ...running, ended: Promise.resolve() })
@@ -127,7 +127,7 @@ describe("The wait for delivery", () => {
 
   for (const lingers of [false, true]) {
     test(
-      `ends with the delivery, and ${lingers ? "not with" : "with"} the lease of a worker that ${
+      `The wait for delivery ends with the delivery, and ${lingers ? "not with" : "with"} the lease of a worker that ${
         lingers ? "lingers" : "does not linger"
       }`,
       function*() {
@@ -143,7 +143,7 @@ describe("The wait for delivery", () => {
 })
 
 describe("A flush", () => {
-  test("waits for its worker as long as that may live, though its lease has ended or it took none", function*() {
+  test("A flush waits for its worker as long as a worker may live, also without a lease", function*() {
     const ended = Promise.withResolvers<void>()
     const { flush, outbox } = yield* command({
       start: Effect.succeed({ lingers: false, ended: ended.promise })

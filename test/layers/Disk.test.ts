@@ -154,7 +154,7 @@ const contract: ReadonlyArray<readonly [title: string, before: Tree, steps: stri
 const suite = (name: string, make: (at: At) => Setup, folder: () => At) =>
   describe(name, () => {
     const test = (title: string, tree: Tree, body: (setup: Setup) => void) =>
-      it(title, () => {
+      it(`${name}: ${title}`, () => {
         const setup = make(folder())
         const { at, disk, given } = setup
         write(given, at, tree)
@@ -179,7 +179,7 @@ const suite = (name: string, make: (at: At) => Setup, folder: () => At) =>
     }
 
     const files = { text: "grüße ✓\r\n", empty: "", mark: "\uFEFFtext", lone: "a\uD800b" }
-    test("read returns the text of a file, in which a lone surrogate is replaced", files, ({ at, disk }) => {
+    test("Read returns the text of a file, in which a lone surrogate is replaced", files, ({ at, disk }) => {
       assert.isUndefined(disk.create(at("new"), files.lone))
       for (const [name, content] of Object.entries({ ...files, lone: "a\uFFFDb", new: "a\uFFFDb" })) {
         assert.deepStrictEqual([disk.read(at(name)), disk.read(at(name), { follow: true })], [
@@ -191,7 +191,7 @@ const suite = (name: string, make: (at: At) => Setup, folder: () => At) =>
 
     const half = "ü".repeat(mebibyte / 2)
     const sizes = { d: undefined, f: "", half, above: `${half}x` }
-    test("read takes 1 MiB, and refuses one more byte with EFBIG and a folder with EFTYPE", sizes, ({ at, disk }) => {
+    test("Read takes 1 MiB, and refuses one more byte with EFBIG and a folder with EFTYPE", sizes, ({ at, disk }) => {
       assert.deepStrictEqual(disk.read(at("half")), text(half))
       assert.isUndefined(disk.create(at("new"), "x".repeat(mebibyte + 1)))
       const cases = [["above", "EFBIG"], ["new", "EFBIG"], ["d", "EFTYPE"]] as const
@@ -200,7 +200,7 @@ const suite = (name: string, make: (at: At) => Setup, folder: () => At) =>
       for (const name of ["x", "x/y", "f/x"]) assert.deepStrictEqual(disk.read(at(name)), missing)
     })
 
-    test("read refuses the file of another user with EPERM, if it is asked for an owner", { f: "f" }, (setup) => {
+    test("Read refuses the file of another user with EPERM, if it is asked for an owner", { f: "f" }, (setup) => {
       const { at, disk, uid = -1 } = setup
       assert.isUndefined(disk.create(at("new"), "f"))
       for (const name of ["f", "new"]) {
@@ -211,7 +211,7 @@ const suite = (name: string, make: (at: At) => Setup, folder: () => At) =>
       assert.deepStrictEqual(disk.read(at("x"), { owner: uid + 1 }), missing)
     })
 
-    test("look and follow describe files of mode 0600 and folders of mode 0700", { f: "", d: undefined }, (setup) => {
+    test("Look and follow describe files of mode 0600 and folders of mode 0700", { f: "", d: undefined }, (setup) => {
       const { at, disk, uid } = setup
       write(disk, at, { new: "", made: undefined })
       for (const [name, type] of [["f", "File"], ["new", "File"], ["d", "Directory"], ["made", "Directory"]] as const) {
@@ -224,7 +224,7 @@ const suite = (name: string, make: (at: At) => Setup, folder: () => At) =>
       assert.deepStrictEqual([disk.follow(at("x")), disk.follow(at("f", "x"))], ["ENOENT", "ENOTDIR"])
     })
 
-    test("list returns the names in a folder", { ...nested, dd: "" }, ({ at, disk }) => {
+    test("List returns the names in a folder", { ...nested, dd: "" }, ({ at, disk }) => {
       assert.isUndefined(disk.create(at("d", "new"), ""))
       assert.deepStrictEqual(names(disk.list(at("d"))), ["f", "new", "sub"])
       assert.isUndefined(disk.remove(at("d", "f")))
@@ -270,7 +270,7 @@ const comparable = (answer: unknown): unknown => {
 describe.skipIf(isWindows)("MemoryDisk and NodeDisk", () => {
   // The dry run reads the files that `given` makes from below. Two names of one file are two files there.
   it.prop(
-    "any sequence of operations has the same results on a real disk, in memory and in a dry run",
+    "Any sequence of operations has the same results on a real disk, in memory and in a dry run",
     {
       given: Schema.Array(stepOf(methods.filter((method) => method !== "link"))),
       steps: Schema.Array(stepOf(methods))
@@ -339,7 +339,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
   const disk = nodeDisk
   const { readSync, writeSync } = NFS
 
-  it("read refuses a FIFO with EFTYPE and does not wait for a writer", () => {
+  it("The read of a disk refuses a FIFO with EFTYPE and does not wait for a writer", () => {
     const at = temporary()
     execFileSync("mkfifo", [at("fifo")])
     // In a child process, because a timer cannot stop a process that waits in `open`.
@@ -358,7 +358,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.deepStrictEqual(JSON.parse(output), ["EFTYPE", "EFTYPE", "EEXIST", "Other"])
   })
 
-  it("read refuses a socket and a device with EFTYPE", async () => {
+  it("The read of a disk refuses a socket and a device with EFTYPE", async () => {
     const at = temporary()
     const server = Net.createServer().listen(at("socket"))
     onTestFinished(() => void server.close())
@@ -368,7 +368,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.deepStrictEqual(disk.read("/dev/null"), unreadable("EFTYPE"))
   })
 
-  it("read and look do not follow a link, read with `follow` and follow do", () => {
+  it("The read and look of a disk do not follow a link, and read with `follow` does", () => {
     const at = temporary()
     write(disk, at, { f: "f", d: undefined, "d/f": "in d" })
     for (const [name, target] of [["link", "f"], ["folder", "d"], ["dangling", "x"], ["loop", "loop"]] as const) {
@@ -385,7 +385,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.deepStrictEqual(disk.read(at("folder", "f")), text("in d"))
   })
 
-  it("create does not write through a link, and remove removes only the link", () => {
+  it("The create of a disk does not write through a link, and remove removes only the link", () => {
     const at = temporary()
     NFS.symlinkSync(at("target"), at("link"))
     assert.strictEqual(disk.create(at("link"), "x"), "EEXIST")
@@ -393,7 +393,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.deepStrictEqual(treeOf(disk, at()), { target: "kept" })
   })
 
-  it("folders have mode 0700 whatever the umask, and files have no permission that 0600 has not", () => {
+  it("A disk makes folders of mode 0700 whatever the umask, and files with no permission beyond 0600", () => {
     const at = temporary()
     for (const umask of [0, 0o022, 0o077, 0o277, 0o777]) {
       const before = process.umask(umask)
@@ -405,7 +405,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     }
   })
 
-  it("look returns the mode, the owner and the time of an entry", () => {
+  it("The look of a disk returns the mode, the owner and the time of an entry", () => {
     const at = temporary()
     write(disk, at, { f: "f" })
     NFS.chmodSync(at("f"), 0o640)
@@ -414,7 +414,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.deepStrictEqual(disk.look(at("f")), expected)
   })
 
-  it("each operation that the process has no permission for is refused with EACCES", () => {
+  it("Each operation that the process has no permission for is refused with EACCES", () => {
     const at = temporary()
     write(disk, at, { locked: undefined, "locked/f": "f", "locked/d": undefined })
     NFS.chmodSync(at(), 0o755)
@@ -439,7 +439,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.deepStrictEqual(names(disk.list(at("locked"))), ["d", "f"])
   })
 
-  it("read and create continue after a call that stops half way", () => {
+  it("The read and create of a disk continue after a call that stops half way", () => {
     const at = temporary()
     let calls = 0
     const least = (length: number) => (calls++, Math.min(length, 3))
@@ -455,7 +455,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     assert.strictEqual(calls, 8)
   })
 
-  it("read returns what is left of a file that becomes shorter", () => {
+  it("The read of a disk returns what is left of a file that becomes shorter", () => {
     const at = temporary()
     write(disk, at, { f: "0123456789" })
     const readTruncated = (fd: number, bytes: Uint8Array, offset: number, length: number, position: number) => {
@@ -466,7 +466,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
   })
 
   for (const [what, code] of [["makes no progress", "ENOSPC"], ["fails", "EIO"]] as const) {
-    it(`create whose write ${what} half way returns ${code}, closes the file and leaves none`, () => {
+    it(`A create that ${what} half way returns ${code}, closes the file and leaves none`, () => {
       const at = temporary()
       let opened = -1
       const writeHalf = (fd: number, bytes: Uint8Array): number => {
@@ -480,7 +480,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
     })
   }
 
-  it("a path that the system cannot take is refused with a code", () => {
+  it("A path that the system cannot take is refused with a code", () => {
     const at = temporary()
     assert.strictEqual(disk.look(at("n".repeat(300))), "ENAMETOOLONG")
     assert.deepStrictEqual(disk.read("/a\0b"), unreadable("ERR_INVALID_ARG_VALUE"))

@@ -52,12 +52,12 @@ const seeds: Readonly<Record<string, (device: Device.Device) => Effect.Effect<vo
   "that was seen before": (device) => device.seed(anon.a),
   "of an account": (device) => device.seed(anon.a, claimOf(anon.a, P)),
   "of another account": (device) => device.seed(anon.b, claimOf(anon.b, Q)),
-  "whose identity file is unusable": (device) => device.write("usage.json", "{")
+  "with an unusable identity file": (device) => device.write("usage.json", "{")
 }
 
 describe("A dry run", () => {
   for (const [what, seed] of Object.entries(seeds)) {
-    it.effect(`on a device ${what} records what a real run would, and changes nothing`, () =>
+    it.effect(`A dry run on a device ${what} records what a real run would, and changes nothing`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         yield* seed(device)
@@ -70,7 +70,7 @@ describe("A dry run", () => {
       }))
   }
 
-  it.effect("finds the messages that wait, and removes them for itself only", () =>
+  it.effect("A dry run finds the messages that wait, and removes none from the disk", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const real = yield* device.start()
@@ -82,7 +82,7 @@ describe("A dry run", () => {
       assert.deepStrictEqual([yield* dry.outbox.isEmpty, yield* real.outbox.isEmpty], [true, false])
     }))
 
-  it.effect("on a disk that cannot be written says so", () =>
+  it.effect("A dry run on a disk that cannot be written says so", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const disk = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)

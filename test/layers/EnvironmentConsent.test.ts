@@ -75,15 +75,18 @@ const refusing = (operation: keyof Disk, path: string, code: string): Disk =>
   FaultyDisk.interposed((call) => call.operation === operation && call.path === path ? code : undefined)
 
 describe("Consent", () => {
-  test("is given if nothing denies it, also for a home that does not exist, and looking makes nothing", function*(
-    device
-  ) {
-    yield* isDecidedBy(device, "default")
-    yield* isDecidedBy(device, "default", { home: device.at("not", "yet") })
-    assert.deepStrictEqual(device.tree(), [])
-  })
+  test(
+    "Consent is given if nothing denies it, also for a home that does not exist, and looking makes nothing",
+    function*(
+      device
+    ) {
+      yield* isDecidedBy(device, "default")
+      yield* isDecidedBy(device, "default", { home: device.at("not", "yet") })
+      assert.deepStrictEqual(device.tree(), [])
+    }
+  )
 
-  test("is looked at anew each time, so that an opt-out applies to a running process", function*(device) {
+  test("Consent is looked at anew each time, so that an opt-out applies to a running process", function*(device) {
     yield* Effect.gen(function*() {
       const { decision, stillGiven } = yield* Consent
       const look = Effect.all([Effect.map(decision, ({ enabled }) => enabled), stillGiven])
@@ -109,7 +112,7 @@ describe("Consent", () => {
     "unsafe home"
   ]
   for (const [position, name] of order.entries()) {
-    test(`is denied by the first that denies: ${name}, of ${order.slice(position).join(", ")}`, function*(device) {
+    test(`The first reason to deny is reported: ${name}, of ${order.slice(position).join(", ")}`, function*(device) {
       const denies = (name: string) => order.indexOf(name) >= position
       if (denies("policy file")) yield* device.write("policy.json", "{}")
       if (denies("opt-out file")) yield* device.write("usage/opt-out", "")
@@ -126,7 +129,7 @@ describe("Consent", () => {
     })
   }
 
-  test("is denied without a key, and in a test run", function*(device) {
+  test("Consent is denied without a key, and in a test run", function*(device) {
     yield* isDecidedBy(device, "no key", { destination: undefined })
     for (const env of [{ NODE_ENV: "test" }, { VITEST: "true" }, { VITEST: "1" }, { NODE_TEST_CONTEXT: "child-v8" }]) {
       yield* isDecidedBy(device, "test run", { env })
@@ -149,7 +152,7 @@ describe("A variable", () => {
     }
   }
   for (const [name, { allows, denies }] of Object.entries(spellings)) {
-    test(`${name} denies unless it is spelled as one that does not, and if it cannot be read`, function*(device) {
+    test(`The variable ${name} denies unless its text allows, and if it cannot be read`, function*(device) {
       for (const value of allows) yield* isDecidedBy(device, "default", { env: { [name]: value } })
       for (const value of denies) yield* isDecidedBy(device, name, { env: { [name]: value } })
       const provider = ConfigProvider.make((path) =>
@@ -161,7 +164,7 @@ describe("A variable", () => {
     })
   }
 
-  test("that denies is enough: no path is looked at, which could hang", function*(device) {
+  test("A variable that denies is enough, and no path is read that could hang", function*(device) {
     const seen: Array<string> = []
     const disk = FaultyDisk.interposed(({ path }) => {
       seen.push(path)
@@ -171,14 +174,17 @@ describe("A variable", () => {
     assert.deepStrictEqual(seen, [])
   })
 
-  test("of another host does not deny, and one that allows does not outweigh one that denies", function*(device) {
-    yield* isDecidedBy(device, "default", { env: { OTHER_USAGE_TRACKING: "0" } })
-    yield* isDecidedBy(device, "DO_NOT_TRACK", { env: { ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" } })
-  })
+  test(
+    "A variable of another host does not deny, and one that allows does not outweigh one that denies",
+    function*(device) {
+      yield* isDecidedBy(device, "default", { env: { OTHER_USAGE_TRACKING: "0" } })
+      yield* isDecidedBy(device, "DO_NOT_TRACK", { env: { ACME_USAGE_TRACKING: "1", DO_NOT_TRACK: "1" } })
+    }
+  )
 })
 
 describe("The policy file of the machine", () => {
-  test("denies unless it enables telemetry", function*(device) {
+  test("The policy file of the machine denies unless it enables telemetry", function*(device) {
     const disk = withPolicy(device.at("policy.json"))
     for (const text of ["{ \"enabled\": true }", "{ \"enabled\": true, \"more\": 1 }"]) {
       yield* device.write("policy.json", text)
@@ -197,13 +203,13 @@ describe("The policy file of the machine", () => {
     "is larger than 1 MiB": (file) => NFS.writeFileSync(file, `{"enabled":true}${" ".repeat(1024 * 1024)}`)
   }
   for (const [what, make] of Object.entries(places)) {
-    test(`denies if it ${what}`, function*(device) {
+    test(`The policy file of the machine denies if it ${what}`, function*(device) {
       make(device.at("policy.json"))
       yield* isDecidedBy(device, "policy file", { disk: withPolicy(device.at("policy.json")) })
     })
   }
 
-  test("denies if it cannot be read", function*(device) {
+  test("The policy file of the machine denies if it cannot be read", function*(device) {
     yield* device.write("policy.json", "{ \"enabled\": true }")
     const placed = withPolicy(device.at("policy.json"))
     for (const code of ["EACCES", "EIO"]) {
@@ -215,12 +221,12 @@ describe("The policy file of the machine", () => {
     }
   })
 
-  test("is absent if a file has the name of its folder", function*(device) {
+  test("The policy file of the machine is absent if a file has the name of its folder", function*(device) {
     yield* device.write("hosts", "127.0.0.1 localhost")
     yield* isDecidedBy(device, "default", { disk: withPolicy(device.at("hosts/usage.json")) })
   })
 
-  test("has the place that each platform has for such files", function*(device) {
+  test("The policy file of the machine has the place that each platform has for such files", function*(device) {
     yield* device.write("policy.json", "{ \"enabled\": false }")
     const files = {
       Linux: "/etc/acme/usage.json",
@@ -275,7 +281,7 @@ describe("A home is unsafe", () => {
   const runtimeOf = (effective: number, real = effective) => ({ ...Device.persistent, uid: { effective, real } })
   const user = process.geteuid?.() ?? 0
 
-  test("if it is not absolute", function*(device) {
+  test("A home is unsafe if it is not absolute", function*(device) {
     for (
       const [home, name] of [["", "an empty path"], ["relative", "relative"], ["./home", "home"], [
         "~/.acme",
@@ -286,7 +292,7 @@ describe("A home is unsafe", () => {
     }
   })
 
-  test("if root, or a user, would make it below the folder of another user", function*(device) {
+  test("A home is unsafe if root, or a user, would make it below the folder of another user", function*(device) {
     if (isWindows) return
     const home = device.at("not", "yet", "there")
     const options = (by: number, owner: number, ci?: string) => ({
@@ -303,7 +309,7 @@ describe("A home is unsafe", () => {
     yield* isDecidedBy(device, "default", options(0, 1001, "GitHub Actions"))
   })
 
-  test("if it or the module's folder is a file, or is below one", function*(device) {
+  test("A home is unsafe if it or the module's folder is a file, or is below one", function*(device) {
     yield* device.write("file", "")
     const file = device.at("file")
     yield* isUnsafe(device, `${file} is no folder, or a link`, { home: file })
@@ -314,7 +320,9 @@ describe("A home is unsafe", () => {
 
   for (const name of ["", "usage"]) {
     test(
-      `if ${name === "" ? "it" : "the module's folder"} is another user's, a link, unreadable, or others may write`,
+      `A home is unsafe if ${
+        name === "" ? "it" : "the module's folder"
+      } is another user's, a link, unreadable, or others may write`,
       function*(
         device
       ) {
@@ -339,73 +347,85 @@ describe("A home is unsafe", () => {
     )
   }
 
-  test("if root acts for a user, or a user for root, unless the platform has no users", function*(device) {
-    const rights = "the command runs with another user's rights"
-    if (!isWindows) {
-      yield* isUnsafe(device, rights, { runtime: runtimeOf(user, user + 1) })
-      yield* isUnsafe(device, rights, { runtime: runtimeOf(user + 1, user) })
-      yield* isUnsafe(device, `${device.home} is another user's`, { runtime: runtimeOf(user + 1) })
-      yield* isDecidedBy(device, "default", { runtime: runtimeOf(user) })
+  test(
+    "A home is unsafe if root acts for a user, or a user for root, unless the platform has no users",
+    function*(device) {
+      const rights = "the command runs with another user's rights"
+      if (!isWindows) {
+        yield* isUnsafe(device, rights, { runtime: runtimeOf(user, user + 1) })
+        yield* isUnsafe(device, rights, { runtime: runtimeOf(user + 1, user) })
+        yield* isUnsafe(device, `${device.home} is another user's`, { runtime: runtimeOf(user + 1) })
+        yield* isDecidedBy(device, "default", { runtime: runtimeOf(user) })
+      }
+      NFS.chmodSync(device.home, 0o777)
+      yield* isDecidedBy(device, "default", { runtime: { ...Device.persistent, uid: undefined } })
     }
-    NFS.chmodSync(device.home, 0o777)
-    yield* isDecidedBy(device, "default", { runtime: { ...Device.persistent, uid: undefined } })
-  })
+  )
 })
 
 describe("An identity file that holds consent", () => {
-  test("denies by `enabled`, by `consent`, and if it is unusable; not if it is absent", function*(device) {
-    const codec = supabase
-    yield* isDecidedBy(device, "default", { codec })
-    for (const text of ["{ \"enabled\": true }", "{ \"consent\": \"granted\" }", "{}"]) {
-      yield* device.write("telemetry.json", text)
+  test(
+    "An identity file that holds consent denies by `enabled`, by `consent`, and if it is unusable; not if it is absent",
+    function*(device) {
+      const codec = supabase
       yield* isDecidedBy(device, "default", { codec })
-    }
-    const denials = [
-      "{ \"enabled\": false }",
-      "{ \"consent\": \"denied\" }",
-      "{ \"enabled\": true, \"consent\": \"denied\" }",
-      "{ \"enabled\": false, \"consent\": \"granted\" }",
-      "\ufeff{ \"enabled\": false }",
-      "",
-      "{ \"enabled\": tru",
-      "[]",
-      "{ \"enabled\": true }" + " ".repeat(1024 * 1024)
-    ]
-    for (const text of denials) {
-      yield* device.write("telemetry.json", text)
+      for (const text of ["{ \"enabled\": true }", "{ \"consent\": \"granted\" }", "{}"]) {
+        yield* device.write("telemetry.json", text)
+        yield* isDecidedBy(device, "default", { codec })
+      }
+      const denials = [
+        "{ \"enabled\": false }",
+        "{ \"consent\": \"denied\" }",
+        "{ \"enabled\": true, \"consent\": \"denied\" }",
+        "{ \"enabled\": false, \"consent\": \"granted\" }",
+        "\ufeff{ \"enabled\": false }",
+        "",
+        "{ \"enabled\": tru",
+        "[]",
+        "{ \"enabled\": true }" + " ".repeat(1024 * 1024)
+      ]
+      for (const text of denials) {
+        yield* device.write("telemetry.json", text)
+        yield* isDecidedBy(device, "opt-out file", { codec })
+      }
+      NFS.rmSync(device.at("telemetry.json"))
+      NFS.mkdirSync(device.at("telemetry.json"))
       yield* isDecidedBy(device, "opt-out file", { codec })
     }
-    NFS.rmSync(device.at("telemetry.json"))
-    NFS.mkdirSync(device.at("telemetry.json"))
-    yield* isDecidedBy(device, "opt-out file", { codec })
-  })
+  )
 
-  test("counts also if it is of a former format of the host, unless it is another file of that name", function*(
-    device
-  ) {
-    yield* device.write("telemetry.json", "{ \"enabled\": false }")
-    yield* isDecidedBy(device, "opt-out file")
-    for (const text of ["{ \"enabled\": true }", "[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {
-      yield* device.write("telemetry.json", text)
-      yield* isDecidedBy(device, "default")
-    }
-  })
-
-  test("does not deny if another process makes it between two looks", function*(device) {
-    const file = device.at("telemetry.json")
-    const disk = {
-      ...nodeDisk,
-      look: (path: string) => {
-        const answer = nodeDisk.look(path)
-        if (path === file && isRefused(answer)) NFS.writeFileSync(file, "{ \"enabled\": true }")
-        return answer
+  test(
+    "An identity file that holds consent counts also if it is of a former format of the host, unless it is another file of that name",
+    function*(
+      device
+    ) {
+      yield* device.write("telemetry.json", "{ \"enabled\": false }")
+      yield* isDecidedBy(device, "opt-out file")
+      for (const text of ["{ \"enabled\": true }", "[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {
+        yield* device.write("telemetry.json", text)
+        yield* isDecidedBy(device, "default")
       }
     }
-    yield* isDecidedBy(device, "default", { codec: supabase, disk })
-    assert.isTrue(NFS.existsSync(file))
-  })
+  )
 
-  test("does not deny in a format without consent", function*(device) {
+  test(
+    "An identity file that holds consent does not deny if another process makes it between two looks",
+    function*(device) {
+      const file = device.at("telemetry.json")
+      const disk = {
+        ...nodeDisk,
+        look: (path: string) => {
+          const answer = nodeDisk.look(path)
+          if (path === file && isRefused(answer)) NFS.writeFileSync(file, "{ \"enabled\": true }")
+          return answer
+        }
+      }
+      yield* isDecidedBy(device, "default", { codec: supabase, disk })
+      assert.isTrue(NFS.existsSync(file))
+    }
+  )
+
+  test("An identity file that holds consent does not deny in a format without consent", function*(device) {
     for (const text of ["{ \"enabled\": false, \"consent\": \"denied\" }", "torn"]) {
       yield* device.write("usage.json", text)
       yield* isDecidedBy(device, "default")

@@ -30,7 +30,7 @@ const pointer = (principal: unknown, anonId: string = anon.a) =>
 IdentityStoreContract.suite("FileIdentityStore", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
 describe("A rotation", () => {
-  it.effect("of an anon id that another tool replaced continues with the anon id of that tool", () =>
+  it.effect("A rotation of an anon id that another tool replaced continues with the anon id of the other tool", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       const { store } = yield* device.start()
@@ -43,7 +43,7 @@ describe("A rotation", () => {
       assert.deepStrictEqual(device.tree().filter((name) => name.includes("successors/")), [])
     }))
 
-  it.effect("that cannot be written changes nothing, and the process may continue with an anon id in memory", () =>
+  it.effect("A rotation that cannot be written changes nothing, and the process may continue with an anon id in memory", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))
       const { store } = yield* device.start({ disk: FaultyDisk.full })
@@ -58,7 +58,7 @@ describe("A rotation", () => {
 })
 
 describe("Successors", () => {
-  it.effect("are followed to the end, so that a late rewrite of an old pointer changes nothing", () =>
+  it.effect("Successors are followed to the end, so that a late rewrite of an old pointer changes nothing", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))
       const old = device.text("usage.json") ?? ""
@@ -71,7 +71,7 @@ describe("Successors", () => {
       assert.deepStrictEqual(device.pointer(), { anon_id: anonId, linked_principal_id: null })
     }))
 
-  it.effect("of an unusable file are the same for all processes that read it, and differ by content", () =>
+  it.effect("All processes that read an unusable file agree on its successor, which depends on the content", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const seen = yield* Effect.forEach(["{", "{", "[", "{", "["], (content) =>
@@ -81,7 +81,7 @@ describe("Successors", () => {
       assert.deepStrictEqual(seen, [seen[0], seen[0], seen[2], seen[0], seen[2]])
     }))
 
-  it.effect("that are not understood have successors themselves, the same for all", () =>
+  it.effect("A successor that cannot be decoded has a successor, the same for all processes", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))
       yield* device.write(`usage/successors/${anon.a}.json`, "torn")
@@ -92,7 +92,7 @@ describe("Successors", () => {
       assert.deepInclude(second, { anonId: first.anonId, claim: undefined })
     }))
 
-  it.effect("in a circle are not followed for ever", () =>
+  it.effect("Successors in a circle end", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
@@ -134,7 +134,7 @@ describe("Old facts", () => {
   const left = (device: Device.Device) => facts.filter((name) => device.text(`usage/${name}`) !== undefined)
 
   for (const [days, expected] of [[91, []], [89, facts]] as const) {
-    it.effect(`of ${days} days ${expected.length === 0 ? "are removed" : "stay"} at a rotation`, () =>
+    it.effect(`Old facts of ${days} days ${expected.length === 0 ? "are removed" : "stay"} at a rotation`, () =>
       Effect.gen(function*() {
         const device = yield* rotated(days)
         yield* rotate(device)
@@ -142,7 +142,7 @@ describe("Old facts", () => {
       }))
   }
 
-  it.effect("stay while an alias waits for its delivery", () =>
+  it.effect("Old facts stay while an alias waits for its delivery", () =>
     Effect.gen(function*() {
       const device = yield* rotated(91)
       const time = "2025-01-01T00:00:00.000Z"
@@ -155,7 +155,7 @@ describe("Old facts", () => {
       assert.deepStrictEqual(left(device), [])
     }))
 
-  it.effect("stay with a claim that cannot be read now, until the next rotation", () =>
+  it.effect("Old facts stay with a claim that cannot be read now, until the next rotation", () =>
     Effect.gen(function*() {
       const device = yield* rotated(91)
       const disk = FaultyDisk.interposed(({ operation, path }) =>
@@ -167,7 +167,7 @@ describe("Old facts", () => {
       assert.deepStrictEqual(left(device), [])
     }))
 
-  it.effect("stay if the pointer could not be rewritten, because it leads to them", () =>
+  it.effect("Old facts stay if the pointer could not be rewritten, because it leads to them", () =>
     Effect.gen(function*() {
       const device = yield* rotated(91)
       const former = arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {})
@@ -187,14 +187,14 @@ describe("A link that another tool wrote", () => {
   const linked = (principal: unknown) =>
     Effect.tap(Device.make, (device) => device.write("usage.json", pointer(principal)))
 
-  it.effect("is adopted as a claim without an alias", () =>
+  it.effect("A link that another tool wrote is adopted as a claim without an alias", () =>
     Effect.gen(function*() {
       const device = yield* linked(P)
       assert.deepStrictEqual((yield* identityOf(device)).claim, adopted)
       assert.deepStrictEqual(device.claim(anon.a), adopted)
     }))
 
-  it.effect("is not overwritten by a command that repairs what it read before", () =>
+  it.effect("A link that another tool wrote is not overwritten by a command that repairs what it read before", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.seed(anon.a)
@@ -210,7 +210,7 @@ describe("A link that another tool wrote", () => {
       assert.strictEqual(principalOf(yield* identityOf(device)), P)
     }))
 
-  it.effect("while a command runs is adopted before a claim", () =>
+  it.effect("A link that another tool writes during a command is adopted before a claim", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       const { store } = yield* device.start()
@@ -220,7 +220,7 @@ describe("A link that another tool wrote", () => {
       assert.deepStrictEqual([(yield* store.get).claim, device.claim(anon.a)], [adopted, adopted])
     }))
 
-  it.effect("to an anon id of that tool is followed, and not claimed", () =>
+  it.effect("A link of another tool with its own anon id is followed and not claimed", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       const { store } = yield* device.start()
@@ -233,7 +233,7 @@ describe("A link that another tool wrote", () => {
       assert.deepStrictEqual(device.claimed(), [anon.b])
     }))
 
-  it.effect("is not adopted if another process claims the anon id at the same moment", () =>
+  it.effect("A link that another tool wrote is not adopted if another process claims the anon id at the same moment", () =>
     Effect.gen(function*() {
       const device = yield* linked(P)
       const claim = claimOf(anon.a, Q)
@@ -246,7 +246,7 @@ describe("A link that another tool wrote", () => {
     }))
 
   for (const illegal of ["undefined", "", "null", 7, null]) {
-    it.effect(`is ignored if it is no principal: ${JSON.stringify(illegal)}`, () =>
+    it.effect(`A link that another tool wrote is ignored if it is no principal: ${JSON.stringify(illegal)}`, () =>
       Effect.gen(function*() {
         const device = yield* linked(illegal)
         assert.deepInclude(yield* identityOf(device), { anonId: anon.a, claim: undefined })
@@ -254,7 +254,7 @@ describe("A link that another tool wrote", () => {
       }))
   }
 
-  it.effect("does not apply to the successor of its anon id", () =>
+  it.effect("A link that another tool wrote does not apply to the successor of its anon id", () =>
     Effect.gen(function*() {
       const device = yield* linked(P)
       yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
@@ -264,7 +264,7 @@ describe("A link that another tool wrote", () => {
 })
 
 describe("A claim", () => {
-  it.effect("that cannot be written is not known to the process", () =>
+  it.effect("A claim that cannot be written does not count in its process", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       const { store } = yield* device.start({ disk: FaultyDisk.full })
@@ -274,7 +274,7 @@ describe("A claim", () => {
       assert.deepStrictEqual(device.claimed(), [])
     }))
 
-  it.effect("is not published if the identity file, which may have the link of another tool, cannot be read", () =>
+  it.effect("A claim is not published if the identity file, which may have the link of another tool, cannot be read", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       let isOpen = false
@@ -290,7 +290,7 @@ describe("A claim", () => {
       assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Published" })
     }))
 
-  it.effect("of another process that cannot be read now is not acted on", () =>
+  it.effect("A claim of another process that cannot be read for a moment has no effect", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
       let isHeld = false
@@ -314,7 +314,7 @@ describe("A claim", () => {
     "is of a newer version": JSON.stringify({ ...claimOf(anon.a, Q), version: 2 })
   }
   for (const [what, content] of Object.entries(unusable)) {
-    it.effect(`whose file ${what} is of an unknown principal, and its anon id is never claimed again`, () =>
+    it.effect(`A claim with a file that ${what} has an unknown principal, and its anon id is never claimed again`, () =>
       Effect.gen(function*() {
         const device = yield* deviceOf()
         yield* device.write(`usage/claims/${anon.a}.json`, content)
@@ -352,7 +352,7 @@ describe("Many processes at once", () => {
       return results
     })
 
-  it.effect("agree on one anon id in an empty home, which one of them created", () =>
+  it.effect("Many processes in an empty home agree on one anon id, which one of them created", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const identities = yield* nested(device, 64, ({ store }) => store.get)
@@ -362,7 +362,7 @@ describe("Many processes at once", () => {
       assert.isTrue(identities.every(({ durable, firstRun }) => firstRun && durable))
     }))
 
-  it.effect("that rotate one anon id agree on its successor", () =>
+  it.effect("Many processes that rotate one anon id agree on its successor", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))
       const rotations = yield* nested(device, 16, ({ store }) =>

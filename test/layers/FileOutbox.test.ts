@@ -55,7 +55,7 @@ const test = <E>(
 OutboxContract.suite("FileOutbox", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
 describe("A message", () => {
-  test("is a file of its own, with nothing beside it, for its user only", function*({ device, names, open }) {
+  test("A message is a file of its own, with nothing beside it, for its user only", function*({ device, names, open }) {
     const outbox = yield* open()
     assert.isTrue(yield* outbox.add(event(1)))
     const [name = ""] = names("events")
@@ -67,7 +67,7 @@ describe("A message", () => {
     }
   })
 
-  test("waits behind those added before it: by time, and within one time by sequence", function*({ open }) {
+  test("A message waits behind those added before it: by time, and within one time by sequence", function*({ open }) {
     const outbox = yield* open()
     const of = (n: number, sequence: number) => event(n, { properties: { invocation_id: "b", sequence } })
     yield* TestClock.setTime(5 * second)
@@ -80,7 +80,7 @@ describe("A message", () => {
     assert.deepStrictEqual(uuids(yield* outbox.entries), uuidsOf(1, 2, 3, 4))
   })
 
-  it.effect("is whole or absent, wherever its writer is stopped", () =>
+  it.effect("A message is whole or absent, wherever its writer is stopped", () =>
     Effect.gen(function*() {
       let isOver = false
       for (let last = 0; !isOver; last++) {
@@ -97,7 +97,7 @@ describe("A message", () => {
       }
     }))
 
-  test("is not kept without consent, and no folder is made", function*({ device, open }) {
+  test("A message is not kept without consent, and no folder is made", function*({ device, open }) {
     const outbox = yield* open({ consent: Device.consentOf(denied) })
     const entry: Entry = { _tag: "Event", name: "x.json", message: event(1) }
     assert.isFalse(yield* outbox.add(event(1)))
@@ -107,7 +107,7 @@ describe("A message", () => {
     assert.deepStrictEqual(device.tree(), [])
   })
 
-  test("waits for its own destination only, and so does an alias", function*({ claim, open }) {
+  test("A message or an alias waits for its own destination only", function*({ claim, open }) {
     const here = yield* open()
     const there = yield* open({ settings: { destinationId: "fedcba9876543210" } })
     yield* here.add(event(1))
@@ -116,7 +116,7 @@ describe("A message", () => {
     assert.isFalse(yield* here.isEmpty)
   })
 
-  test("is given once, whole, though any number of processes add messages at the same time", function*(
+  test("A message is delivered once and whole, with any number of processes that add messages", function*(
     { names, open }
   ) {
     const writers = yield* Effect.all(Array.from({ length: 12 }, () => open()))
@@ -142,7 +142,7 @@ describe("A message", () => {
 })
 
 describe("An alias", () => {
-  test("waits before every event, until it was delivered or refused", function*({ claim, device, open }) {
+  test("An alias waits before every event, until it was delivered or refused", function*({ claim, device, open }) {
     const outbox = yield* open()
     yield* outbox.add(event(1))
     claim(2, anon.a)
@@ -157,7 +157,7 @@ describe("An alias", () => {
     assert.strictEqual((yield* outbox.status).setAside, 1)
   })
 
-  it.effect("is never missing before its event, whenever a command claims and records while a worker looks", () =>
+  it.effect("An alias is never missing before its event, whenever a command claims and records while a worker looks", () =>
     Effect.gen(function*() {
       let isOver = false
       for (let moment = 0; !isOver; moment++) {
@@ -180,7 +180,7 @@ describe("An alias", () => {
       }
     }))
 
-  test("has no age and takes no room", function*({ claim, names, open }) {
+  test("An alias has no age and takes no room", function*({ claim, names, open }) {
     const outbox = yield* open()
     claim(0, anon.a)
     yield* TestClock.adjust(365 * day)
@@ -197,21 +197,24 @@ describe("The bounds", () => {
   const add = (outbox: Outbox["Service"], n: number, fields?: Partial<Message.Message>) =>
     Effect.andThen(TestClock.adjust(1), outbox.add(event(n, fields)))
 
-  test("are 1,000 messages, of which the oldest go; a process looks at the folder now and then", function*(
-    { names, open }
-  ) {
-    const outbox = yield* open()
-    let most = 0
-    for (let n = 0; n < 1_120; n++) {
-      yield* add(outbox, n)
-      if (n > 900) most = Math.max(most, names("events").length)
+  test(
+    "The bounds of the outbox are 1,000 messages, of which the oldest go; a process looks at the folder now and then",
+    function*(
+      { names, open }
+    ) {
+      const outbox = yield* open()
+      let most = 0
+      for (let n = 0; n < 1_120; n++) {
+        yield* add(outbox, n)
+        if (n > 900) most = Math.max(most, names("events").length)
+      }
+      assert.isBelow(most, 1_050)
+      yield* outbox.trim
+      assert.deepStrictEqual(uuids(yield* outbox.entries), range(120, 1_120))
     }
-    assert.isBelow(most, 1_050)
-    yield* outbox.trim
-    assert.deepStrictEqual(uuids(yield* outbox.entries), range(120, 1_120))
-  })
+  )
 
-  test("of the author's own are kept at each message", function*({ names, open }) {
+  test("The bounds that the author sets apply at each message", function*({ names, open }) {
     const outbox = yield* open({ settings: { bounds: { messages: 10 } } })
     for (let n = 0; n < 30; n++) {
       yield* add(outbox, n)
@@ -220,7 +223,7 @@ describe("The bounds", () => {
     assert.deepStrictEqual(uuids(yield* outbox.entries), range(20, 30))
   })
 
-  test("are 1 MiB, of which the oldest go", function*({ device, names, open }) {
+  test("The bounds of the outbox are 1 MiB, of which the oldest go", function*({ device, names, open }) {
     const outbox = yield* open()
     const size = () =>
       names("events").reduce((sum, name) => sum + NFS.statSync(device.at(root, "events", name)).size, 0)
@@ -237,23 +240,26 @@ describe("The bounds", () => {
     assert.deepStrictEqual(left, range(40 - left.length, 40))
   })
 
-  test("are seven days, and none for a message of the future, after a clock was set back", function*({ open }) {
-    const outbox = yield* open()
-    const added = (n: number) =>
-      Effect.all([outbox.add(event(n)), outbox.trim, outbox.entries]).pipe(Effect.map(([, , all]) => uuids(all)))
-    yield* TestClock.setTime(100 * day)
-    yield* added(1)
-    yield* TestClock.adjust(second)
-    yield* added(2)
-    yield* TestClock.adjust(7 * day - second)
-    assert.deepStrictEqual(yield* added(3), uuidsOf(1, 2, 3))
-    yield* TestClock.adjust(1)
-    assert.deepStrictEqual(yield* added(4), uuidsOf(2, 3, 4))
-    yield* TestClock.setTime(50 * day)
-    assert.deepStrictEqual(yield* added(5), uuidsOf(5, 2, 3, 4))
-  })
+  test(
+    "The bounds of the outbox are seven days, and none for a message of the future, after a clock was set back",
+    function*({ open }) {
+      const outbox = yield* open()
+      const added = (n: number) =>
+        Effect.all([outbox.add(event(n)), outbox.trim, outbox.entries]).pipe(Effect.map(([, , all]) => uuids(all)))
+      yield* TestClock.setTime(100 * day)
+      yield* added(1)
+      yield* TestClock.adjust(second)
+      yield* added(2)
+      yield* TestClock.adjust(7 * day - second)
+      assert.deepStrictEqual(yield* added(3), uuidsOf(1, 2, 3))
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* added(4), uuidsOf(2, 3, 4))
+      yield* TestClock.setTime(50 * day)
+      assert.deepStrictEqual(yield* added(5), uuidsOf(5, 2, 3, 4))
+    }
+  )
 
-  test("are 1,000 messages of any age for what was set aside", function*({ names, open }) {
+  test("The bounds of the outbox are 1,000 messages of any age for what was set aside", function*({ names, open }) {
     const outbox = yield* open()
     const refuse = (n: number) =>
       Effect.andThen(outbox.add(event(n)), Effect.flatMap(outbox.entries, Effect.forEach(outbox.setAside)))
@@ -295,34 +301,37 @@ describe("What PostHog took", () => {
     yield* outbox.delivered(yield* outbox.entries)
   })
 
-  test("is listed as it was sent, oldest first, with aliases, and a refused message is not", function*(
-    { claim, names, open }
-  ) {
-    const outbox = yield* open()
-    assert.deepStrictEqual(yield* outbox.sent, [])
-    claim(2, anon.a)
-    claim(5, anon.b, "another destination")
-    yield* outbox.add(event(4))
-    yield* outbox.setAside((yield* outbox.entries)[1] ?? assert.fail())
-    yield* deliver(outbox, 1, 3)
-    claim(6, anon.c)
-    const { sent } = yield* open()
-    assert.deepStrictEqual(
-      (yield* sent).map(Message.encode),
-      [event(1), aliasOf(2, anon.a, P), event(3)].map(Message.encode)
-    )
-    assert.lengthOf(names("sent"), 2)
-    assert.isEmpty(names("events"))
-  })
+  test(
+    "The list of sent messages has each as it was sent, oldest first, with aliases and without refused messages",
+    function*(
+      { claim, names, open }
+    ) {
+      const outbox = yield* open()
+      assert.deepStrictEqual(yield* outbox.sent, [])
+      claim(2, anon.a)
+      claim(5, anon.b, "another destination")
+      yield* outbox.add(event(4))
+      yield* outbox.setAside((yield* outbox.entries)[1] ?? assert.fail())
+      yield* deliver(outbox, 1, 3)
+      claim(6, anon.c)
+      const { sent } = yield* open()
+      assert.deepStrictEqual(
+        (yield* sent).map(Message.encode),
+        [event(1), aliasOf(2, anon.a, P), event(3)].map(Message.encode)
+      )
+      assert.lengthOf(names("sent"), 2)
+      assert.isEmpty(names("events"))
+    }
+  )
 
-  test("is listed too if PostHog dropped it over a quota", function*({ open }) {
+  test("The list of sent messages has those that PostHog dropped over a quota", function*({ open }) {
     const outbox = yield* open()
     yield* outbox.add(event(1))
     yield* outbox.remove(yield* outbox.entries)
     assert.deepStrictEqual(yield* sentBy(outbox), uuidsOf(1))
   })
 
-  test("is kept for 7 days, and 100 messages of it", function*({ claim, names, open }) {
+  test("The list of sent messages keeps 100 messages for 7 days", function*({ claim, names, open }) {
     const outbox = yield* open()
     yield* deliver(outbox, ...Array.from({ length: 70 }, (_, n) => n))
     yield* TestClock.setTime(day)
@@ -341,7 +350,7 @@ describe("What PostHog took", () => {
     assert.lengthOf(names("sent"), 1)
   })
 
-  test("is not kept in CI", function*({ device, names, open }) {
+  test("The list of sent messages is not kept in CI", function*({ device, names, open }) {
     const files = filesOf(device)
     const writer = OutboxWriter.make(files, device.settings)
     const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer, false), machineOf(device))
@@ -349,7 +358,7 @@ describe("What PostHog took", () => {
     assert.deepStrictEqual([yield* sentBy(yield* open()), names("events"), names("sent")], [[], [], []])
   })
 
-  it.effect("is removed from the outbox whatever keeps it from being kept", () =>
+  it.effect("A sent message leaves the outbox also when the list cannot keep it", () =>
     Effect.forEach(["EACCES", "ENOSPC", "EROFS", "ENOENT"], (code) =>
       Effect.gen(function*() {
         const { names, open } = yield* setup
@@ -361,7 +370,7 @@ describe("What PostHog took", () => {
         assert.isDefined((yield* outbox.status).lastDelivery)
       }), { discard: true }))
 
-  it.effect("is in the outbox or in the list, never in both or in neither, wherever its worker is stopped", () =>
+  it.effect("A sent message is in exactly one of the outbox and the list, wherever its worker is stopped", () =>
     Effect.gen(function*() {
       let isOver = false
       for (let last = 0; !isOver; last++) {
@@ -381,41 +390,47 @@ describe("What PostHog took", () => {
       }
     }))
 
-  test("is not listed after an opt-out, nor kept by a worker that runs on", function*({ device, open }) {
-    const consent = Device.environmentConsent()
-    const outbox = yield* open({ consent })
-    yield* deliver(outbox, 1)
-    yield* outbox.add(event(2))
-    const entries = yield* outbox.entries
-    const { consent: { deny } } = yield* device.start({ consent })
-    yield* Effect.orDie(deny)
-    yield* outbox.delivered(entries)
-    assert.deepStrictEqual(yield* outbox.sent, [])
-    assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
-  })
+  test(
+    "The list of sent messages is gone after an opt-out, also with a worker that continues",
+    function*({ device, open }) {
+      const consent = Device.environmentConsent()
+      const outbox = yield* open({ consent })
+      yield* deliver(outbox, 1)
+      yield* outbox.add(event(2))
+      const entries = yield* outbox.entries
+      const { consent: { deny } } = yield* device.start({ consent })
+      yield* Effect.orDie(deny)
+      yield* outbox.delivered(entries)
+      assert.deepStrictEqual(yield* outbox.sent, [])
+      assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
+    }
+  )
 })
 
 describe("The back-off", () => {
-  test("has no reason if an older version wrote it", function*({ device, open }) {
+  test("The back-off has no reason if an older version wrote it", function*({ device, open }) {
     const outbox = yield* open()
     yield* device.write(`${root}/back-off.json`, "{\"attempts\":1,\"until\":5}")
     assert.strictEqual(yield* outbox.backedOffUntil, 5)
     assert.notProperty(yield* outbox.status, "lastFailure")
   })
 
-  test("does not outlast a clock that was set back, nor a file that is invalid", function*({ device, open }) {
-    const outbox = yield* open()
-    yield* TestClock.setTime(10 * day)
-    for (let n = 0; n < 11; n++) yield* outbox.backOff("status 503")
-    assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + 600 * second)
-    yield* TestClock.setTime(10 * day - 1)
-    assert.strictEqual(yield* outbox.backedOffUntil, 0)
-    yield* TestClock.setTime(10 * day)
-    for (const text of ["", "{", "null", "{\"attempts\":1}", "{\"attempts\":1,\"until\":\"later\"}"]) {
-      yield* device.write(`${root}/back-off.json`, text)
-      assert.strictEqual(yield* outbox.backedOffUntil, 0, text)
+  test(
+    "The back-off does not outlast a clock that was set back, nor a file that is invalid",
+    function*({ device, open }) {
+      const outbox = yield* open()
+      yield* TestClock.setTime(10 * day)
+      for (let n = 0; n < 11; n++) yield* outbox.backOff("status 503")
+      assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + 600 * second)
+      yield* TestClock.setTime(10 * day - 1)
+      assert.strictEqual(yield* outbox.backedOffUntil, 0)
+      yield* TestClock.setTime(10 * day)
+      for (const text of ["", "{", "null", "{\"attempts\":1}", "{\"attempts\":1,\"until\":\"later\"}"]) {
+        yield* device.write(`${root}/back-off.json`, text)
+        assert.strictEqual(yield* outbox.backedOffUntil, 0, text)
+      }
+      yield* outbox.backOff("status 503")
+      assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + second)
     }
-    yield* outbox.backOff("status 503")
-    assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + second)
-  })
+  )
 })

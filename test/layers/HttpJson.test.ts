@@ -332,7 +332,7 @@ test("On Windows the hosts file is that of the system", function*() {
   assert.lengthOf(queries, 0)
 })
 
-test("node:http and node:dns are loaded at the first request, and undici is not loaded", function*() {
+test("The modules node:http and node:dns are loaded at the first request, and undici is not loaded", function*() {
   const server = yield* serve(body("1"))
   const { stdout } = yield* run(`
     const loaded = () => process.moduleLoadList.filter((id) => /NativeModule (http|dns\\/promises)$|undici/.test(id))

@@ -35,19 +35,19 @@ describe("a credentials file that the parser of YAML would take long for", () =>
     "more than 32 KiB": document("k1") + "# a line\n".repeat(4096)
   }
   for (const [what, text] of Object.entries(slow)) {
-    it(`is not parsed, and its credential is unreadable: ${what}`, () => {
+    it(`A credentials file that is slow to parse as YAML is not parsed, and its credential is unreadable: ${what}`, () => {
       assert.deepStrictEqual(parse(text), { source: "stored", secret: "", parsed: [] })
     })
   }
 
-  it("is parsed up to those bounds", () => {
+  it("A credentials file within the bounds is parsed as YAML", () => {
     const fast = [document("k1") + "# a line\n".repeat(3600), `n: "${"1".repeat(1000)}x"\n${document("k1")}`]
     for (const text of fast) {
       assert.deepStrictEqual(parse(text), { source: "stored", secret: "k1", parsed: [text] })
     }
   })
 
-  it("is parsed as JSON without them", () => {
+  it("A credentials file of JSON is parsed without bounds", () => {
     const text = JSON.stringify({ cloud: { api: { key: "k1" } }, more: ["1".repeat(100_000), "<<"] })
     assert.deepStrictEqual(parse(text), { source: "stored", secret: "k1", parsed: [] })
   })
@@ -62,7 +62,7 @@ describe("a credentials file of any bytes, or with any mutation", () => {
   ]
 
   it.prop(
-    "A file holds a credential with a text, one that cannot be read, or none; and what is parsed as YAML is within its bounds",
+    "Any credentials file has a readable credential, an unreadable one or none, and only YAML within the bounds is parsed",
     {
       bytes: Fuzz.bytes,
       file: Schema.Literals(files),

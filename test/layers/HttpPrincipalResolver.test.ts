@@ -161,7 +161,7 @@ describe("The credential", () => {
     "with null in the place of the key's group": "cloud:\n"
   }
   for (const [what, file] of Object.entries(none)) {
-    test(`is none, and the API is not asked, ${what}`, function*() {
+    test(`The credential is absent, and the API is not asked, ${what}`, function*() {
       const server = yield* api()
       const asked = yield* ask({ api: server.url, file })
       assert.deepStrictEqual(asked, { source: undefined, key: undefined, principal: undefined, lines: [] })
@@ -182,7 +182,7 @@ describe("The credential", () => {
     ...(process.platform === "win32" ? {} : { "a FIFO": (path: string) => void Process.execFileSync("mkfifo", [path]) })
   }
   for (const [what, file] of Object.entries(unknown)) {
-    test(`is one without a principal, and the API is not asked, with ${what}`, function*() {
+    test(`The credential has no principal, and the API is not asked, with ${what}`, function*() {
       const server = yield* api()
       const asked = yield* ask({ api: server.url, file })
       assert.deepInclude(asked, { source: "stored", key: "", principal: undefined })
@@ -190,7 +190,7 @@ describe("The credential", () => {
     })
   }
 
-  test("is one without a principal if its file cannot be read", function*() {
+  test("The credential has no principal if its file cannot be read", function*() {
     const server = yield* api()
     for (const operation of ["look", "read"]) {
       const disk = FaultyDisk.interposed((call) => call.operation === operation ? "EIO" : undefined)
@@ -200,7 +200,7 @@ describe("The credential", () => {
     assert.lengthOf(server.requests, 0)
   })
 
-  test("is that of a YAML or JSON file, also behind a link, for its API, which is asked once", function*() {
+  test("The credential of a YAML or JSON file, also behind a link, is sent once to its API", function*() {
     const server = yield* api()
     const files: ReadonlyArray<Host["file"]> = [
       apiKey(secret),
@@ -222,7 +222,7 @@ describe("The credential", () => {
     )
   })
 
-  test("is that of the environment before any file, and of the file if the variable is blank", function*() {
+  test("The credential of the environment precedes that of a file, unless the variable is blank", function*() {
     const server = yield* api()
     for (const file of [apiKey("other"), oauth("http://127.0.0.1:1"), undefined]) {
       const asked = yield* ask({ api: server.url, file, env: { ACME_API_KEY: secret } })
@@ -235,7 +235,7 @@ describe("The credential", () => {
     }
   })
 
-  test("is an access token if there is no API key", function*() {
+  test("The credential is an access token if there is no API key", function*() {
     const [server, coordinator] = [yield* api(), yield* api()]
     const asked = yield* ask({ api: server.url, file: oauth(coordinator.url) })
     assert.deepInclude(asked, { source: "stored", key: `${coordinator.url}/api/v1/auth/whoami\n${secret}` })
@@ -251,7 +251,7 @@ describe("The credential", () => {
     assertNone(unknown, "its API is not known")
   })
 
-  test("has an input of its file, its variables and its forms, each base URL included", function*() {
+  test("The credential has an input of its file, its variables and its forms, each base URL included", function*() {
     const inputOf = (base: string, env: Record<string, string>) =>
       Effect.map(PrincipalResolver, ({ input }) => input).pipe(
         Effect.provide(
@@ -272,7 +272,7 @@ describe("The credential", () => {
 })
 
 describe("The question", () => {
-  test("does not appear in the host's traces, nor carry their ids", function*() {
+  test("The request of the resolver is not in the traces of the host, and has no trace ids", function*() {
     const server = yield* api()
     const spans: Array<string> = []
     const native = Tracer.make({
@@ -287,7 +287,7 @@ describe("The question", () => {
     assert.notProperty(server.requests[0]?.headers, "traceparent")
   })
 
-  test("about the credential of another resolver is not asked", function*() {
+  test("The credential of another resolver is not sent to the API", function*() {
     const server = yield* api()
     const credential = { source: "stored" as const, secret: Redacted.make(`${server.url}\n${secret}`) }
     const principal = Effect.flatMap(PrincipalResolver, ({ resolve }) => resolve(credential)).pipe(
@@ -299,7 +299,7 @@ describe("The question", () => {
 })
 
 describe("The answer", () => {
-  test("has the principal at the first path that is there", function*() {
+  test("The principal is read at the first path that the answer has", function*() {
     const answers = [
       [{ account_id: "a1", principal_id: "p1" }, "a1"],
       [{ principal_id: "p1" }, "p1"],
@@ -332,14 +332,14 @@ describe("The answer", () => {
     "an id with a lone surrogate": [illegal("a\ud800b"), refused]
   }
   for (const [what, [answer, reason]] of Object.entries(answers)) {
-    test(`is none with ${what}`, function*() {
+    test(`The answer has no principal with ${what}`, function*() {
       const server = yield* api(answer)
       assertNone(yield* ask({ api: server.url, file: apiKey(secret) }), reason)
       assert.lengthOf(server.requests, 1)
     })
   }
 
-  test("is none if no server listens, the API is no URL, or the key cannot be in a header", function*() {
+  test("There is no answer if no server listens, the API is no URL, or the key cannot be in a header", function*() {
     const { url } = yield* Effect.scoped(api())
     assertNone(yield* ask({ api: url, file: apiKey(secret) }), "ECONNREFUSED")
     assertNone(yield* ask({ api: `${secret} no URL`, file: apiKey(secret) }), "`base` and \"/api/v1/auth/validate\"")
@@ -365,7 +365,7 @@ describe("After 2 seconds", () => {
     "a body that does not end": (_, response) => void response.write("{\"data\":")
   }
   for (const [what, answer] of Object.entries(answers)) {
-    test(`there is no answer, and the connection is closed: ${what}`, function*() {
+    test(`After 2 seconds there is no answer, and the connection is closed: ${what}`, function*() {
       const server = yield* api(answer)
       yield* limited({ api: server.url, file: apiKey(secret) }, server.asked)
       yield* Effect.promise(() => server.closed)
@@ -373,7 +373,7 @@ describe("After 2 seconds", () => {
     })
   }
 
-  test("there is no answer, and the look-up is cancelled: a name server that does not answer", function*() {
+  test("After 2 seconds there is no answer, and the look-up is cancelled: a name server that does not answer", function*() {
     const [asked, cancelled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const { Resolver } = NodeDns
     const silent = () => new Promise<never>(() => asked.resolve())

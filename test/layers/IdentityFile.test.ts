@@ -27,7 +27,7 @@ const linked = (principal: unknown) => JSON.stringify({ anon_id: anon.a, linked_
 const unlinked = arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {})
 
 describe("The identity file", () => {
-  it.effect("is created once, as two-space JSON with Arcade's keys, and names the principal of a claim", () =>
+  it.effect("The identity file is created once, as two-space JSON with the keys of Arcade, and names the principal of a claim", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const { store } = yield* device.start()
@@ -62,7 +62,7 @@ describe("The identity file", () => {
     "with a path as its anon id": "{ \"anon_id\": \"../../../../tmp/x\" }"
   }
   for (const [what, content] of Object.entries(unusable)) {
-    it.effect(`${what} is unusable, and has one successor`, () =>
+    it.effect(`An identity file ${what} is unusable, and has one successor`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         yield* device.write("usage.json", content)
@@ -75,7 +75,7 @@ describe("The identity file", () => {
   }
 
   for (const codec of codecs) {
-    it.effect(`in ${codec.name}'s format is usable with a byte order mark, and is rewritten without it`, () =>
+    it.effect(`An identity file of ${codec.name} with a byte order mark is usable, and is rewritten without it`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         const text = codec.encode({ anonId: anon.a, linkedPrincipal: undefined }, { theirs: 1 }, randomUUID)
@@ -87,7 +87,7 @@ describe("The identity file", () => {
       }))
   }
 
-  it.effect("keeps unknown keys through a claim and a rotation, also a key that was added in between", () =>
+  it.effect("The identity file keeps unknown keys through a claim and a rotation, also a key that was added in between", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const extra = { first: [1, { deep: null }], "ключ": "✓", last: false }
@@ -102,7 +102,7 @@ describe("The identity file", () => {
       assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anonId, linked_principal_id: null })
     }))
 
-  it.effect("stays deleted if the user deletes it while a command runs, and the next command has a new anon id", () =>
+  it.effect("The identity file stays deleted if the user deletes it while a command runs, and the next command has a new anon id", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.seed(anon.a)
@@ -116,7 +116,7 @@ describe("The identity file", () => {
       assert.notStrictEqual((yield* identityOf(device)).anonId, anon.a)
     }))
 
-  it.effect("that is missing means a new identity, whatever claims there are", () =>
+  it.effect("A missing identity file means a new identity, whatever claims there are", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.seed(anon.a, claimOf(anon.a, P))
@@ -126,8 +126,8 @@ describe("The identity file", () => {
       assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
     }))
 
-  for (const principal of [undefined, Q]) {
-    it.effect(`is repaired if its claim is ${P}'s and it names ${principal}`, () =>
+  for (const [what, principal] of [["no principal", undefined], ["another principal", Q]] as const) {
+    it.effect(`An identity file with ${what} is repaired by its claim`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         yield* device.seed(anon.a, claimOf(anon.a, P))
@@ -138,30 +138,33 @@ describe("The identity file", () => {
       }))
   }
 
-  it.effect.skipIf(isWindows)("and everything beside it have the modes 0600 and 0700", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      NFS.rmSync(device.home, { recursive: true })
-      const umask = process.umask(0)
-      yield* Effect.gen(function*() {
-        const { store } = yield* device.start()
-        const { anonId } = yield* store.get
-        yield* store.claim(claimOf(anonId, P))
-        yield* store.rotate
-      }).pipe(Effect.ensuring(Effect.sync(() => process.umask(umask))))
-      const files = device.tree().filter((name) => !name.endsWith("/"))
-      assert.deepStrictEqual(files.map((name) => permissions(device.at(name))), [0o600, 0o600, 0o600])
-      for (const name of ["", "usage", "usage/claims", "usage/successors", "usage/tmp"]) {
-        assert.strictEqual(permissions(device.at(name)), 0o700, name)
-      }
-    }))
+  it.effect.skipIf(isWindows)(
+    "The identity file and all other files have the mode 0600, and folders have 0700",
+    () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        NFS.rmSync(device.home, { recursive: true })
+        const umask = process.umask(0)
+        yield* Effect.gen(function*() {
+          const { store } = yield* device.start()
+          const { anonId } = yield* store.get
+          yield* store.claim(claimOf(anonId, P))
+          yield* store.rotate
+        }).pipe(Effect.ensuring(Effect.sync(() => process.umask(umask))))
+        const files = device.tree().filter((name) => !name.endsWith("/"))
+        assert.deepStrictEqual(files.map((name) => permissions(device.at(name))), [0o600, 0o600, 0o600])
+        for (const name of ["", "usage", "usage/claims", "usage/successors", "usage/tmp"]) {
+          assert.strictEqual(permissions(device.at(name)), 0o700, name)
+        }
+      })
+  )
 })
 
 describe("A host that changes its format", () => {
   const theirs = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 }, randomUUID)
   const former = Effect.tap(Device.make, (device) => device.write("telemetry.json", theirs))
 
-  it.effect("keeps the ids and links of its devices, and does not change the former file", () =>
+  it.effect("A host that changes its format keeps the ids and links of its devices, and does not change the former file", () =>
     Effect.gen(function*() {
       const device = yield* former
       for (const identity of [yield* identityOf(device), yield* identityOf(device)]) {
@@ -172,7 +175,7 @@ describe("A host that changes its format", () => {
       assert.strictEqual(device.text("telemetry.json"), theirs)
     }))
 
-  it.effect("keeps the ids once: a new file that the user deletes is not replaced by the former one", () =>
+  it.effect("A host that changes its format keeps the ids once, and does not restore a file that the user deletes", () =>
     Effect.gen(function*() {
       const device = yield* former
       yield* identityOf(device)
@@ -180,7 +183,7 @@ describe("A host that changes its format", () => {
       assert.deepInclude(yield* identityOf(device), { claim: undefined, firstRun: true, published: true })
     }))
 
-  it.effect("does not return to an id that was rotated or claimed, also not with its former format years later", () =>
+  it.effect("A host that changes its format never returns to an id that was rotated or claimed", () =>
     Effect.gen(function*() {
       const device = yield* former
       const { store } = yield* device.start()
@@ -195,7 +198,7 @@ describe("A host that changes its format", () => {
       assert.notStrictEqual((yield* identityOf(device, { codec: supabase })).anonId, anon.a)
     }))
 
-  it.effect("has no new identity while the new file cannot be written, and keeps the ids afterwards", () =>
+  it.effect("A host that changes its format has no new identity while the new file cannot be written, and keeps the ids afterwards", () =>
     Effect.gen(function*() {
       const device = yield* former
       let refused = 0
@@ -206,7 +209,7 @@ describe("A host that changes its format", () => {
       assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
     }))
 
-  it.effect("has a new identity if the former file is unusable", () =>
+  it.effect("A host that changes its format has a new identity if the former file is unusable", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write("telemetry.json", "{ \"device_id\": 1 }")
@@ -233,7 +236,7 @@ describe("Nothing on the disk changes", () => {
     ]
   ]
   for (const [what, files, expected] of seeds) {
-    it.effect(`by peek, or in a runtime that keeps nothing: ${what}`, () =>
+    it.effect(`A look at the identity, and a runtime that keeps nothing, change nothing on the disk: ${what}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         for (const [name, text] of Object.entries(files)) yield* device.write(name, text)
@@ -252,7 +255,7 @@ describe("Nothing on the disk changes", () => {
       }))
   }
 
-  it.effect("by peek at an unusable file that has a successor, which is returned", () =>
+  it.effect("A look at an unusable file returns its successor and changes nothing on the disk", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write("usage.json", "{")
@@ -263,14 +266,14 @@ describe("Nothing on the disk changes", () => {
       assert.deepStrictEqual(device.snapshot(), before)
     }))
 
-  it.effect("without consent", () =>
+  it.effect("Nothing on the disk changes without consent", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       assert.isFalse((yield* identityOf(device, { consent: Device.consentOf(Device.denied) })).durable)
       assert.deepStrictEqual(device.tree(), [])
     }))
 
-  it.effect("on a full disk, where an identity that is there is used", () =>
+  it.effect("A full disk stays as it is, and its identity is used", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.seed(anon.a, claimOf(anon.a, P))
@@ -329,29 +332,32 @@ describe("The identity is in memory and everything on the disk stays as it is", 
     "a full disk": { set: () => {}, disk: FaultyDisk.full, firstRun: true }
   }
   for (const [what, { disk, firstRun = false, set }] of Object.entries(places)) {
-    it.effect.skipIf(isWindows && what.includes("FIFO"))(`with ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        set(device)
-        const look = () =>
-          NFS.statSync(device.home).isFile() ? NFS.readFileSync(device.home, "utf8") : device.snapshot()
-        const before = look()
-        const { store } = yield* device.start(disk === undefined ? {} : { disk })
-        const identity = yield* store.get
-        assert.isTrue(Option.isSome(AnonId.decode(identity.anonId)))
-        assert.notStrictEqual(identity.anonId, anon.a)
-        assert.deepInclude(identity, { claim: undefined, durable: false, published: false, firstRun })
-        assert.deepStrictEqual([yield* store.get, yield* store.refresh], [identity, identity])
-        assert.strictEqual((yield* store.rotate)._tag, "Rotated")
-        assert.notStrictEqual((yield* store.get).anonId, identity.anonId)
-        assert.deepStrictEqual(look(), before)
-      }))
+    it.effect.skipIf(isWindows && what.includes("FIFO"))(
+      `The identity is in memory, and the disk stays as it is, with ${what}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          set(device)
+          const look = () =>
+            NFS.statSync(device.home).isFile() ? NFS.readFileSync(device.home, "utf8") : device.snapshot()
+          const before = look()
+          const { store } = yield* device.start(disk === undefined ? {} : { disk })
+          const identity = yield* store.get
+          assert.isTrue(Option.isSome(AnonId.decode(identity.anonId)))
+          assert.notStrictEqual(identity.anonId, anon.a)
+          assert.deepInclude(identity, { claim: undefined, durable: false, published: false, firstRun })
+          assert.deepStrictEqual([yield* store.get, yield* store.refresh], [identity, identity])
+          assert.strictEqual((yield* store.rotate)._tag, "Rotated")
+          assert.notStrictEqual((yield* store.get).anonId, identity.anonId)
+          assert.deepStrictEqual(look(), before)
+        })
+    )
   }
 })
 
 describe("A write that fails", () => {
   for (const operation of ["create", "link", "rename"] as const) {
-    it.effect(`leaves no temporary file: ${operation}`, () =>
+    it.effect(`A write that fails leaves no temporary file: ${operation}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         yield* device.seed(anon.a)
@@ -366,7 +372,7 @@ describe("A write that fails", () => {
 
 describe("Without hard links", () => {
   for (const code of ["EACCES", "EPERM", "ENOSYS", "EXDEV", "ENOTSUP", "EOPNOTSUPP", "EMLINK"]) {
-    it.effect(`files are created exclusively, and a device has one anon id and one claim: ${code}`, () =>
+    it.effect(`Without hard links a device has one anon id and one claim, in files that are created exclusively: ${code}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         const refused: Array<string> = []

@@ -69,7 +69,7 @@ const unusable = {
 }
 
 describe("A session", () => {
-  test("is a UUID, and is the same for commands with less than 30 minutes between them", (home) => {
+  test("A session is a UUID, and is the same for commands with less than 30 minutes between them", (home) => {
     const first = session(home)
     assert.match(first, uuid)
     for (const at of [29, 58]) assert.strictEqual(session(home, { at: at * minute }), first)
@@ -78,7 +78,7 @@ describe("A session", () => {
     assert.strictEqual(session(home, { at: 88 * minute }), second)
   })
 
-  test("continues in a long command that keeps recording, and ends in one that is silent", (home) => {
+  test("A session continues in a long command that keeps recording, and ends in one that is silent", (home) => {
     const known = home.known()
     const first = session(home, {}, known)
     for (const at of [20, 40, 60, 80, 100]) assert.strictEqual(session(home, { at: at * minute }, known), first)
@@ -86,7 +86,7 @@ describe("A session", () => {
     assert.notStrictEqual(session(home, { at: 150 * minute }, known), first)
   })
 
-  test("ends with the anon id, in its process and for the next", (home) => {
+  test("A session ends with the anon id, in its process and for the next", (home) => {
     const known = home.known()
     const first = session(home, {}, known)
     const second = session(home, { anonId: anon.b }, known)
@@ -95,7 +95,7 @@ describe("A session", () => {
     assert.notInclude([first, second], session(home))
   })
 
-  test("of an identity that is not on disk is that of its process only, and ends no other", (home) => {
+  test("A session of an identity in memory belongs to its process only, and ends no other session", (home) => {
     const first = session(home)
     const known = home.known()
     const own = session(home, { anonId: anon.b, isDurable: false }, known)
@@ -103,7 +103,7 @@ describe("A session", () => {
     assert.strictEqual(session(home, { at: minute }), first)
   })
 
-  test("is written once a minute at most", (home) => {
+  test("A session is written once a minute at most", (home) => {
     session(home)
     const before = home.snapshot()
     session(home, { at: 59_999 })
@@ -112,27 +112,30 @@ describe("A session", () => {
     assert.notDeepEqual(home.snapshot(), before)
   })
 
-  it.effect.each(modes)("is the same for the events of two commands, over $mode", (mode) =>
-    Effect.gen(function*() {
-      const { start } = yield* scene(mode)
-      const first = yield* (yield* start()).record
-      yield* TestClock.adjust("29 minutes")
-      const second = yield* (yield* start()).record
-      yield* TestClock.adjust("30 minutes")
-      const third = yield* (yield* start()).record
-      const [a, b, c] = [first, second, third].map((message) => message?.properties["$session_id"])
-      assert.strictEqual(a, b)
-      assert.notStrictEqual(c, b)
-    }))
+  it.effect.each(modes)(
+    "A session is the same for the events of two commands, over $mode",
+    (mode) =>
+      Effect.gen(function*() {
+        const { start } = yield* scene(mode)
+        const first = yield* (yield* start()).record
+        yield* TestClock.adjust("29 minutes")
+        const second = yield* (yield* start()).record
+        yield* TestClock.adjust("30 minutes")
+        const third = yield* (yield* start()).record
+        const [a, b, c] = [first, second, third].map((message) => message?.properties["$session_id"])
+        assert.strictEqual(a, b)
+        assert.notStrictEqual(c, b)
+      })
+  )
 })
 
 describe("What a credential resolved to", () => {
-  test("is unknown of a new credential, and a look makes nothing", (home) => {
+  test("The principal of a new credential is unknown, and a look at it makes no file", (home) => {
     assert.isUndefined(recalled(home))
     assert.deepStrictEqual(home.tree(), [])
   })
 
-  test("is kept for later processes, of each credential on its own, and for good", (home) => {
+  test("The principal of each credential is kept for later processes, without a limit of time", (home) => {
     remember(home, P, "one")
     remember(home, Q, "two")
     assert.deepStrictEqual(recalled(home, "one", 365 * 24 * hour), principal(P))
@@ -140,19 +143,19 @@ describe("What a credential resolved to", () => {
     assert.isUndefined(recalled(home, "three"))
   })
 
-  test("is written once: the same answer changes nothing", (home) => {
+  test("The principal of a credential is written once, and the same answer changes nothing", (home) => {
     remember(home, P)
     const before = file(home)
     remember(home, P, "key", hour)
     assert.strictEqual(file(home), before)
   })
 
-  test("is not kept of a credential that cannot be read", (home) => {
+  test("The principal of an unreadable credential is not kept", (home) => {
     home.known().remember(unreadable, P, now)
     assert.deepStrictEqual(home.tree(), [])
   })
 
-  test("is no answer for an hour after the last question, and not from the future", (home) => {
+  test("A missing answer about a credential counts for an hour, and not from the future", (home) => {
     remember(home, undefined)
     const all = [0, hour - 1, hour, -2 * hour].map((at) => recalled(home, "key", at))
     assert.deepStrictEqual(all, [noAnswer, noAnswer, undefined, undefined])
@@ -162,7 +165,7 @@ describe("What a credential resolved to", () => {
 })
 
 describe("What was parsed from a credential input", () => {
-  test("is kept with an event, is found by the same text alone, and is written once", (home) => {
+  test("The parsed credential is kept with an event, is found by the same input only, and is written once", (home) => {
     const known = home.known()
     const parsed = (text: string) => home.known().parsed(home.known().read(), text)
     known.noteInput("a text", key)
@@ -183,7 +186,7 @@ describe("What was parsed from a credential input", () => {
 })
 
 describe("On the disk", () => {
-  it.effect("there is no credential, and its hash is another one on each device", () =>
+  it.effect("No credential is on the disk, and its hash differs between devices", () =>
     Effect.gen(function*() {
       const homes = [yield* Device.make, yield* Device.make]
       const secret = "a very secret key"
@@ -204,7 +207,7 @@ describe("On the disk", () => {
     }))
 
   for (const [what, text] of Object.entries(unusable)) {
-    it.effect(`a file counts as absent and is replaced that is ${what}`, () =>
+    it.effect(`A cache file that is ${what} counts as absent and is replaced`, () =>
       Effect.gen(function*() {
         const home = yield* Device.make
         yield* home.write("usage/known.json", text)
@@ -215,7 +218,7 @@ describe("On the disk", () => {
       }))
   }
 
-  it.effect("a file counts as absent that names an illegal principal", () =>
+  it.effect("A cache file with an illegal principal counts as absent", () =>
     Effect.gen(function*() {
       const home = yield* Device.make
       remember(home, P)
@@ -228,7 +231,7 @@ describe("On the disk", () => {
     }))
 
   for (const [where, options] of Object.entries(lost)) {
-    test(`there is nothing ${where}, and the session lasts as long as its command`, (home) => {
+    test(`Nothing is cached ${where}, and the session lasts as long as its command`, (home) => {
       const known = home.known(options)
       known.remember(key, P, now)
       const first = session(home, {}, known)

@@ -57,7 +57,7 @@ const held = (lease: HeldLease.HeldLease | undefined): HeldLease.HeldLease =>
   lease ?? assert.fail("the lease was not taken")
 
 describe("A lease", () => {
-  test("is held by the process that took it until it is released", function*({ leases, process }) {
+  test("A lease is held by the process that took it until it is released", function*({ leases, process }) {
     const [one, other] = [process(), process()]
     assert.isFalse(one.isHeld())
     const lease = held(one.acquire())
@@ -69,7 +69,7 @@ describe("A lease", () => {
 
   for (const number of [0, 7]) {
     const left = number === 0 ? "a free lease" : "the lease of a worker that has ended"
-    it.effect(`is taken by one of three processes, wherever they interrupt each other: ${left}`, () =>
+    it.effect(`A lease is taken by one of three processes, wherever they interrupt each other: ${left}`, () =>
       Effect.gen(function*() {
         const { device } = yield* outbox
         const places = Array.from({ length: 16 }, (_, call) => call)
@@ -98,7 +98,7 @@ describe("A lease", () => {
       }))
   }
 
-  test("is held while a worker takes it over from its starter", function*({ leases, process }) {
+  test("A lease is held while a worker takes it over from its starter", function*({ leases, process }) {
     const { number } = held(process().acquire(now, life, { id: "w", boots: true }))
     let isOver = false
     // Between the look at the names and the read of the newest.
@@ -112,7 +112,7 @@ describe("A lease", () => {
     assert.deepStrictEqual([isOver, leases()], [true, [`lease-${number + 1}`]])
   })
 
-  test("ends ten seconds after it was taken at most, and does not outlast a clock that was set back", function*(
+  test("A lease ends at most ten seconds after it was taken, also if the clock is set back", function*(
     { leases, process }
   ) {
     held(process().acquire(now, 60_000))
@@ -125,18 +125,21 @@ describe("A lease", () => {
     assert.deepStrictEqual(leases(), ["lease-3"])
   })
 
-  test("is not taken from another process by one that outlived an opt-out", function*({ folder, leases, process }) {
-    const early = held(process().acquire())
-    NFS.rmSync(folder, { recursive: true })
-    assert.isFalse(early.stands())
-    const next = held(process().acquire(now + 1))
-    assert.strictEqual(next.number, early.number)
-    assert.isFalse(early.stands())
-    early.release(now + 1)
-    assert.deepStrictEqual([leases(), next.stands()], [["lease-1"], true])
-  })
+  test(
+    "A process that outlived an opt-out does not take the lease of another process",
+    function*({ folder, leases, process }) {
+      const early = held(process().acquire())
+      NFS.rmSync(folder, { recursive: true })
+      assert.isFalse(early.stands())
+      const next = held(process().acquire(now + 1))
+      assert.strictEqual(next.number, early.number)
+      assert.isFalse(early.stands())
+      early.release(now + 1)
+      assert.deepStrictEqual([leases(), next.stands()], [["lease-1"], true])
+    }
+  )
 
-  test("is not taken from another process by one that was suspended until its own had ended", function*(
+  test("A process that was suspended until its lease ended does not take the lease of another process", function*(
     { leases, process }
   ) {
     const late = held(process().acquire())
@@ -151,7 +154,7 @@ describe("A lease", () => {
     assert.deepStrictEqual([leases(), process().isHeld(end)], [["lease-1"], true])
   })
 
-  test("is not removed by a process that releases it after its end, when others take it", function*(
+  test("A lease is not removed by a process that releases it after its end, when others take it", function*(
     { leases, process }
   ) {
     const end = now + life
@@ -172,7 +175,7 @@ describe("A lease", () => {
     assert.deepStrictEqual(leases(), ["lease-1"])
   })
 
-  test("is taken over by the worker for which it was taken, and by no other", function*({ leases, process }) {
+  test("A lease is taken over by the worker for which it was taken, and by no other", function*({ leases, process }) {
     const [worker, other] = [process(), process()]
     const first = held(process().acquire(now, 3_000, { id: "w", boots: true }))
     assert.deepStrictEqual([other.acquire(), other.acquire(now, life, { boots: true })], [undefined, undefined])
@@ -186,7 +189,7 @@ describe("A lease", () => {
     assert.deepStrictEqual(leases(), [])
   })
 
-  test("is taken over by a worker that its starter overtakes", function*({ leases, process }) {
+  test("A lease is taken over by a worker that its starter overtakes", function*({ leases, process }) {
     let isOver = false
     const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
@@ -198,7 +201,7 @@ describe("A lease", () => {
     assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
   })
 
-  test("is left by a worker that ended without giving it up, and keeps no other from starting", function*(
+  test("A lease of a worker that ended without releasing it is stale, and blocks no other worker", function*(
     { leases, process }
   ) {
     held(process().acquire())
@@ -210,13 +213,13 @@ describe("A lease", () => {
     assert.isFalse(next.isLeft())
   })
 
-  test("is neither held nor left by a worker that was suspended until its end", function*({ process }) {
+  test("A lease of a worker that was suspended until its end is neither held nor stale", function*({ process }) {
     held(process().acquire())
     const next = process()
     assert.deepStrictEqual([next.isHeld(now + life), next.isLeft(now + life)], [false, false])
   })
 
-  test("is not left by a worker that gives it up and ends while another process looks", function*({ process }) {
+  test("A lease that its worker releases while another process looks is not stale", function*({ process }) {
     const lease = held(process().acquire())
     const isAlive = () => (lease.release(now), false)
     assert.isFalse(process({ runtime: { isAlive } }).isLeft())
@@ -226,7 +229,7 @@ describe("A lease", () => {
     const what = isolated
       ? "is left at once in a PID namespace that may end with the command"
       : "is held until its end, and then not left"
-    test(`of a process that is not seen from here ${what}`, function*({ process }) {
+    test(`A lease of a process in another place ${what}`, function*({ process }) {
       held(process().acquire())
       const next = process({ runtime: { isAlive: () => undefined, isolated } })
       assert.deepStrictEqual([next.isHeld(), next.isLeft()], [!isolated, isolated])
@@ -234,7 +237,7 @@ describe("A lease", () => {
     })
   }
 
-  test("that is no lease is not held, and does not block", function*({ folder, leave, process }) {
+  test("An invalid lease is not held and does not block", function*({ folder, leave, process }) {
     for (const text of ["", "{", "null", "{}", leaseText({ until: 42 }).replace("42", "1e999")]) {
       yield* leave(3, text)
       const { isHeld, isLeft } = process({ runtime: { isAlive: () => text.includes("until") } })
@@ -250,7 +253,7 @@ describe("A lease", () => {
     assert.isTrue(process().isHeld())
   })
 
-  test("that cannot be read now is held for as long as one may be, and is not removed", function*({
+  test("A lease that cannot be read for a moment counts as held for its longest time, and is not removed", function*({
     folder,
     leave,
     leases,
@@ -280,7 +283,7 @@ describe("A lease", () => {
     assert.isFalse(process({ disk: unread(1) }).isHeld())
   })
 
-  test("stands for its worker while it cannot be read, until it is gone", function*({ folder, process }) {
+  test("A worker that cannot read its lease keeps it until the file is gone", function*({ folder, process }) {
     let code: string | undefined
     const disk = FaultyDisk.interposed(({ operation, path }) =>
       operation === "read" && path.endsWith("lease-1") ? code : undefined
@@ -293,7 +296,7 @@ describe("A lease", () => {
     assert.isFalse(lease.stands())
   })
 
-  test("is not taken without consent, and nothing is created", function*({ device, process }) {
+  test("A lease is not taken without consent, and nothing is created", function*({ device, process }) {
     assert.isUndefined(process({ stillGiven: () => false }).acquire())
     assert.deepStrictEqual(device.tree(), [])
   })

@@ -8,7 +8,7 @@ import { entry, missing, names, temporary, text, type Tree, treeOf, unreadable, 
 const isWindows = process.platform === "win32"
 
 describe("MemoryDisk", () => {
-  it("modifiedAt is the time of a file's creation, and of the last change of a folder's names", () => {
+  it("The modifiedAt of a MemoryDisk is when a file was created, or the names in a folder last changed", () => {
     let now = 1
     const disk = MemoryDisk.make({ now: () => now })
     const times = () => ["/d", "/d/f", "/g", "/d/g"].map((path) => Object(disk.look(path)).modifiedAt)
@@ -22,7 +22,7 @@ describe("MemoryDisk", () => {
     assert.deepStrictEqual(times(), [3, 2, undefined, 2])
   })
 
-  it("the root folder exists, and stays", () => {
+  it("The root folder of a MemoryDisk exists and stays", () => {
     const disk = MemoryDisk.make()
     assert.deepInclude(disk.look("/"), { type: "Directory", uid: undefined })
     assert.deepStrictEqual(disk.list("/"), [])
@@ -32,13 +32,13 @@ describe("MemoryDisk", () => {
     assert.deepStrictEqual(disk.list("/"), ["f"])
   })
 
-  it("link is refused with EPERM where files cannot have a second name", () => {
+  it("The link of a MemoryDisk without hard links is refused with EPERM", () => {
     const disk = MemoryDisk.make({ hasLinks: false })
     write(disk, (name) => `/${name}`, { a: "a", b: "b" })
     assert.deepStrictEqual([disk.link("/a", "/c"), disk.link("/a", "/b")], ["EPERM", "EEXIST"])
   })
 
-  it("entries returns the sorted paths, onChange gets each change, and onLost each path that exists", () => {
+  it("A MemoryDisk has sorted entries, and calls onChange with each change and onLost with each path that exists", () => {
     const changes: Array<string> = []
     const lost: Array<string> = []
     const disk = MemoryDisk.make({
@@ -60,7 +60,7 @@ describe("MemoryDisk", () => {
     assert.deepStrictEqual(lost, ["/e/a", "/e"])
   })
 
-  it("what onChange throws is thrown", () => {
+  it("An error that onChange of a MemoryDisk throws is thrown", () => {
     const disk = MemoryDisk.make({
       onChange: () => {
         throw new Error("invariant")
@@ -79,7 +79,7 @@ describe("MemoryDisk over another disk", () => {
     return { lower, disk: MemoryDisk.make({ below: { ...lower, ...replaced(lower) } }) }
   }
 
-  it("a file that is removed here stays hidden, and a new file below is visible", () => {
+  it("Over another disk, a file that is removed here stays hidden, and a new file below is visible", () => {
     const { disk, lower } = over({ d: undefined, "d/a": "a" })
     assert.deepStrictEqual([disk.remove("/d/a"), lower.remove("/d/a")], [undefined, undefined])
     write(lower, (name) => `/d/${name}`, { a: "new", b: "b" })
@@ -88,14 +88,14 @@ describe("MemoryDisk over another disk", () => {
     assert.deepStrictEqual([...disk.entries()], [])
   })
 
-  it("a folder that is removed and made here hides the lower folder", () => {
+  it("Over another disk, a folder that is removed and made here hides the lower folder", () => {
     const { disk, lower } = over({ d: undefined })
     assert.deepStrictEqual([disk.removeFolder("/d"), disk.create("/d/f", "")], [undefined, "ENOENT"])
     assert.deepStrictEqual([disk.makeFolder("/d"), lower.create("/d/f", "f")], [undefined, undefined])
     assert.deepStrictEqual([disk.list("/d"), disk.look("/d/f")], [[], "ENOENT"])
   })
 
-  it("a folder that is moved here takes the changes of both disks along", () => {
+  it("Over another disk, a folder that is moved here takes the changes of both disks along", () => {
     const { disk, lower } = over({ ...lowerTree, "d/b": "b" })
     assert.isUndefined(disk.remove("/d/f"))
     write(disk, (name) => `/d/${name}`, { new: "new" })
@@ -105,7 +105,7 @@ describe("MemoryDisk over another disk", () => {
     assert.deepStrictEqual(treeOf(lower, "/"), { ...lowerTree, "d/b": "b" })
   })
 
-  it("each change is refused in a lower folder that the process may not write to", () => {
+  it("Over another disk, each change is refused in a lower folder that the process may not write to", () => {
     const { disk } = over({ d: undefined, "d/f": "f", "d/e": undefined }, () => ({
       access: (path) => path === "/d" ? "EROFS" : undefined
     }))
@@ -128,7 +128,7 @@ describe("MemoryDisk over another disk", () => {
     assert.deepStrictEqual(treeOf(disk, "/"), { ...unchanged, "own/link": "f" })
   })
 
-  it("a lower folder that cannot be searched fails each change with its code", () => {
+  it("Over another disk, a lower folder that cannot be searched fails each change with its code", () => {
     const { disk } = over({ d: undefined }, ({ look }) => ({
       look: (path) => path.startsWith("/d/") ? "EACCES" : look(path)
     }))
@@ -136,25 +136,28 @@ describe("MemoryDisk over another disk", () => {
     assert.deepStrictEqual(codes, ["EACCES", "EACCES", "EACCES"])
   })
 
-  it.skipIf(isWindows)("a link below is read and removed as on the real disk, and cannot be renamed", () => {
-    const at = temporary()
-    write(nodeDisk, at, { f: "f", d: undefined, "d/f": "in d" })
-    NFS.symlinkSync(at("f"), at("link"))
-    NFS.symlinkSync(at("d"), at("folder"))
-    const disk = MemoryDisk.make({ below: nodeDisk })
-    assert.deepStrictEqual([entry(disk.look(at("link"))).type, entry(disk.follow(at("link"))).type], ["Link", "File"])
-    assert.deepStrictEqual(disk.read(at("link")), unreadable("ELOOP"))
-    assert.deepStrictEqual(disk.read(at("link"), { follow: true }), text("f"))
-    assert.deepStrictEqual([disk.rename(at("link"), at("x")), disk.create(at("folder", "new"), "")], [
-      "ELOOP",
-      undefined
-    ])
-    assert.deepStrictEqual(names(disk.list(at("folder"))), ["f", "new"])
-    assert.deepStrictEqual([disk.rename(at("f"), at("link")), disk.remove(at("folder"))], [undefined, undefined])
-    assert.deepStrictEqual(disk.read(at("link")), text("f"))
-    assert.strictEqual(disk.look(at("folder")), "ENOENT")
-    assert.deepStrictEqual(NFS.readdirSync(at()).toSorted(), ["d", "f", "folder", "link"])
-  })
+  it.skipIf(isWindows)(
+    "Over another disk, a link below is read and removed as on the real disk, and cannot be renamed",
+    () => {
+      const at = temporary()
+      write(nodeDisk, at, { f: "f", d: undefined, "d/f": "in d" })
+      NFS.symlinkSync(at("f"), at("link"))
+      NFS.symlinkSync(at("d"), at("folder"))
+      const disk = MemoryDisk.make({ below: nodeDisk })
+      assert.deepStrictEqual([entry(disk.look(at("link"))).type, entry(disk.follow(at("link"))).type], ["Link", "File"])
+      assert.deepStrictEqual(disk.read(at("link")), unreadable("ELOOP"))
+      assert.deepStrictEqual(disk.read(at("link"), { follow: true }), text("f"))
+      assert.deepStrictEqual([disk.rename(at("link"), at("x")), disk.create(at("folder", "new"), "")], [
+        "ELOOP",
+        undefined
+      ])
+      assert.deepStrictEqual(names(disk.list(at("folder"))), ["f", "new"])
+      assert.deepStrictEqual([disk.rename(at("f"), at("link")), disk.remove(at("folder"))], [undefined, undefined])
+      assert.deepStrictEqual(disk.read(at("link")), text("f"))
+      assert.strictEqual(disk.look(at("folder")), "ENOENT")
+      assert.deepStrictEqual(NFS.readdirSync(at()).toSorted(), ["d", "f", "folder", "link"])
+    }
+  )
 
   it("Windows paths work over a Windows disk", () => {
     const folder: Entry = { type: "Directory", uid: undefined, mode: 0o666, modifiedAt: 0 }

@@ -136,7 +136,7 @@ const side = Effect.fnUntraced(function*(disk: (home: string) => Disk) {
 
 describe("The services in memory and on disk", () => {
   it.effect.prop(
-    "do the same in each step of the same program",
+    "The services in memory do the same as those on disk in each step of a program",
     { steps: Schema.Array(Step) },
     ({ steps }) =>
       Effect.gen(function*() {

@@ -16,7 +16,7 @@ it.effect("A process has one pair of exit listeners, however many commands run i
     assert.deepStrictEqual(counts(), before)
   }))
 
-it.effect("A variable is not set in an environment that cannot be written, and that is no failure", () =>
+it.effect("A variable stays unset in an environment that cannot be written, without a failure", () =>
   Effect.gen(function*() {
     const { env } = process
     const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
@@ -37,7 +37,7 @@ it("Merged facts are found out when they are read", () => {
   assert.deepStrictEqual([looks, merged.pid, merged.container, looks], [0, 1, 1, 1])
 })
 
-it.live("A process is told from one that has ended, from a later one with its number, and from one of another place", () =>
+it.live("A process is distinguished from one that has ended, from a later one with its number, and from one of another place", () =>
   Effect.gen(function*() {
     const { isAlive, markOf } = current
     const child = ChildProcess.spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"])

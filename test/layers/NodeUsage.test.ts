@@ -55,21 +55,21 @@ describe("The ConfigProvider of a host", () => {
     "below a prefix": ConfigProvider.nested(ConfigProvider.fromEnv(), "ACME")
   }
   for (const [what, provider] of Object.entries(providers)) {
-    test(`${what} does not hide the variables of its process`, function*() {
+    test(`The ConfigProvider of a host that ${what} does not hide the variables of the process`, function*() {
       // This is a test run, which must not reach production.
       assert.strictEqual((yield* decidedBy(provider))._tag, "TestRun")
     })
   }
 
   for (const [name, value, denial] of [["DO_NOT_TRACK", "0", "1"], ["ACME_USAGE_TRACKING", "1", "0"]] as const) {
-    test(`that reads a .env file does not give the consent that ${name} denies`, function*() {
+    test(`The ConfigProvider of a host that reads a .env file does not give the consent that ${name} denies`, function*() {
       yield* stubEnvironment(name, denial)
       const provider = ConfigProvider.fromDotEnvContents(`${name}=${value}`)
       assert.deepStrictEqual(yield* decidedBy(provider), { _tag: "Variable", name })
     })
   }
 
-  test("denies with a variable of its own", function*() {
+  test("The ConfigProvider of a host denies with its own variable", function*() {
     const provider = ConfigProvider.fromUnknown({ DO_NOT_TRACK: "1" })
     assert.deepStrictEqual(yield* decidedBy(provider), { _tag: "Variable", name: "DO_NOT_TRACK" })
   })
@@ -79,7 +79,7 @@ describe("A variable that `optOutVariables` names", () => {
   const optOutVariables = ["SUPABASE_TELEMETRY_DISABLED", "OLD_NO_TELEMETRY"]
   const decide = (env: Record<string, string>) => decidedBy(ConfigProvider.fromUnknown(env), { optOutVariables })
 
-  test("denies as DO_NOT_TRACK does, in the order that it is named", function*() {
+  test("A variable that `optOutVariables` names denies as DO_NOT_TRACK does, in the order that it is named", function*() {
     for (const value of ["1", "true", "TRUE", "yes", "disabled", " 2 "]) {
       assert.deepStrictEqual(yield* decide({ OLD_NO_TELEMETRY: value }), { _tag: "Variable", name: "OLD_NO_TELEMETRY" })
     }
@@ -98,7 +98,7 @@ describe("A variable that `optOutVariables` names", () => {
     })
   })
 
-  test("denies by the environment of the process whatever the host reads, and `telemetry status` names it", function*() {
+  test("A variable that `optOutVariables` names denies by the environment of the process whatever the host reads, and `telemetry status` names it", function*() {
     yield* stubEnvironment("OLD_NO_TELEMETRY", "1")
     const provider = ConfigProvider.fromDotEnvContents("OLD_NO_TELEMETRY=0")
     yield* TelemetryHandlers.status({ json: true }).pipe(
@@ -140,7 +140,7 @@ test("A resolver that cannot be built is a resolver without a credential, and en
   assert.isUndefined(yield* resolver.credential)
 })
 
-test("A host whose runtime keeps the environment from it runs without telemetry", function*() {
+test("A host on a runtime that denies the environment runs without telemetry", function*() {
   const refuse = () => {
     throw new Error("Requires env access")
   }

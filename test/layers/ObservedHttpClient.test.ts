@@ -71,7 +71,7 @@ const observing = <A = number>(
 const p1 = ["p1", "Bearer key"] as const
 
 describe("A response of the API", () => {
-  it.live("is observed with its principal and authorization, adds no request, and stays as it is", () =>
+  it.live("A response of the API is observed with its principal and authorization, without another request or a change", () =>
     Effect.gen(function*() {
       const api = yield* serve()
       const { result, seen } = yield* observing(api.url, "", {
@@ -80,7 +80,7 @@ describe("A response of the API", () => {
       assert.deepStrictEqual([result, seen, api.paths], ["hello", [p1], ["/v1/x?y=1"]])
     }))
 
-  it.live("is observed each time, by the origin of a longer URL and by a header in any case", () =>
+  it.live("A response of the API is observed each time, by the origin of a longer URL and by a header in any case", () =>
     Effect.gen(function*() {
       const api = yield* serve()
       const { seen } = yield* observing(`${api.url}/api/v1/`, "", {
@@ -91,7 +91,7 @@ describe("A response of the API", () => {
       assert.deepStrictEqual(seen, [p1, p1])
     }))
 
-  it.live("is observed if the host adds the credential within its client or around it", () =>
+  it.live("A response of the API is observed if the host adds the credential within its client or around it", () =>
     Effect.gen(function*() {
       const api = yield* serve()
       const authorize = HttpClient.mapRequest(HttpClientRequest.bearerToken("key"))
@@ -104,7 +104,7 @@ describe("A response of the API", () => {
       assert.deepStrictEqual([within.seen, around.seen], [[p1], [p1]])
     }))
 
-  it.live("is observed with the client that `observe` was given", () =>
+  it.live("A response of the API is observed with the client that `observe` was given", () =>
     Effect.gen(function*() {
       const api = yield* serve()
       const seen: Array<string> = []
@@ -117,7 +117,7 @@ describe("A response of the API", () => {
       assert.deepStrictEqual(seen, ["p1"])
     }).pipe(Effect.provide(FetchHttpClient.layer)))
 
-  it.live("is returned after it was observed, so that the next event belongs to the account", () =>
+  it.live("A response of the API is returned after it was observed, so that the next event belongs to the account", () =>
     Effect.gen(function*() {
       const api = yield* serve()
       const [started, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
@@ -138,14 +138,14 @@ describe("A response is not observed", () => {
     "that occurs twice": ["p1", "p2"]
   }
   for (const [what, header] of Object.entries(unclear)) {
-    it.live(`with a header ${what}`, () =>
+    it.live(`A response is not observed with a header ${what}`, () =>
       Effect.gen(function*() {
         const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
         assert.deepStrictEqual(yield* observing(api.url, api.url), { result: 200, seen: [] })
       }))
   }
 
-  it.live("without the header, or to a request without the credential", () =>
+  it.live("A response is not observed without the header, or to a request without the credential", () =>
     Effect.gen(function*() {
       const api = yield* serve()
       assert.deepStrictEqual(yield* observing(api.url, api.url, { header: "x-other" }), { result: 200, seen: [] })
@@ -153,14 +153,14 @@ describe("A response is not observed", () => {
     }))
 
   for (const code of [300, 302, 401, 404, 500]) {
-    it.live(`with the status ${code}`, () =>
+    it.live(`A response is not observed with the status ${code}`, () =>
       Effect.gen(function*() {
         const api = yield* serve((_, response) => response.writeHead(code).end())
         assert.deepStrictEqual(yield* observing(api.url, api.url), { result: code, seen: [] })
       }))
   }
 
-  it.live("of another origin, and none at all if the origin of the API is no URL", () =>
+  it.live("A response of another origin is not observed, and none if the origin of the API is no URL", () =>
     Effect.gen(function*() {
       const [api, other] = [yield* serve(), yield* serve()]
       for (const origin of [api.url, "not a URL"]) {
@@ -182,7 +182,7 @@ describe("A response is not observed", () => {
       assert.deepStrictEqual(yield* observing("not a URL", "/v1/x", { inner }), { result: 200, seen: [] })
     }))
 
-  it.live("if there is none, and the failure stays as it is", () =>
+  it.live("A request that fails is not observed, and its failure stays as it is", () =>
     Effect.gen(function*() {
       const api = yield* Effect.scoped(serve())
       const { result, seen } = yield* observing(api.url, "", {
@@ -199,7 +199,7 @@ describe("With redirects", () => {
       Layer.provide(NodeHttpClient.layerNodeHttp)
     )
   for (const [name, inner] of [["fetch", FetchHttpClient.layer], ["Effect", followed]] as const) {
-    it.live(`by ${name}, a response is observed if the API was asked and the API answered`, () =>
+    it.live(`With redirects by ${name}, a response is observed if the API was asked and the API answered`, () =>
       Effect.gen(function*() {
         const other = yield* serve()
         const api = yield* serve(({ url }, response) =>

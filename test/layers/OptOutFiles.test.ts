@@ -85,7 +85,7 @@ const writer = `
 `
 
 describe("deny", () => {
-  it.effect("deletes everything of this module except the opt-out, and nothing of the host, also twice", () =>
+  it.effect("A denial deletes everything of this module except the opt-out, and nothing of the host, also twice", () =>
     Effect.gen(function*() {
       const device = yield* used
       for (let n = 0; n < 2; n++) {
@@ -94,7 +94,7 @@ describe("deny", () => {
       }
     }))
 
-  it.effect("deletes a folder into which another process writes", () =>
+  it.effect("A denial deletes a folder into which another process writes", () =>
     Effect.gen(function*() {
       for (let turn = 0; turn < 5; turn++) {
         const device = yield* Device.make
@@ -109,7 +109,7 @@ describe("deny", () => {
       }
     }))
 
-  it.effect("creates the home and the opt-out if nothing was recorded", () =>
+  it.effect("A denial creates the home and the opt-out if nothing was recorded", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       NFS.rmdirSync(device.home)
@@ -119,7 +119,7 @@ describe("deny", () => {
       if (!isWindows) assert.deepStrictEqual(modes, [0o700, 0o700, 0o600])
     }))
 
-  it.effect("publishes the opt-out before it deletes anything", () =>
+  it.effect("A denial publishes the opt-out before it deletes anything", () =>
     Effect.gen(function*() {
       const device = yield* used
       const { disk, seen } = watched(device, ({ operation }) => operation === "remove" || operation === "rename")
@@ -128,7 +128,7 @@ describe("deny", () => {
       assert.notInclude(seen, false)
     }))
 
-  it.effect("that cannot write the opt-out fails with its path and the reason, and deletes nothing", () =>
+  it.effect("A denial that cannot be written fails with its path and the reason, and deletes nothing", () =>
     Effect.gen(function*() {
       const device = yield* used
       const before = device.snapshot()
@@ -156,7 +156,7 @@ describe("deny", () => {
     ]
   ]
   for (const [what, code, isRefused, kept] of refused) {
-    it.effect(`deletes everything else and fails with the reason if ${what}`, () =>
+    it.effect(`A denial deletes everything else and fails with the reason if ${what}`, () =>
       Effect.gen(function*() {
         const device = yield* used
         const disk = FaultyDisk.interposed((call) => isRefused(call) ? code : undefined)
@@ -168,7 +168,7 @@ describe("deny", () => {
 
   for (const folder of ["home", "usage"]) {
     it.effect.skipIf(isWindows)(
-      `and allow change nothing through a link in the place of ${folder}`,
+      `A denial and its withdrawal change nothing through a link in the place of ${folder}`,
       () =>
         Effect.gen(function*() {
           const device = yield* Device.make
@@ -187,11 +187,11 @@ describe("deny", () => {
   }
 
   for (const codec of [supabase, arcade]) {
-    it.effect(`keeps what another tool has in a file that cannot be read now, and says so: ${codec.name}`, () =>
+    it.effect(`A denial keeps what another tool has in a file that cannot be read now, and says so: ${codec.name}`, () =>
       Effect.gen(function*() {
         const device = yield* supabaseDevice({ device_id: anon.a, enabled: true, theirs: "kept" })
         for (const code of ["EIO", "EACCES"]) {
-          const disk = Device.interposed(({ operation, path }) =>
+          const disk = FaultyDisk.interposed(({ operation, path }) =>
             operation === "read" && path.endsWith("telemetry.json") ? code : undefined
           )
           const error = yield* Effect.flip(deny(device, { codec, disk }))
@@ -205,7 +205,7 @@ describe("deny", () => {
       }))
   }
 
-  it.effect("writes nothing in a home that is not absolute", () =>
+  it.effect("A denial writes nothing in a home that is not absolute", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const error = yield* Effect.flip(deny(device, { home: "relative-home" }))
@@ -213,7 +213,7 @@ describe("deny", () => {
       assert.isFalse(NFS.existsSync("relative-home"))
     }))
 
-  it.effect("and allow do not change a file of the host that has the name of a format", () =>
+  it.effect("A denial and its withdrawal do not change a file of the host that has the name of a format", () =>
     Effect.gen(function*() {
       const theirs = [{ endpoint: "x" }]
       const device = yield* supabaseDevice(theirs)
@@ -223,7 +223,7 @@ describe("deny", () => {
       assert.deepStrictEqual(telemetry(device), theirs)
     }))
 
-  it.effect.skipIf(isWindows)("does not empty a file that the opt-out links to", () =>
+  it.effect.skipIf(isWindows)("A denial does not empty a file that the opt-out links to", () =>
     Effect.gen(function*() {
       const device = yield* used
       yield* device.write("mine", "mine")
@@ -233,7 +233,7 @@ describe("deny", () => {
       assert.isFalse(NFS.existsSync(device.at("usage/outbox")))
     }))
 
-  it.effect.skipIf(isWindows)("works in a home that others may write to", () =>
+  it.effect.skipIf(isWindows)("A denial works in a home that others may write to", () =>
     Effect.gen(function*() {
       const device = yield* used
       NFS.chmodSync(device.home, 0o775)
@@ -242,7 +242,7 @@ describe("deny", () => {
       assert.deepStrictEqual(device.tree(), left)
     }))
 
-  it.effect("denies in the identity file too if its format holds consent, under ids that nothing was sent under", () =>
+  it.effect("A denial is also in an identity file that holds consent, under ids that nothing was sent under", () =>
     Effect.gen(function*() {
       const ids = { device_id: anon.a, distinct_id: P, session_id: anon.b }
       const device = yield* supabaseDevice({ enabled: true, ...ids, mine: 1, schema_version: 1 })
@@ -254,18 +254,21 @@ describe("deny", () => {
       assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
     }))
 
-  it.effect.skipIf(isWindows)("and allow read no device in the place of a file", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      NFS.symlinkSync("/dev/zero", device.at("telemetry.json"))
-      yield* deny(device)
-      yield* allow(device)
-      assert.isFalse(isOptedOut(device))
-    }))
+  it.effect.skipIf(isWindows)(
+    "A denial and its withdrawal do not read a device in the place of a file",
+    () =>
+      Effect.gen(function*() {
+        const device = yield* Device.make
+        NFS.symlinkSync("/dev/zero", device.at("telemetry.json"))
+        yield* deny(device)
+        yield* allow(device)
+        assert.isFalse(isOptedOut(device))
+      })
+  )
 })
 
 describe("allow", () => {
-  it.effect("starts empty: a new anon id, no account, nothing pending", () =>
+  it.effect("A withdrawn denial starts with a new anon id, no account and no messages", () =>
     Effect.gen(function*() {
       const device = yield* used
       const former = JSON.stringify(device.snapshot())
@@ -279,7 +282,7 @@ describe("allow", () => {
       assert.isTrue(yield* outbox.isEmpty)
     }))
 
-  it.effect("starts empty also if a file of the host's former format is left", () =>
+  it.effect("A withdrawn denial starts with a new anon id also with a file of a former format", () =>
     Effect.gen(function*() {
       const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
       const device = yield* supabaseDevice(theirs)
@@ -296,7 +299,7 @@ describe("allow", () => {
       assert.isUndefined(claim)
     }))
 
-  it.effect("is another consent each time, also within a millisecond", () =>
+  it.effect("Each withdrawal of a denial is another consent, also within a millisecond", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const consents = new Set<string | undefined>()
@@ -308,7 +311,7 @@ describe("allow", () => {
       assert.lengthOf([...consents], 3)
     }))
 
-  it.effect("changes nothing if nothing was denied", () =>
+  it.effect("A withdrawal without a denial changes nothing", () =>
     Effect.gen(function*() {
       const granted = { enabled: true, consent: "granted", device_id: anon.a, schema_version: 1 }
       for (const options of [{ codec: supabase }, {}]) {
@@ -320,7 +323,7 @@ describe("allow", () => {
       }
     }))
 
-  it.effect("starts empty if an opt-out was killed before it deleted anything", () =>
+  it.effect("A withdrawn denial that was killed before it deleted anything starts with a new anon id", () =>
     Effect.gen(function*() {
       const device = yield* used
       yield* device.write("usage/opt-out", "")
@@ -335,7 +338,7 @@ describe("allow", () => {
       }
     }))
 
-  it.effect("removes the opt-out last", () =>
+  it.effect("A withdrawal removes the opt-out last", () =>
     Effect.gen(function*() {
       const device = yield* supabaseDevice({ enabled: true, device_id: anon.a, schema_version: 1 })
       yield* device.write("usage/opt-out", "")
@@ -346,7 +349,7 @@ describe("allow", () => {
       assert.isFalse(isOptedOut(device))
     }))
 
-  it.effect("fails if the opt-out cannot be removed", () =>
+  it.effect("A withdrawal fails if the opt-out cannot be removed", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write("usage/opt-out", "")
@@ -355,7 +358,7 @@ describe("allow", () => {
       assert.isTrue(isOptedOut(device))
     }))
 
-  it.effect("allows in the identity file too if its format holds consent, and keeps other keys through a new id", () =>
+  it.effect("A withdrawal also allows in an identity file that holds consent, and keeps its other keys under a new id", () =>
     Effect.gen(function*() {
       const device = yield* supabaseDevice({ enabled: false, consent: "denied", theirs: 1 })
       yield* allow(device, { codec: supabase })
@@ -365,7 +368,7 @@ describe("allow", () => {
       assert.deepInclude(SupabaseTool.read(device.text("telemetry.json")), { deviceId: anonId, isGiven: true })
     }))
 
-  it.effect("gives a new anon id after each denial in a file", () =>
+  it.effect("A withdrawal gives a new anon id after each denial in a file", () =>
     Effect.gen(function*() {
       const device = yield* supabaseDevice({ enabled: true, device_id: anon.a })
       const ids = new Set<string>()
@@ -394,7 +397,7 @@ describe("A process that runs while telemetry is disabled", () => {
     ]
   ]
   for (const [what, folder, run, expected] of publications) {
-    it.effect(`withdraws its ${what}, if the opt-out comes between the last look at consent and the publication`, () =>
+    it.effect(`A process removes its ${what} when the opt-out comes between the last look at consent and the publication`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         if (what !== "identity") yield* device.seed(anon.a, what === "rotation" ? claimOf(anon.a, Q) : undefined)
@@ -412,7 +415,7 @@ describe("A process that runs while telemetry is disabled", () => {
       }))
   }
 
-  it.effect("and enabled again continues with nothing that was deleted, wherever it was suspended", () =>
+  it.effect("A process that is suspended while telemetry is disabled and enabled continues with nothing that was deleted", () =>
     Effect.gen(function*() {
       // The first run is not disturbed, and counts the operations.
       let moments = 1
@@ -454,7 +457,7 @@ describe("A process that runs while telemetry is disabled", () => {
       assert.isAbove(moments, 50)
     }))
 
-  it.effect("by the Consent of another process records nothing after that", () =>
+  it.effect("A process records nothing after another process disabled telemetry", () =>
     Effect.gen(function*() {
       const device = yield* used
       const process = yield* device.start({ consent: Device.environmentConsent() })

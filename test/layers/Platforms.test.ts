@@ -67,7 +67,7 @@ const diskOfWindows = async (): Promise<Disk> => {
 }
 
 describe("the disk on Windows", () => {
-  it("has no flag that refuses links, and looks before it opens a file", async () => {
+  it("The disk on Windows has no flag that refuses links, and looks before it opens a file", async () => {
     const disk = await diskOfWindows()
     const at = temporary()
     NFS.writeFileSync(at("f"), "f")
@@ -84,13 +84,13 @@ describe("the disk on Windows", () => {
     assert.deepStrictEqual(flags, [NFS.constants.O_RDONLY])
   })
 
-  it("names no owner", async () => {
+  it("The disk on Windows names no owner", async () => {
     const disk = await diskOfWindows()
     const found = disk.look(temporary()())
     assert.deepInclude(found, { type: "Directory", uid: undefined })
   })
 
-  it("refuses a folder that is opened with EFTYPE, by the code that Windows has for it", async () => {
+  it("The disk on Windows refuses to open a folder with EFTYPE, whatever code Windows has for it", async () => {
     const disk = await diskOfWindows()
     replace(NodeFs, {
       openSync: () => {
@@ -106,7 +106,7 @@ describe("the disk on Windows", () => {
   } as const
   for (const [name, [call, perform]] of Object.entries(operations)) {
     for (const code of ["EPERM", "EBUSY", "EACCES"]) {
-      it(`${name} is tried again while another process has the file open: ${code}`, async () => {
+      it(`A ${name} on Windows is retried while another process has the file open: ${code}`, async () => {
         const disk = await diskOfWindows()
         const at = temporary()
         NFS.writeFileSync(at("f"), "f")
@@ -123,7 +123,7 @@ describe("the disk on Windows", () => {
       })
     }
 
-    it(`${name} is refused in the end, at once for another reason, and at once on another platform`, async () => {
+    it(`A ${name} on Windows is refused after its retries, and at once for another reason or on another platform`, async () => {
       let tries = 0
       let code = "EBUSY"
       replace(NodeFs, {
@@ -145,7 +145,7 @@ describe("the disk on Windows", () => {
 describe("the files of a home on Windows", () => {
   const home = "C:\\Users\\me\\AppData\\Local\\acme"
 
-  it("are whole or absent, and are found again, whatever slashes their paths have", () => {
+  it("The files of a home on Windows are whole or absent, and are found again, whatever slashes their paths have", () => {
     const folder: Entry = { type: "Directory", uid: undefined, mode: 0o666, modifiedAt: 0 }
     const given = new Set(["C:\\", "C:\\Users", "C:\\Users\\me", "C:\\Users\\me\\AppData", Path.win32.dirname(home)])
     const look = (path: string) => given.has(path) ? folder : "ENOENT"
@@ -183,13 +183,13 @@ describe("the files of a home on Windows", () => {
 })
 
 describe("a process", () => {
-  it("has no user where the platform has none", async () => {
+  it("A process has no user where the platform has none", async () => {
     replace(process, { geteuid: undefined })
     const { current } = await anew(() => import("../../src/layers/NodeProcess.ts"))
     assert.isUndefined(current.uid)
   })
 
-  it("is told from one that has ended by its number alone where there is no /proc", async () => {
+  it("A process without /proc is distinguished from one that has ended by its number alone", async () => {
     withoutProc()
     const { current, pidNamespace } = await anew(() => import("../../src/layers/NodeProcess.ts"))
     assert.isUndefined(pidNamespace())
@@ -204,7 +204,7 @@ describe("a process", () => {
     assert.isFalse(current.isAlive(mark))
   })
 
-  it("is not isolated where there is no /proc", async () => {
+  it("A process is not isolated where there is no /proc", async () => {
     withoutProc()
     const { make } = await anew(() => import("../../src/layers/NodeHostRuntime.ts"))
     assert.isFalse(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).isolated)
@@ -225,13 +225,13 @@ describe("a process", () => {
     })
   }
 
-  it("of an executable of Bun on Windows starts its worker without a script", async () => {
+  it("An executable of Bun on Windows starts its worker without a script", async () => {
     asOwnWorker()
     assert.deepStrictEqual(await workerOf({ bun: "1.4.5" }, "B:\\~BUN\\root\\acme.exe"), [])
     assert.deepStrictEqual(await workerOf({ bun: "1.4.5" }, "B:\\acme.js"), ["B:\\acme.js"])
   })
 
-  it("of an executable of Deno starts its worker without a script", async () => {
+  it("An executable of Deno starts its worker without a script", async () => {
     asOwnWorker()
     const build = { standalone: true }
     Object.assign(globalThis, { Deno: { build } })
@@ -241,7 +241,7 @@ describe("a process", () => {
     assert.deepStrictEqual(await workerOf({ deno: "2.9.6" }, "/app/acme.js"), ["/app/acme.js"])
   })
 
-  it("finds the worker of a package on Windows, where a runtime names modules by their paths", async () => {
+  it("A process on Windows finds the worker of a package on a runtime that names modules by their paths", async () => {
     const root = "D:\\app\\node_modules\\effect-cli-usage\\"
     replace(process.getBuiltinModule("node:util"), { getCallSites: () => [{ scriptName: `${root}layers\\Steady.js` }] })
     replace(NodeFs, { existsSync: (path: string) => path === `${root}worker/main.cjs` })

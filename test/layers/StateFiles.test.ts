@@ -37,7 +37,7 @@ describe("A sweep", () => {
       () => NFS.utimesSync(device.at(name), now / 1000 - seconds, now / 1000 - seconds)
     )
 
-  it.effect("removes temporary files after an hour and compiled code after 30 days, and no link", () =>
+  it.effect("A sweep removes temporary files after an hour and compiled code after 30 days, and no link", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* write(device, "usage/tmp/new", hour - 100)
@@ -57,20 +57,23 @@ describe("A sweep", () => {
     }))
 
   for (const name of ["usage/tmp", "usage/compile-cache", "usage/compile-cache/v24"]) {
-    it.effect.skipIf(isWindows)(`removes nothing through a link in the place of ${name}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        for (const file of ["precious/old", "precious/v24/old"]) yield* write(device, file, 100 * day)
-        yield* write(device, "usage/compile-cache/v22/new", 0)
-        link(device, name, "precious")
-        const before = device.snapshot()
-        sweep(device)
-        assert.deepStrictEqual(device.snapshot(), before)
-      }))
+    it.effect.skipIf(isWindows)(
+      `A sweep removes nothing through a link in the place of ${name}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          for (const file of ["precious/old", "precious/v24/old"]) yield* write(device, file, 100 * day)
+          yield* write(device, "usage/compile-cache/v22/new", 0)
+          link(device, name, "precious")
+          const before = device.snapshot()
+          sweep(device)
+          assert.deepStrictEqual(device.snapshot(), before)
+        })
+    )
   }
 
   it.effect.skipIf(isWindows)(
-    "removes an empty folder for code that others may write to, and keeps every other",
+    "A sweep removes an empty folder for code that others may write to, and keeps every other",
     () =>
       Effect.gen(function*() {
         const device = yield* Device.make
@@ -86,7 +89,7 @@ describe("A sweep", () => {
       })
   )
 
-  it.effect("removes what was sent to any destination and was recorded more than 7 days ago", () =>
+  it.effect("A sweep removes what was sent to any destination and was recorded more than 7 days ago", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const name = (days: number) => OutboxFolder.eventName(event(days), now - days * day * 1000, 100)
@@ -98,7 +101,7 @@ describe("A sweep", () => {
       assert.deepStrictEqual(device.tree(), left)
     }))
 
-  it.effect("creates nothing on a new device", () =>
+  it.effect("A sweep creates nothing on a new device", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       sweep(device)
@@ -108,31 +111,34 @@ describe("A sweep", () => {
 
 describe("A folder that is a link", () => {
   for (const name of ["usage/outbox", "usage/claims", "usage/tmp"]) {
-    it.effect.skipIf(isWindows)(`is neither read nor written through: ${name}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("precious/mine.json", "mine")
-        yield* device.write("usage/ours.json", "ours")
-        link(device, name, "precious")
-        const files = filesOf(device)
-        const { outbox } = yield* device.start()
-        const expected = name === "usage/outbox" ? "Published" : "Unwritable"
-        assert.strictEqual(ClaimWriter.publish(files, claimOf(anon.a, P))._tag, expected)
-        assert.strictEqual(yield* outbox.add(event(1)), name === "usage/claims")
-        const theirs = device.at(name, "mine.json")
-        assert.deepStrictEqual(files.read(theirs), { _tag: "Unreadable", code: "EPERM" })
-        const changes = [
-          files.list(device.at(name)),
-          files.move(theirs, device.at("usage/moved")),
-          files.move(device.at("usage/ours.json"), device.at(name, "ours.json")),
-          files.makeFolder(device.at(name, "folder"))
-        ]
-        assert.deepStrictEqual(changes, ["EPERM", "EPERM", "EPERM", "EPERM"])
-        assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
-      }))
+    it.effect.skipIf(isWindows)(
+      `A folder that is a link is neither read nor written through: ${name}`,
+      () =>
+        Effect.gen(function*() {
+          const device = yield* Device.make
+          yield* device.write("precious/mine.json", "mine")
+          yield* device.write("usage/ours.json", "ours")
+          link(device, name, "precious")
+          const files = filesOf(device)
+          const { outbox } = yield* device.start()
+          const expected = name === "usage/outbox" ? "Published" : "Unwritable"
+          assert.strictEqual(ClaimWriter.publish(files, claimOf(anon.a, P))._tag, expected)
+          assert.strictEqual(yield* outbox.add(event(1)), name === "usage/claims")
+          const theirs = device.at(name, "mine.json")
+          assert.deepStrictEqual(files.read(theirs), { _tag: "Unreadable", code: "EPERM" })
+          const changes = [
+            files.list(device.at(name)),
+            files.move(theirs, device.at("usage/moved")),
+            files.move(device.at("usage/ours.json"), device.at(name, "ours.json")),
+            files.makeFolder(device.at(name, "folder"))
+          ]
+          assert.deepStrictEqual(changes, ["EPERM", "EPERM", "EPERM", "EPERM"])
+          assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
+        })
+    )
   }
 
-  it.effect.skipIf(isWindows)("holds no claim that counts", () =>
+  it.effect.skipIf(isWindows)("A folder that is a link holds no claim that counts", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       yield* device.write(`elsewhere/${anon.a}.json`, Claim.encode(claimOf(anon.a, P, { credential: "none" })))
@@ -143,7 +149,7 @@ describe("A folder that is a link", () => {
 
 describe("A home", () => {
   for (const written of ["<home>/", "<home>//", "<home>/../home", "<home>/./"]) {
-    it.effect(`is the same however its path is written: ${written}`, () =>
+    it.effect(`A home is the same however its path is written: ${written}`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         const home = written.replace("<home>", device.home)
@@ -153,7 +159,7 @@ describe("A home", () => {
       }))
   }
 
-  it.effect("holds each folder that is made", () =>
+  it.effect("A home holds each folder that is made", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const { makeFolder } = filesOf(device)
@@ -166,7 +172,7 @@ describe("A home", () => {
 })
 
 describe("Consent", () => {
-  it.effect("is needed to set a message aside", () =>
+  it.effect("Consent is needed to set a message aside", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const id = "11111111-1111-4111-8111-111111111111"
@@ -180,8 +186,14 @@ describe("Consent", () => {
       assert.include(device.tree(), `usage/outbox/${Device.destinationId}/set-aside/${name}`)
     }))
 
-  for (const [given, isKept] of [[true, true], [undefined, true], [false, false]] as const) {
-    it.effect(`that is ${given} after a file was published ${isKept ? "keeps" : "removes"} it`, () =>
+  for (
+    const [what, given, isKept] of [
+      ["is still given", true, true],
+      ["cannot be read", undefined, true],
+      ["was withdrawn", false, false]
+    ] as const
+  ) {
+    it.effect(`A published file is ${isKept ? "kept" : "removed"} if consent ${what} after that`, () =>
       Effect.gen(function*() {
         const device = yield* Device.make
         let isOver = false

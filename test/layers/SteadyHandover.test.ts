@@ -119,7 +119,7 @@ const atEveryStep = Effect.fnUntraced(function*<R>(
 
 describe("A command in which another process acts at any step", () => {
   it.effect.each(Object.entries(interferences))(
-    "records both events, of the owner before or after: the other process %s",
+    "A command records both its events, under the owner before or after another process acts: it %s",
     ([, prepare]) =>
       atEveryStep(prepare, ({ all, owners }, step) =>
         Effect.sync(() => {
@@ -131,11 +131,11 @@ describe("A command in which another process acts at any step", () => {
   )
 
   it.effect.each([
-    { what: "disables telemetry", claim: undefined, isEnabled: false },
-    { what: "disables telemetry", claim: P, isEnabled: false },
-    { what: "disables and enables telemetry", claim: undefined, isEnabled: true },
-    { what: "disables and enables telemetry", claim: P, isEnabled: true }
-  ])("leaves nothing behind that consent denies: the other process $what, with the claim of $claim", (given) => {
+    { what: "disables telemetry without a claim", claim: undefined, isEnabled: false },
+    { what: "disables telemetry with a claim", claim: P, isEnabled: false },
+    { what: "disables and enables telemetry without a claim", claim: undefined, isEnabled: true },
+    { what: "disables and enables telemetry with a claim", claim: P, isEnabled: true }
+  ])("A command leaves nothing that consent denies when another process $what", (given) => {
     const prepare = Effect.gen(function*() {
       const all = yield* given.claim === undefined ? scene(steady) : scene(steady, { loggedIn: given.claim })
       const { allow, deny } = yield* optOut(all.home)
@@ -153,7 +153,7 @@ describe("A command in which another process acts at any step", () => {
       }))
   })
 
-  it.effect("looks at consent after the event is written, before and after it is published", () =>
+  it.effect("A command looks at consent after it writes an event, before and after it publishes the event", () =>
     Effect.gen(function*() {
       const { start } = yield* scene(steady, { loggedIn: P })
       const steps: Array<string> = []
@@ -169,7 +169,7 @@ describe("A command in which another process acts at any step", () => {
       assert.deepStrictEqual(steps, [...looks, "create usage/tmp/*", ...looks, events, ...looks])
     }))
 
-  it.effect("keeps an event that is published where the opt-out cannot be looked at any more", () =>
+  it.effect("A command keeps a published event when the opt-out cannot be read any more", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { loggedIn: P })
       let isPublished = false
@@ -191,7 +191,7 @@ describe("A command that runs long looks again with each event", () => {
       act: (home: Device.Device) => Effect.flatMap(optOut(home), ({ allow, deny }) => Effect.andThen(deny, allow))
     },
     { what: "a deleted identity", act: (home: Device.Device) => Effect.sync(() => NFS.rmSync(home.at("usage.json"))) }
-  ])("and records nothing after $what", ({ act }) =>
+  ])("A command that runs long records nothing after $what", ({ act }) =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { loggedIn: P })
       const { record } = yield* start({ consent })
@@ -202,7 +202,7 @@ describe("A command that runs long looks again with each event", () => {
       assert.deepStrictEqual(home.snapshot(), before)
     }))
 
-  it.effect("and follows the anon id that another tool gave the device", () =>
+  it.effect("A command that runs long follows the anon id that another tool gave the device", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady)
       const { owner } = yield* start()
@@ -211,7 +211,7 @@ describe("A command that runs long looks again with each event", () => {
       assert.deepStrictEqual(yield* owner, device(anon.b))
     }))
 
-  it.effect("and begins a new session after 30 minutes of silence, as a steady command", () =>
+  it.effect("A command that runs long begins a new session after 30 minutes of silence and stays steady", () =>
     Effect.gen(function*() {
       const { start } = yield* scene(steady, { loggedIn: P })
       const { loads, record } = yield* start()
@@ -223,7 +223,7 @@ describe("A command that runs long looks again with each event", () => {
 })
 
 describe("A handover", () => {
-  it.effect("happens once, however many responses and events ask for it at once", () =>
+  it.effect("A handover happens once, with any number of concurrent responses and events", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady)
       const { capture, loads, record, stitch } = yield* start()
@@ -240,7 +240,7 @@ describe("A handover", () => {
       assert.lengthOf(new Set(ids), 1)
     }))
 
-  it.effect("begins as soon as the start is seen not to be steady", () =>
+  it.effect("A handover begins as soon as the start is seen not to be steady", () =>
     Effect.gen(function*() {
       const { start } = yield* scene(steady, { credential: Device.stored("key") })
       const { begin, loads } = yield* start({ cold: loaded })
@@ -249,7 +249,7 @@ describe("A handover", () => {
       assert.strictEqual(yield* loads, 1)
     }))
 
-  it.effect("keeps the credential that the command began with, which the host has removed since", () =>
+  it.effect("A handover keeps the credential that the command began with, which the host has removed since", () =>
     Effect.gen(function*() {
       const { api, home, start } = yield* scene(steady, { loggedIn: P })
       const { begin, stitch } = yield* start()
@@ -283,9 +283,9 @@ describe("A process that exits", () => {
       all: scene(steady, { credential: Device.stored("key") }),
       owner: own
     },
-    { what: "nobody on a first run, and nothing is made", all: scene(steady, { isNew: true }), owner: undefined },
+    { what: "no account on a first run", all: scene(steady, { isNew: true }), owner: undefined },
     {
-      what: "nobody without consent",
+      what: "no account without consent",
       all: scene(steady, { credential: Device.stored("key") }),
       owner: undefined,
       options: { consent: Device.consentOf(Device.denied) }
@@ -293,7 +293,7 @@ describe("A process that exits", () => {
   ]
 
   it.effect.each(cases)(
-    "records an event at once that belongs to $what",
+    "A process that exits records at once, or not at all, an event that belongs to $what",
     ({ all, options, owner }) =>
       Effect.gen(function*() {
         const { home, start } = yield* all
@@ -314,7 +314,7 @@ describe("A process that exits", () => {
       })
   )
 
-  it.effect("leaves the session of the device as it is", () =>
+  it.effect("A process that exits leaves the session of the device as it is", () =>
     Effect.gen(function*() {
       const { api, home, start } = yield* scene(steady, { loggedIn: P })
       const session = (yield* (yield* start()).record)?.properties["$session_id"]
@@ -333,7 +333,7 @@ describe("A process that exits", () => {
 describe("A module whose rest cannot be loaded", () => {
   const missing = Effect.die(new Error("Cannot find module './Cold.js'"))
 
-  it.effect("records events of the command itself, and stitches nothing", () =>
+  it.effect("A command that cannot load the rest of the module records personless events and stitches nothing", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { credential: Device.stored("key"), accounts: { key: P } })
       const before = identityFiles(home)
@@ -350,7 +350,7 @@ describe("A module whose rest cannot be loaded", () => {
     }))
 
   it.effect.each([{ isExiting: false }, { isExiting: true }])(
-    "makes a command nobody's that was an account's until its logout; process exits: $isExiting",
+    "A command that cannot load the rest of the module records no account after its logout; process exits: $isExiting",
     ({ isExiting }) =>
       Effect.gen(function*() {
         const { api, home, start } = yield* scene(steady, { loggedIn: P })

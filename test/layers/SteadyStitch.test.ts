@@ -60,7 +60,7 @@ const rewrite = (file: string, change: (text: string) => string) => {
 }
 
 describe("A steady command", () => {
-  it.effect("loads nothing, and writes its event and the session, which it touches once a minute", () =>
+  it.effect("A steady command loads nothing, and writes its event and the session, which it touches once a minute", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { loggedIn: P })
       const written: Array<string> = []
@@ -93,7 +93,7 @@ describe("A steady command", () => {
     )
   )
 
-  it.effect("records what the whole path records on a copy of the home, and changes nothing else", () =>
+  it.effect("A steady command records what the whole path records on a copy of the home, and changes nothing else", () =>
     Effect.gen(function*() {
       let compared = 0
       for (const { answer, claim, credential, runtime } of cases) {
@@ -153,7 +153,7 @@ describe("Content is read, and never judged by its times", () => {
   ]
 
   it.effect.each(cases)(
-    "$file that was replaced in place is seen",
+    "A change of $file in place is noticed, whatever its times",
     ({ before, file, owners, rewritten }) =>
       Effect.gen(function*() {
         const all = yield* scene(steady, before)
@@ -196,7 +196,7 @@ describe("Facts that are written once are looked for by name", () => {
   ]
 
   it.effect.each(facts)(
-    "$fact that appears between two commands is seen",
+    "A steady command notices $fact that appears between two commands",
     ({ after, claim, file, text }) =>
       Effect.gen(function*() {
         const all = yield* scene(steady, claim === undefined ? {} : { claim })
@@ -213,7 +213,7 @@ describe("Facts that are written once are looked for by name", () => {
   )
 
   it.effect.each(facts)(
-    "$fact that appears between two events is seen, and the command keeps its owner",
+    "A steady command notices $fact that appears between two events, and keeps its owner",
     ({ after, claim, fact, file, text }) =>
       Effect.gen(function*() {
         const { home, start } = yield* scene(steady, claim === undefined ? {} : { claim })
@@ -265,7 +265,7 @@ const ofAnotherUser: Disk = {
 
 describe("The cache", () => {
   it.effect.each(Object.entries(caches))(
-    "counts as absent, and blocks nothing, that is %s",
+    "A cache that is %s counts as absent and blocks nothing",
     ([, put]) =>
       Effect.gen(function*() {
         const all = yield* scene(steady, { loggedIn: P })
@@ -278,7 +278,7 @@ describe("The cache", () => {
       })
   )
 
-  it.effect("counts as absent that belongs to another user", () =>
+  it.effect("A cache that belongs to another user counts as absent", () =>
     Effect.gen(function*() {
       const all = yield* scene(steady, { loggedIn: P })
       all.api.accounts.clear()
@@ -287,7 +287,7 @@ describe("The cache", () => {
       assert.notStrictEqual(all.home.text("usage/known.json"), before)
     }))
 
-  it.effect("says nothing to a host with other settings in the same home", () =>
+  it.effect("The cache does not apply to a host with other settings in the same home", () =>
     Effect.gen(function*() {
       const all = yield* scene(steady, { loggedIn: P })
       const input = all.api.input?.() ?? assert.fail()
@@ -302,7 +302,7 @@ describe("The cache", () => {
       assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
     }))
 
-  it.effect("is written after an event only", () =>
+  it.effect("The cache is written after an event only", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { credential: Device.stored("key") })
       const command = yield* start({ cold: loaded })
@@ -315,7 +315,7 @@ describe("The cache", () => {
 })
 
 describe("What belongs to the process is found anew", () => {
-  it.effect("a clock that was set back ends neither the identity nor, by less than 30 minutes, the session", () =>
+  it.effect("A clock that is set back does not end the identity, nor the session if it is less than 30 minutes", () =>
     Effect.gen(function*() {
       const { start } = yield* scene(steady, { loggedIn: P })
       const sessions: Array<unknown> = []
@@ -332,7 +332,7 @@ describe("What belongs to the process is found anew", () => {
       assert.notStrictEqual(sessions[2], sessions[1])
     }))
 
-  it.effect("a credential without an answer is asked about again after a clock was set back by an hour", () =>
+  it.effect("A credential without an answer is sent to the API again after the clock was set back by an hour", () =>
     Effect.gen(function*() {
       const all = yield* scene(steady, { credential: Device.stored("key") })
       yield* all.home.remember(Device.stored("key"), undefined, all.api)
@@ -344,7 +344,7 @@ describe("What belongs to the process is found anew", () => {
       assert.deepStrictEqual(all.api.calls, ["key"])
     }))
 
-  it.effect("a variable that was not set and now is empty is another input, which the resolver parses", () =>
+  it.effect("A variable that becomes empty is another input, which the resolver parses", () =>
     Effect.gen(function*() {
       const all = yield* scene(steady, { loggedIn: P })
       const other = all.api.input?.() ?? assert.fail()
@@ -355,7 +355,7 @@ describe("What belongs to the process is found anew", () => {
       assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
     }))
 
-  it.effect("a variable of `HttpPrincipalResolver` that is empty or blank is not set", () =>
+  it.effect("A variable of `HttpPrincipalResolver` that is empty or blank is not set", () =>
     Effect.gen(function*() {
       const { home } = yield* scene(steady)
       const forms = [{ environment: "KEY", base: "http://127.0.0.1:9", path: "/", principal: ["id"] }]
@@ -376,7 +376,7 @@ describe("What belongs to the process is found anew", () => {
     { what: "the same credential", credential: Device.stored("key"), expected: isSteadyAs(account(P)) },
     { what: "another credential", credential: Device.stored("other"), expected: { owner: own, isSteady: false } }
   ])(
-    "a home that was copied has the credential of its own machine: $what",
+    "A copied home uses the credential of its own machine: $what",
     ({ credential, expected }) =>
       Effect.gen(function*() {
         const first = yield* scene(steady, { loggedIn: P })
@@ -386,7 +386,7 @@ describe("What belongs to the process is found anew", () => {
       })
   )
 
-  it.effect("a home that was copied to a machine without a credential is signed out there", () =>
+  it.effect("A home that was copied to a machine without a credential is signed out there", () =>
     Effect.gen(function*() {
       const first = yield* scene(steady, { loggedIn: P })
       const copy = yield* scene(steady, { isNew: true })
@@ -397,7 +397,7 @@ describe("What belongs to the process is found anew", () => {
       assert.deepStrictEqual((yield* recorded(first)).owner, account(P))
     }))
 
-  it.effect("an identity file that another tool rewrites is compared by what the codec reads", () =>
+  it.effect("An identity file that another tool rewrites is compared by its decoded content", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { isNew: true })
       const theirs = { enabled: true, device_id: anon.a, session_id: anon.b, schema_version: 1 }
@@ -411,7 +411,7 @@ describe("What belongs to the process is found anew", () => {
       assert.strictEqual(yield* loads, 0)
     }))
 
-  it.effect("an identity file with a byte order mark is rewritten without it, once", () =>
+  it.effect("An identity file with a byte order mark is rewritten without it, once", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady)
       const text = home.text("usage.json") ?? ""
@@ -421,7 +421,7 @@ describe("What belongs to the process is found anew", () => {
       assert.deepStrictEqual(yield* recorded({ start }), isSteadyAs(device(anon.a)))
     }))
 
-  it.effect("a notice that was not shown yet, and a folder of facts that is a link, are not steady", () =>
+  it.effect("A command is not steady with a notice to show, or with a link in the place of a folder", () =>
     Effect.gen(function*() {
       const all = yield* scene(steady)
       const settings = { notice: "We count commands." }

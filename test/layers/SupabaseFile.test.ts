@@ -103,7 +103,7 @@ describe("Supabase's CLI takes", () => {
     ]
   ] as const
   for (const [start, text, form] of starts) {
-    it.effect(`the file in every state of a device that began with ${start}`, () =>
+    it.effect(`Supabase's CLI accepts the file in every state of a device that began with ${start}`, () =>
       Effect.gen(function*() {
         const all = yield* host(text)
         let former: string | undefined = text === undefined ? undefined : anon.a
@@ -127,14 +127,14 @@ describe("Supabase's CLI takes", () => {
       }))
   }
 
-  it.effect("the file of a command that was killed before its first event", () =>
+  it.effect("Supabase's CLI accepts the file of a command that was killed before its first event", () =>
     Effect.gen(function*() {
       const all = yield* host()
       const { anonId } = yield* Effect.flatMap(all.start(), ({ store }) => store.get)
       assert.deepInclude(read(all), { deviceId: anonId, isGiven: true, distinctId: undefined })
     }))
 
-  it.effect("the file of a host that had another format before", () =>
+  it.effect("Supabase's CLI accepts the file of a host that had another format before", () =>
     Effect.gen(function*() {
       const all = yield* host()
       yield* all.home.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {}))
@@ -142,7 +142,7 @@ describe("Supabase's CLI takes", () => {
       assert.deepInclude(read(all), { deviceId: anon.a, isGiven: true, distinctId: P })
     }))
 
-  it.effect("the denial of a device without a file, or with one that is torn or cannot be encoded again", () =>
+  it.effect("Supabase's CLI accepts the denial of a device with no file, a torn one, or one that cannot be encoded again", () =>
     Effect.gen(function*() {
       for (const text of [undefined, "{", "", `{"device_id":"${anon.a}","deep":${deep}}`]) {
         const all = yield* host(text)
@@ -156,7 +156,7 @@ describe("Supabase's CLI takes", () => {
 describe("A session of Supabase's CLI", () => {
   for (const form of ["newer", "older"] as const) {
     const theirs = form === "newer" ? Supabase.byNewer : Supabase.byOlder
-    it.effect(`goes on here, and there again, within 30 minutes: their ${form} CLI`, () =>
+    it.effect(`A session of Supabase's CLI continues in this module and in that CLI again within 30 minutes: ${form} CLI`, () =>
       Effect.gen(function*() {
         const all = yield* host(fileOf(form))
         for (let n = 0; n < 3; n++) {
@@ -173,7 +173,7 @@ describe("A session of Supabase's CLI", () => {
       }))
   }
 
-  it.effect("is taken over by a command that has run and was silent for longer than that", () =>
+  it.effect("A session of Supabase's CLI is continued by a command that was silent for more than 30 minutes", () =>
     Effect.gen(function*() {
       const all = yield* host(fileOf("older"))
       const { record } = yield* all.start()
@@ -185,7 +185,7 @@ describe("A session of Supabase's CLI", () => {
       assert.strictEqual((yield* record)?.properties["$session_id"], sessionId)
     }))
 
-  it.effect("is not sent if its id is no UUID, or if it is of another device", () =>
+  it.effect("A session of Supabase's CLI is not sent if its id is no UUID, or if it is of another device", () =>
     Effect.gen(function*() {
       for (const session_id of ["me@example.com", "", 7, null]) {
         const all = yield* host(fileOf("older", { session_id }))
@@ -199,7 +199,7 @@ describe("A session of Supabase's CLI", () => {
       assert.deepInclude(read(all), { deviceId: anon.b, lastActive: now })
     }))
 
-  it.effect("ends with a logout, also for what the command records after it", () =>
+  it.effect("A session of Supabase's CLI ends with a logout, also for what the command records after it", () =>
     Effect.gen(function*() {
       const all = yield* host(fileOf("older"))
       yield* logIn(all)
@@ -217,7 +217,7 @@ describe("A session of Supabase's CLI", () => {
       assert.strictEqual((yield* recordIn(all)).properties["$session_id"], sessions[2])
     }))
 
-  it.effect("is touched once a minute by a steady command, which writes nothing else and loads nothing", () =>
+  it.effect("A steady command touches the session of Supabase's CLI once a minute, writes nothing else and loads nothing", () =>
     Effect.gen(function*() {
       const all = yield* host(fileOf("older", { ...foreign, session_last_active: new Date(now).toISOString() }))
       const written: Array<string> = []
@@ -239,7 +239,7 @@ describe("A session of Supabase's CLI", () => {
 
   const long = `[${"1,".repeat(200_000)}1]`
   for (const [what, value] of [["is nested too deep", deep], ["would be larger than what is read", long]] as const) {
-    it.effect(`is not touched in a file that ${what} if it were written again, and the event is recorded`, () =>
+    it.effect(`A session is not touched in a file of Supabase's CLI that ${what} if it were written again`, () =>
       Effect.gen(function*() {
         const all = yield* host(fileOf("older").replace("{", `{"large":${value},`))
         const before = textOf(all)
@@ -249,7 +249,7 @@ describe("A session of Supabase's CLI", () => {
       }))
   }
 
-  it.effect("is neither touched in CI, nor in a file that names another device by then", () =>
+  it.effect("A session of Supabase's CLI is not touched in CI, nor in a file that has the id of another device", () =>
     Effect.gen(function*() {
       const ci = yield* host(fileOf("older"))
       const before = textOf(ci)
@@ -272,7 +272,7 @@ describe("A denial in the file, by another process,", () => {
 
   // A new file is linked, an older one is replaced; the denial comes just before the last look at consent.
   for (const [what, text] of [["a first run", undefined], ["a session that is touched", fileOf("older")]] as const) {
-    it.effect(`is not removed by ${what}`, () =>
+    it.effect(`A denial that another process wrote into the identity file is not removed by ${what}`, () =>
       Effect.gen(function*() {
         const all = yield* host(text)
         let isPublished = false

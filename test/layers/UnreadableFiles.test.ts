@@ -205,7 +205,7 @@ describe("What cannot be read now stays as it is, with all other files, and the 
       return wasHit()
     })
 
-    it.effect(name, () =>
+    it.effect(`A ${operation} of ${name} that fails for a moment changes no file`, () =>
       Effect.gen(function*() {
         const steady = yield* makeSteady(true)
         // A command whose credential has no input is never steady.
@@ -348,11 +348,11 @@ const factsIn = (files: Files): ReadonlyArray<string> => {
   return [...pointer === "{" ? [] : [nameOf(JSON.parse(pointer).anon_id)], ...facts.toSorted()]
 }
 
-describe("A command that cannot read a file does not do what the file calls for, and the next command does: to", () => {
+describe("A command that cannot read a file does not do what the file calls for", () => {
   for (
     const [what, { act = used, credential, expected, files, isSignedOut = false, reads }] of Object.entries(scenarios)
   ) {
-    it.effect(what, () =>
+    it.effect(`A command that cannot read a file does not ${what}, and the next command does`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now)
         const device = yield* Device.make

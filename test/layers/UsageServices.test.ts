@@ -36,7 +36,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   const test = over(mode)
   const isNew = over(mode, { isNew: true })
 
-  isNew("is on the disk, whole, when capture returns", function*({ command: { capture, store }, home }) {
+  isNew("An event is on the disk, whole, when capture returns", function*({ command: { capture, store }, home }) {
     const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
     const command = { name: "project.create", outer: undefined, annotations }
     const run = { ...command, recordSuccess: Effect.void, recordExit: () => Effect.void }
@@ -70,7 +70,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
     })
   })
 
-  test("says what its own process runs in, whatever ran before on the device", function*({ start }) {
+  test("An event has the runtime of its own process, whatever ran before on the device", function*({ start }) {
     const terminal = { agent: undefined, ci: undefined, is_ci: false, is_first_run: false, is_tty: true }
     const agent = { agent: "claude", is_tty: false }
     for (
@@ -87,29 +87,35 @@ describe.each(modes)("An event, over $mode,", (mode) => {
     }
   })
 
-  isNew("is of a first run only where its process published the identity; uuid and time are its own", function*(given) {
-    const { command, start } = given
-    const other = yield* start()
-    const all = [yield* command.record]
-    yield* TestClock.adjust("1 second")
-    all.push(yield* other.record, yield* command.record)
-    assert.deepStrictEqual(all.map((message) => message?.properties["is_first_run"]), [true, false, true])
-    assert.strictEqual(all[2]?.timestamp, "2026-01-01T00:00:01.000Z")
-    assert.lengthOf(new Set(all.map((message) => message?.uuid)), 3)
-  })
+  isNew(
+    "An event is of a first run only if its process published the identity, and has its own uuid and time",
+    function*(given) {
+      const { command, start } = given
+      const other = yield* start()
+      const all = [yield* command.record]
+      yield* TestClock.adjust("1 second")
+      all.push(yield* other.record, yield* command.record)
+      assert.deepStrictEqual(all.map((message) => message?.properties["is_first_run"]), [true, false, true])
+      assert.strictEqual(all[2]?.timestamp, "2026-01-01T00:00:01.000Z")
+      assert.lengthOf(new Set(all.map((message) => message?.uuid)), 3)
+    }
+  )
 
-  test("is refused above 64 KiB, counted in bytes, and kept at just that", function*({ command: { capture }, home }) {
-    const fill = (last: number) => capture.capture(Anything, filled(7, "x".repeat(8192), "x".repeat(last)))
-    yield* fill(0)
-    const [first] = home.events()
-    const room = Message.maxBytes - new TextEncoder().encode(Message.encode(first ?? assert.fail())).length
-    assert.isBelow(room, 8192)
-    yield* fill(room + 1)
-    yield* capture.capture(Anything, filled(4, "語".repeat(6000)))
-    assert.lengthOf(home.events(), 1)
-    yield* fill(room)
-    assert.deepStrictEqual(sequences(home), [0, 1])
-  })
+  test(
+    "An event is refused above 64 KiB, counted in bytes, and kept at just that",
+    function*({ command: { capture }, home }) {
+      const fill = (last: number) => capture.capture(Anything, filled(7, "x".repeat(8192), "x".repeat(last)))
+      yield* fill(0)
+      const [first] = home.events()
+      const room = Message.maxBytes - new TextEncoder().encode(Message.encode(first ?? assert.fail())).length
+      assert.isBelow(room, 8192)
+      yield* fill(room + 1)
+      yield* capture.capture(Anything, filled(4, "語".repeat(6000)))
+      assert.lengthOf(home.events(), 1)
+      yield* fill(room)
+      assert.deepStrictEqual(sequences(home), [0, 1])
+    }
+  )
 
   const broken = (): never => {
     throw new Error("broken")
@@ -119,15 +125,18 @@ describe.each(modes)("An event, over $mode,", (mode) => {
     { where: "without consent", options: { consent: Device.consentOf(Device.denied) } },
     { where: "on a full disk", options: { disk: FaultyDisk.full } },
     { where: "where the module itself breaks", options: { disk: breaking } }
-  ])("is nowhere, and the command goes on without a worker: $where", function*({ home, start }, { options }) {
-    const { end, record, workers } = yield* start(options)
-    assert.isUndefined(yield* record)
-    yield* end
-    assert.deepStrictEqual(home.tree(), [])
-    assert.strictEqual(yield* workers, 0)
-  })
+  ])(
+    "An event that cannot be kept starts no worker, and the command continues: $where",
+    function*({ home, start }, { options }) {
+      const { end, record, workers } = yield* start(options)
+      assert.isUndefined(yield* record)
+      yield* end
+      assert.deepStrictEqual(home.tree(), [])
+      assert.strictEqual(yield* workers, 0)
+    }
+  )
 
-  isNew("is recorded to the end where the command is interrupted", function*({ command: { capture }, home }) {
+  isNew("An event is recorded completely when the command is interrupted", function*({ command: { capture }, home }) {
     const fiber = yield* Effect.forkChild(capture.capture(Used, {}), { startImmediately: true })
     // The rest of the module is being loaded.
     assert.isUndefined(fiber.pollUnsafe())
@@ -135,46 +144,52 @@ describe.each(modes)("An event, over $mode,", (mode) => {
     assert.deepStrictEqual(sequences(home), [0])
   })
 
-  test.each([undefined, false, true])(
-    "lets PostHog derive a place only if the author says so: %s",
-    function*(given, geoip) {
-      const message = yield* (yield* given.start(geoip === undefined ? {} : { settings: { geoip } })).record
-      assert.strictEqual(message?.properties["$geoip_disable"], geoip !== true)
+  test.each([{}, { geoip: false }, { geoip: true }])(
+    "An event lets PostHog derive a place only if the author says so: settings %j",
+    function*(given, settings) {
+      const message = yield* (yield* given.start({ settings })).record
+      assert.strictEqual(message?.properties["$geoip_disable"], settings.geoip !== true)
     }
   )
 })
 
 describe.each(modes)("The sequence, over $mode,", (mode) => {
-  over(mode, { isNew: true })("rises by one from 0 in each command, also at once", function*({ home, start }) {
-    for (let command = 0; command < 2; command++) {
-      const { capture } = yield* start()
-      yield* Effect.all(Array.from({ length: 50 }, () => capture.capture(Used, {})), { concurrency: "unbounded" })
+  over(mode, { isNew: true })(
+    "The sequence rises by one from 0 in each command, also at once",
+    function*({ home, start }) {
+      for (let command = 0; command < 2; command++) {
+        const { capture } = yield* start()
+        yield* Effect.all(Array.from({ length: 50 }, () => capture.capture(Used, {})), { concurrency: "unbounded" })
+      }
+      assert.deepStrictEqual(sequences(home), Array.from({ length: 100 }, (_, n) => Math.floor(n / 2)))
+      assert.lengthOf(new Set(home.events().map(({ properties }) => properties["invocation_id"])), 2)
     }
-    assert.deepStrictEqual(sequences(home), Array.from({ length: 100 }, (_, n) => Math.floor(n / 2)))
-    assert.lengthOf(new Set(home.events().map(({ properties }) => properties["invocation_id"])), 2)
-  })
+  )
 
-  over(mode)("has no gap where an event is refused, cannot be kept, or has no consent", function*({ home, start }) {
-    const decision = yield* Ref.make<ConsentDecision>(Device.given)
-    let isFull = false
-    const disk = FaultyDisk.interposed(({ operation }) => isFull && operation === "rename" ? "ENOSPC" : undefined)
-    const { capture, record } = yield* start({ consent: Device.consentOfRef(decision), disk })
-    const Strict = UsageEvent.make("Strict", {
-      description: "Takes little",
-      properties: Schema.Struct({ text: Schema.String.check(Schema.isMaxLength(1)) })
-    })
-    yield* record
-    yield* capture.capture(Strict, { text: "long" })
-    yield* capture.capture(Anything, filled(9, "x".repeat(8192)))
-    isFull = true
-    assert.isUndefined(yield* record)
-    isFull = false
-    yield* Ref.set(decision, Device.denied)
-    assert.isUndefined(yield* record)
-    yield* Ref.set(decision, Device.given)
-    yield* capture.capture(Strict, { text: "x" })
-    assert.deepStrictEqual(sequences(home), [0, 1])
-  })
+  over(mode)(
+    "The sequence has no gap after an event that is refused, cannot be kept or has no consent",
+    function*({ home, start }) {
+      const decision = yield* Ref.make<ConsentDecision>(Device.given)
+      let isFull = false
+      const disk = FaultyDisk.interposed(({ operation }) => isFull && operation === "rename" ? "ENOSPC" : undefined)
+      const { capture, record } = yield* start({ consent: Device.consentOfRef(decision), disk })
+      const Strict = UsageEvent.make("Strict", {
+        description: "Takes little",
+        properties: Schema.Struct({ text: Schema.String.check(Schema.isMaxLength(1)) })
+      })
+      yield* record
+      yield* capture.capture(Strict, { text: "long" })
+      yield* capture.capture(Anything, filled(9, "x".repeat(8192)))
+      isFull = true
+      assert.isUndefined(yield* record)
+      isFull = false
+      yield* Ref.set(decision, Device.denied)
+      assert.isUndefined(yield* record)
+      yield* Ref.set(decision, Device.given)
+      yield* capture.capture(Strict, { text: "x" })
+      assert.deepStrictEqual(sequences(home), [0, 1])
+    }
+  )
 })
 
 const pretended = {
@@ -205,7 +220,7 @@ const captured = Effect.fnUntraced(function*(
 
 describe.each(modes)("A property, over $mode,", (mode) => {
   it.effect.each([{ by: "an event's own" }, { by: "the properties of a scope" }])(
-    "that is common cannot be overridden by $by",
+    "A common property cannot be overridden by $by",
     ({ by }) =>
       Effect.gen(function*() {
         const properties = { ...pretended, own: 1 }
@@ -215,7 +230,7 @@ describe.each(modes)("A property, over $mode,", (mode) => {
       })
   )
 
-  it.effect("of a scope goes with each of its events, under the event's own, and is well-formed", () =>
+  it.effect("A property of a scope goes with each of its events, under the event's own, and is well-formed", () =>
     Effect.gen(function*() {
       const { properties } = yield* captured(mode, { text: "own" }, {
         properties: { text: "shared", project: "p1" },
@@ -233,7 +248,7 @@ describe.each(modes)("A property, over $mode,", (mode) => {
     }))
 
   // A person property of an anon id would make the later alias a silent no-op.
-  it.effect("of a person goes with an event of an account, and with no other", () =>
+  it.effect("A property of a person goes with an event of an account, and with no other", () =>
     Effect.gen(function*() {
       const ofPerson = { $set: { email: "x" }, $set_once: { first: 1 }, $unset: ["x"], $anon_distinct_id: "x" }
       const anonymous = yield* captured(mode, { ...ofPerson, own: 1 })
@@ -245,7 +260,7 @@ describe.each(modes)("A property, over $mode,", (mode) => {
       assert.notProperty(message.properties, "$process_person_profile")
     }))
 
-  it.effect("that is left out, and an event that is dropped, are told to an author who reads along", () =>
+  it.effect("A property that is left out and an event that is dropped are debug lines", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(mode)
       const { capture } = yield* start()
@@ -270,7 +285,7 @@ describe.each(modes)("A worker, over $mode,", (mode) => {
   const test = over(mode)
 
   test.each([{ what: "events", count: 1 }, { what: "an alias", count: 1 }, { what: "nothing", count: 0 }])(
-    "is asked for $count times when a command ends that recorded $what",
+    "A worker is asked for $count times when a command ends that recorded $what",
     function*({ command: { begin, end, record, stitch, workers } }, { count, what }) {
       yield* begin
       if (what === "events") yield* Effect.andThen(record, record)
@@ -281,15 +296,18 @@ describe.each(modes)("A worker, over $mode,", (mode) => {
     }
   )
 
-  test("is asked for every 30 seconds by a command that keeps recording", function*({ command: { record, workers } }) {
-    yield* record
-    yield* TestClock.adjust("29 seconds")
-    yield* record
-    yield* TestClock.adjust(0)
-    assert.strictEqual(yield* workers, 0)
-    yield* TestClock.adjust("1 second")
-    yield* Effect.andThen(record, record)
-    yield* TestClock.adjust(0)
-    assert.strictEqual(yield* workers, 1)
-  })
+  test(
+    "A worker is asked for every 30 seconds by a command that keeps recording",
+    function*({ command: { record, workers } }) {
+      yield* record
+      yield* TestClock.adjust("29 seconds")
+      yield* record
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* workers, 0)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.andThen(record, record)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* workers, 1)
+    }
+  )
 })

@@ -98,7 +98,7 @@ const start = (
   })
 
 describe("A worker", () => {
-  it.live("leads a session of its own in the root folder, with nothing at its descriptors", () =>
+  it.live("A worker has its own process session, the root folder, and nothing open at its descriptors", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       assert.deepStrictEqual(yield* start(device), { lines: [], starts: true })
@@ -114,7 +114,7 @@ describe("A worker", () => {
       assert.deepStrictEqual([cwd, args], [Path.parse(process.execPath).root, [marker]])
     }))
 
-  it.live("has the environment that sending needs, and its job, and no more", () =>
+  it.live("A worker has the environment that sending needs, and its job, and no more", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       // Without it a process on Windows may not start at all.
@@ -155,7 +155,7 @@ describe("A worker", () => {
     ] as const
   ) {
     it.live.skipIf(process.platform === "win32")(
-      `${what} priority`,
+      `A worker ${what} priority`,
       () =>
         Effect.gen(function*() {
           const device = yield* Device.make
@@ -166,7 +166,7 @@ describe("A worker", () => {
     )
   }
 
-  it.live("whose priority cannot be lowered was started all the same", () =>
+  it.live("A worker starts also if its priority cannot be lowered", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const os = process.getBuiltinModule("node:os")
@@ -184,7 +184,7 @@ describe("A worker", () => {
     }))
 
   it.live.skipIf(!isLinux)(
-    "is killed if another one took the lease while it was started",
+    "A worker is killed if another one took the lease while it was started",
     () =>
       Effect.gen(function*() {
         const device = yield* Device.make
@@ -240,7 +240,7 @@ const runHost = (
 }
 
 describe("The process that starts a worker", () => {
-  it.live("ends before the worker, which holds none of its pipes", () =>
+  it.live("The process that starts a worker ends before the worker, which holds none of its pipes", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
       const body = "console.log(await Effect.runPromise(makeStart(nodeDisk)(how)) !== undefined)"
@@ -257,7 +257,7 @@ describe("The process that starts a worker", () => {
     }))
 
   it.live.skipIf(!isLinux)(
-    "gets no uncaught exception if no descriptor is left, also if it does not wait",
+    "The process that starts a worker has no uncaught exception if no descriptor is left",
     () =>
       Effect.gen(function*() {
         const device = yield* Device.make
@@ -293,7 +293,7 @@ describe("A worker that cannot be started", () => {
   }
   for (const [what, [code, options]] of Object.entries(failures)) {
     it.live.skipIf(!isLinux)(
-      `is one debug line without a value, and its lease is released: ${what}`,
+      `A worker that cannot be started is one debug line without a value, and releases its lease: ${what}`,
       () =>
         Effect.gen(function*() {
           const device = yield* Device.make

@@ -5,7 +5,7 @@ import * as Program from "./Program.ts"
 const seed = Number(process.env["MODEL_SEED"] ?? "1")
 
 describe("a disk that refuses an operation", () => {
-  it("breaks no rule, loses no event that it could keep, and the next command recovers", () => {
+  it("A disk that refuses an operation breaks no rule and loses no event that it could keep", () => {
     // Of each step of each kind of command one code, once or for ever; `npm run model -- --errnos` tries all.
     const { count, runs, violations } = Errnos.run(seed)
     const [first] = violations

@@ -61,7 +61,7 @@ const holds = (program: Program.Program): Check.Counts => {
 const unreadable = ["EIO", "EMFILE"] as const
 
 describe("random programs of several processes", () => {
-  it(`of ${seeds} seeds from ${seed} on break no rule`, () => {
+  it(`Random programs of several processes break no rule, for ${seeds} seeds from ${seed} on`, () => {
     const { counterexample, counts } = Check.run(seed, seeds)
     if (counterexample !== undefined) assert.fail(`MODEL_SEED=${seed}\n${Check.show(counterexample)}`)
     // Rules about what never happens would hold too.
@@ -70,7 +70,7 @@ describe("random programs of several processes", () => {
     assert.isAbove(counts.twins, seeds)
   })
 
-  it("are the same programs, and the same runs, for the same seed", () => {
+  it("A seed always makes the same programs and the same runs", () => {
     for (const make of [Program.make, Program.makeSequential]) {
       for (const seed of [1, 2, 3]) {
         assert.deepStrictEqual(make(seed), make(seed))
@@ -95,12 +95,12 @@ interface AtEachStep {
 
 const atEachStep: ReadonlyArray<AtEachStep> = [
   {
-    title: "A login whose key cannot be stored does not make the current one its account's.",
+    title: "A login that cannot store its key does not give the current key its account",
     at: { actor: 1, kinds: unreadable },
     programs: [program([stores("B1"), command([validatedLogin("A1")], { api: "hangs" }), records])]
   },
   {
-    title: "A login that is killed leaves no command under its account's name.",
+    title: "A login that is killed leaves no command under its account's name",
     at: { actor: 1, kinds: ["kill"] },
     programs: (["input", "own"] as const).map((resolver) =>
       program([
@@ -113,12 +113,12 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     )
   },
   {
-    title: "A login in the middle of another account's login aliases the device once.",
+    title: "A login in the middle of another account's login aliases the device once",
     at: { actor: 0, kinds: ["suspend"], lasts: [2, 3] },
     programs: [program([command([event, login("A1")]), logsInAsB, drains(false), records], "0 0 0 1 1 1 2")]
   },
   {
-    title: "A command that reads whom the device belongs to does not undo a login in the middle of that.",
+    title: "A command that reads whom the device belongs to does not undo a login in the middle of that",
     at: { actor: 2, kinds: ["suspend"], lasts: [3] },
     programs: (["input", "own"] as const).map((resolver) =>
       program([stores("A1"), records, command([event], { resolver }), logsInAsB, records], "0 1 1 1 2 2 3 3 3 2")
@@ -127,17 +127,17 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     maxRotations: 1
   },
   {
-    title: "A logout is not undone by a response to a request that was under way.",
+    title: "A logout is not undone by a response to a request that was under way",
     at: { actor: 1, kinds: ["suspend"], lasts: [3] },
     programs: [program([stores("A1"), command([request]), logsOut, records, command([])], "0 1 1 2 2 2 1")]
   },
   {
-    title: "A logout is not undone by a login that was suspended.",
+    title: "A logout is not undone by a login that was suspended",
     at: { actor: 0, kinds: ["suspend"], lasts: [4] },
     programs: [program([command([login("A1"), event]), logsOut, drains(true), records], "0 0 1 1 1 2 0 0 3")]
   },
   {
-    title: "A logout that is killed does not mix the former account with the next one.",
+    title: "A logout that is killed does not mix the former account with the next one",
     at: { actor: 1, kinds: ["kill"] },
     programs: [
       program([logsIn, logsOut, records, logsInAsB, records]),
@@ -145,18 +145,18 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     ]
   },
   {
-    title: "Two overlapping logouts leave no later event under the former account.",
+    title: "Two overlapping logouts leave no later event under the former account",
     at: { actor: 1, kinds: ["suspend"], lasts: [1, 2, 3] },
     programs: [program([logsIn, logsOut, logsOut, records], "0 0 0 1 2 1 2 2")]
   },
   {
-    title: "A logout whose identity file was rewritten late forgets the account also after months.",
+    title: "A logout with an identity file that is rewritten late forgets the account also after months",
     at: { actor: 1, kinds: unreadable },
     programs: [program([logsIn, logsOut, months, logsInAsB, logsOut, records])]
   },
   {
     // Another tool writes back the identity file that it read before a logout.
-    title: "A command that cannot read a successor does not go back to the former anon id.",
+    title: "A command that cannot read a successor does not go back to the former anon id",
     at: { actor: 2, kinds: unreadable },
     programs: [
       program([links("acct_a"), command([request, logout], { env: "B1" }), records], "0", {
@@ -166,12 +166,12 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     ]
   },
   {
-    title: "An identity file that is replaced in the middle of a read is not taken for an unusable one.",
+    title: "An identity file that is replaced in the middle of a read is not taken for an unusable one",
     at: { actor: 1, kinds: ["suspend"] },
     programs: [program([logsIn, command([event, logout])], "0 1 1 0 1", onDevice)]
   },
   {
-    title: "A command keeps its events when another tool links or replaces the anon id.",
+    title: "A command keeps its events when another tool links or replaces the anon id",
     at: { actor: 1, kinds: ["suspend"] },
     programs: [links("acct_a"), links("acct_b"), replaces].flatMap((tool) =>
       [[event, request, event], [event, login("A1"), event], [logout, event]].map((ops) =>
@@ -180,22 +180,22 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     )
   },
   {
-    title: "A worker that looks in the middle of a login sends its alias before its events.",
+    title: "A worker that looks in the middle of a login sends its alias before its events",
     at: { actor: 0, kinds: ["suspend"], lasts: [2, 3, 4] },
     programs: [program([drains(false), command([login("A1"), event]), records], "2 2 2 0 1 1 1 1 0", onDevice)]
   },
   {
-    title: "A worker that cannot read a file sends no event before its alias, and loses none.",
+    title: "A worker that cannot read a file sends no event before its alias, and loses none",
     at: { actor: 2, kinds: unreadable },
     programs: [program([command([event, login("A1"), event]), records, drains(true)], "", onDevice)]
   },
   {
-    title: "A login whose consent cannot be read leaves its key to its account.",
+    title: "A login that cannot read consent leaves the account of its key unchanged",
     at: { actor: 0, kinds: unreadable },
     programs: [program([command([login("A2"), request]), stores("X1"), records], "0 0 1 2 0")]
   },
   {
-    title: "A command whose consent cannot be read is not recorded under the name of the device's account.",
+    title: "A command that cannot read consent is not recorded under the account of the device",
     at: { actor: 1, kinds: ["EIO"] },
     programs: [
       ...[[request], [logout, logout], [event, logout], [login("A1")]].map((ops) => command(ops)),
@@ -274,7 +274,7 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
   "A credential that is gone signs out the device that a validated login claimed.": [
     program([command([validatedLogin("A1")]), loses, records, command([])])
   ],
-  "A stored credential of an account whose claim came from a variable makes the claim a stored one's.": [
+  "A stored credential of the account marks a claim from a variable as stored": [
     program([
       stores("A1"),
       command([]),
@@ -285,7 +285,7 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
       records
     ])
   ],
-  "A credential whose account another process learned since a steady command began is that account's.": [
+  "A steady command uses the account of a credential that another process has learned since": [
     program([command([]), stores("A1"), command([], { api: "hangs" }), logsIn, command([])], "0 0 1 2 2 4 3 3 3 4")
   ]
 }

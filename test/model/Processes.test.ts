@@ -29,7 +29,7 @@ const seedFrom = (text: string | undefined): number => {
 }
 
 describe("real processes on one home", () => {
-  it(`are killed and stopped at random in ${rounds} rounds, and break no rule`, async () => {
+  it(`Real processes that are killed and stopped at random in ${rounds} rounds break no rule`, async () => {
     const seed = seedFrom(process.env["MODEL_SEED"])
     for (let round = 0; round < rounds; round += 1) {
       const broken = await Storm.run(driver, seed + round)
@@ -37,7 +37,7 @@ describe("real processes on one home", () => {
     }
   })
 
-  it("64 at once on an empty home make exactly one anon id", async () => {
+  it("64 processes at once on an empty home make exactly one anon id", async () => {
     const plans = atOnce(Program.command([]), 64)
     const trace = await Fleet.run({ driver, plans, seed: 1, maxWait: 0.5 })
     const facts = Trace.factsOf(trace)
@@ -50,7 +50,7 @@ describe("real processes on one home", () => {
     assert.strictEqual(firstRuns.length, 1)
   })
 
-  it("32 at once that are the first to see a principal send one alias, and 32 events under it", async () => {
+  it("32 processes that first see a principal at once send one alias, and 32 events under it", async () => {
     const plans = atOnce(Program.command([{ _tag: "Request", copies: 1 }], { api: "down" }), 32)
     const trace = await Fleet.run({
       driver,

@@ -40,7 +40,7 @@ const leavesNothing = (temporary: string) =>
 const isColoured = (text: string): boolean => text.includes("\u001b[")
 
 describe("the demo", () => {
-  it.live("prints each message of the story with its person, what the user sees, and what to try next", () =>
+  it.live("The demo prints each message of the story with its person, what the user sees, and what to try next", () =>
     Effect.gen(function*() {
       const temporary = yield* folder
       const { code, stderr, stdout } = yield* Effect.flatMap(start(temporary), ({ ended }) => ended)
@@ -77,7 +77,7 @@ describe("the demo", () => {
       yield* leavesNothing(temporary)
     }))
 
-  it.live("has colour in a terminal, and none with NO_COLOR, and says what it lacks to run acme in a terminal", () =>
+  it.live("The demo has colour in a terminal and none with NO_COLOR, and says what it needs to run acme in a terminal", () =>
     Effect.gen(function*() {
       const temporary = yield* folder
       const script = (process.env["PATH"] ?? "").split(Path.delimiter).map((path) => Path.join(path, "script")).find(
@@ -100,7 +100,7 @@ describe("the demo", () => {
       yield* leavesNothing(temporary)
     }))
 
-  it.live("with --open has a page, at the address that it prints, until it is ended", () =>
+  it.live("The demo with --open serves the page at the address that it prints until it is ended", () =>
     Effect.gen(function*() {
       const temporary = yield* folder
       const running = yield* start(temporary, { words: [process.execPath, demo, "--open"] })
@@ -117,7 +117,7 @@ describe("the demo", () => {
       yield* leavesNothing(temporary)
     }))
 
-  it.live("ends with 1 and the reason where nothing is delivered", () =>
+  it.live("The demo exits with 1 and the reason if nothing is delivered", () =>
     Effect.gen(function*() {
       const temporary = yield* folder
       const running = yield* start(temporary)

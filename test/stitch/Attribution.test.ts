@@ -14,7 +14,7 @@ describe.each(modes)("Arcade's rules for a principal, over $mode", (mode) => {
   const loggedIn = over(mode, { loggedIn: P })
   const isNew = over(mode, { isNew: true })
 
-  loggedIn("the linked principal is used without a call, and needs no alias", function*(given) {
+  loggedIn("The linked principal is used without a request and needs no alias", function*(given) {
     const { api, command, home } = given
     const before = identityFiles(home)
     yield* command.begin
@@ -28,7 +28,7 @@ describe.each(modes)("Arcade's rules for a principal, over $mode", (mode) => {
 
   const isAnswered = { credential: key, accounts: { key: P } }
   over(mode, isAnswered)(
-    "the principal of an unlinked device comes from the API, and needs an alias",
+    "The principal of an unlinked device comes from the API and needs an alias",
     function*(given) {
       const { api, command, home } = given
       yield* command.begin
@@ -46,7 +46,7 @@ describe.each(modes)("Arcade's rules for a principal, over $mode", (mode) => {
     }
   )
 
-  isNew("an unauthenticated command has the anon id, and needs no alias", function*({ command, home }) {
+  isNew("An unauthenticated command has the anon id and needs no alias", function*({ command, home }) {
     yield* command.begin
     const owner = yield* command.owner
     yield* command.settle
@@ -54,7 +54,7 @@ describe.each(modes)("Arcade's rules for a principal, over $mode", (mode) => {
     assert.deepStrictEqual(home.claimed(), [])
   })
 
-  stored("a login sets the link in memory and on the disk", function*({ command, home }) {
+  stored("A login sets the link in memory and on the disk", function*({ command, home }) {
     yield* command.stitch.login(P)
     assert.strictEqual(yield* command.slot.get, P)
     assert.strictEqual(principalOf((yield* command.store.get).claim), P)
@@ -69,7 +69,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   const stored = over(mode, { credential: Device.stored("key") })
   const loggedInAsQ = over(mode, { loggedIn: Q })
 
-  loggedInAsQ("1. belongs to the slot's principal, whatever the claim says", function*({ api, start }) {
+  loggedInAsQ("An event belongs to the principal of the slot, whatever the claim says", function*({ api, start }) {
     yield* api.set(Device.environment("env"))
     const command = yield* start()
     yield* command.stitch.observe(P)
@@ -78,7 +78,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   })
 
   const claim = { principal_id: P }
-  const title = "2. belongs to the claim's principal, if the credential is known to be that principal's"
+  const title = "An event belongs to the principal of the claim, if the credential is known to be of that principal"
   over(mode, { claim, credential: key })(title, function*({ api, command, home }) {
     yield* home.remember(key, P, api)
     assert.deepStrictEqual(yield* command.owner, account(P))
@@ -87,7 +87,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   })
 
   test.each(["environment", "none"] as const, (credential) => ({ claim: { ...claim, credential } }))(
-    "2. belongs to the claim's principal, if there is no credential and the claim came from: %s",
+    "An event without a credential belongs to the principal of the claim, if the claim came from: %s",
     function*({ command }) {
       assert.deepStrictEqual(yield* command.owner, account(P))
       assert.strictEqual(yield* command.isSteady, mode.isSteady)
@@ -96,7 +96,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   )
 
   test.each([Device.stored("new"), Device.environment("new")], (credential) => ({ claim, credential }))(
-    "3. belongs to the command itself, under another credential: $source",
+    "An event with another credential belongs to the command only: $source",
     function*({ command, start }) {
       yield* command.begin
       assert.deepStrictEqual(yield* command.owner, own)
@@ -111,12 +111,12 @@ describe.each(modes)("An event, over $mode,", (mode) => {
     }
   )
 
-  test("3. belongs to the command itself, if the claim cannot be read", function*({ command, home }) {
+  test("An event with a claim that cannot be read belongs to the command only", function*({ command, home }) {
     yield* home.write(`usage/claims/${anon.a}.json`, "")
     assert.deepStrictEqual(yield* command.owner, own)
   })
 
-  const unanswered = "4. belongs to the anon id, if there is no claim and no answer about the credential"
+  const unanswered = "An event belongs to the anon id, if there is no claim and no answer about the credential"
   stored(unanswered, function*({ command }) {
     yield* command.begin
     assert.deepStrictEqual(yield* command.owner, device(anon.a))

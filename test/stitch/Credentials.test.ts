@@ -18,7 +18,7 @@ const key = Device.stored("key")
 describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => {
   const test = over(mode, { loggedIn: P })
 
-  it.effect("means that the user signed out elsewhere, so the command starts with a new anon id", () =>
+  it.effect("A command that finds no stored credential for its claim starts with a new anon id", () =>
     Effect.gen(function*() {
       const { anonId, api, home, start } = yield* scene(mode, { loggedIn: P })
       yield* api.set(undefined)
@@ -41,31 +41,37 @@ describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => 
   over(mode, { credential: key }).each(
     ["none", "environment"] as const,
     (credential) => ({ claim: { principal_id: P, credential } })
-  )("signs out a device that was claimed with %s, once it was known to be of the same account", function*(given) {
-    const { api, command, home, start } = given
-    yield* home.remember(key, P, api)
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    yield* command.end
-    yield* api.set(undefined)
-    const next = yield* start()
-    const owner = yield* next.owner
-    const { anonId } = yield* next.store.get
-    assert.notStrictEqual(anonId, anon.a)
-    assert.deepStrictEqual(owner, device(anonId))
-  })
+  )(
+    "A stored credential that is gone signs out a device that was claimed with %s of the same account",
+    function*(given) {
+      const { api, command, home, start } = given
+      yield* home.remember(key, P, api)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      yield* command.end
+      yield* api.set(undefined)
+      const next = yield* start()
+      const owner = yield* next.owner
+      const { anonId } = yield* next.store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.deepStrictEqual(owner, device(anonId))
+    }
+  )
 
-  test("leaves an anon id in memory where the disk cannot be written", function*({ anonId, api, start }) {
-    yield* api.set(undefined)
-    const command = yield* start({ disk: FaultyDisk.eventsOnly })
-    const owner = yield* command.owner
-    const { anonId: fresh } = yield* command.store.get
-    assert.notStrictEqual(fresh, anonId)
-    assert.deepStrictEqual(owner, device(fresh))
-  })
+  test(
+    "A command that finds no stored credential has an anon id in memory if the disk cannot be written",
+    function*({ anonId, api, start }) {
+      yield* api.set(undefined)
+      const command = yield* start({ disk: FaultyDisk.eventsOnly })
+      const owner = yield* command.owner
+      const { anonId: fresh } = yield* command.store.get
+      assert.notStrictEqual(fresh, anonId)
+      assert.deepStrictEqual(owner, device(fresh))
+    }
+  )
 
-  test.each([undefined, Q])(
-    "leaves its command to its account where another process logs out, then in: %s",
-    function*(given, next) {
+  test.each([{ what: "logs out", next: undefined }, { what: "logs out, then in as another account", next: Q }])(
+    "A command without its credential keeps its account when another process $what",
+    function*(given, { next }) {
       const { api, command, home, start } = given
       api.accounts.set("other", Effect.succeed(Q))
       yield* command.begin
@@ -91,55 +97,64 @@ describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => 
 describe.each(modes)("A stored credential, over $mode,", (mode) => {
   const test = over(mode, { credential: key })
 
-  test("claims the device, if a request carried it", function*({ command, home }) {
+  test("A stored credential that a request carried claims the device", function*({ command, home }) {
     yield* command.begin
     yield* command.stitch.observe(P, "Bearer key")
     assert.deepStrictEqual(yield* command.owner, account(P))
     assert.strictEqual(home.claim(anon.a)?.principal_id, P)
   })
 
-  test("is not of the account that a request with another credential named", function*({ api, command, home, start }) {
-    api.accounts.set("key", Effect.succeed(Q))
-    yield* command.begin
-    yield* command.stitch.observe(P, "Bearer key-of-p")
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    yield* command.settle
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    yield* command.end
-    assert.deepStrictEqual(home.claimed(), [])
-    const next = yield* start()
-    yield* next.begin
-    yield* next.settle
-    assert.deepStrictEqual(yield* next.owner, account(Q))
-    assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
-  })
+  test(
+    "A stored credential does not get the account of a request with another credential",
+    function*({ api, command, home, start }) {
+      api.accounts.set("key", Effect.succeed(Q))
+      yield* command.begin
+      yield* command.stitch.observe(P, "Bearer key-of-p")
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      yield* command.end
+      assert.deepStrictEqual(home.claimed(), [])
+      const next = yield* start()
+      yield* next.begin
+      yield* next.settle
+      assert.deepStrictEqual(yield* next.owner, account(Q))
+      assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
+    }
+  )
 
-  const replacements = [undefined, Device.stored("second")]
+  const replacements = [{ what: "removed", second: undefined }, { what: "replaced", second: Device.stored("second") }]
 
-  test.each(replacements)("is stamped by no answer about it, if it is $secret by then", function*(given, second) {
-    const { api, command, home } = given
-    const answer = yield* lateAnswer(api, "key")
-    yield* command.begin
-    yield* api.set(second)
-    yield* command.record
-    yield* Deferred.succeed(answer, P)
-    yield* command.settle
-    assert.deepStrictEqual(yield* command.owner, device(anon.a))
-    assert.deepStrictEqual(home.claimed(), [])
-    assert.notDeepEqual(yield* home.recall(Device.stored("second")), { _tag: "Principal", principal: P })
-  })
+  test.each(replacements)(
+    "A stored credential that is $what before its answer gets no account from the answer",
+    function*(given, { second }) {
+      const { api, command, home } = given
+      const answer = yield* lateAnswer(api, "key")
+      yield* command.begin
+      yield* api.set(second)
+      yield* command.record
+      yield* Deferred.succeed(answer, P)
+      yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, device(anon.a))
+      assert.deepStrictEqual(home.claimed(), [])
+      assert.notDeepEqual(yield* home.recall(Device.stored("second")), { _tag: "Principal", principal: P })
+    }
+  )
 
-  test.each(replacements)("gets only a stamp from a response, if it is $secret by then", function*(given, second) {
-    const { api, command, home, start } = given
-    const before = identityFiles(home)
-    yield* command.begin
-    yield* api.set(second)
-    yield* command.stitch.observe(P)
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    yield* command.end
-    assert.deepStrictEqual(identityFiles(home), before)
-    assert.deepStrictEqual(yield* (yield* start()).owner, device(anon.a))
-  })
+  test.each(replacements)(
+    "A stored credential that is $what before a response claims nothing, and its events belong to the account",
+    function*(given, { second }) {
+      const { api, command, home, start } = given
+      const before = identityFiles(home)
+      yield* command.begin
+      yield* api.set(second)
+      yield* command.stitch.observe(P)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      yield* command.end
+      assert.deepStrictEqual(identityFiles(home), before)
+      assert.deepStrictEqual(yield* (yield* start()).owner, device(anon.a))
+    }
+  )
 })
 
 describe("A credential of a file", () => {
@@ -149,7 +164,7 @@ describe("A credential of a file", () => {
     { what: "more than it", file: "key: sk-1", authorization: "Bearer sk-12", claims: false },
     { what: "what cannot be read", file: "{", authorization: "Bearer sk-1", claims: false }
   ])(
-    "claims the device where a request carried it, and stamps otherwise: a request with $what",
+    "A credential of a file claims the device only if the request carried it: a request with $what",
     (given) =>
       Effect.gen(function*() {
         const home = yield* Device.make
@@ -171,67 +186,82 @@ describe("A credential of a file", () => {
 describe.each(modes)("A stored credential that was changed outside a login, over $mode,", (mode) => {
   const test = over(mode, { loggedIn: Q, accounts: { new: P } })
 
-  test("switches the device to its account, and is asked about once", function*({ anonId, api, command, start }) {
-    yield* api.set(Device.stored("new"))
-    assert.deepStrictEqual(yield* command.owner, own)
-    yield* command.begin
-    yield* command.settle
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    const { anonId: fresh, claim } = yield* command.store.get
-    assert.notStrictEqual(fresh, anonId)
-    assert.deepInclude(claim, { principal_id: P, alias: null, learned_by: "resolver" })
-    const later = yield* start()
-    assert.deepStrictEqual(yield* later.owner, account(P))
-    assert.strictEqual(yield* later.isSteady, mode.isSteady)
-    assert.deepStrictEqual(api.calls, ["new"])
-  })
+  test(
+    "A stored credential that was changed outside a login switches the device to its account, and is asked about once",
+    function*({ anonId, api, command, start }) {
+      yield* api.set(Device.stored("new"))
+      assert.deepStrictEqual(yield* command.owner, own)
+      yield* command.begin
+      yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      const { anonId: fresh, claim } = yield* command.store.get
+      assert.notStrictEqual(fresh, anonId)
+      assert.deepInclude(claim, { principal_id: P, alias: null, learned_by: "resolver" })
+      const later = yield* start()
+      assert.deepStrictEqual(yield* later.owner, account(P))
+      assert.strictEqual(yield* later.isSteady, mode.isSteady)
+      assert.deepStrictEqual(api.calls, ["new"])
+    }
+  )
 
-  test("switches the device without a call, if it is known from before", function*({ anonId, api, command, home }) {
-    yield* home.remember(Device.stored("new"), P)
-    yield* api.set(Device.stored("new"))
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    assert.notStrictEqual((yield* command.store.get).anonId, anonId)
-    assert.deepStrictEqual(api.calls, [])
-  })
+  test(
+    "A stored credential that was changed outside a login switches the device without a call, if it is known from before",
+    function*({ anonId, api, command, home }) {
+      yield* home.remember(Device.stored("new"), P)
+      yield* api.set(Device.stored("new"))
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      assert.notStrictEqual((yield* command.store.get).anonId, anonId)
+      assert.deepStrictEqual(api.calls, [])
+    }
+  )
 
-  test("leaves the device as it is, if it is of the same account", function*({ anonId, api, command, home }) {
-    yield* api.set(Device.stored("new"))
-    api.accounts.set("new", Effect.succeed(Q))
-    yield* command.begin
-    yield* command.settle
-    assert.deepStrictEqual(yield* command.owner, account(Q))
-    assert.deepStrictEqual(home.claimed(), [anonId])
-  })
+  test(
+    "A stored credential that was changed outside a login leaves the device as it is, if it is of the same account",
+    function*({ anonId, api, command, home }) {
+      yield* api.set(Device.stored("new"))
+      api.accounts.set("new", Effect.succeed(Q))
+      yield* command.begin
+      yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, account(Q))
+      assert.deepStrictEqual(home.claimed(), [anonId])
+    }
+  )
 })
 
 describe.each(modes)("A credential from the environment, over $mode,", (mode) => {
-  over(mode, { loggedIn: P, accounts: { env: Q } })("never switches the device", function*(given) {
-    const { anonId, api, home, start } = given
-    yield* api.set(Device.environment("env"))
-    const command = yield* start()
-    yield* command.begin
-    yield* command.settle
-    assert.deepStrictEqual(yield* command.owner, account(Q))
-    const again = yield* start()
-    assert.deepStrictEqual(yield* again.owner, account(Q))
-    assert.strictEqual(yield* again.isSteady, mode.isSteady)
-    assert.deepStrictEqual(home.claimed(), [anonId])
-    yield* api.set(key)
-    assert.deepStrictEqual(yield* (yield* start()).owner, account(P))
-    assert.deepStrictEqual(api.calls, ["env"])
-  })
+  over(mode, { loggedIn: P, accounts: { env: Q } })(
+    "A credential from the environment never switches the device",
+    function*(given) {
+      const { anonId, api, home, start } = given
+      yield* api.set(Device.environment("env"))
+      const command = yield* start()
+      yield* command.begin
+      yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, account(Q))
+      const again = yield* start()
+      assert.deepStrictEqual(yield* again.owner, account(Q))
+      assert.strictEqual(yield* again.isSteady, mode.isSteady)
+      assert.deepStrictEqual(home.claimed(), [anonId])
+      yield* api.set(key)
+      assert.deepStrictEqual(yield* (yield* start()).owner, account(P))
+      assert.deepStrictEqual(api.calls, ["env"])
+    }
+  )
 
   const ofVariable = { credential: Device.environment("env"), accounts: { env: P } }
-  over(mode, ofVariable)("claims an unclaimed device, and its absence is no logout", function*(given) {
-    const { api, command, home, start } = given
-    yield* command.begin
-    yield* command.record
-    yield* command.settle
-    assert.deepInclude(home.claim(anon.a), { principal_id: P, credential: "environment" })
-    yield* api.set(undefined)
-    const next = yield* start()
-    assert.deepStrictEqual(yield* next.owner, account(P))
-    assert.strictEqual(yield* next.isSteady, mode.isSteady)
-    assert.strictEqual((yield* next.store.get).anonId, anon.a)
-  })
+  over(mode, ofVariable)(
+    "A credential from the environment claims an unclaimed device, and its absence is no logout",
+    function*(given) {
+      const { api, command, home, start } = given
+      yield* command.begin
+      yield* command.record
+      yield* command.settle
+      assert.deepInclude(home.claim(anon.a), { principal_id: P, credential: "environment" })
+      yield* api.set(undefined)
+      const next = yield* start()
+      assert.deepStrictEqual(yield* next.owner, account(P))
+      assert.strictEqual(yield* next.isSteady, mode.isSteady)
+      assert.strictEqual((yield* next.store.get).anonId, anon.a)
+    }
+  )
 })

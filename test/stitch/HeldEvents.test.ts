@@ -83,7 +83,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
     forgetful,
     (process) => ({ process: { cold: loaded, ...process } })
   )(
-    "waits for the answer, and then is the account's, with its own number and time: $runtime",
+    "An event in a runtime that keeps nothing waits for the answer and gets its account, sequence and time: $runtime",
     function*({ api, command, home }) {
       const answer = yield* lateAnswer(api, "key")
       yield* recordTwice(command)
@@ -104,7 +104,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
   const two = [unanswered, { ...unanswered, sequence: 1, millis: 100 }]
 
   test.each([{ what: "there is none" }, { what: "its time is over" }])(
-    "is the command's own without an answer, as soon as it is known that $what",
+    "An event in a runtime that keeps nothing is personless as soon as it is certain that $what",
     function*({ api, command, home }, { what }) {
       const answer = yield* lateAnswer(api, "key")
       yield* recordTwice(command)
@@ -119,7 +119,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
   over(mode, { ...inCI, answer: Effect.never }).each([{ what: "its wait is interrupted" }, {
     what: "it is cancelled"
   }])(
-    "is the command's own where the command ends before the answer: $what",
+    "An event that waits for an answer is personless if the command ends before: $what",
     function*({ command, home }, { what }) {
       yield* recordTwice(command)
       if (what === "its wait is interrupted") {
@@ -135,7 +135,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
   )
 
   over(mode, { ...inCI, answer: Effect.never }).each([{ more: 0 }, { more: 1 }])(
-    "is the command's own at the exit of the process, before what is recorded then: $more",
+    "An event that waits for an answer is recorded as personless at the exit of the process, before later events: $more",
     function*({ home, start }, { more }) {
       const { exit, runtime } = mortal()
       const command = yield* start({ runtime })
@@ -148,7 +148,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
   )
 
   over(mode, { process: inCI.process, answer: Effect.never })(
-    "is recorded at the exit of a process that asks only then",
+    "An event is recorded at the exit of a process that sends its request only then",
     function*({ api, home, start }) {
       const { exit, runtime } = mortal()
       const command = yield* start({ runtime })
@@ -159,28 +159,31 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
     }
   )
 
-  test("is the command's own at a signal, and no later one waits again", function*({ api, home, start }) {
-    const answer = yield* lateAnswer(api, "key")
-    const { isListening, runtime, signal } = mortal()
-    const command = yield* start({ runtime })
-    yield* command.begin
-    assert.isFalse(isListening())
-    yield* record(command)
-    yield* TestClock.adjust(100)
-    yield* record(command)
-    signal()
-    assert.deepStrictEqual(found(home), two)
-    assert.isFalse(isListening())
-    yield* record(command)
-    assert.deepStrictEqual(found(home).map(ownersOnly), [own, own, own])
-    // The host goes on, and so does the question.
-    yield* Deferred.succeed(answer, P)
-    yield* command.settle
-    yield* record(command)
-    assert.deepStrictEqual(found(home).map(ownersOnly), [own, own, own, account(P)])
-  })
+  test(
+    "An event that waits for an answer is recorded as personless at a signal, and no later event waits",
+    function*({ api, home, start }) {
+      const answer = yield* lateAnswer(api, "key")
+      const { isListening, runtime, signal } = mortal()
+      const command = yield* start({ runtime })
+      yield* command.begin
+      assert.isFalse(isListening())
+      yield* record(command)
+      yield* TestClock.adjust(100)
+      yield* record(command)
+      signal()
+      assert.deepStrictEqual(found(home), two)
+      assert.isFalse(isListening())
+      yield* record(command)
+      assert.deepStrictEqual(found(home).map(ownersOnly), [own, own, own])
+      // The host goes on, and so does the question.
+      yield* Deferred.succeed(answer, P)
+      yield* command.settle
+      yield* record(command)
+      assert.deepStrictEqual(found(home).map(ownersOnly), [own, own, own, account(P)])
+    }
+  )
 
-  test("needs no signal any more once it is recorded", function*({ api, start }) {
+  test("A recorded event leaves no listener to signals", function*({ api, start }) {
     const answer = yield* lateAnswer(api, "key")
     const { isListening, runtime } = mortal()
     const command = yield* start({ runtime })
@@ -191,34 +194,40 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
     assert.isFalse(isListening())
   })
 
-  test("is the account's that a response names before the answer", function*({ api, command, home }) {
-    const answer = yield* lateAnswer(api, "key")
-    yield* recordTwice(command)
-    yield* command.stitch.observe(P, "Bearer key")
-    assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P)])
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    yield* Deferred.succeed(answer, undefined)
-    yield* command.settle
-    assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P), account(P)])
-  })
+  test(
+    "An event that waits for an answer belongs to the account of an earlier response",
+    function*({ api, command, home }) {
+      const answer = yield* lateAnswer(api, "key")
+      yield* recordTwice(command)
+      yield* command.stitch.observe(P, "Bearer key")
+      assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P)])
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      yield* Deferred.succeed(answer, undefined)
+      yield* command.settle
+      assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P), account(P)])
+    }
+  )
 
-  test("is not the account's of a response about another credential", function*({ api, command, home }) {
-    const answer = yield* lateAnswer(api, "key")
-    yield* recordTwice(command)
-    yield* command.stitch.observe(Q, "Bearer other")
-    yield* record(command)
-    assert.deepStrictEqual(found(home), [])
-    yield* Deferred.succeed(answer, P)
-    yield* command.settle
-    assert.deepStrictEqual(found(home).map(({ sequence, ...owner }) => [sequence, ownersOnly(owner)]), [
-      [0, account(P)],
-      [1, account(P)],
-      [2, account(Q)]
-    ])
-  })
+  test(
+    "An event that waits for an answer does not get the account of a response about another credential",
+    function*({ api, command, home }) {
+      const answer = yield* lateAnswer(api, "key")
+      yield* recordTwice(command)
+      yield* command.stitch.observe(Q, "Bearer other")
+      yield* record(command)
+      assert.deepStrictEqual(found(home), [])
+      yield* Deferred.succeed(answer, P)
+      yield* command.settle
+      assert.deepStrictEqual(found(home).map(({ sequence, ...owner }) => [sequence, ownersOnly(owner)]), [
+        [0, account(P)],
+        [1, account(P)],
+        [2, account(Q)]
+      ])
+    }
+  )
 
   over(mode, { ...inCI, answer: Effect.never }).each([{ what: "login" }, { what: "logout" }] as const)(
-    "is the command's own where a $what withdraws the question",
+    "An event that waits for an answer is personless if a $what cancels the request",
     function*({ api, command, home }, { what }) {
       yield* recordTwice(command)
       yield* api.set(what === "login" ? Device.stored("other") : undefined)
@@ -230,7 +239,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
     }
   )
 
-  test("does not wait for an answer about a credential that was replaced", function*({ api, command, home }) {
+  test("An event does not wait for an answer about a credential that was replaced", function*({ api, command, home }) {
     yield* lateAnswer(api, "key")
     yield* command.begin
     yield* TestClock.adjust(0)
@@ -240,34 +249,40 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
     assert.deepStrictEqual(found(home), [unanswered])
   })
 
-  test("is not recorded where the user opts out before the answer", function*({ api, home, start }) {
-    const decision = yield* Ref.make(Device.given)
-    const answer = yield* lateAnswer(api, "key")
-    const command = yield* start({ consent: Device.consentOfRef(decision) })
-    yield* recordTwice(command)
-    yield* Ref.set(decision, Device.denied)
-    yield* Deferred.succeed(answer, P)
-    yield* command.settle
-    yield* command.end
-    assert.deepStrictEqual(found(home), [])
-  })
+  test(
+    "An event that waits for an answer is not recorded if the user opts out before",
+    function*({ api, home, start }) {
+      const decision = yield* Ref.make(Device.given)
+      const answer = yield* lateAnswer(api, "key")
+      const command = yield* start({ consent: Device.consentOfRef(decision) })
+      yield* recordTwice(command)
+      yield* Ref.set(decision, Device.denied)
+      yield* Deferred.succeed(answer, P)
+      yield* command.settle
+      yield* command.end
+      assert.deepStrictEqual(found(home), [])
+    }
+  )
 
-  test("keeps the session in which it was recorded", function*({ api, command, home, start }) {
-    const answer = yield* lateAnswer(api, "key")
-    yield* recordTwice(command)
-    // Another process begins a session of the device.
-    const other = yield* start({ runtime: "persistent" })
-    yield* other.capture.capture(Used, {})
-    yield* Deferred.succeed(answer, P)
-    yield* command.settle
-    yield* record(command)
-    const sessions = home.events().map(({ properties }) => properties["$session_id"])
-    assert.lengthOf(sessions, 4)
-    assert.lengthOf(new Set(sessions), 2)
-    assert.lengthOf(sessions.filter((session) => session === sessions[0]), 3)
-  })
+  test(
+    "An event that waits for an answer keeps the session in which it was recorded",
+    function*({ api, command, home, start }) {
+      const answer = yield* lateAnswer(api, "key")
+      yield* recordTwice(command)
+      // Another process begins a session of the device.
+      const other = yield* start({ runtime: "persistent" })
+      yield* other.capture.capture(Used, {})
+      yield* Deferred.succeed(answer, P)
+      yield* command.settle
+      yield* record(command)
+      const sessions = home.events().map(({ properties }) => properties["$session_id"])
+      assert.lengthOf(sessions, 4)
+      assert.lengthOf(new Set(sessions), 2)
+      assert.lengthOf(sessions.filter((session) => session === sessions[0]), 3)
+    }
+  )
 
-  test("keeps the properties of its person", function*({ api, command, home }) {
+  test("An event that waits for an answer keeps the properties of its person", function*({ api, command, home }) {
     const answer = yield* lateAnswer(api, "key")
     yield* command.begin
     yield* command.capture.capture(Upgraded, { $set: { plan: "pro" } })
@@ -283,9 +298,12 @@ describe.each(modes)("An event where a later command learns whose it is, over $m
   over(mode, { isNew: true, credential: key, answer: Effect.never }).each(
     (["persistent", "no terminal", "container with a terminal"] as const).map((runtime) => ({ runtime })),
     ({ runtime }) => ({ process: { cold: loaded, runtime } })
-  )("is the device's at once: $runtime", function*({ command, home }) {
-    yield* recordTwice(command)
-    const { anon_id } = home.pointer()
-    assert.deepStrictEqual(home.events().map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
-  })
+  )(
+    "An event in a runtime that keeps the credential belongs to the device at once: $runtime",
+    function*({ command, home }) {
+      yield* recordTwice(command)
+      const { anon_id } = home.pointer()
+      assert.deepStrictEqual(home.events().map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
+    }
+  )
 })

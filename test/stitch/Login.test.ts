@@ -14,7 +14,7 @@ describe.each(modes)("A login, over $mode,", (mode) => {
   const loggedIn = over(mode, { loggedIn: P })
   const loggedInAsQ = over(mode, { loggedIn: Q })
 
-  test("is not swallowed by an observe before it, and claims the device once", function*(given) {
+  test("A login after an observation of its account claims the device once", function*(given) {
     const { api, command, home, start } = given
     yield* command.stitch.observe(P)
     yield* api.set(key)
@@ -33,17 +33,20 @@ describe.each(modes)("A login, over $mode,", (mode) => {
     claim: { principal_id: Q, credential: "environment" },
     credential: Device.environment("env")
   } as const
-  over(mode, ofVariable)("switches the device after an observe that only stamped", function*({ command, home }) {
-    const { stitch, store } = command
-    yield* stitch.observe(P)
-    assert.deepStrictEqual(home.claimed(), [anon.a])
-    yield* stitch.login(P)
-    const { anonId, claim } = yield* store.get
-    assert.notStrictEqual(anonId, anon.a)
-    assert.deepInclude(claim, { principal_id: P, alias: null, credential: "stored" })
-  })
+  over(mode, ofVariable)(
+    "A login switches the device after an observation that did not claim",
+    function*({ command, home }) {
+      const { stitch, store } = command
+      yield* stitch.observe(P)
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+      yield* stitch.login(P)
+      const { anonId, claim } = yield* store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.deepInclude(claim, { principal_id: P, alias: null, credential: "stored" })
+    }
+  )
 
-  loggedInAsQ("as another account switches the device, whatever the slot holds", function*(given) {
+  loggedInAsQ("A login as another account switches the device, whatever the slot holds", function*(given) {
     const { anonId, api, command } = given
     assert.deepStrictEqual(yield* command.owner, account(Q))
     yield* api.set(Device.stored("new"))
@@ -54,7 +57,7 @@ describe.each(modes)("A login, over $mode,", (mode) => {
     assert.deepInclude(claim, { principal_id: P, alias: null })
   })
 
-  loggedIn("as the same account changes nothing", function*({ api, command, home, start }) {
+  loggedIn("A login as the same account changes nothing", function*({ api, command, home, start }) {
     const before = identityFiles(home)
     yield* api.set(Device.stored("another key"))
     yield* command.stitch.login(P)
@@ -63,7 +66,7 @@ describe.each(modes)("A login, over $mode,", (mode) => {
     assert.deepStrictEqual(api.calls, [])
   })
 
-  test("finds the claim that another command made since its own command began", function*(given) {
+  test("A login finds the claim that another command made since its own command began", function*(given) {
     const { api, command, home, start } = given
     yield* command.record
     yield* (yield* start()).stitch.login(Q)
@@ -75,22 +78,25 @@ describe.each(modes)("A login, over $mode,", (mode) => {
     assert.deepInclude(home.claim(anonId), { principal_id: P, alias: null })
   })
 
-  test("that was validated before the credential was stored ends when the credential is gone", function*(given) {
-    const { api, command, start } = given
-    yield* command.begin
-    yield* command.stitch.observe(P)
-    yield* api.set(key)
-    yield* command.stitch.login(P)
-    yield* command.end
-    yield* api.set(undefined)
-    const next = yield* start()
-    const owner = yield* next.owner
-    const { anonId } = yield* next.store.get
-    assert.notStrictEqual(anonId, anon.a)
-    assert.deepStrictEqual(owner, device(anonId))
-  })
+  test(
+    "A login that was validated before the credential was stored ends when the credential is gone",
+    function*(given) {
+      const { api, command, start } = given
+      yield* command.begin
+      yield* command.stitch.observe(P)
+      yield* api.set(key)
+      yield* command.stitch.login(P)
+      yield* command.end
+      yield* api.set(undefined)
+      const next = yield* start()
+      const owner = yield* next.owner
+      const { anonId } = yield* next.store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.deepStrictEqual(owner, device(anonId))
+    }
+  )
 
-  stored("waits for no answer about the credential before it", function*({ api, start }) {
+  stored("A login does not wait for an answer about the former credential", function*({ api, start }) {
     api.accounts.set("key", Effect.never)
     const command = yield* start({ cold: loaded })
     yield* command.begin
@@ -103,7 +109,7 @@ describe.each(modes)("A login, over $mode,", (mode) => {
     assert.isDefined(settled.pollUnsafe())
   })
 
-  test("and a logout go on where the identity file cannot be encoded again", function*({ command, home }) {
+  test("A login and a logout succeed with an identity file that cannot be encoded again", function*({ command, home }) {
     const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`
     yield* home.write("usage.json", `{"anon_id":"${anon.a}","linked_principal_id":null,"theirs":${deep}}`)
     yield* command.stitch.login(P)

@@ -33,7 +33,7 @@ describe.each(modes)("A logout of an account, over $mode,", (mode) => {
   const test = over(mode, { loggedIn: P })
 
   test.each([false, true])(
-    "records its own success under the account; an event before it: %s",
+    "A logout is recorded under its account; an event before it: %s",
     function*(given, isUsed) {
       const { command, home } = given
       if (isUsed) assert.deepStrictEqual(yield* command.owner, account(P))
@@ -46,25 +46,28 @@ describe.each(modes)("A logout of an account, over $mode,", (mode) => {
     }
   )
 
-  test("gives what is recorded after it a new anon id and session, in its command and in later ones", function*(given) {
-    const { anonId, command, home, start } = given
-    yield* logOut(given, command)
-    const after = yield* command.record
-    const { anonId: fresh, claim } = yield* command.store.get
-    assert.notStrictEqual(fresh, anonId)
-    assert.isUndefined(claim)
-    assert.deepStrictEqual(home.pointer(), { anon_id: fresh, linked_principal_id: null })
-    assert.deepInclude(yield* found(home), { anonId: fresh, claim: undefined })
-    assert.deepStrictEqual(after && ownerOf(after), device(fresh))
-    const [before] = home.events()
-    assert.notStrictEqual(after?.properties["$session_id"], before?.properties["$session_id"])
-    for (const former of [P, anonId]) assert.notInclude(JSON.stringify(after), former)
-    const next = yield* start()
-    assert.deepStrictEqual(yield* next.owner, device(fresh))
-    assert.strictEqual(yield* next.isSteady, mode.isSteady)
-  })
+  test(
+    "Events after a logout have a new anon id and a new session, in its command and in later ones",
+    function*(given) {
+      const { anonId, command, home, start } = given
+      yield* logOut(given, command)
+      const after = yield* command.record
+      const { anonId: fresh, claim } = yield* command.store.get
+      assert.notStrictEqual(fresh, anonId)
+      assert.isUndefined(claim)
+      assert.deepStrictEqual(home.pointer(), { anon_id: fresh, linked_principal_id: null })
+      assert.deepInclude(yield* found(home), { anonId: fresh, claim: undefined })
+      assert.deepStrictEqual(after && ownerOf(after), device(fresh))
+      const [before] = home.events()
+      assert.notStrictEqual(after?.properties["$session_id"], before?.properties["$session_id"])
+      for (const former of [P, anonId]) assert.notInclude(JSON.stringify(after), former)
+      const next = yield* start()
+      assert.deepStrictEqual(yield* next.owner, device(fresh))
+      assert.strictEqual(yield* next.isSteady, mode.isSteady)
+    }
+  )
 
-  test("leaves the device to a login that follows", function*(given) {
+  test("A logout of an account leaves the device to a login that follows", function*(given) {
     const { anonId, api, command, home } = given
     yield* logOut(given, command)
     yield* api.set(Device.stored("other"))
@@ -76,26 +79,29 @@ describe.each(modes)("A logout of an account, over $mode,", (mode) => {
     assert.strictEqual(home.claim(Device.anonId(anonId))?.principal_id, P)
   })
 
-  test.each([P, Q])("that another logout and a login as %s overtake belongs to no account", function*(given, next) {
-    const { anonId, home, start } = given
-    const another = yield* start({ cold: loaded })
-    const { disk, hasActed } = yield* disturbed(
-      ({ operation, path }) => operation === "link" && path.includes("/successors/"),
-      // The host of the other process keeps its credential elsewhere.
-      Effect.andThen(another.stitch.logout, another.stitch.login(next))
-    )
-    const command = yield* start({ disk })
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    yield* logOut(given, command)
-    assert.isTrue(hasActed())
-    const { distinctId, personless } = yield* command.owner
-    assert.isTrue(personless)
-    const { anonId: fresh } = yield* command.store.get
-    assert.strictEqual(home.claim(fresh)?.principal_id, next)
-    assert.notInclude([P, Q, anonId, fresh], distinctId)
-  })
+  test.each([P, Q])(
+    "A logout that a concurrent logout and a login as %s overtake leaves its command without an account",
+    function*(given, next) {
+      const { anonId, home, start } = given
+      const another = yield* start({ cold: loaded })
+      const { disk, hasActed } = yield* disturbed(
+        ({ operation, path }) => operation === "link" && path.includes("/successors/"),
+        // The host of the other process keeps its credential elsewhere.
+        Effect.andThen(another.stitch.logout, another.stitch.login(next))
+      )
+      const command = yield* start({ disk })
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      yield* logOut(given, command)
+      assert.isTrue(hasActed())
+      const { distinctId, personless } = yield* command.owner
+      assert.isTrue(personless)
+      const { anonId: fresh } = yield* command.store.get
+      assert.strictEqual(home.claim(fresh)?.principal_id, next)
+      assert.notInclude([P, Q, anonId, fresh], distinctId)
+    }
+  )
 
-  test("goes on in memory where the disk refuses, without the anon id of the account", function*(given) {
+  test("A logout on a disk that refuses writes continues with another anon id in memory", function*(given) {
     const { anonId, start } = given
     const command = yield* start({ disk: FaultyDisk.eventsOnly })
     yield* logOut(given, command)
@@ -106,7 +112,7 @@ describe.each(modes)("A logout of an account, over $mode,", (mode) => {
     }
   })
 
-  test("rotates on the disk in an ephemeral runtime too", function*(given) {
+  test("A logout in an ephemeral runtime rotates the anon id on the disk", function*(given) {
     yield* logOut(given, yield* given.start({ runtime: "ci" }))
     const { anonId, claim } = yield* found(given.home)
     assert.notStrictEqual(anonId, given.anonId)
@@ -119,13 +125,13 @@ describe.each(modes)("A logout of a device, over $mode,", (mode) => {
   const withClaim = over(mode, { claim: { principal_id: P, credential: "environment" } })
   const withNeither = over(mode)
 
-  withClaim("rotates where there is a claim and no credential", function*({ command, home }) {
+  withClaim("A logout rotates a device with a claim and no credential", function*({ command, home }) {
     yield* command.stitch.logout
     assert.notStrictEqual((yield* command.store.get).anonId, anon.a)
     assert.isUndefined((yield* found(home)).claim)
   })
 
-  withCredential("rotates where there was a credential without an answer, and no claim", function*(given) {
+  withCredential("A logout rotates a device with a credential without an answer and no claim", function*(given) {
     const { command, home } = given
     yield* command.begin
     yield* command.settle
@@ -133,7 +139,7 @@ describe.each(modes)("A logout of a device, over $mode,", (mode) => {
     assert.notStrictEqual((yield* found(home)).anonId, anon.a)
   })
 
-  withNeither("changes nothing where there was neither a credential nor a claim", function*(given) {
+  withNeither("A logout changes nothing on a device with neither a credential nor a claim", function*(given) {
     const { command, home } = given
     const before = home.snapshot()
     yield* logOut(given, command)
@@ -141,16 +147,19 @@ describe.each(modes)("A logout of a device, over $mode,", (mode) => {
     assert.deepStrictEqual(home.snapshot(), before)
   })
 
-  withNeither("rotates the anon id that another command claimed meanwhile", function*({ command, home, start }) {
-    yield* command.record
-    yield* (yield* start()).stitch.login(P)
-    yield* command.stitch.logout
-    const { anonId, claim } = yield* found(home)
-    assert.notStrictEqual(anonId, anon.a)
-    assert.isUndefined(claim)
-  })
+  withNeither(
+    "A logout rotates the anon id that another command claimed meanwhile",
+    function*({ command, home, start }) {
+      yield* command.record
+      yield* (yield* start()).stitch.login(P)
+      yield* command.stitch.logout
+      const { anonId, claim } = yield* found(home)
+      assert.notStrictEqual(anonId, anon.a)
+      assert.isUndefined(claim)
+    }
+  )
 
-  withCredential("ends the stitching, for a response and for a late answer of the resolver", function*(given) {
+  withCredential("A logout ends the stitching, for a response and for a late answer of the resolver", function*(given) {
     const { api, command, home } = given
     const answer = yield* lateAnswer(api, "key")
     yield* command.begin
@@ -165,7 +174,7 @@ describe.each(modes)("A logout of a device, over $mode,", (mode) => {
   })
 
   const withVariable = over(mode, { credential: Device.environment("key") })
-  withVariable("waits for a response that is being stitched, and ends what the response began", function*(given) {
+  withVariable("A logout waits for a response that is being stitched, and reverts its effect", function*(given) {
     const { api, home, start } = given
     const [reached, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
     const credential = Deferred.succeed(reached, undefined).pipe(
@@ -190,7 +199,7 @@ describe.each(modes)("A logout of a device, over $mode,", (mode) => {
     for (const { owner } of [command, yield* start()]) assert.deepStrictEqual(yield* owner, device(anonId))
   })
 
-  withCredential("rotates where consent could not be read when the command opened", function*(given) {
+  withCredential("A logout rotates if consent could not be read when the command began", function*(given) {
     const { home, start } = given
     // A capture asks first, then the opening.
     const answers = yield* Ref.make([Device.given, Device.denied])
@@ -204,7 +213,7 @@ describe.each(modes)("A logout of a device, over $mode,", (mode) => {
     for (const { anonId } of [yield* command.store.get, yield* found(home)]) assert.notStrictEqual(anonId, anon.a)
   })
 
-  withNeither("in CI ends the account of a login of the same command", function*({ start }) {
+  withNeither("A logout in CI ends the account of a login in the same command", function*({ start }) {
     const command = yield* start({ runtime: "ci" })
     yield* command.stitch.login(P)
     assert.deepStrictEqual(yield* command.owner, account(P))

@@ -43,29 +43,35 @@ describe.each(modes)("A race for a claim, over $mode,", (mode) => {
   const stored = over(mode, { credential: Device.stored("new"), accounts: { new: P } })
   const variable = over(mode, { credential: Device.environment("new"), accounts: { new: P } })
 
-  stored.each(everybody)("that the same principal won ends in a stamp: by %s", function*({ home, start }, seenBy) {
-    const command = yield* start({ disk: overtaken(home, P)() })
-    yield* see(command, seenBy)
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    assert.deepStrictEqual(home.claim(anon.a), claimOf(anon.a, P, { credential: "environment" }))
-    assert.deepStrictEqual(home.claimed(), [anon.a])
-    yield* command.record
-    const sequences = home.events().map(({ properties }) => properties["sequence"])
-    assert.deepStrictEqual(sequences, sequences.map((_, n) => n))
-  })
+  stored.each(everybody)(
+    "A race for a claim that the same principal won adds no claim: by %s",
+    function*({ home, start }, seenBy) {
+      const command = yield* start({ disk: overtaken(home, P)() })
+      yield* see(command, seenBy)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      assert.deepStrictEqual(home.claim(anon.a), claimOf(anon.a, P, { credential: "environment" }))
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+      yield* command.record
+      const sequences = home.events().map(({ properties }) => properties["sequence"])
+      assert.deepStrictEqual(sequences, sequences.map((_, n) => n))
+    }
+  )
 
-  stored.each(everybody)("that another principal won switches: by %s", function*({ home, start }, seenBy) {
-    const command = yield* start({ disk: overtaken(home, Q)() })
-    yield* see(command, seenBy)
-    const { anonId } = yield* command.store.get
-    assert.notStrictEqual(anonId, anon.a)
-    assert.strictEqual(yield* command.slot.get, P)
-    assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
-    assert.deepInclude(home.claim(anonId), { principal_id: P, alias: null })
-  })
+  stored.each(everybody)(
+    "A race for a claim that another principal won switches the device: by %s",
+    function*({ home, start }, seenBy) {
+      const command = yield* start({ disk: overtaken(home, Q)() })
+      yield* see(command, seenBy)
+      const { anonId } = yield* command.store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.strictEqual(yield* command.slot.get, P)
+      assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
+      assert.deepInclude(home.claim(anonId), { principal_id: P, alias: null })
+    }
+  )
 
   variable.each(["observe", "resolver"] as const)(
-    "that another principal won only stamps, under a credential from the environment: by %s",
+    "A race for a claim that another principal won does not switch under a credential from the environment: by %s",
     function*({ home, start }, seenBy) {
       const command = yield* start({ disk: overtaken(home, Q)() })
       yield* see(command, seenBy)
@@ -76,15 +82,18 @@ describe.each(modes)("A race for a claim, over $mode,", (mode) => {
     }
   )
 
-  over(mode, { loggedIn: Q })("ends where another process wins each claim of a switch", function*({ home, start }) {
-    const { slot, stitch } = yield* start({ disk: overtaken(home, Q)(true) })
-    yield* stitch.login(P)
-    assert.strictEqual(yield* slot.get, P)
-    for (const anonId of home.claimed()) assert.strictEqual(home.claim(Device.anonId(anonId))?.principal_id, Q)
-  })
+  over(mode, { loggedIn: Q })(
+    "A race for a claim ends if another process wins each claim of a switch",
+    function*({ home, start }) {
+      const { slot, stitch } = yield* start({ disk: overtaken(home, Q)(true) })
+      yield* stitch.login(P)
+      assert.strictEqual(yield* slot.get, P)
+      for (const anonId of home.claimed()) assert.strictEqual(home.claim(Device.anonId(anonId))?.principal_id, Q)
+    }
+  )
 
   over(mode).each([{ principals: [P] }, { principals: [P, Q] }])(
-    "of many observes is one claim: $principals",
+    "Many observations at once make one claim: $principals",
     function*({ home, start }, { principals }) {
       let published = 0
       const disk = FaultyDisk.interposed((call) => {
@@ -100,12 +109,15 @@ describe.each(modes)("A race for a claim, over $mode,", (mode) => {
     }
   )
 
-  stored("of 16 processes is one claim, and each process stamps", function*({ home, start }) {
-    const commands = yield* Effect.forEach(Array.from({ length: 16 }), () => start())
-    yield* Effect.forEach(commands, ({ stitch }) => stitch.observe(P), { concurrency: "unbounded" })
-    assert.deepStrictEqual(home.claimed(), [anon.a])
-    for (const { owner } of commands) assert.deepStrictEqual(yield* owner, account(P))
-  })
+  stored(
+    "A race of 16 processes for a claim makes one claim, and each process records under the account",
+    function*({ home, start }) {
+      const commands = yield* Effect.forEach(Array.from({ length: 16 }), () => start())
+      yield* Effect.forEach(commands, ({ stitch }) => stitch.observe(P), { concurrency: "unbounded" })
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+      for (const { owner } of commands) assert.deepStrictEqual(yield* owner, account(P))
+    }
+  )
 })
 
 describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
@@ -122,11 +134,14 @@ describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
   }
 
   test.each(
-    [undefined, Q],
-    (held) => ({ ...(held === undefined ? {} : { claim: { principal_id: held } }), credential: Device.stored("new") })
+    [{ what: "another claim", held: Q }, { what: "no claim", held: undefined }],
+    ({ held }) => ({
+      ...(held === undefined ? {} : { claim: { principal_id: held } }),
+      credential: Device.stored("new")
+    })
   )(
-    "removes the stamp and uses no sequence number, and the next attempt counts: with the claim of %s",
-    function*({ home, start }, held) {
+    "A claim that cannot be written leaves no account and uses no sequence number, with $what before",
+    function*({ home, start }, { held }) {
       const { disk, empty } = filled()
       const { owner, slot, stitch, store } = yield* start({ disk })
       yield* stitch.observe(P)
@@ -143,7 +158,7 @@ describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
     }
   )
 
-  test("because consent was withdrawn meanwhile leaves neither a claim nor a stamp", function*({ home, start }) {
+  test("A claim that withdrawn consent prevents leaves no account in the command", function*({ home, start }) {
     const decision = yield* Ref.make<ConsentDecision>(Device.given)
     const disk = FaultyDisk.interposed((call) => {
       if (isClaim(call)) Effect.runSync(Ref.set(decision, Device.denied))
@@ -158,28 +173,31 @@ describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
 
 describe.each(modes)("Consent that is withdrawn while a command runs, over $mode,", (mode) => {
   const stored = over(mode, { credential: Device.stored("key") })
-  stored("ends the stitching, and nothing is made or changed any more", function*({ api, home, start }) {
-    const decision = yield* Ref.make<ConsentDecision>(Device.given)
-    const answer = yield* lateAnswer(api, "key")
-    const { begin, record, settle, slot, stitch } = yield* start({ consent: Device.consentOfRef(decision) })
-    yield* begin
-    yield* record
-    const before = home.snapshot()
-    yield* Ref.set(decision, Device.denied)
-    yield* Deferred.succeed(answer, P)
-    yield* settle
-    yield* stitch.observe(P)
-    yield* stitch.login(P)
-    yield* stitch.logout
-    assert.isUndefined(yield* record)
-    assert.isUndefined(yield* slot.get)
-    assert.deepStrictEqual(home.snapshot(), before)
-  })
+  stored(
+    "Consent that is withdrawn while a command runs ends the stitching, and no file changes any more",
+    function*({ api, home, start }) {
+      const decision = yield* Ref.make<ConsentDecision>(Device.given)
+      const answer = yield* lateAnswer(api, "key")
+      const { begin, record, settle, slot, stitch } = yield* start({ consent: Device.consentOfRef(decision) })
+      yield* begin
+      yield* record
+      const before = home.snapshot()
+      yield* Ref.set(decision, Device.denied)
+      yield* Deferred.succeed(answer, P)
+      yield* settle
+      yield* stitch.observe(P)
+      yield* stitch.login(P)
+      yield* stitch.logout
+      assert.isUndefined(yield* record)
+      assert.isUndefined(yield* slot.get)
+      assert.deepStrictEqual(home.snapshot(), before)
+    }
+  )
 })
 
 describe.each(modes)("A defect of this module, over $mode,", (mode) => {
   const test = over(mode)
-  test("ends no command of the host", function*({ start }) {
+  test("A defect of this module ends no command of the host", function*({ start }) {
     const died = (): never => {
       throw new Error("a mistake of ours")
     }

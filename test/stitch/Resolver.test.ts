@@ -31,7 +31,7 @@ const atOnce = { process: { cold: loaded } }
 describe.each(modes)("The API, over $mode,", (mode) => {
   const test = over(mode, { isNew: true, credential: key })
 
-  test("is asked about a new credential only", function*(given) {
+  test("The API is asked about a new credential only", function*(given) {
     const { api } = given
     for (const secret of ["one", "two"]) api.accounts.set(secret, Effect.succeed(P))
     for (const secret of ["one", "one", "two", "two", "one"]) {
@@ -41,15 +41,18 @@ describe.each(modes)("The API, over $mode,", (mode) => {
     assert.deepStrictEqual(api.calls, ["one", "two"])
   })
 
-  over(mode, { credential: key, answer: Effect.never })("is asked once by a command", function*({ api, command }) {
-    const { begin, record } = command
-    yield* begin
-    yield* Effect.all([record, record, begin], { concurrency: "unbounded" })
-    yield* Effect.repeat(Effect.yieldNow, { times: 100 })
-    assert.deepStrictEqual(api.calls, ["key"])
-  })
+  over(mode, { credential: key, answer: Effect.never })(
+    "The API is asked once by a command",
+    function*({ api, command }) {
+      const { begin, record } = command
+      yield* begin
+      yield* Effect.all([record, record, begin], { concurrency: "unbounded" })
+      yield* Effect.repeat(Effect.yieldNow, { times: 100 })
+      assert.deepStrictEqual(api.calls, ["key"])
+    }
+  )
 
-  test("is not asked again for an hour after it gave no answer", function*(given) {
+  test("The API is not asked again for an hour after it gave no answer", function*(given) {
     for (const [minutes, calls] of [[0, 1], [59, 1], [1, 2]] as const) {
       yield* TestClock.adjust(`${minutes} minutes`)
       yield* use(given)
@@ -57,8 +60,9 @@ describe.each(modes)("The API, over $mode,", (mode) => {
     }
   })
 
-  test.each([{ principal: P }, { principal: undefined }], ({ principal }) => ({ answer: Effect.succeed(principal) }))(
-    "makes no identity where nothing is recorded: answer $principal",
+  const answers = [{ what: "a principal", principal: P }, { what: "no principal", principal: undefined }]
+  test.each(answers, ({ principal }) => ({ answer: Effect.succeed(principal) }))(
+    "An answer of the API makes no identity in a command that records nothing: the answer has $what",
     function*({ command: { begin, end, settle }, home }) {
       yield* begin
       yield* settle
@@ -68,7 +72,7 @@ describe.each(modes)("The API, over $mode,", (mode) => {
   )
 
   over(mode, { ...atOnce, credential: key }).each([{ what: "has no answer" }, { what: "hangs" }])(
-    "that $what does not undo what a response said about the credential",
+    "An API that $what does not remove the account that a response named",
     function*({ api, command, start }, { what }) {
       const answer = yield* lateAnswer(api, "key")
       yield* command.begin
@@ -93,7 +97,7 @@ describe.each(modes)("A command that waits for the API, over $mode,", (mode) => 
   const test = over(mode, { ...atOnce, credential: key, answer: Effect.never })
 
   test.each(never, ({ effect }) => ({ answer: effect }))(
-    "waits until 2 s after the question, and no longer: the API $what",
+    "A command waits at most 2 s for the answer to its request: the API $what",
     function*({ command, start }) {
       yield* command.begin
       yield* settles(command, 2000)
@@ -111,17 +115,20 @@ describe.each(modes)("A command that waits for the API, over $mode,", (mode) => 
     }
   )
 
-  test("does not wait after a minute, nor where nothing was asked", function*({ api, command, start }) {
-    yield* command.begin
-    yield* TestClock.adjust("1 minute")
-    yield* command.settle
-    yield* api.set(undefined)
-    const none = yield* start()
-    yield* none.begin
-    yield* none.settle
-  })
+  test(
+    "A command does not wait for the API a minute after its request, nor without a request",
+    function*({ api, command, start }) {
+      yield* command.begin
+      yield* TestClock.adjust("1 minute")
+      yield* command.settle
+      yield* api.set(undefined)
+      const none = yield* start()
+      yield* none.begin
+      yield* none.settle
+    }
+  )
 
-  test("does not wait once it is interrupted", function*({ command: { begin, record, settle } }) {
+  test("A command that is interrupted does not wait for the API", function*({ command: { begin, record, settle } }) {
     yield* begin
     yield* record
     const ending = yield* Effect.forkChild(Effect.uninterruptible(settle), { startImmediately: true })
@@ -131,12 +138,15 @@ describe.each(modes)("A command that waits for the API, over $mode,", (mode) => 
   })
 
   const inTime = { ...atOnce, credential: key, answer: Effect.as(Effect.sleep("1 second"), P) }
-  over(mode, inTime)("gives the rest of its events to the account of an answer in time", function*({ command }) {
-    yield* command.begin
-    assert.deepStrictEqual(yield* command.owner, device(anon.a))
-    yield* settles(command, 1000)
-    assert.deepStrictEqual(yield* command.owner, account(P))
-  })
+  over(mode, inTime)(
+    "A command sends its events after an answer in time under the account of the answer",
+    function*({ command }) {
+      yield* command.begin
+      assert.deepStrictEqual(yield* command.owner, device(anon.a))
+      yield* settles(command, 1000)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+    }
+  )
 })
 
 // == resolvers that die or hang
@@ -160,7 +170,7 @@ describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
   const asked = over(mode, { ...atOnce, credential: key })
 
   loggedIn.each([{ what: "dies", effect: Effect.sync(died) }, ...never])(
-    "while it reads the credential is waited for once, for a second, and is no logout: it $what",
+    "A command waits once, for a second, for a resolver that fails to read the credential: it $what",
     function*(given, { effect, what }) {
       yield* given.api.set(Device.stored("other"))
       const command = yield* given.start({ resolver: resolverOf(given, effect) })
@@ -178,14 +188,17 @@ describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
     }
   )
 
-  asked.each(never)("does not hold a command that records at its end: it $what", function*(given, { effect }) {
-    const command = yield* given.start({ resolver: resolverOf(given, effect) })
-    const recorded = yield* Effect.forkChild(command.owner)
-    yield* TestClock.adjust("1 second")
-    assert.deepStrictEqual(yield* Fiber.join(recorded), device(anon.a))
-  })
+  asked.each(never)(
+    "A resolver that fails does not block a command that records at its end: it $what",
+    function*(given, { effect }) {
+      const command = yield* given.start({ resolver: resolverOf(given, effect) })
+      const recorded = yield* Effect.forkChild(command.owner)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(recorded), device(anon.a))
+    }
+  )
 
-  asked("while it asks has given no answer", function*(given) {
+  asked("A resolver that fails during its request has no answer", function*(given) {
     const command = yield* given.start({ resolver: resolverOf(given, Effect.succeed(key), died) })
     yield* command.begin
     assert.deepStrictEqual(yield* command.owner, device(anon.a))
@@ -196,7 +209,7 @@ describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
   if (!mode.isSteady) return
 
   loggedIn.each([{ what: "dies", effect: Effect.sync(died) }, ...never])(
-    "after the credential was known is no logout, and is not remembered: the parser $what",
+    "A resolver that fails for a known credential is no logout and is not remembered: the parser $what",
     function*(given, { effect }) {
       const { anonId, home, start } = given
       const before = home.text("usage/known.json")
@@ -218,13 +231,16 @@ describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
     claim: { principal_id: P, credential: "environment" },
     credential: Device.environment("key")
   } as const
-  over(mode, ofAnother)("after the credential was known to have no answer leaves the account alone", function*(given) {
-    const { api, home, start } = given
-    yield* home.remember(Device.environment("key"), undefined, api)
-    const command = yield* start({ resolver: resolverOf(given, Effect.sync(died)) })
-    assert.deepStrictEqual(yield* command.owner, own)
-    assert.isTrue(yield* command.isSteady)
-    yield* command.store.refresh
-    assert.deepStrictEqual(yield* command.owner, own)
-  })
+  over(mode, ofAnother)(
+    "A resolver that fails for a credential without an answer does not change the account",
+    function*(given) {
+      const { api, home, start } = given
+      yield* home.remember(Device.environment("key"), undefined, api)
+      const command = yield* start({ resolver: resolverOf(given, Effect.sync(died)) })
+      assert.deepStrictEqual(yield* command.owner, own)
+      assert.isTrue(yield* command.isSteady)
+      yield* command.store.refresh
+      assert.deepStrictEqual(yield* command.owner, own)
+    }
+  )
 })

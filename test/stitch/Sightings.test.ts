@@ -160,15 +160,18 @@ describe.each(modes)("A principal that is seen, over $mode", (mode) => {
     { where: "no identity can be written", options: { disk: FaultyDisk.eventsOnly } }
   ]
   const unmade = everybody.flatMap((seenBy) => bare.map((given) => ({ ...given, seenBy })))
-  isNew.each(unmade)("gets a stamp and no identity where $where: by $seenBy", function*({ home, start }, given) {
-    const command = yield* start(given.options)
-    yield* see(command, given.seenBy)
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    assert.deepStrictEqual(home.tree().filter((name) => !name.startsWith("usage/outbox/")), ["usage/tmp/"])
-  })
+  isNew.each(unmade)(
+    "A principal that is seen gets the events, and no identity is made, if $where: by $seenBy",
+    function*({ home, start }, given) {
+      const command = yield* start(given.options)
+      yield* see(command, given.seenBy)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      assert.deepStrictEqual(home.tree().filter((name) => !name.startsWith("usage/outbox/")), ["usage/tmp/"])
+    }
+  )
 
   isNew.each(everybody)(
-    "gets a stamp on a first run without a terminal, and a claim in the second: by %s",
+    "A principal that is seen gets the events of a first run without a terminal, and a claim in the second: by %s",
     function*(given, seenBy) {
       const { home, start } = given
       const command = yield* start({ runtime: "no terminal" })
@@ -180,61 +183,76 @@ describe.each(modes)("A principal that is seen, over $mode", (mode) => {
     }
   )
 
-  stored.each(everybody)("gets nothing at all without consent: by %s", function*({ api, home, start }, seenBy) {
-    const before = home.snapshot()
-    const command = yield* start({ consent: Device.consentOf(Device.denied) })
-    yield* see(command, seenBy)
-    assert.isUndefined(yield* command.slot.get)
-    assert.deepStrictEqual(api.calls, [])
-    assert.deepStrictEqual(home.snapshot(), before)
-  })
+  stored.each(everybody)(
+    "A principal that is seen gets no event and no claim without consent: by %s",
+    function*({ api, home, start }, seenBy) {
+      const before = home.snapshot()
+      const command = yield* start({ consent: Device.consentOf(Device.denied) })
+      yield* see(command, seenBy)
+      assert.isUndefined(yield* command.slot.get)
+      assert.deepStrictEqual(api.calls, [])
+      assert.deepStrictEqual(home.snapshot(), before)
+    }
+  )
 
-  over(mode, { loggedIn: P })("gets no stamp without consent where its account is known", function*({ start }) {
+  over(mode, { loggedIn: P })("A known account gets no event without consent", function*({ start }) {
     const { begin, slot, stitch } = yield* start({ consent: Device.consentOf(Device.denied) })
     yield* begin
     yield* stitch.observe(P)
     assert.isUndefined(yield* slot.get)
   })
 
-  stored.each(everybody)("switches a device whose claim is torn, without an alias: by %s", function*(given, seenBy) {
-    const { command, home } = given
-    yield* home.write(`usage/claims/${anon.a}.json`, "")
-    yield* see(command, seenBy)
-    const { anonId } = yield* command.store.get
-    assert.notStrictEqual(anonId, anon.a)
-    assert.deepInclude(home.claim(anonId), { principal_id: P, alias: null })
-    assert.strictEqual(home.text(`usage/claims/${anon.a}.json`), "")
-    assert.isFalse((yield* command.outbox.entries).some(({ _tag }) => _tag === "Alias"))
-  })
+  stored.each(everybody)(
+    "A principal that is seen switches a device with a torn claim, without an alias: by %s",
+    function*(given, seenBy) {
+      const { command, home } = given
+      yield* home.write(`usage/claims/${anon.a}.json`, "")
+      yield* see(command, seenBy)
+      const { anonId } = yield* command.store.get
+      assert.notStrictEqual(anonId, anon.a)
+      assert.deepInclude(home.claim(anonId), { principal_id: P, alias: null })
+      assert.strictEqual(home.text(`usage/claims/${anon.a}.json`), "")
+      assert.isFalse((yield* command.outbox.entries).some(({ _tag }) => _tag === "Alias"))
+    }
+  )
 
-  over(mode, { loggedIn: P })("changes nothing where the slot is set: by observe", function*({ command, home }) {
-    yield* command.stitch.observe(P)
-    const before = home.snapshot()
-    yield* command.stitch.observe(Q)
-    assert.strictEqual(yield* command.slot.get, P)
-    assert.deepStrictEqual(home.snapshot(), before)
-  })
+  over(mode, { loggedIn: P })(
+    "A principal that is seen changes nothing if the slot is set: by observe",
+    function*({ command, home }) {
+      yield* command.stitch.observe(P)
+      const before = home.snapshot()
+      yield* command.stitch.observe(Q)
+      assert.strictEqual(yield* command.slot.get, P)
+      assert.deepStrictEqual(home.snapshot(), before)
+    }
+  )
 
-  stored("changes nothing where the slot is set: by the resolver", function*({ api, command, home }) {
-    const answer = yield* lateAnswer(api, "new")
-    yield* command.begin
-    yield* command.stitch.observe(P)
-    const before = identityFiles(home)
-    yield* Deferred.succeed(answer, Q)
-    yield* command.settle
-    assert.strictEqual(yield* command.slot.get, P)
-    assert.deepStrictEqual(identityFiles(home), before)
-  })
+  stored(
+    "A principal that is seen changes nothing if the slot is set: by the resolver",
+    function*({ api, command, home }) {
+      const answer = yield* lateAnswer(api, "new")
+      yield* command.begin
+      yield* command.stitch.observe(P)
+      const before = identityFiles(home)
+      yield* Deferred.succeed(answer, Q)
+      yield* command.settle
+      assert.strictEqual(yield* command.slot.get, P)
+      assert.deepStrictEqual(identityFiles(home), before)
+    }
+  )
 
   // A login that validates another key must not make the stored one that account's.
-  over(mode, { loggedIn: Q })("does not replace the known account of the stored credential", function*(given) {
-    const { anonId, command, home } = given
-    yield* command.stitch.observe(P)
-    assert.strictEqual(yield* command.slot.get, Q)
-    assert.deepStrictEqual(home.claimed(), [anonId])
-    yield* command.end
-    assert.deepStrictEqual(yield* home.recall(Device.stored("key")), { _tag: "Principal", principal: Q })
-  })
+  over(mode, { loggedIn: Q })(
+    "A principal that is seen does not replace the known account of the stored credential",
+    function*(given) {
+      const { anonId, command, home } = given
+      yield* command.stitch.observe(P)
+      assert.strictEqual(yield* command.slot.get, Q)
+      assert.deepStrictEqual(home.claimed(), [anonId])
+      yield* command.end
+      assert.deepStrictEqual(yield* home.recall(Device.stored("key")), { _tag: "Principal", principal: Q })
+    }
+  )
 })
 
 describe("A principal that is seen after a steady event", () => {
@@ -263,17 +281,20 @@ describe("A principal that is seen after a steady event", () => {
 describe("An illegal principal", () => {
   const illegal = ["", " ", "undefined", "NULL\0", "null", "[object Object]", "'anonymous'", "x".repeat(201), "\ud800"]
 
-  it.effect.each(illegal)("is ignored, and the next legal one is claimed: %j", (id) =>
-    Effect.gen(function*() {
-      const home = yield* Device.make
-      yield* home.seed(anon.a)
-      const before = home.snapshot()
-      const { slot, stitch } = yield* home.start()
-      yield* stitch.observe(id)
-      yield* stitch.login(id)
-      assert.isUndefined(yield* slot.get)
-      assert.deepStrictEqual(home.snapshot(), before)
-      yield* stitch.observe(P)
-      assert.strictEqual(home.claim(anon.a)?.principal_id, P)
-    }))
+  it.effect.each(illegal)(
+    "An illegal principal is ignored, and the next legal one is claimed: %j",
+    (id) =>
+      Effect.gen(function*() {
+        const home = yield* Device.make
+        yield* home.seed(anon.a)
+        const before = home.snapshot()
+        const { slot, stitch } = yield* home.start()
+        yield* stitch.observe(id)
+        yield* stitch.login(id)
+        assert.isUndefined(yield* slot.get)
+        assert.deepStrictEqual(home.snapshot(), before)
+        yield* stitch.observe(P)
+        assert.strictEqual(home.claim(anon.a)?.principal_id, P)
+      })
+  )
 })

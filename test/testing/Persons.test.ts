@@ -74,7 +74,7 @@ describe("plain events", () => {
     assert.deepStrictEqual(idsOf(folded), [["𝕏".repeat(200)]])
   })
 
-  it("$set sets a property over what is there, $set_once only one that is absent, and a personless event none", () => {
+  it("The $set of an event sets a property over what is there, $set_once an absent one, and a personless event none", () => {
     const [person] = Persons.fold([
       plain("user", { $set: { plan: "free" }, $set_once: { source: "first" } }),
       plain("user", { $set: { plan: "pro" }, $set_once: { source: "second", city: "Bonn" } }),
@@ -83,7 +83,7 @@ describe("plain events", () => {
     assert.deepStrictEqual(person?.properties, { plan: "pro", source: "first", city: "Bonn" })
   })
 
-  it("$set and $set_once count at the top level of a message too, over those of its properties", () => {
+  it("The $set and $set_once of an event count at the top level of a message too, over those of its properties", () => {
     const event = {
       ...plain("user", { $set: { plan: "free", name: "U" }, $set_once: { source: "inner", city: "Bonn" } }),
       $set: { plan: "pro" },
@@ -93,7 +93,7 @@ describe("plain events", () => {
     assert.deepStrictEqual(person?.properties, { plan: "pro", name: "U", source: "outer", city: "Bonn" })
   })
 
-  it("$unset takes a property away, as a list or by the keys of an object, if it was there before the event", () => {
+  it("The $unset of an event takes a property away, as a list or by the keys of an object, if it was there before the event", () => {
     const properties = (...rest: ReadonlyArray<Persons.Message>) =>
       Persons.fold([plain("user", { $set: { a: 1, b: 2, c: 3 } }), ...rest]).persons[0]?.properties
     assert.deepStrictEqual(properties(plain("user", { $unset: ["a", "none", 1] })), { b: 2, c: 3 })
@@ -108,7 +108,7 @@ describe("plain events", () => {
     assert.deepStrictEqual(created?.properties, { a: 1 })
   })
 
-  it("$groupidentify changes no property of a person", () => {
+  it("An event $groupidentify changes no property of a person", () => {
     const identify = { ...message("$groupidentify", "user", { $set: { a: 1 } }), $set_once: { b: 1 } }
     assert.deepStrictEqual(Persons.fold([identify, identify]).persons[0]?.properties, {})
   })
@@ -209,7 +209,7 @@ describe("the rules of $create_alias", () => {
     ],
     ...["false", 0, null, true].map((profile) =>
       [
-        `R8: An alias whose $process_person_profile is ${JSON.stringify(profile)} is not dropped`,
+        `R8: An alias with $process_person_profile ${JSON.stringify(profile)} is not dropped`,
         [alias("user", "anon", { $process_person_profile: profile })],
         [["anon", "user", "*"]]
       ] as const
@@ -318,7 +318,7 @@ describe("the rules of $create_alias", () => {
     }
   })
 
-  it("$identify with $anon_distinct_id merges as an alias does", () => {
+  it("An event $identify with $anon_distinct_id merges as an alias does", () => {
     const summary = (messages: ReadonlyArray<Persons.Message>) => {
       const { persons, warnings } = Persons.fold(messages)
       return [

@@ -27,12 +27,12 @@ const closing = Effect.fnUntraced(function*(options?: Parameters<typeof makeSink
 })
 
 describe("waiting for the sink", () => {
-  test("waitFor returns at once what is there already", function*(sink) {
+  test("The waitFor of a sink returns at once what is there already", function*(sink) {
     yield* post(sink, body(event(1)))
     assert.deepStrictEqual(names(yield* sink.waitFor(({ length }) => length === 1, 0)), ["event 1"])
   })
 
-  test("waitFor returns as soon as the message is accepted", function*(sink) {
+  test("The waitFor of a sink returns as soon as the message is accepted", function*(sink) {
     const waiting = yield* Effect.forkChild(
       sink.waitFor((messages) => messages.some(({ uuid: id }) => id === uuid(2)))
     )
@@ -42,7 +42,7 @@ describe("waiting for the sink", () => {
     assert.deepStrictEqual(names(yield* Fiber.join(waiting)), ["event 1", "event 2"])
   })
 
-  it.effect("waitFor gives up in real time under a test clock, and lists what did arrive", () =>
+  it.effect("The waitFor of a sink gives up in real time under a test clock, and lists what did arrive", () =>
     Effect.gen(function*() {
       const sink = yield* makeSink()
       yield* post(sink, body(event(1)))
@@ -69,7 +69,7 @@ describe("waiting for the sink", () => {
     assert.include(String(yield* Effect.flip(Effect.sandbox(Fiber.join(waiting)))), "nothing may be accepted")
   })
 
-  test("onMessage calls with each accepted message until its scope closes", function*(sink) {
+  test("The onMessage of a sink calls with each accepted message until its scope closes", function*(sink) {
     const seen: Array<string> = []
     yield* Effect.scoped(Effect.gen(function*() {
       yield* sink.onMessage((message) => seen.push(message.event))
@@ -150,7 +150,7 @@ describe("npm run sink", () => {
   }
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    it.live(`npm run sink prints a line for each message until ${signal}`, () =>
+    it.live(`The command npm run sink prints a line for each message until ${signal}`, () =>
       Effect.gen(function*() {
         const port = yield* Effect.map(Effect.scoped(makeSink()), portOf)
         const url = `http://127.0.0.1:${port}`
@@ -170,7 +170,7 @@ describe("npm run sink", () => {
       }))
   }
 
-  test("npm run sink says on stderr that the port is in use, and exits 1", function*(sink) {
+  test("The command npm run sink says on stderr that the port is in use, and exits 1", function*(sink) {
     const port = portOf(sink)
     const { code, stderr, stdout } = yield* (yield* start(port)).ended
     assert.deepStrictEqual([code, stdout], [1, ""])

@@ -184,7 +184,7 @@ describe("faults on demand", () => {
     assert.isUndefined(hanging.pollUnsafe())
   })
 
-  test("What is no fault is refused, with the faults that there are, and changes nothing", function*(sink) {
+  test("An invalid fault is refused with a list of the valid faults, and changes nothing", function*(sink) {
     const none = [
       { fault: "other" },
       { fault: "status" },

@@ -106,7 +106,7 @@ describe("users and machines", () => {
     assertEvent(yield* recorded, { principal: undefined, command: undefined })
   })
 
-  testWith("The first command of a machine whose user is logged in joins the machine to the account", {
+  testWith("The first command of a logged-in user on a machine joins the machine to the account", {
     ...firstRun,
     ...loggedIn("account_1")
   }, function*() {

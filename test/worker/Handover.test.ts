@@ -160,7 +160,7 @@ describe("the hand-over from a worker that ends", () => {
     })
   }
 
-  test("A burst of commands starts one worker, though none of them sees it live", function*() {
+  test("A burst of commands starts one worker, also if no command sees it alive", function*() {
     const { device, outbox, seen, work } = yield* setUp()
     const started: Array<boolean> = []
     for (let n = 0; n < 5; n++) {
@@ -238,7 +238,7 @@ describe("the end of a command", () => {
     }
   })
 
-  test("A defect of this module ends no command, and a flush tells what is kept all the same", function*() {
+  test("A defect of this module ends no command, and a flush still reports what is kept", function*() {
     const device = yield* Device.make
     const worker = {
       get: (): never => {
@@ -420,7 +420,7 @@ describe("a worker's life", () => {
     })
   }
 
-  test("A worker does not wait for more where its starter waits for it", function*() {
+  test("A worker does not wait for more messages while its starter waits for it", function*() {
     const { outbox, work, write } = yield* setUp()
     write(1)
     // The clock stands still: a worker that waited would not end.
@@ -428,7 +428,7 @@ describe("a worker's life", () => {
     assert.isTrue(yield* outbox.isEmpty)
   })
 
-  test("A worker whose lease was deleted sends nothing more of what it read before", function*() {
+  test("A worker sends nothing more of what it has read after its lease was deleted", function*() {
     const { device, lease, leases, work, write } = yield* setUp()
     for (const n of [1, 2]) write(n)
     let requests = 0
@@ -442,7 +442,7 @@ describe("a worker's life", () => {
     assert.deepStrictEqual([requests, device.events().length], [1, 2])
   })
 
-  test("A worker whose lease was deleted ends its wait", function*() {
+  test("A worker ends its wait after its lease was deleted", function*() {
     const { lease, leases, work, write } = yield* setUp()
     write(1)
     const worker = yield* Effect.forkChild(work({ lingers: true }), { startImmediately: true })
@@ -452,7 +452,7 @@ describe("a worker's life", () => {
     assert.isDefined(worker.pollUnsafe())
   })
 
-  test("A worker ends at once where another holds the lease, and leaves everything to that one", function*() {
+  test("A worker ends at once and sends nothing while another holds the lease", function*() {
     const { device, leases, work, write } = yield* setUp()
     write(1)
     assert.isDefined(HeldLease.acquire(leases, 0, Worker.lifeMillis, { id: "another", boots: false, pid: 1 }))

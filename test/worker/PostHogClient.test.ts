@@ -93,7 +93,7 @@ describe("a connection that was kept alive", () => {
       ["each", "Kept", "is given up where a new one is reset too"]
     ] as const
   ) {
-    it.effect(`A request whose connection is closed as it is used again ${what}`, () =>
+    it.effect(`A request on a kept connection that closes ${what}`, () =>
       Effect.gen(function*() {
         const posthog = yield* server(resets)
         const address = posthog.server.address()

@@ -109,7 +109,7 @@ suite("the worker", (test) => {
   })
 
   describe.concurrent("a message that is refused", () => {
-    test("A malformed message costs only itself, among 200 and in one drain", function*(worker) {
+    test("A malformed message among 200 is set aside, and one drain sends the others", function*(worker) {
       const poison = of(17, 18, 111, 199)
       yield* worker.record(...events(200))
       yield* worker.sink.answer(RejectPoison({ isBad: ({ uuid }) => poison.includes(uuid) }))
@@ -125,7 +125,7 @@ suite("the worker", (test) => {
     })
 
     test(
-      "Messages are kept where the host refuses all of them as malformed: that is the host's own fault",
+      "Messages are kept if PostHog refuses all of them as malformed",
       function*(worker) {
         yield* worker.claim(7, anon, alice)
         yield* worker.record(...events(7))
@@ -160,7 +160,7 @@ suite("the worker", (test) => {
       assert.deepStrictEqual(requests.map(({ batch }) => batch.length), [20, 10, 5, 5, 10, 5, 5])
     })
 
-    test("A message that is too large alone is set aside, and the others go", function*(worker) {
+    test("A message that alone is too large is set aside, and the others are sent", function*(worker) {
       yield* worker.record(...events(5))
       const large = event(2).uuid
       yield* worker.sink.answer(({ batch }) => uuids(batch).includes(large) ? Status({ status: 413 }) : Validate())
@@ -219,7 +219,7 @@ suite("the worker", (test) => {
       assert.deepStrictEqual(yield* worker.altered, [])
     })
 
-    test("More than one request holds goes in order, in requests of 250 messages", function*(worker) {
+    test("Messages beyond the size of one request are sent in order, in requests of 250", function*(worker) {
       yield* worker.claim(999, anon, alice)
       yield* worker.record(...events(600))
       yield* run(worker)
@@ -233,7 +233,7 @@ suite("the worker", (test) => {
     const text = (n: number, version = 1) => JSON.stringify({ version, message: event(n) })
 
     test(
-      "A file that was read and is no message is set aside, the others go, and one of a newer version stays",
+      "A file that is no message is set aside, the others are sent, and one of a newer version stays",
       function*(worker) {
         yield* worker.record(event(0), event(1))
         const files = {
@@ -254,7 +254,7 @@ suite("the worker", (test) => {
       }
     )
 
-    test("What never will be read as a file is set aside, and the others go", function*(worker) {
+    test("An entry of the outbox that is no file is set aside, and the others are sent", function*(worker) {
       yield* worker.record(event(0), event(1))
       const at = (name: string) => Path.join(worker.folder.events, name)
       Fs.mkdirSync(at("000-directory.json"))
@@ -270,7 +270,7 @@ suite("the worker", (test) => {
     })
 
     test(
-      "A file that cannot be set aside is left, and what is sent is sent once, without a successor",
+      "A file that cannot be set aside stays, and the other messages are sent once",
       function*(worker) {
         yield* worker.record(event(0))
         // A file stands where the folder would be.

@@ -79,7 +79,7 @@ suite("the worker's life", (test) => {
 
     for (const status of [413, 503]) {
       test(
-        `An opt-out and its withdrawal in a drain let go nothing that was read before: ${status}`,
+        `A worker sends nothing that it read before an opt-out, also if the opt-out is withdrawn: ${status}`,
         function*(worker) {
           yield* worker.record(...events(4))
           let requests = 0
@@ -95,7 +95,7 @@ suite("the worker's life", (test) => {
       )
     }
 
-    test("An opt-out before the worker began lets nothing go and changes nothing", function*(worker) {
+    test("A worker that starts after an opt-out sends and changes nothing", function*(worker) {
       yield* worker.record(...events(2))
       Fs.writeFileSync(Path.join(usageOf(worker), "opt-out"), "")
       const before = yield* worker.files
@@ -103,7 +103,7 @@ suite("the worker's life", (test) => {
       assert.deepStrictEqual([yield* worker.sink.requests, yield* worker.files], [[], before])
     })
 
-    test("An opt-out before or while a worker ran takes along the code that was compiled for it", function*(worker) {
+    test("An opt-out deletes the compiled code of a worker, before and while the worker runs", function*(worker) {
       const folder = Path.join(usageOf(worker), "compile-cache")
       const env = { NODE_COMPILE_CACHE: folder }
       yield* worker.record(event(0))
@@ -252,7 +252,7 @@ suite("the worker's life", (test) => {
   })
 
   describe.concurrent("its process", () => {
-    test("A worker whose file is in an archive of Yarn's is found and run by Yarn's loader", function*(worker) {
+    test("A worker in an archive of Yarn is found and run by the loader of Yarn", function*(worker) {
       const { file } = yield* RealWorker
       const project = yield* temporaryFolder("worker-archive-")
       const at = (name: string) => Path.join(project, name)
@@ -313,7 +313,7 @@ suite("the worker's life", (test) => {
       yield* assertDelivered(worker, first(2))
     })
 
-    test("A worker whose starter waits for it ends as soon as nothing waits", function*(worker) {
+    test("A worker ends as soon as no message waits while its starter waits for it", function*(worker) {
       yield* worker.record(event(0))
       // A worker that waited for more would wait for ever.
       yield* run(worker, { arguments: yield* withTimers({ 500: "never" }) })

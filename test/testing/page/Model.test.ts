@@ -49,7 +49,7 @@ describe("a message", () => {
     assert.deepStrictEqual(warnings, rows.slice(2))
   })
 
-  it("The messages that were sent before a merge are the account's after it, and nobody's before", () => {
+  it("Messages from before a merge belong to no account before it, and to the account after it", () => {
     const [first] = Model.derive(story().slice(0, 3)).rows
     assert.deepStrictEqual([first?.person?.name, first?.person?.exists], [anon, false])
     assert.isTrue(Model.derive(story()).rows[0]?.person?.exists)
@@ -87,7 +87,7 @@ describe("a person", () => {
     )
   })
 
-  it("A person whose account was seen after its device is named by the account all the same", () => {
+  it("A person with an account that was seen after its device is named by the account", () => {
     const [person] = Model.derive([message("ran", anon), alias("account_1", anon)]).persons
     assert.deepStrictEqual([person?.name, person?.ids], ["account_1", ["account_1", anon]])
   })
@@ -183,7 +183,7 @@ describe("what is shown", () => {
     assert.deepStrictEqual([shown(cleared), waiting(cleared), waiting(receive(cleared, rest))], [[], 0, 7])
   })
 
-  it("A stream that begins anew sends everything again: nothing is there twice", () => {
+  it("A stream that begins again sends every message again, and the page shows none twice", () => {
     const once = receive(open(State.initial), story())
     assert.deepStrictEqual(shown(receive(open(lose(once)), story())).length, 8)
   })

@@ -92,7 +92,7 @@ const findings = async (page: Page): Promise<ReadonlyArray<string>> => {
 }
 
 if (executable === undefined) {
-  it("There is no chromium on the path: the page is not opened, only its model and what is served are tested", () => {
+  it("Without chromium on the path, only the model of the page and what is served are tested", () => {
     assert.isUndefined(find())
   })
 } else {
@@ -130,7 +130,7 @@ if (executable === undefined) {
     }, { messages: [] })
 
     test(
-      "A merge is shown: on the timeline of its device, and with the person whose ids it joined",
+      "A merge is shown on the timeline of its device and with the person that it made",
       async ({ page, sink }) => {
         await tab(page, "Timeline").click()
         await list(page, "Devices").getByRole("option", { name: "aaaaaaaa… →" }).waitFor({ state: "detached" })
@@ -216,7 +216,7 @@ if (executable === undefined) {
       assert.deepStrictEqual(await Effect.runPromise(sink.messages), [])
     })
 
-    test("The filter goes by event, person and command, says how many match, and is taken away again", async ({ page }) => {
+    test("The filter selects by event, person and command, shows the count of matches, and can be removed", async ({ page }) => {
       await field(page, "Event").fill("auth")
       await page.getByText("2 of 8 messages").waitFor()
       await field(page, "Event").fill("")
@@ -251,7 +251,7 @@ if (executable === undefined) {
       await page.getByRole("complementary").waitFor({ state: "hidden" })
     })
 
-    test("What arrives is text, whatever it looks like", async ({ page }) => {
+    test("The page shows what arrives as text, also if it looks like HTML", async ({ page }) => {
       const row = rows(page).first()
       assert.include(await row.innerText(), "<script>window.isHacked = 1</script>")
       await row.click()
@@ -272,7 +272,7 @@ if (executable === undefined) {
       ]
     })
 
-    test("The page asks for its own parts and the API, and the browser lets it ask nobody else", async ({ errors, page, requests, sink }) => {
+    test("The page requests its own parts and the API, and the browser blocks every other request", async ({ errors, page, requests, sink }) => {
       const other = await Effect.runPromise(Effect.scoped(Effect.map(makeSink(), ({ url }) => url)))
       assert.deepStrictEqual(
         // The icon is asked for when the browser likes.

@@ -51,7 +51,7 @@ test("The page names no other host, and nothing in it is inline", function*(sink
 })
 
 test(
-  "The page is no request that the sink counts, is refused under another name, and is not what is posted to",
+  "A request for the page is not counted by the sink, is refused under another host name, and must be a GET",
   function*(sink) {
     yield* post(sink, "", { method: "GET", path: "/" })
     const other = yield* post(sink, "", { method: "GET", path: "/", headers: { host: "example.com" } })
