@@ -466,7 +466,7 @@ describe.skipIf(isWindows)("only NodeDisk", () => {
   })
 
   for (const [what, code] of [["makes no progress", "ENOSPC"], ["fails", "EIO"]] as const) {
-    it(`A create that ${what} half way returns ${code}, closes the file and leaves none`, () => {
+    it(`A create with a write that ${what} half way returns ${code}, closes the file and leaves none`, () => {
       const at = temporary()
       let opened = -1
       const writeHalf = (fd: number, bytes: Uint8Array): number => {

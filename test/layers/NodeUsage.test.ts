@@ -55,7 +55,7 @@ describe("The ConfigProvider of a host", () => {
     "below a prefix": ConfigProvider.nested(ConfigProvider.fromEnv(), "ACME")
   }
   for (const [what, provider] of Object.entries(providers)) {
-    test(`The ConfigProvider of a host that ${what} does not hide the variables of the process`, function*() {
+    test(`The ConfigProvider of a host ${what} does not hide the variables of the process`, function*() {
       // This is a test run, which must not reach production.
       assert.strictEqual((yield* decidedBy(provider))._tag, "TestRun")
     })

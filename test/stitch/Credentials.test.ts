@@ -42,7 +42,7 @@ describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => 
     ["none", "environment"] as const,
     (credential) => ({ claim: { principal_id: P, credential } })
   )(
-    "A stored credential that is gone signs out a device that was claimed with %s of the same account",
+    "A stored credential that is gone signs out a device with a claim of the same account, learned with: %s",
     function*(given) {
       const { api, command, home, start } = given
       yield* home.remember(key, P, api)
