@@ -120,9 +120,14 @@ describe("The wait for delivery", () => {
   }
 
   test("The wait for delivery ends with the worker that was started for it", function*() {
-    const { settle } = yield* command()
-    // The clock stands still.
-    yield* settle({ ...running, ended: Promise.resolve() })
+    const { device, settle } = yield* command()
+    const { promise: ended, resolve } = Promise.withResolvers<void>()
+    const settled = yield* Effect.forkChild(settle({ ...running, ended }), { startImmediately: true })
+    assert.isUndefined(settled.pollUnsafe())
+    resolve()
+    // The clock stands still: no limit ends the wait.
+    yield* Fiber.join(settled)
+    assert.lengthOf(device.events(), 1)
   })
 
   for (const lingers of [false, true]) {

@@ -359,6 +359,6 @@ test("A pending request does not keep the process alive", function*() {
       }
       process.stdin.resume()
       Effect.runFork(getJson("${origin}:${port}", "t"))`
-    yield* run(program, once(server, "connection"))
+    assert.deepStrictEqual(yield* run(program, once(server, "connection")), { stdout: "", stderr: "" }, origin)
   }
 })

@@ -121,10 +121,13 @@ describe.each(modes)("A command that waits for the API, over $mode,", (mode) => 
       yield* command.begin
       yield* TestClock.adjust("1 minute")
       yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, device(anon.a))
       yield* api.set(undefined)
       const none = yield* start()
       yield* none.begin
       yield* none.settle
+      assert.deepStrictEqual(yield* none.owner, device(anon.a))
+      assert.deepStrictEqual(api.calls, ["key"])
     }
   )
 
