@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import { afterAll, beforeAll } from "vitest"
 import { nodeExecutable } from "../../scripts/Bundlers.ts"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
 
@@ -47,10 +48,7 @@ const bundle = (
   })
 }
 
-const directory = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-bundled-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
-)
+const directory = temporaryFolder("acme-bundled-")
 
 const isDelivered = (command: ReadonlyArray<string>, home: string) =>
   Effect.gen(function*() {

@@ -19,6 +19,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { filesIn } from "../fixtures/Folders.ts"
 import { runs, type RuntimeName } from "../fixtures/Runtimes.ts"
 import { eventually, makeSink, type NotInTime } from "../fixtures/Wait.ts"
 
@@ -304,15 +305,6 @@ export const commandsOf = <M extends { readonly event: string }>(messages: Reado
 
 export const aliasesOf = <M extends { readonly event: string }>(messages: ReadonlyArray<M>): ReadonlyArray<M> =>
   messages.filter(({ event }) => event === "$create_alias")
-
-const filesIn = (folder: string): ReadonlyArray<string> =>
-  Fs.existsSync(folder)
-    ? Fs.readdirSync(folder, { recursive: true, withFileTypes: true })
-      .map((entry) => ({ entry, path: Path.join(entry.parentPath, entry.name) }))
-      .filter(({ entry, path }) => !entry.isDirectory() || Fs.readdirSync(path).length === 0)
-      .map(({ path }) => Path.relative(folder, path))
-      .toSorted()
-    : []
 
 /** The events that wait on a device, as files. */
 export const eventFiles = (home: string): ReadonlyArray<string> => {

@@ -12,8 +12,8 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Message from "../../src/domain/Message.ts"
 import type * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run, start } from "../fixtures/Process.ts"
-import { temporaryFolder } from "../worker/RealWorker.ts"
 import { bundleHost, eventFiles, eventually, Harness } from "./Harness.ts"
 
 /** The host, bundled into one file. */

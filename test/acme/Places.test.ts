@@ -8,8 +8,8 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Faults from "../fixtures/Faults.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
-import { temporaryFolder } from "../worker/RealWorker.ts"
 import { type Device, eventFiles, eventually, Harness } from "./Harness.ts"
 
 const { Status, Validate } = PostHogSink.Answer

@@ -9,8 +9,8 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Message from "../../src/domain/Message.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import { start, type StartOptions } from "../fixtures/Process.ts"
-import { temporaryFolder } from "../worker/RealWorker.ts"
 import { bundleHost, type Device, eventFiles, eventually, Harness, runtimeWords } from "./Harness.ts"
 
 /** What the tests share, made once. */

@@ -3,10 +3,8 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { makeSink } from "../fixtures/Wait.ts"
+import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
 import { eventually, Harness } from "./Harness.ts"
 import { waiting } from "./Prepared.ts"
 import { backOff, backOffEnd, device } from "./Steps.ts"
@@ -16,9 +14,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("retry
     it.effect("Messages wait while PostHog is down, and the first command after it is back delivers each once, in order", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        const scope = yield* Scope.make()
-        const down = yield* Scope.provide(makeSink(), scope)
-        yield* Scope.close(scope, Exit.void)
+        const down = yield* stoppedSink
         const env = { ACME_POSTHOG_HOST: down.url }
 
         yield* acme.run("deploy one", { env })

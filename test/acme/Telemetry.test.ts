@@ -3,14 +3,12 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as DataDictionary from "../../src/cli/DataDictionary.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { makeSink } from "../fixtures/Wait.ts"
+import { stoppedSink } from "../fixtures/Wait.ts"
 import { commandsOf, type Device, eventFiles, eventually, Harness, runtimeName } from "./Harness.ts"
 import { device } from "./Steps.ts"
 
@@ -46,9 +44,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
     it.effect("`telemetry flush` and the status say why nothing is delivered, until something is", () =>
       Effect.gen(function*() {
         const acme = yield* device
-        const scope = yield* Scope.make()
-        const down = yield* Scope.provide(makeSink(), scope)
-        yield* Scope.close(scope, Exit.void)
+        const down = yield* stoppedSink
         yield* acme.sink.answer(Status({ status: 401 }))
         yield* acme.run("deploy a")
         const failures: ReadonlyArray<readonly [env: Record<string, string>, reason: string]> = [

@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
 import { messages, test } from "./Harness.ts"
 
@@ -35,12 +35,6 @@ const capture = <P>(event: UsageEvent.UsageEvent<P>, properties: NoInfer<P>) =>
   Effect.flatMap(UsageCapture, (usage) => usage.capture(event, properties))
 
 const first = Effect.map(messages, ([message]) => message ?? assert.fail("nothing was recorded"))
-
-const temporaryFolder = (parent: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(parent)),
-    (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
-  )
 
 describe("a declared event", () => {
   test("An event has its own properties over those of its scope, and cannot override those that every event has", function*() {
@@ -232,7 +226,7 @@ describe("the data dictionary", () => {
       const check = (cwd: string) => run([...kit, "examples/acme/Events.ts", ...files], { cwd, env: process.env })
       const current = yield* check(root)
       assert.strictEqual(current.code, 0, current.stderr)
-      const copy = yield* temporaryFolder(Path.join(Os.tmpdir(), "dictionary-"))
+      const copy = yield* temporaryFolder("dictionary-")
       for (const name of ["package.json", "src", "examples"]) {
         Fs.cpSync(Path.join(root, name), Path.join(copy, name), { recursive: true })
       }

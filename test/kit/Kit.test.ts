@@ -4,21 +4,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as AcmeApi from "../../examples/acme/Server.ts"
 import * as Check from "../../src/kit/Check.ts"
 import * as CheckedCommand from "../../src/kit/CheckedCommand.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import * as Process from "../fixtures/Process.ts"
 import { eventually } from "../fixtures/Wait.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "kit-")))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
-)
+const folder = temporaryFolder("kit-")
 
 /** Runs the kit where it is no test run, and its commands are on no known machine. */
 const kit = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>

@@ -13,7 +13,6 @@ import * as Process from "node:child_process"
 import NodeDns from "node:dns/promises"
 import * as NFS from "node:fs"
 import * as Http from "node:http"
-import * as OS from "node:os"
 import * as Path from "node:path"
 import * as Credential from "../../src/domain/Credential.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
@@ -23,14 +22,12 @@ import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 
 const secret = "sk-do-not-tell"
 const answerText = "do-not-quote-the-answer"
 
-const directory = Effect.acquireRelease(
-  Effect.sync(() => NFS.mkdtempSync(Path.join(OS.tmpdir(), "resolver-"))),
-  (path) => Effect.sync(() => NFS.rmSync(path, { recursive: true, force: true }))
-)
+const directory = temporaryFolder("resolver-")
 
 type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 

@@ -19,6 +19,7 @@ import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 
 const home = Path.join(NFS.realpathSync(OS.tmpdir()), "usage-that-is-never-made")
 
@@ -124,10 +125,7 @@ test("A host in a process that was started as a worker runs nothing, and ends if
 })
 
 test("Two products in one process are isolated, also if the layer of one is provided within the other", function*() {
-  const root = yield* Effect.acquireRelease(
-    Effect.sync(() => NFS.mkdtempSync(Path.join(NFS.realpathSync(OS.tmpdir()), "products-"))),
-    (root) => Effect.sync(() => NFS.rmSync(root, { recursive: true, force: true }))
-  )
+  const root = yield* temporaryFolder("products-")
   const product = (name: string) => layerOf({ name, home: Path.join(root, name) })
   const deny = Effect.flatMap(Consent, ({ deny }) => deny)
   yield* Effect.provide(deny, product("inner")).pipe(Effect.provide(product("outer")))

@@ -4,18 +4,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import * as Process from "../fixtures/Process.ts"
 import { eventually } from "../fixtures/Wait.ts"
 
 const demo = fileURLToPath(new URL("../../scripts/demo.ts", import.meta.url))
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "demo-test-")))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
-)
+const folder = temporaryFolder("demo-test-")
 
 /** Starts the demo; what it leaves is in the folder. */
 const start = (temporary: string, options: { readonly words?: ReadonlyArray<string>; readonly env?: object } = {}) =>

@@ -11,7 +11,6 @@ import * as EffectPath from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
 import * as BackOff from "../../src/domain/BackOff.ts"
@@ -24,6 +23,7 @@ import * as WorkerJob from "../../src/domain/WorkerJob.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import type * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Devices from "../fixtures/Device.ts"
+import { filesIn, temporaryFolder } from "../fixtures/Folders.ts"
 import * as Process from "../fixtures/Process.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 
@@ -146,22 +146,6 @@ const text = (file: string): string => Fs.existsSync(file) ? Fs.readFileSync(fil
 const lastDelivery = JsonDocument.decoder(({ at }) => Predicate.isNumber(at) ? at : undefined)
 
 const uuidIn = (name: string): string => name.split("-").slice(7, 12).join("-") || name
-
-const filesIn = (folder: string): ReadonlyArray<string> =>
-  Fs.existsSync(folder)
-    ? Fs.readdirSync(folder, { recursive: true, withFileTypes: true })
-      .map((entry) => ({ entry, path: Path.join(entry.parentPath, entry.name) }))
-      .filter(({ entry, path }) => !entry.isDirectory() || Fs.readdirSync(path).length === 0)
-      .map(({ path }) => Path.relative(folder, path))
-      .toSorted()
-    : []
-
-/** Makes a temporary folder, gone with the scope. */
-export const temporaryFolder = (prefix: string): Effect.Effect<string, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Fs.realpathSync(Os.tmpdir()), prefix))),
-    (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
-  )
 
 const spawn = Effect.fnUntraced(function*(words: ReadonlyArray<string>, env: Record<string, string>) {
   const { child, ended } = yield* Process.start([process.execPath, ...words], { env })

@@ -7,7 +7,8 @@ import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { marker } from "../../src/layers/WorkerMarks.ts"
-import { type Device, event, RealWorker, silently, type StartOptions, temporaryFolder } from "./RealWorker.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
+import { type Device, event, RealWorker, silently, type StartOptions } from "./RealWorker.ts"
 
 export const device = Effect.flatMap(RealWorker, (workers) => workers.device())
 

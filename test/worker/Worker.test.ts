@@ -3,15 +3,14 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { makeSink } from "../fixtures/Wait.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
+import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
 import { tls } from "./Certificate.ts"
-import { event, eventOf, events, RealWorker, silently, temporaryFolder } from "./RealWorker.ts"
+import { event, eventOf, events, RealWorker, silently } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, device, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
 
 const { Drip, Hang, NotJson, Ok, RejectPoison, Reset, Status, Validate } = PostHogSink.Answer
@@ -48,9 +47,7 @@ suite("the worker", (test) => {
     })
 
     test("Messages wait when no server listens, and each worker in vain doubles the time to the next", function*() {
-      const scope = yield* Scope.make()
-      const down = yield* Scope.provide(makeSink(), scope)
-      yield* Scope.close(scope, Exit.void)
+      const down = yield* stoppedSink
       const worker = yield* Effect.flatMap(RealWorker, (workers) => workers.device(down))
       yield* worker.record(...events(3))
       for (const attempts of [1, 2, 3]) {

@@ -11,6 +11,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { marker } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
 import {
   type Device,
   type Ended,
@@ -19,8 +20,7 @@ import {
   eventually,
   RealWorker,
   silently,
-  type StartOptions,
-  temporaryFolder
+  type StartOptions
 } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
 
