@@ -6,7 +6,9 @@ import { spawn } from "node:child_process"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
+import type { Edit } from "../test/mutations/Edits.ts"
 import { type Mutation, mutations } from "../test/mutations/Mutations.ts"
+import type { Replacement } from "../test/mutations/Replacements.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
@@ -35,15 +37,69 @@ const makeCopy = (): string => {
   return copy
 }
 
-/** Makes a mistake; the texts that it looks for must be there, and once only. */
-const mutate = (text: string, mutation: Mutation): string =>
-  mutation.edits.reduce((text, { replace, search }) => {
+// == mistakes
+
+type Files = Map<string, string>
+
+/** Makes an edit; the texts that it looks for must be there, and once only. */
+const edit = (copy: string, mutation: Edit): Files => {
+  const file = Path.join(copy, mutation.file)
+  const text = mutation.edits.reduce((text, { replace, search }) => {
     const parts = text.split(search)
     if (parts.length !== 2) {
       throw new Error(`"${mutation.name}": found ${parts.length - 1} times in ${mutation.file}:\n${search}`)
     }
     return parts.join(replace)
-  }, text)
+  }, NFS.readFileSync(file, "utf8"))
+  return new Map([[file, text]])
+}
+
+const specifier = (from: string, to: string): string => {
+  const relative = Path.posix.relative(Path.posix.dirname(from), to)
+  return relative.startsWith(".") ? relative : `./${relative}`
+}
+
+/** Puts wrong modules beside the right ones, and lets all modules, or one importer, import the wrong ones. */
+const replace = async (copy: string, { name, wrong }: Replacement): Promise<Files> => {
+  const files: Files = new Map()
+  for (const { exports, importer, module } of wrong) {
+    const src = Path.join(copy, "src")
+    const right = importer === undefined ? module.replace(/\.ts$/, ".right.ts") : module
+    const names = Object.keys(exports(await import(Path.join(root, "src", module))))
+    const replaced = importer === undefined ? module : module.replace(/\.ts$/, ".wrong.ts")
+    files.set(Path.join(src, right), NFS.readFileSync(Path.join(src, module), "utf8"))
+    files.set(
+      Path.join(src, replaced),
+      `import * as right from "${specifier(replaced, right)}"
+import { replacements } from "${specifier(replaced, "../test/mutations/Replacements.ts")}"
+export * from "${specifier(replaced, right)}"
+const { wrong } = replacements.find(({ name }) => name === ${JSON.stringify(name)})
+export const { ${names.join(", ")} } = wrong.find(({ module }) => module === "${module}").exports(right)
+`
+    )
+    if (importer === undefined) continue
+    const text = NFS.readFileSync(Path.join(src, importer), "utf8")
+    const imported = `"${specifier(importer, module)}"`
+    if (!text.includes(imported)) throw new Error(`"${name}": ${importer} does not import ${module}`)
+    files.set(Path.join(src, importer), text.replaceAll(imported, `"${specifier(importer, replaced)}"`))
+  }
+  return files
+}
+
+/** Makes a mistake in the copy. Returns a function that undoes it. */
+const mutate = async (copy: string, mutation: Mutation): Promise<() => void> => {
+  const files = "edits" in mutation ? edit(copy, mutation) : await replace(copy, mutation)
+  const before = [...files.keys()].map((file) =>
+    [file, NFS.existsSync(file) ? NFS.readFileSync(file) : undefined] as const
+  )
+  for (const [file, text] of files) NFS.writeFileSync(file, text)
+  return () => {
+    for (const [file, text] of before) {
+      if (text === undefined) NFS.rmSync(file)
+      else NFS.writeFileSync(file, text)
+    }
+  }
+}
 
 // == tests
 
@@ -119,12 +175,10 @@ const main = async (): Promise<number> => {
     }
     console.log("| mutation | caught by random programs and schedules | caught by examples |\n| --- | --- | --- |")
     for (const mutation of chosen) {
-      const file = Path.join(copy, mutation.file)
-      const original = NFS.readFileSync(file, "utf8")
-      NFS.writeFileSync(file, mutate(original, mutation))
+      const undo = await mutate(copy, mutation)
       const byModel = await test(copy, model)
       const byUnits = await test(copy, units)
-      NFS.writeFileSync(file, original)
+      undo()
       if (byModel === undefined && byUnits === undefined) missed += 1
       console.log(`| ${mutation.name} | ${byModel ?? "–"} | ${byUnits ?? "–"} |`)
     }

@@ -1,0 +1,9 @@
+/**
+ * Mistakes that an author of this package could make, each of which a test must notice.
+ */
+import { type Edit, edits } from "./Edits.ts"
+import { type Replacement, replacements } from "./Replacements.ts"
+
+export type Mutation = Edit | Replacement
+
+export const mutations: ReadonlyArray<Mutation> = [...replacements, ...edits]
