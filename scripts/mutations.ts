@@ -8,7 +8,7 @@ import * as OS from "node:os"
 import * as Path from "node:path"
 import type { Edit } from "../test/mutations/Edits.ts"
 import { type Mutation, mutations } from "../test/mutations/Mutations.ts"
-import type { Replacement } from "../test/mutations/Replacements.ts"
+import type { Replacement } from "../test/mutations/Wrong.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 

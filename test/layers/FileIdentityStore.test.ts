@@ -43,6 +43,20 @@ describe("A rotation", () => {
       assert.deepStrictEqual(device.tree().filter((name) => name.includes("successors/")), [])
     }))
 
+  it.effect("An identity file that cannot be read for a moment leaves the identity of the process as it is", () =>
+    Effect.gen(function*() {
+      const device = yield* deviceOf()
+      let isRefused = false
+      const disk = FaultyDisk.interposed(({ path }) =>
+        isRefused && path === device.at("usage.json") ? "EIO" : undefined
+      )
+      const { store } = yield* device.start({ disk })
+      const before = yield* store.get
+      isRefused = true
+      assert.strictEqual(yield* store.check, "Current")
+      assert.strictEqual(yield* store.get, before)
+    }))
+
   it.effect("A rotation that cannot be written changes nothing, and the process may continue with an anon id in memory", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))

@@ -14,7 +14,6 @@ export interface Edit {
 const stitch = "src/layers/HybridIdentityStitch.ts"
 const steady = "src/layers/SteadyStitch.ts"
 const store = "src/layers/FileIdentityStore.ts"
-const files = "src/layers/StateFiles.ts"
 const services = "src/layers/UsageServices.ts"
 const consent = "src/layers/EnvironmentConsent.ts"
 
@@ -138,24 +137,6 @@ export const edits: ReadonlyArray<Edit> = [
     why: "what was deleted is claimed once more, for another account",
     file: consent,
     edits: one("if (began !== now) return denied({ _tag: \"Outlived\" })\n", "")
-  },
-  {
-    name: "consent is not asked for again before a file is published",
-    why: "what was deleted is there for a moment, and a worker sends its alias",
-    file: files,
-    edits: one("const code = stillGiven() ? publish(temp) : denied\n", "const code = publish(temp)\n")
-  },
-  {
-    name: "nothing that was published during an opt-out is taken back",
-    why: "an event or a claim outlives `telemetry disable`",
-    file: files,
-    edits: one("if (code === undefined && !holdsConsent) disk.remove(file)\n", "")
-  },
-  {
-    name: "a denial that another process wrote into the identity file is removed",
-    why: "Supabase's CLI, which shares the file, makes a new one with consent given",
-    file: files,
-    edits: one("if (code === undefined && !holdsConsent) disk.remove(file)\n", "disk.remove(file)\n")
   },
 
   // == delivery

@@ -1,0 +1,300 @@
+/**
+ * Mistakes in what is written, deleted and delivered, as wrong implementations of exported functions.
+ */
+import * as Effect from "effect/Effect"
+import { overriding, type Replacement, wrong } from "./Wrong.ts"
+
+export const files: ReadonlyArray<Replacement> = [
+  // == facts on disk
+  {
+    name: "no successor is followed",
+    why: "a late rewrite of an old pointer brings a former account back",
+    wrong: [
+      wrong("layers/FileIdentityStore.ts", (right) => ({
+        makeWith: (files, initial) => {
+          const read: typeof files.read = (file, owner) =>
+            file.startsWith(files.home.successors) ? { _tag: "Missing" } : files.read(file, owner)
+          return right.makeWith(overriding(files, { read }), initial)
+        }
+      }))
+    ]
+  },
+  {
+    name: "an alias gets a new uuid on every send",
+    why: "a resend is counted again",
+    wrong: [
+      wrong("layers/ClaimWriter.ts", (right) => ({
+        undelivered: (files, destination) => {
+          const { aliases, isUncertain } = right.undelivered(files, destination)
+          const renewed = aliases.map((alias) => ({
+            ...alias,
+            message: { ...alias.message, uuid: globalThis.crypto.randomUUID() }
+          }))
+          return { aliases: renewed, isUncertain }
+        }
+      }))
+    ]
+  },
+  {
+    name: "a file that is made once is written in place",
+    why: "a process that is killed leaves half a claim",
+    wrong: [
+      wrong("layers/StateFiles.ts", (right) => ({
+        make: (options) => {
+          const { disk } = options.runtime
+          const link: typeof disk.link = (from, to) => {
+            const read = disk.read(from)
+            return read._tag === "Text" ? disk.create(to, read.text) : disk.link(from, to)
+          }
+          return right.make({ ...options, runtime: overriding(options.runtime, { disk: overriding(disk, { link }) }) })
+        }
+      }))
+    ]
+  },
+  {
+    name: "what is replaced is written in place",
+    why: "a process that is killed leaves half an identity file",
+    wrong: [
+      wrong("layers/StateFiles.ts", (right) => ({
+        make: (options) => {
+          const { disk } = options.runtime
+          const rename: typeof disk.rename = (from, to) => {
+            const read = disk.read(from)
+            if (read._tag !== "Text") return disk.rename(from, to)
+            disk.remove(to)
+            return disk.create(to, read.text) ?? disk.remove(from)
+          }
+          return right.make({
+            ...options,
+            runtime: overriding(options.runtime, { disk: overriding(disk, { rename }) })
+          })
+        }
+      }))
+    ]
+  },
+  {
+    name: "a claim is replaced instead of published",
+    why: "the last of two accounts wins, after the first one's alias was sent",
+    wrong: [
+      wrong("layers/ClaimWriter.ts", (right) => ({
+        publish: (files, claim) => right.publish(overriding(files, { publish: files.replace }), claim)
+      }))
+    ]
+  },
+  {
+    name: "a worker lists claims before events",
+    why: "an event goes out before the alias of its account",
+    wrong: [
+      wrong("layers/FileOutbox.ts", (right) => ({
+        makeWith: (files, writer, keepsSent) => {
+          let early: ReturnType<typeof files.list> | undefined
+          const list: typeof files.list = (folder) => {
+            if (folder === writer.folder.events) early = files.list(files.home.claims)
+            if (folder !== files.home.claims || early === undefined) return files.list(folder)
+            const claims = early
+            early = undefined
+            return claims
+          }
+          return right.makeWith(overriding(files, { list }), writer, keepsSent)
+        }
+      }))
+    ]
+  },
+  {
+    name: "an account's events go although a claim cannot be read",
+    why: "they go before the alias that the claim may hold",
+    wrong: [
+      wrong("layers/ClaimWriter.ts", (right) => ({
+        undelivered: (files, destination) => ({ ...right.undelivered(files, destination), isUncertain: false })
+      }))
+    ]
+  },
+  {
+    name: "a message that cannot be read is set aside",
+    why: "a disk that fails for a moment loses events",
+    wrong: [wrong("services/Disk.ts", () => ({ isIrregular: () => true }), "layers/FileOutbox.ts")]
+  },
+  {
+    name: "an identity file that cannot be read has a successor",
+    why: "a disk that fails for a moment makes a new device",
+    wrong: [
+      wrong("layers/FileIdentityStore.ts", (right) => ({
+        makeWith: (files, initial) =>
+          Effect.map(right.makeWith(files, initial), (store) => {
+            const file = files.home.identityFile("usage.json")
+            const check: typeof store.check = Effect.suspend(() =>
+              files.read(file)._tag === "Unreadable" ? Effect.succeed("Replaced") : store.check
+            )
+            return overriding(store, { check })
+          })
+      }))
+    ]
+  },
+
+  // == consent
+  {
+    name: "a command goes on under an identity that an opt-out has deleted",
+    why: "what `telemetry enable` starts leads back to what `telemetry disable` deleted",
+    wrong: [
+      wrong("layers/FileIdentityStore.ts", (right) => ({
+        makeWith: (files, initial) =>
+          Effect.map(
+            right.makeWith(files, initial),
+            (store) =>
+              overriding(store, { check: Effect.map(store.check, (check) => check === "Deleted" ? "Current" : check) })
+          )
+      }))
+    ]
+  },
+  {
+    name: "consent is not asked for again before a file is published",
+    why: "what was deleted is there for a moment, and a worker sends its alias",
+    wrong: [
+      wrong("layers/StateFiles.ts", (right) => ({
+        make: (options) => {
+          const { disk } = options.runtime
+          let isPublished = false
+          const link: typeof disk.link = (from, to) => {
+            isPublished = true
+            return disk.link(from, to)
+          }
+          const files = right.make({
+            ...options,
+            runtime: overriding(options.runtime, { disk: overriding(disk, { link }) }),
+            stillGiven: () => isPublished ? options.stillGiven() : true
+          })
+          const publish: typeof files.publish = (...args) => {
+            isPublished = false
+            return files.publish(...args)
+          }
+          return overriding(files, { publish })
+        }
+      }))
+    ]
+  },
+  {
+    name: "nothing that was published during an opt-out is taken back",
+    why: "an event or a claim outlives `telemetry disable`",
+    wrong: [
+      wrong("layers/StateFiles.ts", (right) => ({
+        make: (options) => {
+          const { disk } = options.runtime
+          let published: string | undefined
+          const remove: typeof disk.remove = (file) => file === published ? undefined : disk.remove(file)
+          const files = right.make({
+            ...options,
+            runtime: overriding(options.runtime, { disk: overriding(disk, { remove }) })
+          })
+          const publish: typeof files.publish = (file, ...rest) => {
+            published = file
+            const code = files.publish(file, ...rest)
+            published = undefined
+            return code
+          }
+          return overriding(files, { publish })
+        }
+      }))
+    ]
+  },
+  {
+    name: "a denial that another process wrote into the identity file is removed",
+    why: "Supabase's CLI, which shares the file, makes a new one with consent given",
+    wrong: [
+      wrong("layers/StateFiles.ts", (right) => ({
+        make: (options) => {
+          const files = right.make(options)
+          return overriding(files, {
+            publish: (file, text) => files.publish(file, text),
+            replace: (file, text) => files.replace(file, text)
+          })
+        }
+      }))
+    ]
+  },
+
+  // == the identity file of another tool
+  {
+    name: "a denial keeps the ids",
+    why: "a device that opted out and in again goes on under its former id",
+    wrong: [
+      wrong("domain/IdentityCodec.ts", (right) => ({
+        supabase: overriding(right.supabase, {
+          withConsent: (text, given, newId) =>
+            right.supabase.withConsent(text, given, () => `${right.keysOf(text)["device_id"] ?? newId()}`)
+        })
+      }))
+    ]
+  },
+  {
+    name: "a rotated id keeps the session of the former one",
+    why: "what is recorded after a logout is joined to the account by its session",
+    wrong: [
+      wrong("domain/IdentityCodec.ts", (right) => ({
+        supabase: overriding(right.supabase, {
+          encode: (pointer, document, newId, given) => {
+            const session = given ?? right.supabase.session(JSON.stringify(document))
+            return right.supabase.encode(pointer, document, newId, session && { ...session, anon_id: pointer.anonId })
+          }
+        })
+      }))
+    ]
+  },
+  {
+    name: "a session is written into a file that names another device",
+    why: "the events of two devices share a session",
+    wrong: [
+      wrong("layers/PointerFile.ts", (right) => ({
+        touch: (files, codec, session, newId) => {
+          const file = files.decode(files.home.identityFile(codec.fileName), codec.decode)
+          right.touch(files, codec, { ...session, anon_id: file?.anonId ?? session.anon_id }, newId)
+        }
+      }))
+    ]
+  },
+  {
+    name: "the session in the identity file is not taken over",
+    why: "a CLI with users has new sessions beside those of the tool that it shares the file with",
+    wrong: [
+      wrong("layers/KnownFile.ts", (right) => ({
+        make: (files, runtime, codec) => right.make(files, runtime, overriding(codec, { session: () => undefined }))
+      }))
+    ]
+  },
+
+  // == delivery
+  {
+    name: "a worker sends on after its lease was deleted",
+    why: "what was read before an opt-out goes out after it",
+    wrong: [
+      wrong("layers/HeldLease.ts", (right) => ({
+        acquire: (...args) => {
+          const lease = right.acquire(...args)
+          return lease && overriding(lease, { stands: () => true })
+        }
+      }))
+    ]
+  },
+  {
+    name: "a command starts a worker where one lives",
+    why: "a burst of commands starts one worker each",
+    wrong: [
+      wrong(
+        "layers/Lease.ts",
+        (right) => ({ look: (leases, now) => ({ ...right.look(leases, now), isHeld: false }) }),
+        "layers/HeldLease.ts"
+      )
+    ]
+  },
+  {
+    name: "a worker that was killed keeps its lease",
+    why: "for ten seconds no command starts another worker, and none waits for delivery",
+    wrong: [
+      wrong("layers/Lease.ts", (right) => ({
+        look: (leases, now) => {
+          const seen = right.look(leases, now)
+          return { ...seen, isHeld: seen.isHeld || seen.isLeft, isLeft: false }
+        }
+      }))
+    ]
+  }
+]

@@ -1,0 +1,53 @@
+/**
+ * What a replacement is: `tsc` finds a name in it that a rename in src has missed.
+ */
+
+/** The modules that are replaced. */
+interface Modules {
+  readonly "domain/Attribution.ts": typeof import("../../src/domain/Attribution.ts")
+  readonly "domain/Credential.ts": typeof import("../../src/domain/Credential.ts")
+  readonly "domain/IdentityCodec.ts": typeof import("../../src/domain/IdentityCodec.ts")
+  readonly "domain/Known.ts": typeof import("../../src/domain/Known.ts")
+  readonly "domain/Session.ts": typeof import("../../src/domain/Session.ts")
+  readonly "domain/StitchState.ts": typeof import("../../src/domain/StitchState.ts")
+  readonly "layers/ClaimWriter.ts": typeof import("../../src/layers/ClaimWriter.ts")
+  readonly "layers/CredentialText.ts": typeof import("../../src/layers/CredentialText.ts")
+  readonly "layers/FileIdentityStore.ts": typeof import("../../src/layers/FileIdentityStore.ts")
+  readonly "layers/FileOutbox.ts": typeof import("../../src/layers/FileOutbox.ts")
+  readonly "layers/HeldLease.ts": typeof import("../../src/layers/HeldLease.ts")
+  readonly "layers/HybridIdentityStitch.ts": typeof import("../../src/layers/HybridIdentityStitch.ts")
+  readonly "layers/KnownFile.ts": typeof import("../../src/layers/KnownFile.ts")
+  readonly "layers/Lease.ts": typeof import("../../src/layers/Lease.ts")
+  readonly "layers/PointerFile.ts": typeof import("../../src/layers/PointerFile.ts")
+  readonly "layers/Recorder.ts": typeof import("../../src/layers/Recorder.ts")
+  readonly "layers/StateFiles.ts": typeof import("../../src/layers/StateFiles.ts")
+  readonly "layers/SteadyStitch.ts": typeof import("../../src/layers/SteadyStitch.ts")
+  readonly "services/Disk.ts": typeof import("../../src/services/Disk.ts")
+}
+
+/** One wrong module. */
+export interface Wrong {
+  readonly module: keyof Modules
+  /** The only module that gets the wrong one; all modules, if undefined. */
+  readonly importer: string | undefined
+  /** Returns the wrong exports of a module. */
+  exports(right: object): object
+}
+
+export interface Replacement {
+  readonly name: string
+  /** What goes wrong, for the reader of the table. */
+  readonly why: string
+  readonly wrong: ReadonlyArray<Wrong>
+}
+
+/** Replaces exports of a module by wrong ones. */
+export const wrong = <K extends keyof Modules>(
+  module: K,
+  exports: (right: Modules[K]) => Partial<Modules[K]>,
+  importer?: string
+): Wrong => ({ module, importer, exports })
+
+/** Returns a view of an object with some members replaced. Writes go to the object. */
+export const overriding = <A extends object>(target: A, own: Partial<A>): A =>
+  new Proxy(target, { get: (target, key) => Reflect.get(key in own ? own : target, key) })
