@@ -51,7 +51,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
       ["set 3", "by process.exitCode = 3 and a return", "CLI execution failed", 3, undefined],
       ["uncaught", "by an uncaught exception", "CLI execution failed", 1, "Broken"],
       ["guarded", "by an exception that cannot be looked at", "CLI execution failed", 3, "Error"],
-      // Bun tells nobody of the error.
+      // Bun reports the error to no listener.
       [
         "unhandled",
         "by an unhandled rejection",

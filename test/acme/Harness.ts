@@ -53,7 +53,7 @@ export type Runtime = "terminal" | "screen" | "pipe" | "ci" | "container"
 export interface RunOptions {
   readonly runtime?: Runtime
   readonly env?: Readonly<Record<string, string>>
-  /** Whether acme runs as it stands in the repository, which starts slower than a bundle. */
+  /** Whether acme runs from its source, which starts slower than a bundle. */
   readonly fromSource?: boolean
   /** Sends SIGINT, as Ctrl-C does, once this holds. Only without a terminal. */
   readonly interruptWhen?: () => boolean
@@ -83,7 +83,7 @@ const inTerminal = (words: ReadonlyArray<string>, stderr?: string): ReadonlyArra
     : ["script", "-qec", command, "/dev/null"]
 }
 
-// In a container already, the tests' own will do. Who is not root may be it in a namespace.
+// Tests that run in a container need no other one. A user without root rights has them in a user namespace.
 const inContainer = (words: ReadonlyArray<string>): ReadonlyArray<string> => {
   if (Fs.readlinkSync("/proc/self/ns/pid") !== "pid:[4026531836]") return words
   return ["unshare", ...(process.getuid?.() === 0 ? [] : ["-U", "-r"]), "-p", "-f", ...words]

@@ -16,7 +16,7 @@ const { Status, Validate } = PostHogSink.Answer
 
 const isRoot = process.getuid?.() === 0
 
-/** Who is not root may be it in a namespace. */
+/** A user without root rights has them in a user namespace. */
 const unshare = (...options: ReadonlyArray<string>) => ["unshare", ...(isRoot ? [] : ["-U", "-r"]), ...options]
 
 const words = Effect.fnUntraced(function*(line: string) {

@@ -184,7 +184,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("priva
       Effect.gen(function*() {
         const acme = yield* device
         for (const args of unrecorded) yield* acme.run(args, { env: variables })
-        // One that is told ends the wait: it would have come after them.
+        // A recorded command ends the wait: its event comes after theirs.
         yield* acme.run("deploy site")
         assert.lengthOf(yield* acme.delivered(1), 1)
         assertNothingTold(yield* acme.sink.requests)

@@ -1,6 +1,6 @@
 /**
  * A host in a runtime that grants it little, or whose files are gone: it runs as ever, and says nothing to its user; what
- * was recorded is kept, and its author is told.
+ * was recorded is kept, and its author reads why.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -59,11 +59,11 @@ const quiet = (device: Device, words: Words) =>
     (ended) => assert.deepStrictEqual(ended, { stdout: "Ran\n", stderr: "", code: 0, signal: null })
   )
 
-/** What `telemetry status` says stands in the way of delivery. */
+/** The obstacles to delivery that `telemetry status` names. */
 const obstacles = (device: Device, words: Words) =>
   Effect.map(device.run(words, "telemetry", "status", "--json"), ({ stdout }) => JSON.parse(stdout).obstacles)
 
-/** Runs two commands, whose events have to be kept, and returns what stands in the way of their delivery. */
+/** Runs two commands, whose events have to be kept, and returns the obstacles to their delivery. */
 const keeps = Effect.fnUntraced(function*(words: Words) {
   const device = makeDevice()
   for (const count of [1, 2]) {

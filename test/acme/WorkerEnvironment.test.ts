@@ -148,7 +148,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the enviro
         const own = /^(anon_inode:|socket:|pipe:|\/dev\/|.*\/(compile-cache|\.cache\/deno)\/)/
         const given = runtimeName === "deno" ? [[40, Path.join(folder, "inherited")]] : []
         assert.deepStrictEqual<unknown>(descriptors.filter(([, target]) => !own.test(target)), given)
-        // The host wrote its own coverage; nobody else did.
+        // The host wrote its coverage, and the worker wrote none.
         if (runtimeName === "node") assert.lengthOf(Fs.readdirSync(planted.NODE_V8_COVERAGE), 1)
       }))
 

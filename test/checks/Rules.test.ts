@@ -1,5 +1,5 @@
 /**
- * What a contributor who breaks a rule is told: the rule is broken in a copy of the part that its check reads.
+ * What a check prints about a broken rule. The rule is broken in a copy of the files that the check reads.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as ChildProcess from "node:child_process"

@@ -125,7 +125,7 @@ describe("The wait for delivery", () => {
     const settled = yield* Effect.forkChild(settle({ ...running, ended }), { startImmediately: true })
     assert.isUndefined(settled.pollUnsafe())
     resolve()
-    // The clock stands still: no limit ends the wait.
+    // The clock does not move: no limit ends the wait.
     yield* Fiber.join(settled)
     assert.lengthOf(device.events(), 1)
   })

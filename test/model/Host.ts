@@ -47,7 +47,7 @@ import * as Program from "./Program.ts"
 
 const path = Effect.runSync(Effect.provide(Effect.service(EffectPath.Path), EffectPath.layer))
 
-/** What a process of the device stands on. */
+/** What a process of the device runs on. */
 export interface Machine {
   readonly home: string
   readonly disk: Disk

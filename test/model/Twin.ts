@@ -118,7 +118,7 @@ const start = (program: Program.Program, index: number, command: Program.Command
   return twin
 }
 
-/** Compares each turn in which a command is steady; `onCompared` is told where the paths part. */
+/** Compares each turn in which a command is steady; `onCompared` gets the turn in which the paths differ. */
 export const follow = (program: Program.Program, onCompared: (difference: string | undefined) => void): Follow => {
   const twins = new Map<number, Twin>()
   const lost = new Set<number>()

@@ -2,7 +2,7 @@
  * Mistakes in what is written, deleted and delivered, as wrong implementations of exported functions.
  */
 import * as Effect from "effect/Effect"
-import { overriding, type Replacement, wrong } from "./Wrong.ts"
+import { onDisk, overriding, type Replacement, withoutSuccessors, wrong } from "./Wrong.ts"
 
 export const files: ReadonlyArray<Replacement> = [
   // == facts on disk
@@ -11,11 +11,7 @@ export const files: ReadonlyArray<Replacement> = [
     why: "a late rewrite of an old pointer brings a former account back",
     wrong: [
       wrong("layers/FileIdentityStore.ts", (right) => ({
-        makeWith: (files, initial) => {
-          const read: typeof files.read = (file, owner) =>
-            file.startsWith(files.home.successors) ? { _tag: "Missing" } : files.read(file, owner)
-          return right.makeWith(overriding(files, { read }), initial)
-        }
+        makeWith: (files, initial) => right.makeWith(withoutSuccessors(files), initial)
       }))
     ]
   },
@@ -46,7 +42,7 @@ export const files: ReadonlyArray<Replacement> = [
             const read = disk.read(from)
             return read._tag === "Text" ? disk.create(to, read.text) : disk.link(from, to)
           }
-          return right.make({ ...options, runtime: overriding(options.runtime, { disk: overriding(disk, { link }) }) })
+          return right.make(onDisk(options, { link }))
         }
       }))
     ]
@@ -64,10 +60,7 @@ export const files: ReadonlyArray<Replacement> = [
             disk.remove(to)
             return disk.create(to, read.text) ?? disk.remove(from)
           }
-          return right.make({
-            ...options,
-            runtime: overriding(options.runtime, { disk: overriding(disk, { rename }) })
-          })
+          return right.make(onDisk(options, { rename }))
         }
       }))
     ]
@@ -159,8 +152,7 @@ export const files: ReadonlyArray<Replacement> = [
             return disk.link(from, to)
           }
           const files = right.make({
-            ...options,
-            runtime: overriding(options.runtime, { disk: overriding(disk, { link }) }),
+            ...onDisk(options, { link }),
             stillGiven: () => isPublished ? options.stillGiven() : true
           })
           const publish: typeof files.publish = (...args) => {
@@ -181,10 +173,7 @@ export const files: ReadonlyArray<Replacement> = [
           const { disk } = options.runtime
           let published: string | undefined
           const remove: typeof disk.remove = (file) => file === published ? undefined : disk.remove(file)
-          const files = right.make({
-            ...options,
-            runtime: overriding(options.runtime, { disk: overriding(disk, { remove }) })
-          })
+          const files = right.make(onDisk(options, { remove }))
           const publish: typeof files.publish = (file, ...rest) => {
             published = file
             const code = files.publish(file, ...rest)

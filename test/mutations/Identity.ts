@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
-import { overriding, type Replacement, wrong } from "./Wrong.ts"
+import { overriding, type Replacement, withoutSuccessors, wrong } from "./Wrong.ts"
 
 const steady = "layers/SteadyStitch.ts"
 
@@ -127,10 +127,8 @@ export const identity: ReadonlyArray<Replacement> = [
     wrong: [
       wrong(steady, (right) => ({
         make: (shared, ...rest) => {
-          const { files } = shared
-          const read: typeof files.read = (file, owner) =>
-            file.startsWith(files.home.successors) ? { _tag: "Missing" } : files.read(file, owner)
-          return right.make(overriding(shared, { files: overriding(files, { read }) }), ...rest)
+          const stitch = right.make(overriding(shared, { files: withoutSuccessors(shared.files) }), ...rest)
+          return overriding(stitch, { handover: () => ({ ...stitch.handover(), shared }) })
         }
       }))
     ]

@@ -1,6 +1,8 @@
 /**
  * What a replacement is: `tsc` finds a name in it that a rename in src has missed.
  */
+import type { StateFiles } from "../../src/layers/StateFiles.ts"
+import type { Disk } from "../../src/services/Disk.ts"
 
 /** The modules that are replaced. */
 interface Modules {
@@ -51,3 +53,15 @@ export const wrong = <K extends keyof Modules>(
 /** Returns a view of an object with some members replaced. Writes go to the object. */
 export const overriding = <A extends object>(target: A, own: Partial<A>): A =>
   new Proxy(target, { get: (target, key) => Reflect.get(key in own ? own : target, key) })
+
+/** Returns options with some operations of their disk replaced. */
+export const onDisk = <A extends { readonly runtime: { readonly disk: Disk } }>(options: A, own: Partial<Disk>): A => ({
+  ...options,
+  runtime: overriding(options.runtime, { disk: overriding(options.runtime.disk, own) })
+})
+
+/** Returns files among which no successor is found. */
+export const withoutSuccessors = (files: StateFiles): StateFiles =>
+  overriding(files, {
+    read: (file, owner) => file.startsWith(files.home.successors) ? { _tag: "Missing" } : files.read(file, owner)
+  })

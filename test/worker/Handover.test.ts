@@ -231,7 +231,7 @@ describe("the end of a command", () => {
     for (const ci of [undefined, "GitHub Actions"]) {
       const device = yield* Device.make
       const { end, flush } = yield* command(device, { ...idle, ci, worker: undefined })
-      // The clock stands still: what waited would not end.
+      // The clock does not move: a wait would not end.
       assert.deepStrictEqual(yield* flush, { delivered: 0, kept: 1, reason: WorkerProcess.missing })
       yield* end
       assert.lengthOf(device.events(), 1)
@@ -423,7 +423,7 @@ describe("a worker's life", () => {
   test("A worker does not wait for more messages while its starter waits for it", function*() {
     const { outbox, work, write } = yield* setUp()
     write(1)
-    // The clock stands still: a worker that waited would not end.
+    // The clock does not move: a worker that waited would not end.
     assert.strictEqual(yield* work({ lingers: false }), 1)
     assert.isTrue(yield* outbox.isEmpty)
   })

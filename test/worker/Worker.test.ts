@@ -270,7 +270,7 @@ suite("the worker", (test) => {
       "A file that cannot be set aside stays, and the other messages are sent once",
       function*(worker) {
         yield* worker.record(event(0))
-        // A file stands where the folder would be.
+        // There is a file in the place of the folder.
         Fs.writeFileSync(worker.folder.setAside, "")
         Fs.writeFileSync(Path.join(worker.folder.events, "000-empty.json"), "")
         yield* run(worker, { job: { lingers: true } })
