@@ -9,9 +9,9 @@ import type { AnonId } from "../src/domain/AnonId.ts"
 import {
   attribute,
   type ClaimFacts,
+  consequenceOf,
   type CredentialFacts,
-  onSighting,
-  signedOutElsewhere
+  isSignedOutElsewhere
 } from "../src/domain/Attribution.ts"
 import type { PrincipalId } from "../src/domain/PrincipalId.ts"
 import { isEphemeral, type RuntimeFacts } from "../src/domain/Runtime.ts"
@@ -176,7 +176,7 @@ interface Device {
   /** The account whose key the CLI has stored. */
   stored: PrincipalId | undefined
   /** Whose the stored key is known to be. */
-  knownAs: PrincipalId | undefined
+  knownPrincipal: PrincipalId | undefined
   /** The accounts whose key in the environment is known. */
   readonly knownTeams: Set<PrincipalId>
   isFirstRun: boolean
@@ -245,11 +245,11 @@ export const policies: ReadonlyArray<Policy> = [
   {
     name: "ours",
     run: ({ credential, device, invocationId, isLogin, newAnonId, principal }) => {
-      if (signedOutElsewhere({ claim: device.claim, credential })) rotate(device, newAnonId)
+      if (isSignedOutElsewhere({ claim: device.claim, credential })) rotate(device, newAnonId)
       const sent: Array<Sent> = []
       let slot: PrincipalId | undefined
       if (principal !== undefined) {
-        const consequence = onSighting({
+        const consequence = consequenceOf({
           principal,
           seenBy: isLogin ? "login" : "resolver",
           slot,
@@ -325,7 +325,7 @@ export const simulate = (
     anonId: newAnonId(),
     claim: undefined,
     stored: undefined,
-    knownAs: undefined,
+    knownPrincipal: undefined,
     knownTeams: new Set(),
     isFirstRun: true,
     user,
@@ -346,14 +346,14 @@ export const simulate = (
     isLogin: boolean
   ): void => {
     const isKnown = key !== undefined &&
-      (key.source === "stored" ? device.knownAs === key.of : device.knownTeams.has(key.of))
+      (key.source === "stored" ? device.knownPrincipal === key.of : device.knownTeams.has(key.of))
     const answers = !happens(mix.noAnswer)
     const principal = key !== undefined && (isKnown || isLogin || answers) ? key.of : undefined
-    const credential: CredentialFacts = { source: key?.source ?? "none", knownAs: isKnown ? key.of : undefined }
+    const credential: CredentialFacts = { source: key?.source ?? "none", principal: isKnown ? key.of : undefined }
     const sent = policy.run({ device, credential, principal, isLogin, invocationId: `run_${++runs}`, newAnonId })
     if (principal !== undefined) {
       seen.add(principal)
-      if (key?.source === "stored") device.knownAs = principal
+      if (key?.source === "stored") device.knownPrincipal = principal
       else device.knownTeams.add(principal)
     }
     for (const one of sent) {
@@ -393,7 +393,7 @@ export const simulate = (
     run(laptop, { source: "stored", of: laptop.stored }, false)
     if (leaves) {
       laptop.stored = undefined
-      laptop.knownAs = undefined
+      laptop.knownPrincipal = undefined
       policy.logout(laptop, newAnonId)
       if (happens(habits.nextIsAnother)) laptop.user = newAccount()
     } else if (happens(habits.switches)) {
@@ -402,7 +402,7 @@ export const simulate = (
       run(laptop, { source: "stored", of: laptop.user }, true)
     } else if (happens(habits.signsOutElsewhere)) {
       laptop.stored = undefined
-      laptop.knownAs = undefined
+      laptop.knownPrincipal = undefined
     }
   }
 

@@ -72,7 +72,7 @@ describe("the layout", () => {
     assert.deepStrictEqual(declared("Reference"), {
       "cli/CommandTracking.ts": ["effect-cli-usage/cli/Untracked", "effect-cli-usage/cli/TrackOptions"],
       "cli/Flow.ts": ["effect-cli-usage/cli/Flow/CurrentFlow"],
-      "layers/Debug.ts": ["effect-cli-usage/layers/Debug/IsShown"],
+      "layers/Debug.ts": ["effect-cli-usage/layers/Debug/IsDebugMode"],
       "services/CurrentCommand.ts": ["effect-cli-usage/services/CurrentCommand"],
       "services/UsageContext.ts": ["effect-cli-usage/services/UsageContext"]
     })
@@ -131,7 +131,7 @@ describe("what a command loads", () => {
     "layers/HybridIdentityStitch.ts",
     "layers/MemoryDisk.ts",
     "layers/OptOutFiles.ts",
-    "layers/Whole.ts",
+    "layers/FullStitch.ts",
     "cli/TelemetryHandlers.ts"
   ]
 

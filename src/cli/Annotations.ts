@@ -1,19 +1,19 @@
 /**
- * Properties and groups of the command that runs.
+ * Properties and groups of the running command.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
-import { combine, type Shared } from "../domain/Shared.ts"
+import { merge, type Shared } from "../domain/Shared.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
- * Adds properties and groups to every event that this command records from here on, including its own event at the end.
+ * Adds properties and groups to every later event of this command, its own event at the end included.
  *
  * **When to use**
  *
- * Use it for what a command learns while it runs. For the events of a scope, use `UsageContext`, which takes
+ * Use it for values that a command finds while it runs. For the events of a scope, use `UsageContext`, which takes
  * precedence.
  *
  * **Details**
@@ -36,4 +36,4 @@ export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>
     current === undefined || current === "untracked"
       ? Effect.void
-      : Ref.update(current.annotations, (said) => ({ ...said, shared: combine(said.shared, shared) })))
+      : Ref.update(current.annotations, (before) => ({ ...before, shared: merge(before.shared, shared) })))

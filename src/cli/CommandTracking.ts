@@ -14,7 +14,7 @@ import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
 import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
 import type { UsageEvent } from "../domain/UsageEvent.ts"
-import { debug, quietly } from "../layers/Debug.ts"
+import { debug, debugFailure } from "../layers/Debug.ts"
 import { type Annotations, type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
@@ -22,11 +22,11 @@ import type { Declared } from "./DataDictionary.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
 /**
- * Marks a command and everything below it as not recorded.
+ * Marks a command and its subcommands as not recorded.
  *
  * **Details**
  *
- * The command makes no identity, and the responses to its requests name no principal. An event that its handler
+ * The command creates no identity, and the responses to its requests name no principal. An event that its handler
  * captures is recorded, and so is a login.
  *
  * **Example** (Leaving out a command)
@@ -42,18 +42,18 @@ export const Untracked: Context.Reference<boolean> = Context.Reference<boolean>(
   defaultValue: () => false
 })
 
-// Not exported: a declaration of a host's own then names the services, which it can import. Where the layer is missing,
-// the compiler's message has this name.
+// Not exported, so that the declarations of a host name the services, which it can import. Without the layer, the
+// compiler's message has this name.
 type GivenByUsageLayer = UsageCapture | IdentityStitch
 
-// One signature: of an overloaded function `pipe(Usage.track)` would infer nothing.
+// One signature: with overloads, `pipe(Usage.track)` would not be inferred.
 type Tracked<Self> = [Self] extends [Command.Command<infer Name, infer Input, infer ContextInput, infer E, infer R>]
   ? Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer>
   : <const Name extends string, Input, ContextInput, E, R>(
     root: Command.Command<Name, Input, ContextInput, E, R>
   ) => Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer>
 
-interface Given {
+interface Invocation {
   readonly name: string
   readonly flags: ReadonlyArray<string>
   readonly isUntracked: boolean
@@ -62,7 +62,7 @@ interface Given {
 const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined =>
   command.subcommands.flatMap((group) => group.commands).find((child) => child.name === name)
 
-const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | undefined): Given => {
+const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | undefined): Invocation => {
   const path: Array<string> = []
   const flags = new Set<string>()
   let isUntracked = Context.get(root.annotations, Untracked)
@@ -81,7 +81,7 @@ const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | unde
 }
 
 const isUsageError = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  ErrorClass.orElse(false, () =>
+  ErrorClass.tryOrElse(false, () =>
     Exit.isFailure(exit) &&
     exit.cause.reasons.some((reason) =>
       Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
@@ -90,10 +90,10 @@ const isUsageError = (exit: Exit.Exit<unknown, unknown>): boolean =>
 const interruptedCode = 130
 
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
-  // A prompt that was left becomes an interruption only after the handler.
+  // A cancelled prompt becomes an interruption only after the handler.
   if (ErrorClass.isCancelled(exit)) return interruptedCode
   let code = 1
-  ErrorClass.orElse(undefined, () =>
+  ErrorClass.tryOrElse(undefined, () =>
     Runtime.defaultTeardown(exit, (decided) => {
       code = decided
     }))
@@ -118,22 +118,22 @@ export interface Options {
   readonly catalog?: ReadonlyArray<Declared> | undefined
 }
 
-/** What the author said to `track`, for the `telemetry` command. */
+/** The options of `track`, for the `telemetry` command. */
 export const TrackOptions: Context.Reference<Options> = Context.Reference<Options>(
   "effect-cli-usage/cli/TrackOptions",
   { defaultValue: () => ({}) }
 )
 
 /**
- * Returns an event under the author's name for it, if there is one.
+ * Returns an event with another name; the same event if `name` is undefined.
  *
  * @internal
  */
-export const named = <P>(event: UsageEvent<P>, name: string | undefined): UsageEvent<P> =>
+export const withName = <P>(event: UsageEvent<P>, name: string | undefined): UsageEvent<P> =>
   name === undefined ? event : {
     name,
     description: event.description,
-    // Not by a spread, which would make the schema.
+    // A spread would create the schema.
     get properties() {
       return event.properties
     },
@@ -153,21 +153,21 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
   code: exitCodeOf(exit),
   errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
   errorMessage: Exit.isFailure(exit) && !ErrorClass.isCancelled(exit)
-    ? ErrorClass.orElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause)))
+    ? ErrorClass.tryOrElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause)))
     : undefined,
   isCancelled: ErrorClass.isCancelled(exit)
 })
 
-/** A layer that lives as long as a command's handler: it records how the handler ended. */
-const whileRunning = (given: Given, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
+/** Returns the layer of a command's handler. When the layer closes, it records the exit of the handler. */
+const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
   Layer.effect(
     CurrentCommand,
     Effect.gen(function*() {
       const current = yield* CurrentCommand
       const outer = current === "untracked" ? undefined : current
-      // A leaf that is tracked on its own does not know its path.
-      if (outer !== undefined && `.${outer.name}`.endsWith(`.${given.name}`)) {
-        yield* debug(`"${given.name}" is not recorded again: \`Usage.track\` stands once, on the root`)
+      // The leaf is tracked by itself and by its tree. By itself its name has no path.
+      if (outer !== undefined && `.${outer.name}`.endsWith(`.${invocation.name}`)) {
+        yield* debug(`"${invocation.name}" is not recorded again: apply \`Usage.track\` once, to the root`)
         return outer
       }
       const usage = yield* UsageCapture
@@ -178,18 +178,19 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
 
       const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
         const kind = outcome.code === 0 ? "succeeded" : "failed"
-        // A logout records its success before the device gets its new id; a handler that fails after that records both.
+        // A logout records its success before the device gets its new id. If the handler fails later, then both are
+        // recorded.
         if ((yield* Ref.getAndSet(recorded, kind)) === kind) return
         const { flagValues } = yield* Ref.get(annotations)
         const common = {
           ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
           duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
           exit_code: outcome.code,
-          flags_used: given.flags
+          flags_used: invocation.flags
         }
         const { failed, succeeded } = options.events ?? {}
-        if (outcome.code === 0) return yield* usage.capture(named(CommandSucceeded, succeeded), common)
-        yield* usage.capture(named(CommandFailed, failed), {
+        if (outcome.code === 0) return yield* usage.capture(withName(CommandSucceeded, succeeded), common)
+        yield* usage.capture(withName(CommandFailed, failed), {
           ...common,
           ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
           ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
@@ -204,7 +205,7 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
           command
         )
       const command: CommandRun = {
-        name: given.name,
+        name: invocation.name,
         outer,
         annotations,
         recordSuccess: Effect.suspend(() => recordNow(succeeded)),
@@ -219,36 +220,36 @@ const whileRunning = (given: Given, options: Options): Layer.Layer<never, never,
       yield* Effect.addFinalizer((exit) => {
         if (isUsageError(exit)) return Effect.void
         return Effect.gen(function*() {
-          // What is waited for from here on is telemetry's time, not the command's.
+          // The duration of the command ends here: the rest is the time of telemetry.
           const endedAt = yield* now
-          const decided = outcomeOf(exit, options)
-          // A handler that returns may have set the process's exit code.
-          const outcome = decided.code === 0 ? { ...decided, code: yield* followed.exitCode } : decided
-          if (!outcome.isCancelled) yield* followed.settle
+          const exitOutcome = outcomeOf(exit, options)
+          // A handler that succeeds may have set the exit code of the process.
+          const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
+          if (!outcome.isCancelled) yield* followed.awaitPrincipal
           yield* Effect.provideService(record(outcome, endedAt), CurrentCommand, command)
-        }).pipe(quietly("could not record a command", undefined))
+        }).pipe(debugFailure("could not record a command", undefined))
       })
       return command
     })
   )
 
-// Inside a tracked command's handler, what an untracked one causes is the outer command's.
-const untracked = (options: Options): Layer.Layer<never> =>
+// Inside the handler of a tracked command, the events of an untracked command count for the tracked command.
+const untrackedLayer = (options: Options): Layer.Layer<never> =>
   Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (current) => current ?? "untracked")).pipe(
     Layer.merge(Layer.succeed(TrackOptions, options))
   )
 
-const tracked = <const Name extends string, Input, ContextInput, E, R>(
+const trackTree = <const Name extends string, Input, ContextInput, E, R>(
   root: Command.Command<Name, Input, ContextInput, E, R>,
   options: Options = {}
 ): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
   const tokens = new WeakMap<object, Command.ParsedTokens>()
   const provided = Command.provide(root, (input: Input) => {
-    const given = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
-    return given.isUntracked ? untracked(options) : whileRunning(given, options)
+    const invocation = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
+    return invocation.isUntracked ? untrackedLayer(options) : trackingLayer(invocation, options)
   })
-  // `parse` and `parseContext` are the only internals: they are given what the parser recognised. `Command.ParsedTokens`
-  // is public.
+  // `parse` and `parseContext` are the only internals in use: they receive the tokens. `Command.ParsedTokens` is
+  // public.
   if (!hasParser(provided)) return provided
   const { parse, parseContext } = provided
   return Object.assign(Object.create(Object.getPrototypeOf(provided)), provided, {
@@ -257,8 +258,8 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
         parse(raw),
         (input) => Effect.sync(() => Predicate.isObject(input) ? void tokens.set(input, raw) : undefined)
       ),
-    // Only subcommands that were added later ask a command for this.
-    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(tooEarly))
+    // Called only if subcommands were added after `track`.
+    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(trackedTooEarly))
   })
 }
 
@@ -298,7 +299,7 @@ const tracked = <const Name extends string, Input, ContextInput, E, R>(
  */
 export const track: <Self extends Command.Command.Any | Options>(self: Self, options?: Options) => Tracked<Self> = dual(
   (args) => Command.isCommand(args[0]),
-  tracked
+  trackTree
 )
 
 /**
@@ -316,9 +317,9 @@ export const track: <Self extends Command.Command.Any | Options>(self: Self, opt
 export const trackEffect =
   (name: string, options: Options = {}) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
-    Effect.provide(effect, whileRunning({ name, flags: [], isUntracked: false }, options))
+    Effect.provide(effect, trackingLayer({ name, flags: [], isUntracked: false }, options))
 
-const tooEarly = "subcommands are not recorded: `Usage.track` stands before them"
+const trackedTooEarly = "subcommands are not recorded: apply `Usage.track` after them"
 
 type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
 

@@ -1,5 +1,5 @@
 /**
- * The list of everything that a CLI sends, generated from its declared events.
+ * The list of all events and properties that a CLI sends, generated from its declared events.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
 import { CommonProperties } from "../domain/CommonProperties.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
-import { named, type Options } from "./CommandTracking.ts"
+import { type Options, withName } from "./CommandTracking.ts"
 
 /**
  * A declared event with any properties.
@@ -59,22 +59,22 @@ export interface DataDictionary {
   readonly common: ReadonlyArray<Property>
 }
 
-// Effect writes them for an integer since 4.0.3. A dictionary must not change with the version of Effect.
+// Effect writes these bounds for an integer since 4.0.3. A dictionary must not change with the version of Effect.
 const isSafeIntegerBound = (value: unknown): boolean =>
   value === Number.MAX_SAFE_INTEGER || value === Number.MIN_SAFE_INTEGER
 
-// With what it refers to in its place; what refers to itself is anything.
-const inlined = (schema: unknown, definitions: object, inside: ReadonlyArray<string> = []): unknown => {
-  if (Array.isArray(schema)) return schema.map((one) => inlined(one, definitions, inside))
+// Replaces each reference by its definition. A recursive reference becomes `{}`, any value.
+const inlineReferences = (schema: unknown, definitions: object, inside: ReadonlyArray<string> = []): unknown => {
+  if (Array.isArray(schema)) return schema.map((one) => inlineReferences(one, definitions, inside))
   if (!Predicate.isObject(schema)) return schema
   if ("$ref" in schema && Predicate.isString(schema.$ref)) {
     const name = schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1)
-    return inside.includes(name) ? {} : inlined(Reflect.get(definitions, name), definitions, [...inside, name])
+    return inside.includes(name) ? {} : inlineReferences(Reflect.get(definitions, name), definitions, [...inside, name])
   }
   return Object.fromEntries(
     Object.entries(schema)
       .filter(([, value]) => !isSafeIntegerBound(value))
-      .map(([key, value]) => [key, inlined(value, definitions, inside)])
+      .map(([key, value]) => [key, inlineReferences(value, definitions, inside)])
   )
 }
 
@@ -83,24 +83,24 @@ const inlined = (schema: unknown, definitions: object, inside: ReadonlyArray<str
  *
  * @internal
  */
-export const unnamed = (event: string): Error =>
+export const unnamedProperties = (event: string): Error =>
   new Error(`"${event}" sends properties that it does not name: declare them by a Schema.Struct`)
 
 type PropertiesOf = (event: string, schema: Schema.Constraint) => ReadonlyArray<Property>
 
 const propertiesOf = (event: string, schema: Schema.Constraint): ReadonlyArray<Property> => {
   const document = Schema.toJsonSchemaDocument(schema)
-  const json = inlined(document.schema, document.definitions)
-  // A struct of nothing.
+  const json = inlineReferences(document.schema, document.definitions)
+  // The schema of an empty struct.
   if (Predicate.hasProperty(json, "not")) return []
   if (!Predicate.hasProperty(json, "properties") || !Predicate.isObject(json.properties) || "allOf" in json) {
-    throw unnamed(event)
+    throw unnamedProperties(event)
   }
   const required = "required" in json && Array.isArray(json.required) ? json.required : []
   return Object.entries(json.properties).map(([name, schema]) => ({ name, schema, required: required.includes(name) }))
 }
 
-// The message of a claim: it is made where the claim is, not from an event.
+// The alias of a claim. It is created with the claim, not from a declared event.
 const alias: Declared = {
   name: "$create_alias",
   description:
@@ -109,22 +109,22 @@ const alias: Declared = {
 }
 
 /**
- * Returns the function that makes a dictionary with the properties that the given function finds in a schema.
+ * Returns the function that creates a dictionary, given the function that returns the properties of a schema.
  *
  * @internal
  */
-export const listWith =
+export const makeWith =
   (propertiesOf: PropertiesOf) =>
   (events: ReadonlyArray<Declared>, options: Pick<Options, "events"> = {}): DataDictionary => {
     const all: ReadonlyArray<Declared> = [
-      named(CommandSucceeded, options.events?.succeeded),
-      named(CommandFailed, options.events?.failed),
+      withName(CommandSucceeded, options.events?.succeeded),
+      withName(CommandFailed, options.events?.failed),
       alias,
       ...events
     ]
-    const twice = all.find(({ name }, index) => all.findIndex((other) => other.name === name) < index)
-    if (twice !== undefined) {
-      throw new Error(`two events are called "${twice.name}": nobody could tell them apart. Give one another name`)
+    const duplicate = all.find(({ name }, index) => all.findIndex((other) => other.name === name) < index)
+    if (duplicate !== undefined) {
+      throw new Error(`two events have the name "${duplicate.name}". Rename one`)
     }
     const sorted: PropertiesOf = (event, schema) =>
       propertiesOf(event, schema).toSorted((a, b) => a.name.localeCompare(b.name, "en"))
@@ -165,7 +165,7 @@ export const listWith =
  * @since 0.1.0
  */
 export const make = (events: ReadonlyArray<Declared>, options?: Pick<Options, "events">): DataDictionary =>
-  listWith(propertiesOf)(events, options)
+  makeWith(propertiesOf)(events, options)
 
 /**
  * Returns the dictionary as JSON, with two spaces of indentation.

@@ -1,14 +1,14 @@
-/** The class of an error: what kind it is, and nothing that it says. */
+/** The class of an error, without its message. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Terminal from "effect/Terminal"
 
 /**
- * What was evaluated; another value where that throws, as a getter or a proxy of the host's may, or a function of its
- * author's.
+ * Returns the evaluated value; another value if the evaluation throws, as a getter, a proxy or a function of the host
+ * may.
  */
-export const orElse = <A, B>(other: B, evaluate: () => A): A | B => {
+export const tryOrElse = <A, B>(other: B, evaluate: () => A): A | B => {
   try {
     return evaluate()
   } catch {
@@ -16,8 +16,8 @@ export const orElse = <A, B>(other: B, evaluate: () => A): A | B => {
   }
 }
 
-// Names that say only that something went wrong; what they wrap may say more.
-const empty = new Set([
+// Names without information. The class of a cause may have more.
+const uninformative = new Set([
   "Error",
   "AggregateError",
   "DOMException",
@@ -27,32 +27,34 @@ const empty = new Set([
   "FiberFailure"
 ])
 
-// The classes that a bundler does not rename. They are known by their names: a test runner has several of each.
+// The classes of the platform, which a bundler does not rename. Compared by name: a test runner has several realms.
 const platform = /^((Type|Range|Syntax|Reference|Eval|URI|Aggregate|Suppressed)?Error|DOMException)$/
 
-// A tag is a name in the author's source, not a text.
+// A tag that looks like a name in the source code, and not like a text.
 const tag = /^[\w$.@/-]{1,100}$/
 
-// An error may keep its user's data under `name`: this much is a class's.
+// A `name` that looks like the name of a class. An error may have user data in `name`.
 const className = /^[A-Z][\w$]{0,99}$/
 
-// A name of this length is one that a bundler gave the class, where the class has it too.
+// A name of at most this length that is also the name of the class may come from a bundler.
 const maxMinified = 3
 
-const own = (object: object, key: string): unknown => Object.getOwnPropertyDescriptor(object, key)?.value
+const ownProperty = (object: object, key: string): unknown => Object.getOwnPropertyDescriptor(object, key)?.value
 
-// The name that an error or one of its classes has as a property, else the name of the platform's class that it extends;
-// never that of another class, which a bundler may have renamed.
+// Returns the `name` property of an error or of one of its classes, else the name of the platform class that it
+// extends. It never returns the name of another class, which a bundler may have renamed.
 const nameOf = (error: object): string => {
-  let given: string | undefined
+  let classOrErrorName: string | undefined
   for (let object: unknown = error; Predicate.isObject(object); object = Object.getPrototypeOf(object)) {
-    const constructor = own(object, "constructor")
-    if (Predicate.isFunction(constructor) && platform.test(constructor.name)) return given ?? constructor.name
-    const name = own(object, "name")
+    const constructor = ownProperty(object, "constructor")
+    if (Predicate.isFunction(constructor) && platform.test(constructor.name)) {
+      return classOrErrorName ?? constructor.name
+    }
+    const name = ownProperty(object, "name")
     if (
       Predicate.isString(name) && (object !== error || className.test(name)) &&
       (name.length > maxMinified || name !== error.constructor.name)
-    ) given ??= name
+    ) classOrErrorName ??= name
   }
   return "Error"
 }
@@ -62,19 +64,19 @@ const ownClass = (error: object): string =>
     ? error._tag
     : nameOf(error)
 
-// Causes and aggregates may be rings.
+// Causes and aggregates may be cyclic.
 const firstClass = (error: unknown, seen: Set<unknown>): string | undefined => {
   if (!Predicate.isObject(error) || seen.has(error)) return undefined
   seen.add(error)
   const name = ownClass(error)
-  if (!empty.has(name)) return name
+  if (!uninformative.has(name)) return name
   let inner: string | undefined
   for (const each of [error["errors"], error["cause"]].flat()) inner ??= firstClass(each, seen)
   return inner
 }
 
 /**
- * Returns the class of the first error that says something, of an error, the errors of an aggregate, and their causes.
+ * Returns the first informative class of an error, the errors of an aggregate, and their causes.
  *
  * **Details**
  *
@@ -82,18 +84,18 @@ const firstClass = (error: unknown, seen: Set<unknown>): string | undefined => {
  * extends. It is never the name of another class, which a bundler may have renamed.
  */
 export const ofError = (error: unknown): string =>
-  orElse("Error", () => firstClass(error, new Set()) ?? ownClass(Object(error)))
+  tryOrElse("Error", () => firstClass(error, new Set()) ?? ownClass(Object(error)))
 
-/** The class of what ended a command, if it was an error and not an interruption. */
+/** Returns the class of the first error or defect of a cause; undefined for an interruption. */
 export const ofCause = (cause: Cause.Cause<unknown>): string | undefined => {
   const reason = cause.reasons.find(Cause.isFailReason) ?? cause.reasons.find(Cause.isDieReason)
   if (reason === undefined) return undefined
   return ofError(Cause.isFailReason(reason) ? reason.error : reason.defect)
 }
 
-/** Whether the user ended a command: by a signal, or by leaving a prompt. */
+/** Returns whether the user cancelled a command: by a signal, or at a prompt. */
 export const isCancelled = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) &&
   (Cause.hasInterruptsOnly(exit.cause) ||
-    orElse(false, () =>
+    tryOrElse(false, () =>
       exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && Terminal.isQuitError(reason.error))))

@@ -1,12 +1,12 @@
-/** The events of a CLI for `telemetry events`, without Effect's JSON Schema, which every command would load (ADR 0029). */
+/** The events of `telemetry events`, without Effect's JSON Schema, which every command would load (ADR 0029). */
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { type DataDictionary, listWith, type Property, typeOf, unnamed } from "./DataDictionary.ts"
+import { type DataDictionary, makeWith, type Property, typeOf, unnamedProperties } from "./DataDictionary.ts"
 
 const isInteger = (check: SchemaAST.Check<never>): boolean =>
   check._tag === "FilterGroup" ? check.checks.some(isInteger) : check.annotations?.expected === "an integer"
 
-// JSON Schema as far as it says a type.
+// Returns the JSON Schema of a type, without constraints.
 const schemaOf = (ast: SchemaAST.AST): { readonly [keyword: string]: unknown } => {
   switch (ast._tag) {
     case "String":
@@ -44,7 +44,7 @@ const described = (ast: SchemaAST.AST): unknown => {
 const propertiesOf = (event: string, { ast }: Schema.Constraint): ReadonlyArray<Property> => {
   const encoded = SchemaAST.toEncoded(ast)
   const struct = encoded._tag === "Suspend" ? encoded.thunk() : encoded
-  if (struct._tag !== "Objects" || struct.indexSignatures.length > 0) throw unnamed(event)
+  if (struct._tag !== "Objects" || struct.indexSignatures.length > 0) throw unnamedProperties(event)
   return struct.propertySignatures.map(({ name, type }) => ({
     name: String(name),
     schema: described(type),
@@ -52,8 +52,8 @@ const propertiesOf = (event: string, { ast }: Schema.Constraint): ReadonlyArray<
   }))
 }
 
-/** Returns the data dictionary of a CLI with the types of its properties; `DataDictionary.make` has their limits too. */
-export const make = listWith(propertiesOf)
+/** Returns the data dictionary of a CLI, with the types of its properties and without their constraints. */
+export const make = makeWith(propertiesOf)
 
 const lines = (properties: ReadonlyArray<Property>): ReadonlyArray<string> => {
   const width = Math.max(0, ...properties.map(({ name }) => name.length))

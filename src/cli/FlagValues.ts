@@ -1,4 +1,4 @@
-/** Flag values that an author allows to be sent; by default none is. */
+/** Flag values that are sent. By default none is sent. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,7 +9,7 @@ import { CurrentCommand } from "../services/CurrentCommand.ts"
 // A value that can be a property.
 type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
 
-type WithoutPlace<Input, Key extends keyof Input> = {
+type UnsendableKey<Input, Key extends keyof Input> = {
   [Name in Key]: Input[Name] extends Scalar ? never : Name
 }[Key]
 
@@ -21,13 +21,13 @@ type WithoutPlace<Input, Key extends keyof Input> = {
  * @since 0.1.0
  */
 export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] extends [never]
-  ? [WithoutPlace<Input, Key & keyof Input>] extends [never] ? unknown
+  ? [UnsendableKey<Input, Key & keyof Input>] extends [never] ? unknown
   : `the value of "${
-    & WithoutPlace<Input, Key & keyof Input>
+    & UnsendableKey<Input, Key & keyof Input>
     & string}" is no text, number or boolean, nor an Option of one`
   : `this command has no flag or argument under the key "${Exclude<Key, keyof Input>}"`
 
-const sent = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
+const jsonOf = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
 
 /**
  * Adds the values of some flags or arguments to the command's event, as `flag_values`.
@@ -58,14 +58,14 @@ export const withFlagValues =
     Command.provideEffectDiscard(command, (input: Input) =>
       Effect.flatMap(CurrentCommand, (current) => {
         if (current === undefined || current === "untracked") return Effect.void
-        // As `HasValues` has it.
+        // `HasValues` has checked the type.
         const values: { readonly [K in Key]: Scalar } = Object(input)
         const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
-          const value = sent(values[key])
+          const value = jsonOf(values[key])
           return value === undefined ? [] : [[key, value]]
         })
-        return Ref.update(current.annotations, (said) => ({
-          ...said,
-          flagValues: { ...said.flagValues, ...Object.fromEntries(allowed) }
+        return Ref.update(current.annotations, (before) => ({
+          ...before,
+          flagValues: { ...before.flagValues, ...Object.fromEntries(allowed) }
         }))
       }))

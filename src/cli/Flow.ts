@@ -1,5 +1,5 @@
 /**
- * Funnels: something that a user starts, and that is completed, aborted or failed.
+ * Funnels: a flow that a user starts, and that is completed, aborted or failed.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ interface Running {
   readonly step: Ref.Ref<string | undefined>
 }
 
-// The flow that runs, if one does, with the step that it is at.
+// The running flow with its current step; undefined outside a flow.
 const CurrentFlow: Context.Reference<Running | undefined> = Context.Reference<Running | undefined>(
   "effect-cli-usage/cli/Flow/CurrentFlow",
   { defaultValue: () => undefined }
@@ -37,18 +37,18 @@ export interface Fields {
 }
 
 /**
- * The properties that a flow starts with.
+ * The properties of a flow.
  *
  * @category models
  * @since 0.1.0
  */
 export type Properties<F extends Fields> = Schema.Struct.Type<F>
 
-// What a flow says itself of how far it came.
+// Refuses the names of the properties that every flow has.
 type OwnNames<F> = [Extract<keyof F, "step" | "duration_ms" | "error_class">] extends [never] ? unknown
   : `a flow has its own ${Extract<keyof F, "step" | "duration_ms" | "error_class">}`
 
-// Fields that stand alone leave `F` as wide as it may be.
+// Without `Schema.Struct` around the fields, `F` is not inferred.
 type Declared<F extends Fields> = string extends keyof F ? UsageEvent.NeedsStruct
   : UsageEvent.OwnNames<F> & OwnNames<F> & UsageEvent.AsJson<Schema.Struct.Encoded<F>>
 
@@ -66,19 +66,19 @@ export interface Flow<F extends Fields, Step extends string> {
   /** `… Started`, `… Completed`, `… Aborted` and `… Failed`, for the data dictionary. */
   readonly events: ReadonlyArray<UsageEvent.UsageEvent<Encodable>>
   /**
-   * Runs an effect as this flow: `Started`, then exactly one of `Completed`, `Aborted` and `Failed`, as its Exit says; none
-   * of them where the process ends without one (`process.exit`).
+   * Runs an effect as this flow. It records `Started`, then exactly one of `Completed`, `Aborted` and `Failed`, by the
+   * `Exit` of the effect. If the process ends without an `Exit` (`process.exit`), then it records none of them.
    *
    * **Details**
    *
    * An interruption, `Terminal.QuitError` and the errors named in `aborted` (by `_tag`) are `Aborted`. Inside another
-   * flow it is a part of that one, and records nothing of its own.
+   * flow, a flow is a part of the outer flow, and records no events.
    */
   readonly run: (
     properties: Properties<F>,
     options?: { readonly aborted?: ReadonlyArray<string> | undefined }
   ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | UsageCapture>
-  /** Names the step that this flow is at; outside it, or inside another one, it does nothing. */
+  /** Sets the current step of this flow. Outside this flow it is a no-op. */
   readonly step: (step: Step) => Effect.Effect<void>
 }
 
@@ -119,7 +119,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
     readonly steps: ReadonlyArray<Step>
   }
 ): Flow<F, Step> => {
-  // A schema is made when its event is captured: most commands capture none of a flow's.
+  // A schema is created when its event is captured: most commands capture no event of a flow.
   const declare = (what: string, more: () => Fields): UsageEvent.UsageEvent<Encodable> => ({
     name: `${name} ${what}`,
     description: `${options.description}: ${what.toLowerCase()}`,
@@ -139,7 +139,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
 
   const run: Flow<F, Step>["run"] = (properties, runOptions) => (effect) =>
     Effect.gen(function*() {
-      // An automatic re-authentication inside another flow is not a funnel of its own.
+      // A flow inside another flow, such as an automatic re-authentication, is not a funnel of its own.
       if ((yield* CurrentFlow) !== undefined) return yield* effect
       const capture = yield* UsageCapture
       const startedAt = yield* Clock.monotonicTimeNanos
@@ -149,8 +149,8 @@ export const make = <const F extends Fields, const Step extends string, const Na
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
         const step = yield* Ref.get(current)
         const at = { ...own, ...(step === undefined ? {} : { step }) }
-        const took = (yield* Clock.monotonicTimeNanos) - startedAt
-        const timed = { ...at, duration_ms: Math.round(Number(took) / 1e6) }
+        const elapsed = (yield* Clock.monotonicTimeNanos) - startedAt
+        const timed = { ...at, duration_ms: Math.round(Number(elapsed) / 1e6) }
         if (Exit.isSuccess(exit)) return yield* capture.capture(completed, timed)
         if (ErrorClass.isCancelled(exit) || isNamed(exit.cause, runOptions?.aborted ?? [])) {
           return yield* capture.capture(aborted, at)
@@ -170,7 +170,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
   return {
     events: [started, completed, aborted, failed],
     run,
-    // A step of another flow is none that this one declares.
+    // Another flow may be running, which does not declare this step.
     step: (step) =>
       Effect.flatMap(CurrentFlow, (current) => current?.flow === name ? Ref.set(current.step, step) : Effect.void)
   }

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { Untracked } from "./CommandTracking.ts"
 
-// What the commands do is loaded when one of them runs.
+// The handlers are loaded when one of the commands runs.
 const handlers = Effect.promise(() => import("./TelemetryHandlers.ts"))
 
 const makeSubcommands = () => {
@@ -48,27 +48,27 @@ const leaf = Command.make("telemetry").pipe(
   Command.annotate(Untracked, true)
 )
 
-const once = <A>(make: () => A): () => A => {
+const memoize = <A>(make: () => A): () => A => {
   let made: A | undefined
   return () => made ??= make()
 }
 
-const makeWhole = () => Command.withSubcommands(leaf, makeSubcommands())
+const makeFullCommand = () => Command.withSubcommands(leaf, makeSubcommands())
 
-const whole = once(makeWhole)
+const fullCommand = memoize(makeFullCommand)
 
-// What the host's tree asks of every command is there at once; the rest is made when this command is asked for: by the
-// parser, by help, by completions. Making all seven costs every command of the host half a millisecond.
-const lazily = (atOnce: object, made: () => object) =>
-  new Proxy(leaf, { get: (_, property) => Reflect.get(property in atOnce ? atOnce : made(), property) })
+// Creates only the properties that the host's tree reads of every command. The parser, help and completions create the
+// rest. Creating all seven commands would take every command of the host 0.5 ms.
+const lazyCommand = (eager: object, made: () => object) =>
+  new Proxy(leaf, { get: (_, property) => Reflect.get(property in eager ? eager : made(), property) })
 
-const ofLeaf = (...properties: ReadonlyArray<string>): object =>
+const leafProperties = (...properties: ReadonlyArray<string>): object =>
   Object.fromEntries(properties.map((property) => [property, Reflect.get(leaf, property)]))
 
 const children = ["status", "enable", "disable", "log", "events", "flush"].map((name, index) =>
-  lazily(
-    { ...ofLeaf("alias", "globalFlags", "unlisted"), name, annotations: Context.empty(), subcommands: [] },
-    () => whole().subcommands[0]?.commands[index] ?? leaf
+  lazyCommand(
+    { ...leafProperties("alias", "globalFlags", "unlisted"), name, annotations: Context.empty(), subcommands: [] },
+    () => fullCommand().subcommands[0]?.commands[index] ?? leaf
   )
 )
 
@@ -88,10 +88,10 @@ const children = ["status", "enable", "disable", "log", "events", "flush"].map((
  * @category commands
  * @since 0.1.0
  */
-export const command: ReturnType<typeof makeWhole> = lazily(
+export const command: ReturnType<typeof makeFullCommand> = lazyCommand(
   {
-    ...ofLeaf("name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"),
+    ...leafProperties("name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"),
     subcommands: [{ group: undefined, commands: children }]
   },
-  whole
+  fullCommand
 )

@@ -1,4 +1,4 @@
-/** What the `telemetry` commands do. */
+/** The handlers of the `telemetry` commands. */
 import * as CliError from "effect/cli/CliError"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
@@ -15,28 +15,28 @@ import { Outbox } from "../services/Outbox.ts"
 import { TrackOptions } from "./CommandTracking.ts"
 import * as EventList from "./EventList.ts"
 
-/** What a command takes. */
+/** The input of a command. */
 export interface Input {
   readonly json: boolean
 }
 
 const timeOf = (millis: number): string => new Date(millis).toISOString()
 
-// A command of a tracked tree runs in the reference, this one as `"untracked"`.
-const notTracked = Effect.map(CurrentCommand, (current) =>
+// In a tracked tree, the reference of this command is `"untracked"`.
+const trackingObstacles = Effect.map(CurrentCommand, (current) =>
   current === undefined
     ? [{
       what: "not_tracked",
-      why: "`Usage.track` is missing, or stands before the subcommands: it goes last, on the root command"
+      why: "`Usage.track` is missing, or is applied before the subcommands: apply it last, to the root command"
     }]
     : [])
 
 const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDecision.ConsentDecision) {
   const identity = yield* (yield* IdentityStore).peek
   const outbox = yield* (yield* Outbox).status
-  const failure = outbox.unread ?? outbox.lastFailure
+  const failure = outbox.blocked ?? outbox.lastFailure
   const obstacles: ReadonlyArray<Omit<Obstacle, "what"> & { readonly what: string }> = enabled
-    ? [...yield* notTracked, ...yield* (yield* CaptureWorker).obstacles]
+    ? [...yield* trackingObstacles, ...yield* (yield* CaptureWorker).obstacles]
     : []
   return {
     enabled,
@@ -72,24 +72,24 @@ const explain = ({ until, what, why }: { readonly until?: string; readonly what:
 
 export const status = Effect.fnUntraced(function*({ json }: Input) {
   const decision = yield* (yield* Consent).decision
-  const found = yield* readStatus(decision)
-  if (json) return yield* Console.log(JSON.stringify(found))
-  yield* Console.log(`Telemetry is ${found.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
-  yield* Effect.forEach(found.obstacles, (obstacle) => Console.log(explain(obstacle)), { discard: true })
-  yield* Console.log(`Sent to:       ${(found.enabled ? found.destination : null) ?? "nowhere"}`)
-  yield* Console.log(`Device:        ${found.anon_id ?? "none yet"}`)
-  yield* Console.log(`Account:       ${found.principal_id ?? "none"}`)
-  yield* Console.log(`Waiting:       ${found.pending}`)
-  const aside = found.set_aside === 0 ? "" : " (refused by PostHog, or damaged: kept here, and not sent again)"
-  yield* Console.log(`Set aside:     ${found.set_aside}${aside}`)
-  yield* Console.log(`Last delivery: ${found.last_delivery ?? "never"}`)
-  if (found.last_failure !== undefined) yield* Console.log(`Last failure:  ${found.last_failure}`)
+  const result = yield* readStatus(decision)
+  if (json) return yield* Console.log(JSON.stringify(result))
+  yield* Console.log(`Telemetry is ${result.enabled ? "on" : "off"} (${ConsentDecision.explain(decision.decidedBy)})`)
+  yield* Effect.forEach(result.obstacles, (obstacle) => Console.log(explain(obstacle)), { discard: true })
+  yield* Console.log(`Sent to:       ${(result.enabled ? result.destination : null) ?? "nowhere"}`)
+  yield* Console.log(`Device:        ${result.anon_id ?? "none yet"}`)
+  yield* Console.log(`Account:       ${result.principal_id ?? "none"}`)
+  yield* Console.log(`Waiting:       ${result.pending}`)
+  const aside = result.set_aside === 0 ? "" : " (refused by PostHog, or damaged: kept here, and not sent again)"
+  yield* Console.log(`Set aside:     ${result.set_aside}${aside}`)
+  yield* Console.log(`Last delivery: ${result.last_delivery ?? "never"}`)
+  if (result.last_failure !== undefined) yield* Console.log(`Last failure:  ${result.last_failure}`)
 })
 
 const printJson = (messages: ReadonlyArray<Message>) =>
   Effect.forEach(messages, (message) => Console.log(JSON.stringify(message)), { discard: true })
 
-const ofMessage = ({ distinct_id, event, properties, timestamp }: Message): string => {
+const formatMessage = ({ distinct_id, event, properties, timestamp }: Message): string => {
   const { alias, command_name } = properties
   const anonymous = properties["$process_person_profile"] === false ? " (anonymous)" : ""
   if (Predicate.isString(alias)) return `${timestamp}  ${event}: device ${alias} joins account ${distinct_id}`
@@ -98,7 +98,7 @@ const ofMessage = ({ distinct_id, event, properties, timestamp }: Message): stri
   }, as ${distinct_id}${anonymous}`
 }
 
-/** What `telemetry log` takes. */
+/** The input of `telemetry log`. */
 export interface LogInput extends Input {
   readonly sent: boolean
 }
@@ -109,7 +109,7 @@ export const log = Effect.fnUntraced(function*({ json, sent }: LogInput) {
   const messages = yield* outbox.sent
   if (json) return yield* printJson(messages)
   if (messages.length === 0) return yield* Console.log("No sent messages are kept on this machine.")
-  yield* Effect.forEach(messages, (message) => Console.log(ofMessage(message)), { discard: true })
+  yield* Effect.forEach(messages, (message) => Console.log(formatMessage(message)), { discard: true })
 })
 
 export const events = Effect.fnUntraced(function*({ json }: Input) {

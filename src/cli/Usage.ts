@@ -1,5 +1,5 @@
 /**
- * What most hosts need: one layer, one line, one command.
+ * The API that most hosts need: the layer, `track`, and the `telemetry` command.
  *
  * @since 0.1.0
  */

@@ -1,37 +1,37 @@
-/** Who an event belongs to, and what is done when a principal is seen: the two tables that everything else serves. */
+/** The two rules of identity: the distinct id of an event, and the consequence of a sighting. */
 import type { AnonId } from "./AnonId.ts"
 import type { CredentialSource, Sighting } from "./Claim.ts"
 import type { PrincipalId } from "./PrincipalId.ts"
 
 /**
- * An anon id's claim, reduced to what the rules ask.
+ * The facts of a claim that the rules need.
  *
- * `principal` is undefined for a claim that cannot be read: it belongs to somebody, and nobody knows to whom.
+ * `principal` is undefined if the claim cannot be read: the anon id is claimed by an unknown principal.
  */
 export interface ClaimFacts {
   readonly principal: PrincipalId | undefined
   readonly credential: CredentialSource
 }
 
-/** The credential at hand, reduced to what the rules ask. */
+/** The facts of the current credential that the rules need. */
 export interface CredentialFacts {
   readonly source: CredentialSource
-  /** The principal that this credential is known to be of. */
-  readonly knownAs: PrincipalId | undefined
+  /** The principal of the credential, if the cache or the API named it. */
+  readonly principal: PrincipalId | undefined
 }
 
 export interface Attribution {
   readonly distinctId: string
-  /** Whether PostHog must make no person for it (`$process_person_profile: false`). */
+  /** Whether PostHog creates no person for the event (`$process_person_profile: false`). */
   readonly personless: boolean
 }
 
 /**
- * Says who an event belongs to.
+ * Returns the distinct id of an event.
  *
- * 1. The principal of the slot. 2. The claim's, if the credential at hand is known to be that principal's, or there is
- * none and the claim did not come from a stored one. 3. With a claim, an id of this command's own: the anon id *is* the
- * claimed principal, who may be somebody else. 4. The anon id.
+ * 1. The principal of the slot. 2. The principal of the claim, if it is the known principal of the current credential,
+ * or if there is no credential and the claim was not learned with a stored one. 3. With any other claim, the invocation
+ * id: PostHog has merged the anon id into the claimed principal. 4. The anon id.
  */
 export const attribute = (facts: {
   readonly slot: PrincipalId | undefined
@@ -43,27 +43,29 @@ export const attribute = (facts: {
   const { claim, credential, slot } = facts
   if (slot !== undefined) return { distinctId: slot, personless: false }
   if (claim === undefined) return { distinctId: facts.anonId, personless: true }
-  const known = credential.source === "none" ? claim.credential !== "stored" : credential.knownAs === claim.principal
+  const known = credential.source === "none"
+    ? claim.credential !== "stored"
+    : credential.principal === claim.principal
   return claim.principal !== undefined && known
     ? { distinctId: claim.principal, personless: false }
     : { distinctId: facts.invocationId, personless: true }
 }
 
 /**
- * What follows from a principal that was seen.
+ * The consequence of a sighting.
  *
- * `Stamp` is this command's alone. `Claim`, and `Switch`, stamp too: the one publishes the anon id's claim with its alias,
- * the other rotates, then claims the new anon id without one.
+ * `Stamp` sets the principal of this command. `Claim` also publishes a claim of the anon id, with an alias. `Switch`
+ * also rotates the anon id, and publishes a claim of the new anon id without an alias.
  */
 export type Consequence = "Nothing" | "Stamp" | "Claim" | "Switch"
 
 /**
- * Says what is done when a principal is seen.
+ * Returns the consequence of a sighting.
  *
- * A stored credential is new where it is not known to be the claimed principal's: then the account was changed on this
- * device. A credential from the environment never changes whom the device belongs to.
+ * If the known principal of a stored credential is not the claimed principal, then the account was changed on this
+ * device. A credential from the environment never changes the claim of a device.
  */
-export const onSighting = (facts: {
+export const consequenceOf = (facts: {
   readonly principal: PrincipalId
   readonly seenBy: Exclude<Sighting, "adopted">
   readonly slot: PrincipalId | undefined
@@ -78,12 +80,12 @@ export const onSighting = (facts: {
   if (claim === undefined) return "Claim"
   if (seenBy === "login") return "Switch"
   const isNew = credential.source === "stored" &&
-    (credential.knownAs === undefined || credential.knownAs !== claim.principal)
+    (credential.principal === undefined || credential.principal !== claim.principal)
   return isNew ? "Switch" : "Stamp"
 }
 
-/** Says whether the user signed out elsewhere: the credential is gone that the claim was learned with. */
-export const signedOutElsewhere = (facts: {
+/** Returns whether another process signed out: the stored credential of the claim is removed. */
+export const isSignedOutElsewhere = (facts: {
   readonly claim: ClaimFacts | undefined
   readonly credential: CredentialFacts
 }): boolean => facts.claim?.credential === "stored" && facts.credential.source === "none"

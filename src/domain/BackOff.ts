@@ -1,12 +1,12 @@
-/** How long no request is made after PostHog took nothing. */
+/** The back-off after PostHog accepted no message of a request. */
 import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "./JsonDocument.ts"
 
-/** The back-off as it stands on disk. */
+/** The back-off on disk. */
 export interface BackOff {
   /** The number of failures in a row. */
   readonly attempts: number
-  /** Milliseconds since 1970. */
+  /** The end of the back-off, in milliseconds since 1970. */
   readonly until: number
   /** Why the last request failed. */
   readonly reason?: string
@@ -25,16 +25,16 @@ export const encode = (backOff: BackOff): string => JSON.stringify(backOff)
 const firstMillis = 1000
 const longestMillis = 10 * 60 * 1000
 
-/** Returns the back-off after one more failure: twice as long as the one before, from 1 s to 10 min. */
+/** Returns the back-off after one more failure: twice as long as the previous back-off, from 1 s to 10 min. */
 export const next = (before: BackOff | undefined, now: number, reason: string): BackOff => {
   const attempts = (before?.attempts ?? 0) + 1
   return { attempts, until: now + Math.min(firstMillis * 2 ** (attempts - 1), longestMillis), reason }
 }
 
 /**
- * Returns until when no request is made, or 0.
+ * Returns the end of the back-off; 0 without a back-off.
  *
- * A time further ahead than the longest back-off was written before the clock was set back.
+ * A time further ahead than the longest back-off is ignored: it was written before the clock was set back.
  */
 export const until = (backOff: BackOff | undefined, now: number): number =>
   backOff === undefined || backOff.until - now > longestMillis ? 0 : backOff.until

@@ -1,5 +1,5 @@
 /**
- * The written-once fact that an anon id belongs to a principal.
+ * The write-once link of an anon id to a principal.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,8 @@ export type CredentialSource = "stored" | "environment" | "none"
 export type Sighting = "login" | "observe" | "resolver" | "adopted"
 
 /**
- * The fact that an anon id belongs to a principal, with the alias message that merges its history into that principal.
+ * The link of an anon id to a principal, with the alias message that merges the history of the anon id into the
+ * principal.
  *
  * **Details**
  *
@@ -41,14 +42,14 @@ export interface Claim {
   readonly principal_id: PrincipalId
   readonly learned_by: Sighting
   readonly credential: CredentialSource
-  /** The outbox that the alias belongs to; null with a null alias. */
+  /** The outbox of the alias; null with a null alias. */
   readonly destination: string | null
-  /** Null where the anon id had no history of its own, or where another tool had sent its alias already. */
+  /** Null if the anon id had no history of its own, or if another tool had already sent the alias. */
   readonly alias: Message.Message | null
 }
 
 /**
- * A claim file that is not understood or cannot be read now.
+ * A claim file that is invalid or cannot be read now.
  *
  * **Details**
  *
@@ -68,7 +69,7 @@ export interface UnreadableClaim {
 export const unreadable: UnreadableClaim = { _tag: "UnreadableClaim" }
 
 /**
- * Returns whether a claim is understood.
+ * Returns whether a claim could be read.
  *
  * @category guards
  * @since 0.1.0
@@ -76,7 +77,7 @@ export const unreadable: UnreadableClaim = { _tag: "UnreadableClaim" }
 export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !("_tag" in claim)
 
 /**
- * Returns the principal of a claim that is understood.
+ * Returns the principal of a claim; undefined if the claim could not be read.
  *
  * @category getters
  * @since 0.1.0
@@ -116,7 +117,7 @@ export const decode = JsonDocument.decoder<Claim>((document) => {
 export const encode = (claim: Claim): string => JSON.stringify(claim)
 
 /**
- * Returns what the rules ask of a claim.
+ * Returns the facts of a claim that the rules need.
  *
  * @category getters
  * @since 0.1.0

@@ -1,11 +1,11 @@
-/** The coding agent that runs a command, by the marks that it leaves in the environment. */
+/** The coding agent that runs a command, found by the variables that it sets. */
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-// A variable that is set, or one whose value has a mark in it.
+// A variable that is set, or a variable with a value that matches.
 type Mark = string | readonly [variable: string, mark: RegExp]
 
-// Those of std-env 4.3, in its order; its own table comes with more than agents, and is read before anybody asks.
+// The agents of std-env 4.3, in its order. std-env itself detects more than agents, and does so when it is loaded.
 const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]> = [
   ["claude", ["CLAUDECODE", "CLAUDE_CODE"]],
   ["replit", ["REPL_ID"]],
@@ -22,7 +22,7 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["kiro", [["TERM_PROGRAM", /kiro/]]]
 ]
 
-/** The variables that are looked at. */
+/** The variables that `detect` reads. */
 export const variables: ReadonlyArray<string> = [
   "AI_AGENT",
   ...agents.flatMap(([, marks]) => marks.map((mark) => typeof mark === "string" ? mark : mark[0]))
@@ -33,17 +33,17 @@ const aliases: Environment = { github_copilot_vscode_agent: "copilot", github_co
 const isAgent = (name: string | undefined): boolean => agents.some(([agent]) => agent === name)
 
 /**
- * The agent's name, `"other"` for one that is not known, undefined where there is none.
+ * Returns the name of the agent; `"other"` for an unknown agent, undefined without an agent.
  *
- * `AI_AGENT` may hold anything, and no value of a variable leaves the machine: it only chooses among the known names.
+ * `AI_AGENT` may have any value. The value itself is never returned: it only selects one of the known names.
  */
 export const detect = (env: Environment, stdoutIsTerminal: boolean): string | undefined => {
-  const given = env["AI_AGENT"]?.toLowerCase()
-  if (given !== undefined && given !== "") {
-    const name = Object.hasOwn(aliases, given) ? aliases[given] : given
+  const value = env["AI_AGENT"]?.toLowerCase()
+  if (value !== undefined && value !== "") {
+    const name = Object.hasOwn(aliases, value) ? aliases[value] : value
     return isAgent(name) ? name : "other"
   }
   const has = (mark: Mark): boolean => typeof mark === "string" ? !!env[mark] : mark[1].test(env[mark[0]] ?? "")
-  // A person types into Kiro's terminal, too; its agent has none.
+  // A person may also use Kiro's terminal. Kiro's agent has no terminal.
   return agents.find(([name, marks]) => !(name === "kiro" && stdoutIsTerminal) && marks.some(has))?.[0]
 }

@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema"
 import type { UsageEvent } from "./UsageEvent.ts"
 
-/** What the event of a command says. */
+/** The properties of the event of a command that succeeded. */
 export interface CommandSucceeded {
   readonly duration_ms: number
   readonly exit_code: number
@@ -10,7 +10,7 @@ export interface CommandSucceeded {
   readonly flag_values?: Schema.JsonObject
 }
 
-/** What the event of a command that failed says. */
+/** The properties of the event of a command that failed. */
 export interface CommandFailed extends CommandSucceeded {
   readonly error_class?: string
   readonly error_message?: string
@@ -39,9 +39,9 @@ const failed = ({ error_class, error_message, user_cancelled, ...common }: Comma
 })
 
 /**
- * A command's handler succeeded.
+ * The event of a command whose handler succeeded.
  *
- * Every command records this event. Its schema is for the data dictionary only: making it would cost a command 0.8 ms.
+ * Its schema is for the data dictionary only. A command that created it would take 0.8 ms longer.
  */
 export const CommandSucceeded: UsageEvent<CommandSucceeded> = {
   name: "CLI execution succeeded",
@@ -52,7 +52,7 @@ export const CommandSucceeded: UsageEvent<CommandSucceeded> = {
   encodeOwn: succeeded
 }
 
-/** A command's handler failed, died or was interrupted. */
+/** The event of a command whose handler failed, died or was interrupted. */
 export const CommandFailed: UsageEvent<CommandFailed> = {
   name: "CLI execution failed",
   description: "A command ended with an error, or the user cancelled it",

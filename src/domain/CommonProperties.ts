@@ -1,7 +1,7 @@
 /**
  * The properties of every event. An event's own properties cannot override them.
  *
- * Only the data dictionary needs this schema: the values are made by this module.
+ * Only the data dictionary needs this schema. `Recorder` creates the values.
  *
  * @since 0.1.0
  */

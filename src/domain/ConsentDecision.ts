@@ -44,7 +44,7 @@ export const given: ConsentDecision = { enabled: true, decidedBy: { _tag: "Defau
 
 export const denied = (decidedBy: DecidedBy): ConsentDecision => ({ enabled: false, decidedBy })
 
-/** The words that `telemetry status --json` uses. */
+/** Returns the setting as `telemetry status --json` prints it. */
 export const format = (decidedBy: DecidedBy): string => {
   switch (decidedBy._tag) {
     case "Default":
@@ -68,13 +68,13 @@ export const format = (decidedBy: DecidedBy): string => {
   }
 }
 
-/** The same for people: what is wrong with the author's key or host, or with the home. */
+/** Returns the setting as text for people: with the problem of the key, the host or the home. */
 export const explain = (decidedBy: DecidedBy): string => {
   if (decidedBy._tag === "UnsafeHome") return `${format(decidedBy)}: ${decidedBy.problem}`
   return (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
 }
 
-/** Returns what the variables of a CLI begin with: `MY_CLI` for `my-cli`. */
+/** Returns the prefix of a CLI's variables: `MY_CLI` for `my-cli`. */
 export const variablePrefix = (name: string): string => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")
 
 const allowing = {
@@ -83,9 +83,10 @@ const allowing = {
 }
 
 /**
- * Returns the variables by which a user denies, with the values of each that do not; case and spaces aside.
+ * Returns the variables that can deny consent, each with a function that returns whether a value allows. Case and
+ * surrounding spaces are ignored.
  *
- * `optOuts` are further variables that deny as `DO_NOT_TRACK` does.
+ * `optOuts` are more variables that deny as `DO_NOT_TRACK` does.
  */
 export const variables = (
   prefix: string,

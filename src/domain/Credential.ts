@@ -6,7 +6,7 @@
 import * as Redacted from "effect/Redacted"
 
 /**
- * A credential as a `PrincipalResolver` found it.
+ * A credential that a `PrincipalResolver` found.
  *
  * **Details**
  *
@@ -19,7 +19,7 @@ export interface Credential {
   /** `stored` by a login on this device, or from the `environment` of this command. */
   readonly source: "stored" | "environment"
   /**
-   * The secret, as a request's `Authorization` has it after the scheme: `tok` of `Bearer tok`.
+   * The secret: the part of a request's `Authorization` after the scheme, such as `tok` of `Bearer tok`.
    *
    * An empty secret is a credential that cannot be read. It is neither resolved nor remembered, because the next
    * unreadable credential may belong to another account.
@@ -51,7 +51,7 @@ export interface Credential {
 export const unreadable: Credential = { source: "stored", secret: Redacted.make("") }
 
 /**
- * What tells a credential from every other.
+ * Returns a text that identifies a credential: its secret and its audience.
  *
  * @internal
  */
@@ -59,7 +59,7 @@ export const key = ({ audience, secret }: Credential): string =>
   audience === undefined ? Redacted.value(secret) : `${audience}\n${Redacted.value(secret)}`
 
 /**
- * Whether a request with this `Authorization` was made with the credential; one that cannot be read says nothing.
+ * Returns whether an `Authorization` header has the secret of a credential; false for an unreadable credential.
  *
  * @internal
  */
@@ -67,7 +67,7 @@ export const authorizes = (credential: Credential, authorization: string): boole
   isKnown(credential) && authorization.split(/[\s,]+/).includes(Redacted.value(credential.secret))
 
 /**
- * Whether a credential can be told from every other.
+ * Returns whether a credential is readable.
  *
  * @internal
  */

@@ -1,5 +1,5 @@
 /**
- * Where events go: a PostHog host and the API key of a project.
+ * The destination of events: a PostHog host and the API key of a project.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ export interface Destination {
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
-/** Checks what the host's author configured; the failure says what is wrong and how it should look. */
+/** Creates a destination from the configured host and key. The failure names the problem and the expected form. */
 export const make = (options: { readonly host: string; readonly key: string }): Result.Result<Destination, string> => {
   const key = options.key.trim()
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
@@ -28,11 +28,11 @@ export const make = (options: { readonly host: string; readonly key: string }): 
       "the PostHog key must be a project's API key (\"phc_…\"), in printable characters without spaces"
     )
   }
-  // PostHog takes no event with one, and it would be readable in every copy of the host.
+  // PostHog accepts no event with a personal key, and every copy of the host would publish the secret.
   if (/^phx_/i.test(key)) {
     return Result.fail(
-      "the PostHog key is a personal API key (\"phx_…\"), which is a secret: take the project's API key (\"phc_…\") from " +
-        "PostHog's project settings instead, and revoke this one if it was published"
+      "the PostHog key is a personal API key (\"phx_…\"), a secret: use the project's API key (\"phc_…\") of " +
+        "PostHog's project settings, and revoke this one if it was published"
     )
   }
   if (!URL.canParse(options.host)) {

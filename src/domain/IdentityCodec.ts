@@ -1,5 +1,5 @@
 /**
- * The formats of the identity file. A CLI that has users keeps their ids by its own format.
+ * The formats of the identity file. With the format of an existing CLI, its users keep their ids.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ import type { Session } from "./Session.ts"
  */
 export interface Pointer {
   readonly anonId: AnonId.AnonId
-  /** The principal that the file names: a copy of the claim's, or a link that another tool made. */
+  /** The principal of the file: a copy of the claim's principal, or a link that another tool wrote. */
   readonly linkedPrincipal: PrincipalId.PrincipalId | undefined
 }
 
@@ -29,8 +29,7 @@ export interface Pointer {
  *
  * **Details**
  *
- * A custom format is not possible: the worker must know the format, because it looks in the file for a denial of
- * consent before each request.
+ * A custom format is not possible: the worker decodes the file before each request, because it may deny consent.
  *
  * @category models
  * @since 0.1.0
@@ -38,43 +37,43 @@ export interface Pointer {
 export type Name = "arcade" | "supabase"
 
 /**
- * The format of an identity file: reads and writes its text.
+ * The format of an identity file: decodes and encodes its text.
  *
  * @category models
  * @since 0.1.0
  */
 export interface IdentityCodec {
-  /** What the format is called. */
+  /** The name of the format. */
   readonly name: Name
   /** The file's name in the state home. */
   readonly fileName: string
-  /** Reads a file's text; nothing where it is not usable. */
+  /** Decodes a file's text; none if the text is not usable. */
   readonly decode: (text: string) => Option.Option<Pointer>
   /**
-   * Writes a file's text, over the keys that were there.
+   * Encodes a file's text. It keeps the other keys of `document`.
    *
-   * A format with sessions writes the given one. Without one, a file of the same anon id keeps its session, and any other
-   * gets a new one that was never active.
+   * A format with sessions writes `session`. By default, a file of the same anon id keeps its session, and any other
+   * file gets a new session that was never active.
    */
   readonly encode: (pointer: Pointer, document: Schema.JsonObject, newId: () => string, session?: Session) => string
-  /** Whether the file, given its text, denies consent; a format without consent never does. */
+  /** Returns whether a file's text denies consent; always false for a format without consent. */
   readonly denies: (text: string) => boolean
-  /** Returns the session in a file's text, if there is one and other tools can read it; undefined without sessions. */
+  /** Returns the session of a file's text, if other tools can read it. Absent for a format without sessions. */
   readonly session?: (text: string) => Session | undefined
-  /** Writes a file's text with consent denied or given in it, under new ids; undefined for a format without consent. */
+  /** Encodes a file's text with new ids and with consent given or denied. Absent for a format without consent. */
   readonly withConsent?: (text: string, given: boolean, newId: () => string) => string
 }
 
 /**
- * Returns whether a text begins with a byte order mark, as some editors write it. Other tools cannot read such a file.
+ * Returns whether a text begins with a byte order mark, which some editors write. Other tools cannot read such a file.
  */
-export const isMarked = (text: string): boolean => text.startsWith("\ufeff")
+export const hasByteOrderMark = (text: string): boolean => text.startsWith("\ufeff")
 
 const document = (text: string): Option.Option<Schema.JsonObject> =>
-  JsonDocument.parse(isMarked(text) ? text.slice(1) : text)
+  JsonDocument.parse(hasByteOrderMark(text) ? text.slice(1) : text)
 
 /**
- * Every key of an identity file, so that what other tools keep there survives a rewrite; none where it is no object.
+ * Returns every key of an identity file, so that a rewrite keeps the keys of other tools; none if it is not an object.
  */
 export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(document(text), () => ({}))
 
@@ -91,13 +90,13 @@ const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Op
   Option.flatMap(document(text), (document) =>
     Option.map(AnonId.decode(document[anonKey]), (anonId) => ({
       anonId,
-      // Another tool may write the id that it sends: before a login that is the device's own.
+      // Another tool may write its distinct id there. Before a login that is the anon id.
       linkedPrincipal: document[principalKey] === document[anonKey]
         ? undefined
         : Result.getOrUndefined(PrincipalId.decode(document[principalKey]))
     })))
 
-/** Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two spaces. */
+/** The format of Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two. */
 export const arcade = {
   name: "arcade",
   fileName: "usage.json",
@@ -109,9 +108,9 @@ export const arcade = {
 
 const isChoice = (consent: unknown): boolean => consent === "granted" || consent === "denied"
 
-const isDenied = ({ consent, enabled }: Schema.JsonObject): boolean => enabled === false || consent === "denied"
+const holdsDenial = ({ consent, enabled }: Schema.JsonObject): boolean => enabled === false || consent === "denied"
 
-// As other tools read it: the time is a text beside `enabled`, or a number beside `consent`.
+// The form that other tools read: the time is a text beside `enabled`, or a number beside `consent`.
 const sessionIn = (document: Schema.JsonObject): Session | undefined => {
   const { consent, device_id, enabled, session_id, session_last_active: at } = document
   const isTime = (Predicate.isString(at) && Predicate.isBoolean(enabled)) ||
@@ -123,8 +122,8 @@ const sessionIn = (document: Schema.JsonObject): Session | undefined => {
     : undefined
 }
 
-// Whole, and in the form that the file has. A key whose value is undefined is not printed.
-const printWhole = (
+// Every field, in the form of the document. A key with the value undefined is not printed.
+const printComplete = (
   document: Schema.JsonObject,
   device_id: string,
   distinct_id: string | undefined,
@@ -146,19 +145,19 @@ const printWhole = (
   })
 }
 
-// A session that was never active is over: the next command of any tool begins one.
+// A session that was never active has ended, so the next command of any tool begins a new session.
 const newSession = (newId: () => string) => ({ session_id: newId(), last_active: 0 })
 
 /**
- * Supabase's `telemetry.json`: `device_id`, `distinct_id`, `session_id`, `session_last_active`, `schema_version`, and
- * consent as `enabled` or `consent`.
+ * The format of Supabase's `telemetry.json`: `device_id`, `distinct_id`, `session_id`, `session_last_active`,
+ * `schema_version`, and consent as `enabled` or `consent`.
  *
  * **Details**
  *
- * `enabled: false` and `consent: "denied"` both deny, and so does a file that cannot be read.
+ * `enabled: false`, `consent: "denied"` and a text that is not an object deny consent.
  *
- * Supabase's CLI takes a file as a whole: where a field is missing or of another type, it makes a new file with a new id
- * and with consent given. So every text that is written here is complete, a denial included.
+ * If a field is missing or has another type, then Supabase's CLI creates a new file with a new id and with consent
+ * given. So every encoded text is complete, also with consent denied.
  */
 export const supabase = {
   name: "supabase",
@@ -170,40 +169,40 @@ export const supabase = {
     newId: () => string,
     session: Session | undefined = sessionIn(document)
   ) =>
-    printWhole(
+    printComplete(
       document,
       anonId,
       linkedPrincipal,
       session?.anon_id === anonId ? session : newSession(newId),
-      !isDenied(document)
+      !holdsDenial(document)
     ),
-  denies: (text) => Option.match(document(text), { onNone: () => true, onSome: isDenied }),
+  denies: (text) => Option.match(document(text), { onNone: () => true, onSome: holdsDenial }),
   session: (text: string) => sessionIn(keysOf(text)),
-  // A file under a changed consent keeps no id that something was sent under.
+  // After a change of consent, a file has no id of a sent event.
   withConsent: (text: string, given: boolean, newId: () => string) =>
-    printWhole(keysOf(text), newId(), undefined, newSession(newId), given)
+    printComplete(keysOf(text), newId(), undefined, newSession(newId), given)
 } satisfies IdentityCodec
 
 const isJson = (text: string): boolean => Option.isSome(Option.liftThrowable(JSON.parse)(text))
 
-/** Whether a text is certainly not of this format: the host, or another tool, may have a JSON file of the same name. */
+/** Returns whether a text is JSON of another format: a host may have a JSON file of the same name. */
 export const isForeign = (codec: IdentityCodec, text: string): boolean => {
-  const ofDenial = Option.exists(
+  const holdsConsent = Option.exists(
     document(text),
     ({ consent, enabled }) => Predicate.isString(consent) || Predicate.isBoolean(enabled)
   )
-  return isJson(text) && Option.isNone(codec.decode(text)) && !ofDenial
+  return isJson(text) && Option.isNone(codec.decode(text)) && !holdsConsent
 }
 
-/** Every codec of this module. */
+/** The codecs of this module. */
 export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]
 
-/** The formats that a host of this one may have had before. */
-export const formers = (codec: IdentityCodec): ReadonlyArray<IdentityCodec> =>
+/** Returns the other codecs: the host may have used one of them in an earlier version. */
+export const formerCodecs = (codec: IdentityCodec): ReadonlyArray<IdentityCodec> =>
   codecs.filter(({ fileName }) => fileName !== codec.fileName)
 
-/** Returns whether a value names a codec. */
+/** Returns whether a value is the name of a codec. */
 export const isName = (value: unknown): value is Name => value === "arcade" || value === "supabase"
 
-/** The codec of a name. */
+/** Returns the codec of a name. */
 export const byName = (name: Name): IdentityCodec => name === "arcade" ? arcade : supabase

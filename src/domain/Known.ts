@@ -1,8 +1,8 @@
 /**
- * The cache of what is slow to find out: the session, and what credentials resolved to.
+ * The cache of the session, and of the principals of credentials.
  *
- * It holds facts and never decisions, no secret, and no hash of anything but credentials. Every entry is keyed by a salted
- * hash that includes the resolver's configuration, so that hosts with other settings find nothing of theirs in it.
+ * It has no decisions and no secrets. The key of an entry is a salted hash of the credential and of the resolver's
+ * configuration, so that a host with other settings finds no entry.
  */
 import * as Predicate from "effect/Predicate"
 import { isAnonId } from "./AnonId.ts"
@@ -11,7 +11,7 @@ import * as JsonDocument from "./JsonDocument.ts"
 import { isPrincipalId, type PrincipalId } from "./PrincipalId.ts"
 import type { Session } from "./Session.ts"
 
-/** What a credential resolved to: a principal, or no answer, by its fingerprint. */
+/** The result of resolving a credential: a principal, or no answer. */
 export interface Resolution {
   /** The salted hash of the credential. */
   readonly fingerprint: string
@@ -20,12 +20,12 @@ export interface Resolution {
   readonly at: number
 }
 
-/** What was parsed from the last credential input. */
+/** The result of parsing the last credential input. */
 export interface ParsedInput {
   /** The salted hash of the whole input. */
   readonly hash: string
   readonly source: CredentialSource
-  /** Empty where the input holds no credential that can be told from others. */
+  /** The salted hash of the credential; empty without a readable credential. */
   readonly fingerprint: string
 }
 
@@ -36,15 +36,15 @@ export interface Known {
   readonly credentials: ReadonlyArray<Resolution>
 }
 
-/** What is known of a credential: its principal, or that nobody answered less than an hour ago. */
+/** The cached knowledge of a credential: its principal, or a request without an answer in the last hour. */
 export type Knowledge =
   | { readonly _tag: "Principal"; readonly principal: PrincipalId }
   | { readonly _tag: "NoAnswer" }
 
-/** How long a credential without an answer is not asked about again. */
+/** The time without a new request after a request without an answer. */
 const noAnswerMillis = 60 * 60 * 1000
 
-// A device has seen a handful of accounts; the oldest are asked about again.
+// A device has a few accounts. The oldest entries are removed, and requested again.
 const maxCredentials = 20
 
 const text = /^[\w-]{1,128}$/
@@ -54,7 +54,7 @@ const isText = (value: unknown): value is string => Predicate.isString(value) &&
 const decodeSession = (value: unknown): Session | undefined => {
   if (!Predicate.isObject(value)) return undefined
   const { anon_id, last_active, session_id } = value
-  // Both are UUIDs.
+  // A session id is a UUID, as an anon id is.
   return isAnonId(anon_id) && isAnonId(session_id) && JsonDocument.isNumber(last_active)
     ? { anon_id, session_id, last_active }
     : undefined
@@ -77,7 +77,7 @@ const decodeResolution = (value: unknown): Resolution | undefined => {
     : undefined
 }
 
-/** Decodes the cache's file; a file with any invalid part is absent as a whole. */
+/** Decodes the cache's file; none if any part is invalid. */
 export const decode = JsonDocument.decoder<Known>(({ credentials, input, salt, session, version }) => {
   if (version !== 1 || !isText(salt) || !Array.isArray(credentials) || credentials.length > maxCredentials) return
   const known = {
@@ -86,27 +86,27 @@ export const decode = JsonDocument.decoder<Known>(({ credentials, input, salt, s
     input: decodeInput(input),
     credentials: credentials.flatMap((value) => decodeResolution(value) ?? [])
   }
-  const isWhole = known.credentials.length === credentials.length &&
+  const isValid = known.credentials.length === credentials.length &&
     (session === undefined || known.session !== undefined) && (input === undefined || known.input !== undefined)
-  return isWhole ? known : undefined
+  return isValid ? known : undefined
 })
 
 /** Encodes the cache's file. */
 export const encode = (known: Known): string => JSON.stringify({ version: 1, ...known })
 
-/** Returns what is known of a credential; undefined for a new one. */
+/** Returns the cached knowledge of a credential; undefined for a new credential. */
 export const recall = (known: Known, fingerprint: string, now: number): Knowledge | undefined => {
   const found = known.credentials.find((resolution) => resolution.fingerprint === fingerprint)
   if (found === undefined) return undefined
   if (found.principal_id !== null) return { _tag: "Principal", principal: found.principal_id }
-  // An entry from the future, after a clock was set back, must not silence the resolver for longer than an hour.
+  // After the clock was set back, an entry may be from the future. It must not prevent requests for more than an hour.
   return Math.abs(now - found.at) < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
 }
 
 /**
- * Returns the cache with an answer, or with the fact that there was none; the same cache where that changes nothing.
+ * Returns the cache with the result of a request; the same cache if nothing changes.
  *
- * No answer does not undo an answer: a response may have named the account meanwhile.
+ * A request without an answer does not replace a principal, which a response may have named in the meantime.
  */
 export const remember = (
   known: Known,

@@ -9,11 +9,11 @@ import type * as Schema from "effect/Schema"
 import * as JsonDocument from "./JsonDocument.ts"
 
 /**
- * One event or alias, as it is sent.
+ * An event or alias in the form that is sent.
  *
  * **Details**
  *
- * A resend changes no byte of it.
+ * A resend sends the same bytes.
  *
  * @category models
  * @since 0.1.0
@@ -27,7 +27,7 @@ export interface Message {
   readonly distinct_id: string
 }
 
-/** The largest message that capture takes, in bytes of JSON (PostHog's own limit for an event is about 1 MB). */
+/** The maximum size of a message, in bytes of JSON. PostHog's own limit for an event is about 1 MB. */
 export const maxBytes = 64 * 1024
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -36,7 +36,7 @@ const isText = (value: unknown): value is string => Predicate.isString(value) &&
 
 const isObject = (value: Schema.Json | undefined): value is Schema.JsonObject => Predicate.isObject(value)
 
-/** Decodes a message from parsed JSON; undefined where PostHog would refuse its whole batch for it. */
+/** Decodes a message from parsed JSON; undefined if PostHog would refuse a batch with it. */
 export const decodeValue = (value: Schema.Json | undefined): Message | undefined => {
   if (!isObject(value)) return undefined
   const { distinct_id, event, properties, timestamp, uuid: id } = value
@@ -46,9 +46,9 @@ export const decodeValue = (value: Schema.Json | undefined): Message | undefined
 }
 
 /**
- * Decodes a message's file; nothing where it is not whole or from a newer version.
+ * Decodes a message's file; none if it is incomplete or of a newer version.
  *
- * The `version` is the format's, so that an older worker leaves a newer message alone.
+ * `version` is the version of the format, so that an older worker does not send a newer message.
  */
 export const decode = JsonDocument.decoder<Message>(({ message, version }) =>
   version === 1 ? decodeValue(message) : undefined
@@ -57,6 +57,6 @@ export const decode = JsonDocument.decoder<Message>(({ message, version }) =>
 /** Encodes a message's file. */
 export const encode = (message: Message): string => JSON.stringify({ version: 1, message })
 
-/** Returns whether a message's file is of a newer version, whose worker will send it. */
+/** Returns whether a message's file is of a newer version. A worker of that version will send it. */
 export const isNewer = (text: string): boolean =>
   Option.exists(JsonDocument.parse(text), ({ version }) => Predicate.isNumber(version) && version > 1)

@@ -11,7 +11,7 @@ export interface OutboxFolder {
   readonly root: string
   readonly events: string
   readonly setAside: string
-  /** The last messages that PostHog took. */
+  /** The last messages that PostHog accepted. */
   readonly sent: string
   readonly backOff: string
   readonly lastDelivery: string
@@ -53,36 +53,39 @@ export interface Bounds {
  */
 export type SomeBounds = { readonly [Name in keyof Bounds]?: Bounds[Name] | undefined }
 
-/** 1,000 messages, 1 MiB, 7 days. */
+/** The default bounds: 1,000 messages, 1 MiB, 7 days. */
 export const defaultBounds: Bounds = {
   messages: 1000,
   bytes: 1024 * 1024,
   ageMillis: 7 * 24 * 60 * 60 * 1000
 }
 
-/** What was set aside: 1,000 messages, 1 MiB, of any age, for an age is counted from when a message was recorded. */
+/** The bounds of the messages set aside: 1,000 messages, 1 MiB, any age. Age is counted from the recording. */
 export const setAsideBounds: SomeBounds = { ageMillis: Number.POSITIVE_INFINITY }
 
-/** What was sent: 100 messages, 1 MiB, 7 days since they were recorded. */
+/** The bounds of the sent messages: 100 messages, 1 MiB, 7 days since the recording. */
 export const sentBounds = { messages: 100 } satisfies SomeBounds
 
-// A message has at most 64 KiB: a size of more digits is none, and would push every message out.
+// A message has at most 64 KiB. A name with a larger size is invalid: it would remove every other message.
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d{1,6})\.json$/
 
 const digits = (n: number, length: number): string => String(Math.max(0, Math.trunc(n))).padStart(length, "0")
 
-const text = (message: Message, key: string): string => {
+const textProperty = (message: Message, key: string): string => {
   const value = message.properties[key]
   return typeof value === "string" ? value : ""
 }
 
 /**
- * The name of an event's file: time, sequence, invocation, uuid and size, so that a listing alone says what there is.
+ * Returns the name of an event's file: time, sequence, invocation, uuid and size. A listing of the folder is enough for
+ * the order and the bounds.
  */
 export const eventName = (message: Message, now: number, bytes: number): string => {
   const sequence = message.properties["sequence"]
   const number = typeof sequence === "number" ? sequence : 0
-  return `${digits(now, 15)}-${digits(number, 6)}-${text(message, "invocation_id")}-${message.uuid}-${bytes}.json`
+  return `${digits(now, 15)}-${digits(number, 6)}-${
+    textProperty(message, "invocation_id")
+  }-${message.uuid}-${bytes}.json`
 }
 
 export const isEventName = (name: string): boolean => name.endsWith(".json")
@@ -90,14 +93,14 @@ export const isEventName = (name: string): boolean => name.endsWith(".json")
 export const isOfInvocation = (name: string, invocationId: string): boolean => pattern.exec(name)?.[3] === invocationId
 
 /**
- * The oldest names, of a sorted listing, that there is no room or time for; a bound that is not named is the usual one.
+ * Returns the oldest names of a sorted listing that are beyond the bounds. A missing bound has its default.
  */
 export const beyondBounds = (
   names: ReadonlyArray<string>,
   now: number,
   bounds: SomeBounds = {}
 ): ReadonlyArray<string> => {
-  const most = {
+  const limits = {
     messages: bounds.messages ?? defaultBounds.messages,
     bytes: bounds.bytes ?? defaultBounds.bytes,
     ageMillis: bounds.ageMillis ?? defaultBounds.ageMillis
@@ -110,7 +113,7 @@ export const beyondBounds = (
   let count = files.length
   const beyond: Array<string> = []
   for (const file of files) {
-    if (count <= most.messages && bytes <= most.bytes && now - file.time <= most.ageMillis) break
+    if (count <= limits.messages && bytes <= limits.bytes && now - file.time <= limits.ageMillis) break
     beyond.push(file.name)
     count -= 1
     bytes -= file.bytes

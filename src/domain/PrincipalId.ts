@@ -23,7 +23,7 @@ const illegalInAnyCase = new Set([
 ])
 const illegalExactly = new Set(["[object Object]", "NaN", "None", "none", "null", "0"])
 
-// PostHog cuts `distinct_id` at 200 characters but not `alias`, so a longer id would fall apart into two persons.
+// PostHog cuts `distinct_id` at 200 characters but not `alias`, so a longer id would become two persons.
 const maxLength = 200
 
 const unquoted = (id: string): string => {
@@ -32,7 +32,7 @@ const unquoted = (id: string): string => {
 }
 
 /**
- * Returns why PostHog would not merge an id, or `undefined` where it would.
+ * Returns why PostHog refuses to merge an id, or `undefined` if PostHog merges it.
  *
  * @internal
  */
@@ -41,9 +41,9 @@ export const problem = (id: string): string | undefined => {
   if (id.length > maxLength) return `a principal id has at most ${maxLength} characters`
   if (id.includes("\0")) return "a principal id must not contain a NUL"
   if (!id.isWellFormed()) return "a principal id must not contain a lone surrogate"
-  const bare = unquoted(id)
-  if (bare.trim() === "") return "a principal id must not be blank"
-  if (illegalInAnyCase.has(bare.toLowerCase()) || illegalExactly.has(bare)) {
+  const unquotedId = unquoted(id)
+  if (unquotedId.trim() === "") return "a principal id must not be blank"
+  if (illegalInAnyCase.has(unquotedId.toLowerCase()) || illegalExactly.has(unquotedId)) {
     return "PostHog merges nobody into this id: it is a placeholder, not an account"
   }
   return undefined

@@ -1,4 +1,4 @@
-/** What kind of runtime a command runs in. */
+/** The kinds of runtimes, by how long their disk and their processes exist. */
 
 export interface RuntimeFacts {
   readonly ci: string | undefined
@@ -6,26 +6,27 @@ export interface RuntimeFacts {
   readonly stdoutIsTerminal: boolean
 }
 
-/** Whether nothing may be kept on this disk: CI, or a container without a terminal. */
-export const keepsNothing = (runtime: RuntimeFacts): boolean =>
+/** Returns whether nothing is written to this disk: in CI, or in a container without a terminal. */
+export const isStateless = (runtime: RuntimeFacts): boolean =>
   runtime.ci !== undefined || (runtime.container && !runtime.stdoutIsTerminal)
 
 /**
- * Whether no later command finds what this one learns: what keeps nothing, and one whose identity could not be written.
+ * Returns whether no later command can read the state of this command: in a stateless runtime, or if the identity could
+ * not be written.
  */
-export const remembersNothing = (runtime: RuntimeFacts, identity: { readonly durable: boolean }): boolean =>
-  keepsNothing(runtime) || !identity.durable
+export const isVolatile = (runtime: RuntimeFacts, identity: { readonly durable: boolean }): boolean =>
+  isStateless(runtime) || !identity.durable
 
 /**
- * Whether the disk of this runtime will not survive, as far as can be told: what remembers nothing, and a first run
- * without a terminal, which may be the only one.
+ * Returns whether the disk of this runtime may be discarded: in a volatile runtime, or in a first run without a
+ * terminal, which may be the only run.
  */
 export const isEphemeral = (
   runtime: RuntimeFacts,
   identity: { readonly durable: boolean; readonly firstRun: boolean }
-): boolean => remembersNothing(runtime, identity) || (identity.firstRun && !runtime.stdoutIsTerminal)
+): boolean => isVolatile(runtime, identity) || (identity.firstRun && !runtime.stdoutIsTerminal)
 
-/** Whether the other processes of this runtime die with the command: then a detached worker would deliver nothing. */
+/** Returns whether the runtime may end with the command: then a detached worker would deliver nothing. */
 export const isShortLived = (
   runtime: RuntimeFacts & { readonly pid: number },
   identity: { readonly durable: boolean; readonly firstRun: boolean }

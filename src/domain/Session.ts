@@ -6,7 +6,7 @@
 import type { AnonId } from "./AnonId.ts"
 
 /**
- * The session of a device: its id, its anon id, and when a command last used it.
+ * The session of a device: its id, the anon id, and the time of the last command.
  *
  * @category models
  * @since 0.1.0
@@ -18,16 +18,16 @@ export interface Session {
   readonly last_active: number
 }
 
-/** PostHog's own session length. */
+/** The time without a command after which a session ends, as in PostHog. */
 const silenceMillis = 30 * 60 * 1000
 
-/** The file is not written more often than this in a burst of commands. */
+/** The minimum time between two writes of the session in a burst of commands. */
 const writeEveryMillis = 60 * 1000
 
 /**
  * Returns whether a session continues: the same anon id, with less than 30 minutes since it was last active.
  *
- * A clock that was set back by less than that ends no session.
+ * If the clock was set back by less than 30 minutes, then the session continues.
  */
 export const continues = (session: Session, anonId: AnonId, now: number): boolean =>
   session.anon_id === anonId && Math.abs(now - session.last_active) < silenceMillis
@@ -43,5 +43,5 @@ export const touch = (
     ? before
     : { anon_id: anonId, session_id: newId(), last_active: 0 }
 
-/** Returns whether a session is to be written again. */
+/** Returns whether a session must be written again. */
 export const isDue = (session: Session, now: number): boolean => Math.abs(now - session.last_active) >= writeEveryMillis

@@ -1,5 +1,5 @@
 /**
- * What several events have in common.
+ * The common properties and groups of several events.
  *
  * @since 0.1.0
  */
@@ -12,14 +12,14 @@ import type * as Schema from "effect/Schema"
  * @since 0.1.0
  */
 export interface Shared {
-  /** Properties under an event's own: an event that declares the same name has its own value. */
+  /** Properties. If an event declares the same name, then the event's own value is sent. */
   readonly properties?: Schema.JsonObject | undefined
   /** PostHog's groups, by type: `{ organization: "org_1", project: "prj_2" }`. */
   readonly groups?: Readonly<Record<string, string>> | undefined
 }
 
-/** Both together; of a name that both have, the second one's. */
-export const combine = (first: Shared, second: Shared): Shared => ({
+/** Merges properties and groups. For a name in both, the value of `second` is used. */
+export const merge = (first: Shared, second: Shared): Shared => ({
   properties: { ...first.properties, ...second.properties },
   groups: { ...first.groups, ...second.groups }
 })

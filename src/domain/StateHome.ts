@@ -1,5 +1,5 @@
 /**
- * The paths of everything that is kept on disk.
+ * The paths of the state on disk.
  *
  * @since 0.1.0
  */
@@ -13,11 +13,11 @@ import type { Path } from "effect/Path"
  */
 export interface StateHome {
   readonly root: string
-  /** The identity file of a codec, by its file name. */
+  /** Returns the path of a codec's identity file. */
   readonly identityFile: (fileName: string) => string
-  /** Its existence says that another codec's identity was taken over. */
+  /** A file that exists if the identity of another codec was imported. */
   readonly imported: string
-  /** This module's own folder. */
+  /** The folder of this package. */
   readonly usage: string
   readonly claims: string
   readonly successors: string
@@ -25,18 +25,19 @@ export interface StateHome {
   readonly known: string
   readonly outboxes: string
   readonly optOut: string
-  /** Which consent this is: another text after each opt-out that was withdrawn. */
+  /** A file with a text that changes each time an opt-out is withdrawn. */
   readonly enabled: string
+  /** A file that exists if the notice was shown. */
   readonly notice: string
-  /** Where files are written before they are published. */
+  /** The folder of files that are not published yet. */
   readonly temp: string
-  /** Where the compiled code of workers is kept. */
+  /** The folder of the compiled code of workers. */
   readonly compileCache: string
 }
 
 export const make = (path: Pick<Path, "dirname" | "join">, home: string): StateHome => {
   const usage = path.join(home, "usage")
-  // As every path below it is written: a shell's completion ends it with a slash, a script puts `..` into it.
+  // Normalized, as `path.join` does for the paths below: a user's path may end with a slash or contain `..`.
   const root = home && path.dirname(usage)
   return {
     root,
@@ -62,12 +63,12 @@ const isFolder = (folder: string | undefined, isWindows: boolean): folder is str
   folder !== undefined && (isWindows ? /^([a-z]:)?[\\/]/i : /^\//).test(folder)
 
 /**
- * Returns the folder in which a platform keeps a program's state; empty where the environment names none.
+ * Returns the platform's folder for a program's state; empty if no variable names it.
  *
  * **Details**
  *
- * The folder is that of `effect/persistence/UserDirectories`, which Effect has since 4.0.6. `system` is the answer of
- * `os.type()`. An absolute `XDG_STATE_HOME` is used on every platform.
+ * The folder is the same as that of `effect/persistence/UserDirectories`, which Effect has since 4.0.6. `system` is the
+ * result of `os.type()`. An absolute `XDG_STATE_HOME` is used on every platform.
  */
 export const ofPlatform = (
   system: string,
@@ -77,12 +78,12 @@ export const ofPlatform = (
   const { HOME, LOCALAPPDATA, USERPROFILE, XDG_STATE_HOME } = variables
   const isWindows = system === "Windows_NT"
   const separator = isWindows ? "\\" : "/"
-  const below = (folder: string, ...names: ReadonlyArray<string>) =>
+  const pathIn = (folder: string, ...names: ReadonlyArray<string>) =>
     [folder.replace(isWindows ? /[\\/]+$/ : /\/+$/, ""), ...names, name].join(separator)
-  if (isFolder(XDG_STATE_HOME, isWindows)) return below(XDG_STATE_HOME)
-  if (isWindows && isFolder(LOCALAPPDATA, isWindows)) return below(LOCALAPPDATA)
+  if (isFolder(XDG_STATE_HOME, isWindows)) return pathIn(XDG_STATE_HOME)
+  if (isWindows && isFolder(LOCALAPPDATA, isWindows)) return pathIn(LOCALAPPDATA)
   const user = isWindows ? USERPROFILE : HOME
   if (user === undefined) return ""
-  if (isWindows) return below(user, "AppData", "Local")
-  return system === "Darwin" ? below(user, "Library", "Application Support") : below(user, ".local", "state")
+  if (isWindows) return pathIn(user, "AppData", "Local")
+  return system === "Darwin" ? pathIn(user, "Library", "Application Support") : pathIn(user, ".local", "state")
 }

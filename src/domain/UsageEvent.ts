@@ -20,7 +20,7 @@ export interface UsageEvent<Properties> {
   readonly description: string
   readonly properties: Schema.Codec<Properties, unknown>
   /**
-   * Encodes properties that this module makes itself, where a schema would be compiled in every command.
+   * Encodes the properties of an event of this package without its schema, which every command would compile.
    *
    * @internal
    */
@@ -28,7 +28,7 @@ export interface UsageEvent<Properties> {
 }
 
 /**
- * Accepts properties whose names no other event property has. For others, the compiler's message names the common
+ * Accepts properties without the names of common properties. For others, the compiler's message names the common
  * property.
  *
  * @category models
@@ -47,7 +47,7 @@ export type OwnName<Name extends string> = Name extends "" ? "an event has a nam
   : Name extends `$${string}` ? "names that begin with $ are PostHog's own"
   : Name
 
-// What is left of a type where JSON has no place for something in it; a property that is undefined is left out.
+// A type without the parts that JSON cannot represent. A property with the value undefined is omitted.
 type InJson<A> = A extends Schema.Json | undefined ? A
   : A extends bigint | symbol | ((...arguments_: never) => unknown) ? never
   : { readonly [Name in keyof A]: InJson<A[Name]> }
@@ -76,7 +76,7 @@ export type AsJson<Encoded> = Encoded extends NeedsStruct ? NeedsStruct
  */
 export type NeedsStruct = "the properties are a schema: Schema.Struct({ … }) around the fields"
 
-// The same for a name that the compiler does not know.
+// The check of `OwnName` at run time, for a name that is not a literal type.
 const nameProblem = (name: string): string | undefined => {
   if (name.trim() === "") return "an event has a name"
   return name.startsWith("$") ? "names that begin with $ are PostHog's own" : undefined
@@ -87,9 +87,9 @@ const nameProblem = (name: string): string | undefined => {
  *
  * **Details**
  *
- * A name that begins with `$`, and a property under a name that every event has (`agent`, `ci`, `sequence`, …), are type
- * errors; neither would be sent. A property of a person (`$set`, `$set_once`, `$unset`) is left out of an event that is
- * nobody's.
+ * A name that begins with `$` is a type error, and so is a property with the name of a common property (`agent`, `ci`,
+ * `sequence`, …). Neither would be sent. A person property (`$set`, `$set_once`, `$unset`) is not sent with an
+ * anonymous event.
  *
  * **Example** (Declaring an event)
  *
@@ -111,22 +111,22 @@ export const make = <const Name extends string, Properties extends object, Encod
   }
 ): UsageEvent<Properties> => ({ name, ...options })
 
-// A property longer than this is a document, not a property; capture refuses a message above 64 KiB as a whole.
+// A longer text is not a property but a document. `capture` refuses a message above 64 KiB.
 const maxString = 8192
 
-const cut = (text: string): string => (text.length > maxString ? text.slice(0, maxString) : text).toWellFormed()
+const truncate = (text: string): string => (text.length > maxString ? text.slice(0, maxString) : text).toWellFormed()
 
-// A lone surrogate is an escape that the other side may refuse, and with it the whole batch.
+// A receiver may refuse a lone surrogate, and with it the whole batch.
 const isName = (name: string): boolean => name !== "__proto__" && name.isWellFormed()
 
-// What a schema lets through may still be no JSON, where an author declared `Schema.Unknown`.
+// A schema such as `Schema.Unknown` also accepts values that are not JSON.
 const toJson = (value: unknown): Schema.Json | undefined => {
   if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
   if (Predicate.isNumber(value) && !Number.isFinite(value)) return undefined
   try {
     return JSON.parse(
       JSON.stringify(value),
-      (key, value) => !isName(key) ? undefined : Predicate.isString(value) ? cut(value) : value
+      (key, value) => !isName(key) ? undefined : Predicate.isString(value) ? truncate(value) : value
     )
   } catch {
     return undefined
@@ -134,22 +134,23 @@ const toJson = (value: unknown): Schema.Json | undefined => {
 }
 
 /**
- * An event's properties as they may be sent, with the names of those that could not be.
+ * The properties of an event that can be sent, and the names of the properties that cannot be sent.
  *
  * @internal
  */
 export interface Encoded {
   readonly properties: Schema.JsonObject
-  /** Declared properties whose value is no JSON: they were left out. */
+  /** The names of the properties that are not JSON. */
   readonly stripped: ReadonlyArray<string>
 }
 
 /**
- * Leaves out what is no JSON, cuts what is too long, and mends what is not well-formed.
+ * Returns the properties as JSON: without values that are not JSON, with long texts truncated, and with lone surrogates
+ * replaced.
  *
  * @internal
  */
-export const clean = (values: object): Encoded => {
+export const sanitize = (values: object): Encoded => {
   const properties: { [name: string]: Schema.Json } = {}
   const stripped: Array<string> = []
   for (const [name, value] of Object.entries(values)) {
@@ -162,9 +163,9 @@ export const clean = (values: object): Encoded => {
 }
 
 /**
- * Encodes an event's properties by their schema: what is not declared is left out.
+ * Encodes an event's properties by their schema. A property that is not declared is omitted.
  *
- * The failure names the properties that the schema refuses, never their values.
+ * The failure names the properties that the schema refuses, without their values.
  *
  * @internal
  */
@@ -174,14 +175,14 @@ export const encode = <Properties>(
 ): Result.Result<Encoded, string> => {
   const problem = nameProblem(event.name)
   if (problem !== undefined) return Result.fail(problem)
-  if (event.encodeOwn !== undefined) return Result.succeed(clean(event.encodeOwn(input)))
+  if (event.encodeOwn !== undefined) return Result.succeed(sanitize(event.encodeOwn(input)))
   const encoded = Schema.encodeUnknownResult(event.properties)(input, { errors: "all" })
   if (Result.isFailure(encoded)) {
     const format = SchemaIssue.makeFormatterStandardSchemaV1()
     const names = format(encoded.failure.issue).issues.map((issue) => String(issue.path?.[0] ?? "(all)"))
     return Result.fail(`the event does not declare this value of ${[...new Set(names)].join(", ")}`)
   }
-  return Result.succeed(clean(Object(encoded.success)))
+  return Result.succeed(sanitize(Object(encoded.success)))
 }
 
 type Reserved = Exclude<keyof CommonProperties, "$groups">
@@ -212,20 +213,20 @@ const reservedNames: { readonly [Name in Reserved]: true } = {
 }
 
 /**
- * Returns whether a name is that of a property which every event has: what an event declares under it is not sent.
+ * Returns whether a name is that of a common property. A declared property with that name is not sent.
  *
- * Its value would pass for the machine's where this command has none: its agent, its CI. Groups come with the event.
+ * Its value could be mistaken for the value of the machine, such as `agent` or `ci`. `$groups` is not reserved.
  *
  * @internal
  */
 export const isReserved = (name: string): boolean => Object.hasOwn(reservedNames, name)
 
-const personNames = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])
+const personProperties = new Set(["$set", "$set_once", "$unset", "$anon_distinct_id"])
 
 /**
- * Returns whether a name is that of a person property, which an anonymous event cannot have: PostHog would refuse the
- * later alias of its anon id without a word.
+ * Returns whether a name is that of a person property. An anonymous event cannot have one: PostHog would silently
+ * refuse the later alias of its anon id.
  *
  * @internal
  */
-export const isOfPersons = (name: string): boolean => personNames.has(name)
+export const isPersonProperty = (name: string): boolean => personProperties.has(name)

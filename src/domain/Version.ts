@@ -1,2 +1,2 @@
-/** The package's version, as it stands in `package.json`; a test holds the two together. */
+/** The version of the package. A test compares it with `package.json`. */
 export const version = "0.1.0"

@@ -1,4 +1,4 @@
-/** What a worker is told by its starter: where to look and where to send, and nothing about an event. */
+/** The job of a worker: the state home, the destination and the lease. It has no event. */
 import * as Predicate from "effect/Predicate"
 import type { Destination } from "./Destination.ts"
 import * as IdentityCodec from "./IdentityCodec.ts"
@@ -15,15 +15,15 @@ export interface WorkerJob {
   readonly codec: IdentityCodec.Name
   readonly destination: Destination
   readonly destinationId: string
-  /** Whether the worker waits a while for more. */
+  /** Whether the worker waits for more messages before it ends. */
   readonly lingers: boolean
-  /** Whether the last messages that PostHog took are kept for the user; not in CI. */
+  /** Whether the last sent messages are kept for `telemetry log --sent`. False in CI. */
   readonly keepsSent: boolean
-  /** Random: the worker takes over the lease with this id from its starter. */
+  /** The random id of the lease that the starter acquires for the worker. */
   readonly id: string
 }
 
-/** Decodes the job from a variable's value. */
+/** Decodes a job from the value of a variable. */
 export const decode = JsonDocument.decoder<WorkerJob>((document) => {
   const { codec, destination, destinationId, home, id, lingers, name, variables, version } = document
   if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(variables) || !Predicate.isString(home)) return
@@ -39,11 +39,11 @@ export const decode = JsonDocument.decoder<WorkerJob>((document) => {
     destination: { host, key },
     destinationId,
     lingers,
-    // A starter of an earlier version does not name it.
+    // An earlier version does not write this field.
     keepsSent: document["keepsSent"] === true,
     id
   }
 })
 
-/** Encodes the job as a variable's value. */
+/** Encodes a job as the value of a variable. */
 export const encode = (job: WorkerJob): string => JSON.stringify({ version: 1, ...job })

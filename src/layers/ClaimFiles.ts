@@ -1,8 +1,8 @@
 /**
- * Reads claims, which are files that can be made only once: `usage/claims/<anon id>.json`.
+ * Reads claims, which are write-once files: `usage/claims/<anon id>.json`.
  *
- * Beside a claim, `<anon id>.stored` says that its credential is stored by now, and `<anon id>.delivered` or `.set-aside`
- * what became of its alias.
+ * Empty files beside a claim record later facts: `<anon id>.stored` (its credential is stored), `<anon id>.delivered`
+ * and `<anon id>.set-aside` (the result of its alias).
  */
 import type { AnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
@@ -16,17 +16,17 @@ export const path = (
   ending: "json" | "stored" | "delivered" | "set-aside"
 ): string => `${files.home.claims}/${anonId}.${ending}`
 
-/** Returns the claim of a file that was read; undefined where it is not the claim of the anon id. */
+/** Decodes the claim of an anon id; undefined if the file has no claim of it. */
 export const decode = (read: Read, anonId: AnonId): Claim.Claim | undefined => {
   const claim = read._tag === "Text" ? Claim.decode(read.text) : undefined
   return claim?._tag === "Some" && claim.value.anon_id === anonId ? claim.value : undefined
 }
 
 /**
- * Returns the claim of an anon id: unreadable where its file is not understood, and `Unknown` where the file, or the fact
- * that the claim's credential is stored, cannot be read now.
+ * Returns the claim of an anon id: unreadable if its file is invalid, and `Unknown` if the file, or the fact that its
+ * credential is stored, cannot be read now.
  */
-export const look = (
+export const read = (
   files: StateFiles,
   anonId: AnonId
 ): Claim.Claim | Claim.UnreadableClaim | "Unknown" | undefined => {
@@ -41,8 +41,8 @@ export const look = (
   return stored._tag === "Text" ? { ...claim, credential: "stored" } : claim
 }
 
-/** Returns the claim of an anon id; unreadable where its file is not understood, or cannot be read now. */
+/** Returns the claim of an anon id; unreadable if its file is invalid or cannot be read now. */
 export const find = (files: StateFiles, anonId: AnonId): Claim.Claim | Claim.UnreadableClaim | undefined => {
-  const claim = look(files, anonId)
+  const claim = read(files, anonId)
   return claim === "Unknown" ? Claim.unreadable : claim
 }

@@ -1,4 +1,4 @@
-/** Publishes claims, and what becomes of their aliases. */
+/** Publishes claims and the facts beside them. */
 import * as Option from "effect/Option"
 import { type AnonId, decode as decodeAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
@@ -9,32 +9,32 @@ import type { Entry } from "../services/Outbox.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/** Publishes a claim, or returns the one that was there before. */
+/** Publishes a claim, or returns the existing claim. */
 export const publish = (files: StateFiles, claim: Claim.Claim): Publication => {
   const code = files.publish(ClaimFiles.path(files, claim.anon_id, "json"), Claim.encode(claim))
   if (code === undefined) return { _tag: "Published" }
   if (code === "EEXIST") {
-    const held = ClaimFiles.look(files, claim.anon_id) ?? Claim.unreadable
+    const held = ClaimFiles.read(files, claim.anon_id) ?? Claim.unreadable
     return held === "Unknown" ? { _tag: "Unwritable" } : { _tag: "Held", claim: held }
   }
   files.notes.add(`could not publish a claim: ${code}`)
   return { _tag: "Unwritable" }
 }
 
-/** Notes, once, a fact beside a claim. */
-export const note = (files: StateFiles, anonId: AnonId, fact: "stored" | "delivered" | "set-aside"): void => {
+/** Records a fact beside a claim, once. */
+export const recordFact = (files: StateFiles, anonId: AnonId, fact: "stored" | "delivered" | "set-aside"): void => {
   const code = files.publish(ClaimFiles.path(files, anonId, fact), "")
   if (code !== undefined && code !== "EEXIST") files.notes.add(`could not note that a claim is ${fact}: ${code}`)
 }
 
-/** The aliases that wait for a destination. */
+/** The undelivered aliases of a destination. */
 export interface Undelivered {
   readonly aliases: ReadonlyArray<Extract<Entry, { readonly _tag: "Alias" }>>
   /** Whether a claim, or the folder of claims, cannot be read now: the alias of any principal may be in it. */
   readonly isUncertain: boolean
 }
 
-// Of a destination, by the names of what lies beside their claims.
+// Returns the aliases of a destination, filtered by the facts beside their claims.
 const aliasesOf = (
   files: StateFiles,
   destination: string,
@@ -58,10 +58,10 @@ const aliasesOf = (
   return { aliases, isUncertain }
 }
 
-/** Returns the aliases that a destination has not been given yet. */
+/** Returns the aliases that were not sent to a destination yet. */
 export const undelivered = (files: StateFiles, destination: string): Undelivered =>
   aliasesOf(files, destination, (has) => !has("delivered") && !has("set-aside"))
 
-/** Returns the aliases that a destination took. */
+/** Returns the aliases that a destination accepted. */
 export const delivered = (files: StateFiles, destination: string): ReadonlyArray<Message> =>
   aliasesOf(files, destination, (has) => has("delivered")).aliases.map(({ message }) => message)

@@ -1,7 +1,7 @@
-/** The parts of the module that most commands do not need. */
+/** The modules that most commands do not load. */
 export * as Delivery from "./Delivery.ts"
 export * as FileOutbox from "./FileOutbox.ts"
+export * as FullStitch from "./FullStitch.ts"
 export * as HttpPrincipal from "./HttpPrincipal.ts"
 export * as MemoryDisk from "./MemoryDisk.ts"
 export * as OptOutFiles from "./OptOutFiles.ts"
-export * as Whole from "./Whole.ts"

@@ -1,9 +1,9 @@
-/** A credential's whole input as one text. */
+/** A credential input as one text. */
 import type { Disk } from "../services/Disk.ts"
 import type { CredentialInput, ReadInput } from "../services/PrincipalResolver.ts"
 import * as ForeignFile from "./ForeignFile.ts"
 
-/** Reads an input; undefined where every file is absent and no variable is set, so that there is nothing to parse. */
+/** Reads an input; undefined if every file is absent and no variable is set. */
 export const read = (disk: Disk, { configuration, files, variables }: CredentialInput): string | undefined => {
   const input: ReadInput = { files: files.map((file) => ForeignFile.read(disk, file)), variables, configuration }
   const isEmpty = input.files.every(({ _tag }) => _tag === "Missing") &&
@@ -11,5 +11,5 @@ export const read = (disk: Disk, { configuration, files, variables }: Credential
   return isEmpty ? undefined : JSON.stringify(input)
 }
 
-/** Returns the input that a text holds. */
+/** Decodes an input. */
 export const decode = (text: string): ReadInput => JSON.parse(text)

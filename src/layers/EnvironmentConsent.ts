@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
-import { formers as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
+import { formerCodecs as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { Consent, OptOutError } from "../services/Consent.ts"
 import { isAbsent, isRefused } from "../services/Disk.ts"
@@ -21,27 +21,27 @@ import { cold } from "./LoadCold.ts"
 import * as VariableConsent from "./VariableConsent.ts"
 
 /**
- * Looks at consent.
+ * The checks of consent.
  *
  * @internal
  */
-export interface Looks {
+export interface Checks {
   readonly decide: () => ConsentDecision.ConsentDecision
-  /** Undefined where it cannot be found out now. */
+  /** Undefined if a setting cannot be read now. */
   readonly stillGiven: () => boolean | undefined
 }
 
 const optedOut = denied({ _tag: "OptOutFile" })
 
-// What cannot be read now denies too.
-const unclear = denied({ _tag: "OptOutFile" })
+// A setting that cannot be read now denies too.
+const unreadable = denied({ _tag: "OptOutFile" })
 
 /**
- * The looks at consent where no variable denies.
+ * Creates the checks of a user whose variables do not deny.
  *
  * @internal
  */
-export const make: Effect.Effect<Looks, never, Path.Path | UsageSettings | HostRuntime> = Effect.gen(function*() {
+export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | HostRuntime> = Effect.gen(function*() {
   const path = yield* Path.Path
   const settings = yield* UsageSettings
   const runtime = yield* HostRuntime
@@ -75,33 +75,33 @@ export const make: Effect.Effect<Looks, never, Path.Path | UsageSettings | HostR
   ): ConsentDecision.ConsentDecision | undefined => {
     if (withConsent === undefined) return undefined
     const read = ForeignFile.read(disk, home.identityFile(fileName))
-    if (read._tag === "Unreadable") return unclear
+    if (read._tag === "Unreadable") return unreadable
     return read._tag === "Text" && denies(read.text) ? optedOut : undefined
   }
 
-  // A user who denied in the file of a format that the host had before has denied.
+  // A denial in the file of a former format counts.
   const isDeniedInFormer = (): boolean =>
     formersOf(codec).some((former) =>
       denialIn(former, (text) => former.denies(text) && !isForeign(former, text)) !== undefined
     )
 
-  // What an opt-out deleted must not be recorded again by a process that read it before. `enabled` changes with every
-  // withdrawal of an opt-out.
-  let began: string | undefined
+  // A process that began before an opt-out must not record after its withdrawal, under the deleted ids (ADR 0015). The
+  // text of `enabled` changes with every withdrawal.
+  let initialEnabled: string | undefined
 
-  const byUser = (): ConsentDecision.ConsentDecision | undefined => {
+  const userDenial = (): ConsentDecision.ConsentDecision | undefined => {
     const optOut = disk.look(home.optOut)
     if (!isRefused(optOut)) return optedOut
-    if (!isAbsent(optOut)) return unclear
+    if (!isAbsent(optOut)) return unreadable
     const enabled = ForeignFile.read(disk, home.enabled)
-    if (enabled._tag === "Unreadable") return unclear
+    if (enabled._tag === "Unreadable") return unreadable
     const now = enabled._tag === "Text" ? enabled.text : ""
-    began ??= now
-    if (began !== now) return denied({ _tag: "Outlived" })
+    initialEnabled ??= now
+    if (initialEnabled !== now) return denied({ _tag: "Outlived" })
     return denialIn(codec, codec.denies)
   }
 
-  // The machine's policy does not change while a command runs, and nobody denies in a former file any more.
+  // Cached: the policy does not change while a command runs, and no tool writes a denial into a former file.
   let policy: boolean | undefined
   let former: boolean | undefined
 
@@ -109,10 +109,10 @@ export const make: Effect.Effect<Looks, never, Path.Path | UsageSettings | HostR
     decide: () => {
       policy ??= isDeniedByPolicy()
       if (policy) return denied({ _tag: "PolicyFile" })
-      const user = byUser()
+      const user = userDenial()
       if (user !== undefined) return user
       former ??= isDeniedInFormer()
-      // `telemetry enable` withdraws what was denied there.
+      // `telemetry enable` withdraws a denial in a former file.
       if (former && isDeniedInFormer()) return optedOut
       if (isTestRun) return denied({ _tag: "TestRun" })
       if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
@@ -120,31 +120,31 @@ export const make: Effect.Effect<Looks, never, Path.Path | UsageSettings | HostR
       return problem === undefined ? given : denied({ _tag: "UnsafeHome", problem })
     },
     stillGiven: () => {
-      const denial = byUser()
-      return denial === unclear ? undefined : denial === undefined
+      const denial = userDenial()
+      return denial === unreadable ? undefined : denial === undefined
     }
   }
 })
 
 /**
- * The looks at consent where a variable denies.
+ * Returns checks with a fixed decision, for a user who denies by a variable.
  *
  * @internal
  */
-export const always = (decision: ConsentDecision.ConsentDecision): Looks => ({
+export const fixed = (decision: ConsentDecision.ConsentDecision): Checks => ({
   decide: () => decision,
   stillGiven: () => decision.enabled
 })
 
 /**
- * Makes the service; what changes consent is loaded when the user asks for it.
+ * Creates the service. The code that changes consent is loaded at its first use.
  *
  * @internal
  */
-export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Looks) {
+export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Checks) {
   const { home } = yield* UsageSettings
   const context = yield* Effect.context<Path.Path | UsageSettings | HostRuntime>()
-  const problem = "could not be changed: a file of the program is gone"
+  const problem = "could not be changed: a file of the program is missing"
   const optOut = cold.pipe(
     Effect.catchDefect((cause) => Effect.fail(new OptOutError({ path: home.optOut, problem, cause }))),
     Effect.flatMap(({ OptOutFiles }) => OptOutFiles.make),
@@ -163,8 +163,8 @@ export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Loo
  *
  * **Details**
  *
- * Any denial wins: `<NAME>_USAGE_TRACKING`, `DO_NOT_TRACK`, the policy file of the machine, `telemetry disable`, a test
- * run, no PostHog key, an unsafe home. A setting that cannot be read denies.
+ * A single denial is enough: `<NAME>_USAGE_TRACKING`, `DO_NOT_TRACK`, the policy file of the machine, `telemetry
+ * disable`, a test run, no PostHog key, an unsafe home. A setting that cannot be read denies.
  *
  * @category layers
  * @since 0.1.0
@@ -173,6 +173,6 @@ export const layer: Layer.Layer<Consent, never, Path.Path | UsageSettings | Host
   Consent,
   Effect.gen(function*() {
     const denial = yield* VariableConsent.decide((yield* UsageSettings).variables)
-    return yield* serviceOf(denial === undefined ? yield* make : always(denial))
+    return yield* serviceOf(denial === undefined ? yield* make : fixed(denial))
   })
 )

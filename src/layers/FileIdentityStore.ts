@@ -10,9 +10,9 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { type AnonId, decode as decodeAnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
-import { formers, isMarked, type Pointer } from "../domain/IdentityCodec.ts"
+import { formerCodecs, hasByteOrderMark, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
-import { keepsNothing } from "../domain/Runtime.ts"
+import { isStateless } from "../domain/Runtime.ts"
 import { Consent } from "../services/Consent.ts"
 import { type Errno, isIrregular, isRefused, type Read } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
@@ -31,19 +31,19 @@ const decodeSuccessor = JsonDocument.decoder<AnonId>(({ anon_id, version }) =>
 
 const encodeSuccessor = (anonId: AnonId): string => JSON.stringify({ version: 1, anon_id: anonId })
 
-// What comes after an anon id or an unusable file. A successor file that is not understood has a key of its own, so that
-// all processes that read it agree on what comes after it.
+// The successor of an anon id or of an unusable file. An unusable successor file has a key of its own, derived from its
+// text, so that all processes agree on its successor.
 type Next =
   | { readonly _tag: "None" }
   | { readonly _tag: "AnonId"; readonly anonId: AnonId }
   | { readonly _tag: "Unusable"; readonly key: string }
   | { readonly _tag: "Unreadable" }
 
-// Only a process that was suspended before can still ask for a fact of this age.
+// Only a process that was suspended for this time can still need an older fact.
 const pruneAfterMillis = 90 * 24 * 60 * 60 * 1000
 
 /**
- * The store of one process over its files; `initial` is an identity that was read before.
+ * Creates the store of one process. `initial` is the identity that the process has already read.
  *
  * @internal
  */
@@ -54,8 +54,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const { home, notes } = files
   const pointerFile = home.identityFile(codec.fileName)
 
-  // CI, and a container without a terminal, keep nothing: they may read an identity, never make or repair one.
-  const mayMake = !keepsNothing(runtime)
+  // CI and containers without a terminal may read an identity, and never create or repair one.
+  const mayCreate = !isStateless(runtime)
 
   const inMemory = (firstRun: boolean): Identity => identityInMemory(uuid, firstRun)
   const newAnonId = (): AnonId => inMemory(false).anonId
@@ -73,22 +73,22 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       : { _tag: "AnonId", anonId: successor }
   }
 
-  // Publishes what comes after a key, or reads what another process published.
-  const publishSuccessor = (key: string): { readonly won: boolean; readonly anonId: AnonId } | undefined => {
+  // Publishes the successor of a key, or reads the successor that another process published.
+  const publishSuccessor = (key: string): { readonly isOwn: boolean; readonly anonId: AnonId } | undefined => {
     const anonId = newAnonId()
     const code = files.publish(successorFile(key), encodeSuccessor(anonId))
-    if (code === undefined) return { won: true, anonId }
+    if (code === undefined) return { isOwn: true, anonId }
     if (code !== "EEXIST") {
       notes.add(`could not write the successor of an anon id: ${code}`)
       return undefined
     }
     const next = successorOf(key)
-    if (next._tag === "AnonId") return { won: false, anonId: next.anonId }
+    if (next._tag === "AnonId") return { isOwn: false, anonId: next.anonId }
     return next._tag === "Unusable" ? publishSuccessor(next.key) : undefined
   }
 
-  // The anon id that an identity file names, or the one that comes after a file that names none.
-  const startOf = (text: string, mayWrite: boolean): AnonId | undefined => {
+  // Returns the anon id of an identity file; for a file without one, its successor.
+  const firstAnonIdOf = (text: string, mayWrite: boolean): AnonId | undefined => {
     const pointer = Option.getOrUndefined(codec.decode(text))
     if (pointer !== undefined) return pointer.anonId
     const key = sha256(text)
@@ -97,7 +97,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return mayWrite && next._tag !== "Unreadable" ? publishSuccessor(key)?.anonId : undefined
   }
 
-  // Follows the successors of an anon id to the end.
+  // Returns the last successor of an anon id.
   const follow = (start: AnonId, mayWrite: boolean): AnonId | undefined => {
     const seen = new Set<string>()
     let anonId = start
@@ -108,9 +108,9 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       if (next._tag === "Unreadable") return undefined
       if (next._tag === "AnonId") anonId = next.anonId
       else {
-        const made = mayWrite ? publishSuccessor(next.key) : undefined
-        if (made === undefined) return undefined
-        anonId = made.anonId
+        const successor = mayWrite ? publishSuccessor(next.key) : undefined
+        if (successor === undefined) return undefined
+        anonId = successor.anonId
       }
     }
     return undefined
@@ -124,30 +124,31 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const publishPointer = (pointer: Pointer): Errno | undefined =>
     files.publish(pointerFile, codec.encode(pointer, {}, uuid), codec.withConsent !== undefined)
 
-  // Whether the identity file leads neither to an anon id nor to one that came after it: another tool made another one.
-  const leadsElsewhere = (text: string, anonId: AnonId): boolean => {
-    const start = startOf(text, false)
+  // Returns whether the identity file does not lead to an anon id or its successors: another tool wrote another anon
+  // id.
+  const pointsElsewhere = (text: string, anonId: AnonId): boolean => {
+    const start = firstAnonIdOf(text, false)
     const end = start === undefined ? undefined : follow(start, false)
     const last = follow(anonId, false)
-    // Another process may have rotated the anon id since the first look.
+    // Another process may have rotated the anon id since the first read.
     return end !== undefined && last !== undefined && end !== last && follow(end, false) !== last
   }
 
-  // Reads the file just before it is rewritten: a key that another tool added is kept, and so is the anon id that another
-  // tool made; a file that the user deleted stays deleted. Returns whether no pointer leads to an older identity any more.
+  // Reads the file again before the rewrite, to keep keys and anon ids of other tools and the deletion by the user.
+  // Returns whether no pointer names an older identity any more.
   const updatePointer = (identity: Identity): boolean => {
     const read = files.read(pointerFile)
     if (read._tag !== "Text") return read._tag === "Missing"
-    return !leadsElsewhere(read.text, identity.anonId) && writePointer(identity, read.text)
+    return !pointsElsewhere(read.text, identity.anonId) && writePointer(identity, read.text)
   }
 
-  // What another tool has written since is for the next command to read.
+  // If another tool has written the file since, then the next command reads it.
   const isUnchanged = (text: string): boolean => {
     const read = files.read(pointerFile)
     return read._tag === "Text" && read.text === text
   }
 
-  // Another tool's link becomes a claim without an alias: that tool sent its own.
+  // Publishes the link of another tool as a claim without an alias: that tool has sent the alias.
   const adopt = ({ anonId, linkedPrincipal }: Pointer, mayWrite: boolean): Identity["claim"] => {
     if (linkedPrincipal === undefined) return undefined
     const claim: Claim.Claim = {
@@ -163,53 +164,54 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return result?._tag === "Held" ? result.claim : claim
   }
 
-  // Undefined where the successors or the claim cannot be read now.
-  const settle = (text: string, start: AnonId, firstRun: boolean, mayWrite: boolean): Identity | undefined => {
+  // Undefined if the successors or the claim cannot be read now.
+  const resolveIdentity = (text: string, start: AnonId, firstRun: boolean, mayWrite: boolean): Identity | undefined => {
     const pointer = Option.getOrUndefined(codec.decode(text))
     const anonId = follow(start, mayWrite)
-    const found = anonId === undefined ? undefined : ClaimFiles.look(files, anonId)
+    const found = anonId === undefined ? undefined : ClaimFiles.read(files, anonId)
     if (anonId === undefined || found === "Unknown") return undefined
     const claim = found ??
       (pointer?.anonId === anonId ? adopt(pointer, mayWrite) : undefined)
     const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
-    const lags = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim)) ||
-      isMarked(text)
-    const isUnderstood = claim === undefined || Claim.isReadable(claim)
-    if (lags && mayWrite && isUnderstood && isUnchanged(text)) writePointer(identity, text)
+    const isStale = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim)) ||
+      hasByteOrderMark(text)
+    const isReadable = claim === undefined || Claim.isReadable(claim)
+    if (isStale && mayWrite && isReadable && isUnchanged(text)) writePointer(identity, text)
     return identity
   }
 
-  const noteUnmade = (code: Errno): void => notes.add(`could not make an identity, so it lives in memory: ${code}`)
+  const noteUnwritable = (code: Errno): void =>
+    notes.add(`could not create an identity, so it is kept in memory: ${code}`)
 
-  // Undefined where another process made the file.
+  // Undefined if another process created the file.
   const create = (): Identity | undefined => {
     const anonId = newAnonId()
     const code = publishPointer({ anonId, linkedPrincipal: undefined })
     if (code === undefined) return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
     if (code === "EEXIST") return undefined
-    noteUnmade(code)
+    noteUnwritable(code)
     return inMemory(true)
   }
 
   // A file that cannot be read now may hold an identity.
-  const isUnknown = (file: string, read: Read): boolean =>
+  const mayExist = (file: string, read: Read): boolean =>
     read._tag === "Unreadable" && !isIrregular(disk, file, read.code)
 
-  // A host that changes its file's format keeps its devices' ids; once, so that a deleted file stays deleted.
+  // Keeps the ids when a host changes its format. It imports once, so that a deleted file stays deleted.
   const importFormer = (): "Imported" | "None" | "Unknown" => {
     const imported = files.read(home.imported)
-    if (isUnknown(home.imported, imported)) return "Unknown"
+    if (mayExist(home.imported, imported)) return "Unknown"
     if (imported._tag !== "Missing") return "None"
-    for (const former of formers(codec)) {
+    for (const former of formerCodecs(codec)) {
       const path = home.identityFile(former.fileName)
       const file = files.read(path)
-      if (isUnknown(path, file)) return "Unknown"
+      if (mayExist(path, file)) return "Unknown"
       const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
       if (pointer === undefined) continue
       const code = publishPointer(pointer)
-      // A new identity, which could be made a moment later, would be in the place of this one for good.
+      // Without this, a new identity would be created next and replace the former one for ever.
       if (code !== undefined && code !== "EEXIST") {
-        noteUnmade(code)
+        noteUnwritable(code)
         return "Unknown"
       }
       return files.publish(home.imported, "") === undefined ? "Imported" : "None"
@@ -218,21 +220,21 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   }
 
   const read = (make: boolean, firstRun: boolean): Identity | undefined => {
-    const mayWrite = make && mayMake
+    const mayWrite = make && mayCreate
     const file = files.read(pointerFile)
     if (file._tag === "Missing") {
       if (!mayWrite) return make ? inMemory(true) : undefined
       const former = importFormer()
       if (former === "Unknown") return inMemory(true)
       if (former === "Imported") return read(make, firstRun)
-      // Another process made the file, unless somebody deleted it since.
+      // Another process created the file, unless it was deleted since.
       return create() ?? read(make, true)
     }
-    // The ids beside a denial are there for other tools: nothing was sent under them.
+    // The ids beside a denial are new ids for other tools: no event was sent with them.
     if (!make && file._tag === "Text" && codec.denies(file.text)) return undefined
-    const start = file._tag === "Text" ? startOf(file.text, mayWrite) : undefined
+    const start = file._tag === "Text" ? firstAnonIdOf(file.text, mayWrite) : undefined
     const identity = file._tag === "Text" && start !== undefined
-      ? settle(file.text, start, firstRun, mayWrite)
+      ? resolveIdentity(file.text, start, firstRun, mayWrite)
       : undefined
     return identity ?? (make ? inMemory(firstRun) : undefined)
   }
@@ -243,7 +245,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   const load = (known: Identity | undefined): Identity => {
     const found = read(true, known?.firstRun ?? false) ?? inMemory(true)
-    // An identity in memory must not change only because it was read again.
+    // A second read must not replace the identity in memory by another one in memory.
     if (!found.durable && known !== undefined && !known.durable) return known
     return { ...found, published: known?.published ?? found.published }
   }
@@ -254,8 +256,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   }
 
   const prune = (now: number): void => {
-    // The file of a former format still names an id whose claim and successor are among these: a host that goes back to
-    // that format would claim the id once more.
+    // The file of a former format may name an id of these claims and successors. Without them, a host that returns to
+    // that format would claim the id again.
     if (files.read(home.imported)._tag !== "Missing") return
     const successors = files.list(home.successors)
     const claims = files.list(home.claims)
@@ -266,24 +268,24 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     for (const name of claims) {
       const anonId = Option.getOrUndefined(decodeAnonId(name.slice(0, -".json".length)))
       if (anonId === undefined || !isOld(`${home.claims}/${name}`, now)) continue
-      const settled = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => claims.includes(name))
-      const claim = ClaimFiles.look(files, anonId)
+      const aliasFacts = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => claims.includes(name))
+      const claim = ClaimFiles.read(files, anonId)
       if (claim === "Unknown") continue
-      const isOwed = claim !== undefined && Claim.isReadable(claim) && claim.alias !== null
-      if (settled.length === 0 && isOwed) continue
-      for (const file of [name, `${anonId}.stored`, ...settled]) files.remove(`${home.claims}/${file}`)
+      const hasAlias = claim !== undefined && Claim.isReadable(claim) && claim.alias !== null
+      if (aliasFacts.length === 0 && hasAlias) continue
+      for (const file of [name, `${anonId}.stored`, ...aliasFacts]) files.remove(`${home.claims}/${file}`)
     }
   }
 
-  // What became of an anon id on disk. What cannot be read now says nothing against it.
+  // Compares an anon id with the disk. If the files cannot be read now, then the anon id counts as current.
   const checkOnDisk = (anonId: AnonId): "Current" | "Replaced" | "Deleted" => {
     const file = files.read(pointerFile)
     if (file._tag === "Unreadable") return "Current"
     if (file._tag === "Missing") return "Deleted"
-    const start = startOf(file.text, false)
+    const start = firstAnonIdOf(file.text, false)
     const end = start === undefined ? undefined : follow(start, false)
     if (end === anonId || (start !== undefined && end === undefined)) return "Current"
-    // Last: another process may have rotated the anon id since the file was read.
+    // Read last: another process may have rotated the anon id since the file was read.
     return successorOf(anonId)._tag === "None" ? "Replaced" : "Current"
   }
 
@@ -295,20 +297,20 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     }
     state = from
     const file = files.read(pointerFile)
-    const isReplaced = file._tag === "Text" && leadsElsewhere(file.text, from.anonId)
+    const isReplaced = file._tag === "Text" && pointsElsewhere(file.text, from.anonId)
     if (isReplaced || checkOnDisk(from.anonId) === "Replaced") {
       state = load(from)
       return { _tag: "Overtaken", identity: state }
     }
     const next = publishSuccessor(from.anonId)
     if (next === undefined) return { _tag: "Unwritable" }
-    if (next.won) {
+    if (next.isOwn) {
       state = { ...from, anonId: next.anonId, claim: undefined }
       if (updatePointer(state)) prune(now)
       return { _tag: "Rotated", identity: state }
     }
-    const anonId = follow(next.anonId, mayMake)
-    const claim = anonId === undefined ? undefined : ClaimFiles.look(files, anonId)
+    const anonId = follow(next.anonId, mayCreate)
+    const claim = anonId === undefined ? undefined : ClaimFiles.read(files, anonId)
     if (anonId === undefined || claim === "Unknown") return { _tag: "Unwritable" }
     state = { ...from, anonId, claim }
     updatePointer(state)
@@ -316,12 +318,12 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   }
 
   const publishClaim = (claim: Claim.Claim): Publication => {
-    // Another tool may have linked the anon id since it was read. Its link was first, and it sent its own alias.
+    // Another tool may have linked the anon id since it was read, and sent the alias. The first link is kept.
     const file = files.read(pointerFile)
     if (file._tag === "Unreadable") return { _tag: "Unwritable" }
     const pointer = file._tag === "Text" ? Option.getOrUndefined(codec.decode(file.text)) : undefined
     const first = pointer?.anonId === claim.anon_id && pointer.linkedPrincipal !== undefined
-      ? ClaimFiles.look(files, claim.anon_id) ?? adopt(pointer, mayMake)
+      ? ClaimFiles.read(files, claim.anon_id) ?? adopt(pointer, mayCreate)
       : undefined
     if (first === "Unknown") return { _tag: "Unwritable" }
     return first === undefined ? ClaimWriter.publish(files, claim) : { _tag: "Held", claim: first }
@@ -336,7 +338,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     }
     const result = publishClaim(claim)
     const held = result._tag === "Published" ? claim : result._tag === "Held" ? result.claim : undefined
-    // The claim of an anon id that was rotated meanwhile is not the new one's.
+    // The anon id may have been rotated since: then the claim is not that of the new anon id.
     if (state?.anonId !== claim.anon_id || held === undefined) return result
     state = { ...state, claim: held }
     if (result._tag === "Published") updatePointer(state)
@@ -346,8 +348,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const confirmStored = (): void => {
     const claim = state?.claim
     if (state === undefined || claim === undefined || !Claim.isReadable(claim)) return
-    if (claim.credential === "stored" || !state.durable || !mayMake) return
-    ClaimWriter.note(files, claim.anon_id, "stored")
+    if (claim.credential === "stored" || !state.durable || !mayCreate) return
+    ClaimWriter.recordFact(files, claim.anon_id, "stored")
     state = { ...state, claim: { ...claim, credential: "stored" } }
   }
 
@@ -385,7 +387,7 @@ export const make = Effect.fnUntraced(function*() {
  *
  * **Details**
  *
- * The first process to publish a fact wins the race, and the others read what it wrote.
+ * Of several processes that publish a fact at the same time, one succeeds, and the others read its file.
  *
  * @category layers
  * @since 0.1.0

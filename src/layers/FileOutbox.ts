@@ -31,7 +31,7 @@ const maxMillis = 8.64e15
 const isOfPrincipal = ({ properties }: Message.Message): boolean => properties["$process_person_profile"] !== false
 
 /**
- * The outbox over the files of a process. In CI, nothing of what was sent is kept.
+ * Creates the outbox over the files of a process. With `keepsSent` false, as in CI, sent messages are deleted.
  *
  * @internal
  */
@@ -45,7 +45,7 @@ export const makeWith = Effect.fnUntraced(function*(
   const { folder } = writer
   const { notes } = files
 
-  // The names of the events, or why they cannot be read now.
+  // Returns the names of the events, or why they cannot be listed now.
   const list = (path = folder.events): ReadonlyArray<string> | string => {
     const names = files.list(path)
     return isRefused(names)
@@ -56,14 +56,14 @@ export const makeWith = Effect.fnUntraced(function*(
 
   const setAsideFile = (name: string, now: number): void => {
     const file = `${folder.events}/${name}`
-    // Another worker was faster, or an opt-out: then no folder is made for the file either.
+    // Another worker or an opt-out has removed the file: then the folder is not created.
     if (files.read(file)._tag === "Missing") return
     const code = files.move(file, `${folder.setAside}/${name}`)
     if (code !== undefined) return notes.add(`could not set a message aside: ${code}`)
     OutboxWriter.trimFolder(files, folder.setAside, now, OutboxFolder.setAsideBounds)
   }
 
-  // A file that cannot be read now waits; one that never will be, or was read whole and is no message, is set aside.
+  // A file that cannot be read now is kept. A file that can never be read, or is not a message, is set aside.
   const read = (name: string, now: number): Entry | "Unreadable" | undefined => {
     const file = files.read(`${folder.events}/${name}`)
     if (file._tag === "Missing") return undefined
@@ -78,8 +78,8 @@ export const makeWith = Effect.fnUntraced(function*(
     return undefined
   }
 
-  // Events are listed before claims: an event whose principal was claimed before it was recorded is then never returned
-  // without its alias. Where a claim cannot be read now, no event of an account is returned.
+  // Events are listed before claims, so that no event of an account is returned without the alias of that account. If a
+  // claim cannot be read now, then no event of an account is returned.
   const look = (now: number) => {
     const listed = list()
     const { aliases, isUncertain } = claims()
@@ -97,12 +97,12 @@ export const makeWith = Effect.fnUntraced(function*(
     return { entries: [...aliases, ...free], blocked }
   }
 
-  // The rename that removes a message keeps it. A message that cannot be kept is removed all the same.
+  // Moves a sent message into the folder of sent messages. If that fails, then the caller removes the message.
   const keep = (name: string): boolean => {
     const code = files.move(`${folder.events}/${name}`, `${folder.sent}/${name}`)
     if (code === undefined) return true
     if (code !== StateFiles.denied && !isAbsent(code)) {
-      notes.add(`\`telemetry log --sent\` will not list a message, which could not be kept: ${code}`)
+      notes.add(`could not keep a sent message for \`telemetry log --sent\`: ${code}`)
     }
     return false
   }
@@ -110,7 +110,7 @@ export const makeWith = Effect.fnUntraced(function*(
   const remove = (entries: ReadonlyArray<Entry>, now: number): void => {
     const first = keepsSent ? entries.length - OutboxFolder.sentBounds.messages : entries.length
     for (const [index, entry] of entries.entries()) {
-      if (entry._tag === "Alias") ClaimWriter.note(files, entry.anonId, "delivered")
+      if (entry._tag === "Alias") ClaimWriter.recordFact(files, entry.anonId, "delivered")
       else if (index < first || !keep(entry.name)) {
         const code = files.remove(`${folder.events}/${entry.name}`)
         if (code !== undefined) notes.add(`could not remove a message: ${code}`)
@@ -119,7 +119,7 @@ export const makeWith = Effect.fnUntraced(function*(
     if (keepsSent) OutboxWriter.trimFolder(files, folder.sent, now, OutboxFolder.sentBounds)
   }
 
-  // An alias stays in its claim.
+  // Sent aliases are read from their claims.
   const sent = (now: number): ReadonlyArray<Message.Message> => {
     const { ageMillis } = OutboxFolder.defaultBounds
     const listed = list(folder.sent)
@@ -145,7 +145,7 @@ export const makeWith = Effect.fnUntraced(function*(
   const status = () => {
     const listed = list()
     const { aliases, isUncertain } = claims()
-    const unread = isRefused(listed) ? listed : isUncertain ? "a claim cannot be read" : undefined
+    const blocked = isRefused(listed) ? listed : isUncertain ? "a claim cannot be read" : undefined
     const aside = files.list(folder.setAside)
     const claimFiles = files.list(files.home.claims)
     const refused = isRefused(claimFiles) ? [] : claimFiles.filter((name) => name.endsWith(".set-aside"))
@@ -157,7 +157,7 @@ export const makeWith = Effect.fnUntraced(function*(
       setAside: (isRefused(aside) ? 0 : aside.length) + refused.length,
       lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,
       ...(reason === undefined ? {} : { lastFailure: reason }),
-      ...(unread === undefined ? {} : { unread })
+      ...(blocked === undefined ? {} : { blocked })
     }
   }
 
@@ -185,7 +185,9 @@ export const makeWith = Effect.fnUntraced(function*(
     remove: (entries) => at((now) => remove(entries, now)),
     setAside: (entry) =>
       at((now) =>
-        entry._tag === "Alias" ? ClaimWriter.note(files, entry.anonId, "set-aside") : setAsideFile(entry.name, now)
+        entry._tag === "Alias"
+          ? ClaimWriter.recordFact(files, entry.anonId, "set-aside")
+          : setAsideFile(entry.name, now)
       ),
     backOff: (reason) => at((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)))),
     sent: at(sent),

@@ -1,5 +1,5 @@
 /**
- * Consent that a test decides.
+ * Consent with a fixed decision, for tests.
  *
  * @since 0.1.0
  */

@@ -42,7 +42,7 @@ export const layer = (
   })
 
 /**
- * The resolver of hosts without accounts.
+ * A resolver without a credential, for hosts without accounts.
  *
  * @internal
  */

@@ -1,10 +1,10 @@
-/** Whether a folder is the user's own. */
+/** Checks the type, the owner and the mode of a folder. */
 import type { Entry } from "../services/Disk.ts"
 
 const groupOrOthersMayWrite = 0o022
 
 /**
- * Returns what keeps a folder from being used: it is no real folder, another user owns it, or others may write to it.
+ * Returns why a folder is unsafe: it is not a folder, another user owns it, or other users may write to it.
  */
 export const problem = (
   folder: string,
@@ -12,8 +12,8 @@ export const problem = (
   uid: { readonly effective: number } | undefined,
   forbidden: number = groupOrOthersMayWrite
 ): string | undefined => {
-  if (type !== "Directory") return `${folder} is no folder, or a link`
+  if (type !== "Directory") return `${folder} is not a real folder`
   if (uid === undefined || owner === undefined) return undefined
-  if (owner !== uid.effective) return `${folder} is another user's`
+  if (owner !== uid.effective) return `${folder} has another owner`
   return (mode & forbidden) === 0 ? undefined : `others may write to ${folder}; \`chmod go-w\` ends that`
 }

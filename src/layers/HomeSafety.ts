@@ -1,18 +1,18 @@
-/** Whether the state home is the user's own. */
+/** Checks the owner and the mode of the state home. */
 import type { Path } from "effect/Path"
-import { keepsNothing } from "../domain/Runtime.ts"
+import { isStateless } from "../domain/Runtime.ts"
 import type { StateHome } from "../domain/StateHome.ts"
 import { type Errno, isAbsent, isRefused } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import * as FolderSafety from "./FolderSafety.ts"
 
 /**
- * Returns what is wrong with the home and this module's folder in it; a folder that is not there has no problem.
+ * Returns why the home, or the folder of this package in it, is unsafe. A missing folder is safe.
  *
  * **Details**
  *
- * Both must be real folders of this user: else something would be written or deleted elsewhere, and under `sudo` a file in
- * the user's home would be root's. With `forbidden` 0, others may write to them.
+ * Both must be folders of this user and not links: otherwise files elsewhere could be written or deleted, and under
+ * `sudo` root would own files in the user's home. With `forbidden` 0, other users may have write access.
  */
 export const problem = (
   home: StateHome,
@@ -22,8 +22,8 @@ export const problem = (
 ): string | undefined => {
   const { disk, uid } = runtime
 
-  // Below a user's own folder root must not make a home. Where nothing is kept no user comes after, and a job's container
-  // often runs as root in a home of the image.
+  // Root must not create a home below another user's folder. A stateless runtime is exempt: a container often runs as
+  // root in a home of the image.
   const mayMakeBelow = (folder: string): boolean => {
     const entry = disk.follow(folder)
     if (!isRefused(entry)) {
@@ -40,12 +40,12 @@ export const problem = (
   if (uid !== undefined && uid.effective !== uid.real) return "the command runs with another user's rights"
   const root = disk.look(home.root)
   if (root === "ENOENT") {
-    const may = keepsNothing(runtime) || mayMakeBelow(path.dirname(home.root))
-    return may ? undefined : `${home.root} would be made below another user's folder`
+    const isAllowed = isStateless(runtime) || mayMakeBelow(path.dirname(home.root))
+    return isAllowed ? undefined : `${home.root} would be made below another user's folder`
   }
   if (isRefused(root)) return unreadable(home.root, root)
-  const wrong = FolderSafety.problem(home.root, root, uid, forbidden)
-  if (wrong !== undefined) return wrong
+  const rootProblem = FolderSafety.problem(home.root, root, uid, forbidden)
+  if (rootProblem !== undefined) return rootProblem
   const usage = disk.look(home.usage)
   if (!isRefused(usage)) return FolderSafety.problem(home.usage, usage, uid, forbidden)
   return usage === "ENOENT" ? undefined : unreadable(home.usage, usage)

@@ -1,9 +1,9 @@
 /**
- * A GET that returns JSON and can be interrupted at any moment.
+ * A GET request for JSON that can be interrupted at any time.
  *
  * `fetch` and `import "node:http"` load undici, which takes 19 ms, so Node's modules are loaded at the first request.
- * `dns.lookup` runs in the thread pool and cannot be cancelled: the process would not end before the name server has
- * answered. So names are resolved here, with a `Resolver`, which can be cancelled.
+ * `dns.lookup` runs in the thread pool and cannot be cancelled: the process would not end before the name server
+ * answers. So names are resolved here with a `Resolver`, which can be cancelled.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -70,7 +70,7 @@ const makeLookup = (resolver: Resolver): LookupFunction => (name, { all }, callb
   )
 }
 
-// The message of an error may quote the URL, a header, or the answer. Its code does not.
+// The message of an error may contain the URL, a header, or the answer. Its code does not.
 const codeOf = (cause: unknown): string =>
   Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : "request failed"
 
@@ -81,8 +81,8 @@ const parse = (body: Buffer): Effect.Effect<unknown, string> =>
   })
 
 /**
- * Returns the JSON that a GET with a bearer token answers with; the failure is a reason without any text of request or
- * answer.
+ * Returns the JSON answer to a GET request with a bearer token. The failure is a reason without text of the request or
+ * the answer.
  *
  * **Details**
  *
@@ -100,7 +100,7 @@ export const getJson = (url: URL | string, token: string): Effect.Effect<unknown
     const fail = (reason: string) => resume(Effect.fail(reason))
     try {
       const target = new URL(url)
-      // The token must not leave the machine in the clear.
+      // The token must not leave the machine unencrypted.
       if (target.protocol === "http:" && !loopback.test(target.hostname)) {
         return fail("plain http is for this machine only")
       }

@@ -1,4 +1,4 @@
-/** Parses a credential, and asks an API for its principal. */
+/** Parses a credential, and requests its principal from an API. */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -10,7 +10,7 @@ import { debug } from "./Debug.ts"
 import * as HttpJson from "./HttpJson.ts"
 import type { Form } from "./HttpPrincipalResolver.ts"
 
-interface Question {
+interface PrincipalRequest {
   readonly form: Form
   readonly url: string | undefined
   readonly key: string
@@ -20,22 +20,22 @@ const limit = "2 seconds"
 
 const noPrincipal = "no principal is known for the credential"
 
-// The secret alone, and where to ask about it.
-const questions = new WeakMap<Credential.Credential, Question>()
+// The request for the principal of each parsed credential.
+const requests = new WeakMap<Credential.Credential, PrincipalRequest>()
 
-const at = (value: unknown, path = ""): unknown =>
+const valueAt = (value: unknown, path = ""): unknown =>
   path.split(".").reduce((value, key) => Predicate.isObject(value) ? value[key] : undefined, value)
 
 const textAt = (value: unknown, path: string | undefined): string | undefined => {
-  const text = at(value, path)
+  const text = valueAt(value, path)
   return typeof text === "string" && text.trim() !== "" ? text : undefined
 }
 
-// A credential may be there all the same: a key of digits without quotes, or a file that is no object.
-const isNoText = (value: unknown, path: string | undefined): boolean => {
+// The value may still be a credential, such as a key of digits without quotes, or a file that is not an object.
+const isNotText = (value: unknown, path: string | undefined): boolean => {
   if (Predicate.isNotNullish(value) && !Predicate.isObject(value)) return true
-  const there = at(value, path)
-  return Predicate.isNotNullish(there) && !Predicate.isString(there)
+  const found = valueAt(value, path)
+  return Predicate.isNotNullish(found) && !Predicate.isString(found)
 }
 
 const urlOf = ({ base, path }: Form, document: unknown): string | undefined => {
@@ -43,23 +43,23 @@ const urlOf = ({ base, path }: Form, document: unknown): string | undefined => {
   return start === undefined ? undefined : `${start.replace(/\/+$/, "")}${path}`
 }
 
-// The first path that is there decides, even where its value is illegal: another path's id would be another person.
+// The first existing path is used, also with an illegal value: the id at another path may be that of another person.
 const principalOf = (answer: unknown, paths: ReadonlyArray<string>): Result.Result<PrincipalId.PrincipalId, string> => {
-  const path = paths.find((path) => Predicate.isNotNullish(at(answer, path)))
+  const path = paths.find((path) => Predicate.isNotNullish(valueAt(answer, path)))
   if (path === undefined) return Result.fail(`its answer has nothing at ${paths.join(" or ")}`)
-  return Result.mapError(PrincipalId.decode(at(answer, path)), (reason) => `${path} of its answer: ${reason}`)
+  return Result.mapError(PrincipalId.decode(valueAt(answer, path)), (reason) => `${path} of its answer: ${reason}`)
 }
 
 const unparsable = Symbol("unparsable")
 
 const maxYamlLength = 32 * 1024
 
-// The time of Effect's parser is quadratic in a run of digits, blanks or backslashes, and cubic in merge keys.
+// The time of Effect's parser is quadratic in a sequence of digits, blanks or backslashes, and cubic in merge keys.
 const slowYaml = /[\d_]{1001}|[ \t]{1001}|\\{1001}|<</
 
 const isSlow = (text: string): boolean => text.length > maxYamlLength || slowYaml.test(text)
 
-// JSON needs no parser of YAML. Nothing is said of what went wrong: an error of the parser may quote a line.
+// The YAML parser is not needed for JSON. Its error is dropped: it may contain a line of the file.
 const documentOf = (text: string, parseYaml: (text: string) => unknown): unknown => {
   for (const parse of [JSON.parse, parseYaml]) {
     try {
@@ -72,9 +72,9 @@ const documentOf = (text: string, parseYaml: (text: string) => unknown): unknown
 }
 
 /**
- * Parses the credential of an input; undefined where it holds none.
+ * Parses the credential of an input; undefined without a credential.
  *
- * YAML that would take the parser more than a moment is not parsed: its credential cannot be read.
+ * YAML that is slow to parse is not parsed: its credential counts as unreadable.
  */
 export const parse = (
   forms: ReadonlyArray<Form>,
@@ -83,8 +83,8 @@ export const parse = (
 ): Credential.Credential | undefined => {
   const parsed = file?._tag === "Text" ? documentOf(file.text, parseYaml) : undefined
   const document = parsed === unparsable ? undefined : parsed
-  // A file that is there but cannot be read now, or is just being written.
-  const isBroken = file?._tag === "Unreadable" || parsed === unparsable
+  // The file exists and cannot be read now, or another process is writing it.
+  const isUnreadable = file?._tag === "Unreadable" || parsed === unparsable
 
   const find = (
     source: Credential.Credential["source"],
@@ -94,19 +94,19 @@ export const parse = (
       const key = keyOf(form)
       if (key === undefined) continue
       const url = urlOf(form, document)
-      // The same key may be another account's at another API. Without a known API there is a credential all the same:
-      // else the user would seem to have signed out.
+      // The audience is the API: another API may have another account for the same key. Without an API it is still a
+      // credential: otherwise the user would count as signed out.
       const credential: Credential.Credential = { source, secret: Redacted.make(key), audience: url }
-      questions.set(credential, { form, url, key })
+      requests.set(credential, { form, url, key })
       return credential
     }
   }
   return find("environment", ({ environment }) => environment === undefined ? undefined : variables[environment]) ??
     find("stored", (form) => textAt(document, form.key)) ??
-    (isBroken || forms.some((form) => isNoText(document, form.key)) ? Credential.unreadable : undefined)
+    (isUnreadable || forms.some((form) => isNotText(document, form.key)) ? Credential.unreadable : undefined)
 }
 
-const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalId, string> =>
+const send = ({ form, key, url }: PrincipalRequest): Effect.Effect<PrincipalId.PrincipalId, string> =>
   url === undefined || !URL.canParse(url)
     ? Effect.fail(url === undefined ? "its API is not known" : `\`base\` and "${form.path}" make no URL`)
     : HttpJson.getJson(url, key).pipe(
@@ -114,10 +114,10 @@ const ask = ({ form, key, url }: Question): Effect.Effect<PrincipalId.PrincipalI
       Effect.flatMap((answer) => Effect.fromResult(principalOf(answer, form.principal)))
     )
 
-/** Asks for the principal of a credential that `parse` returned. */
+/** Requests the principal of a credential that `parse` returned. */
 export const resolve = (credential: Credential.Credential): Effect.Effect<PrincipalId.PrincipalId | undefined> => {
-  const question = questions.get(credential)
-  return (question === undefined ? Effect.fail("it is not this resolver's") : ask(question)).pipe(
+  const request = requests.get(credential)
+  return (request === undefined ? Effect.fail("another resolver found it") : send(request)).pipe(
     Effect.catch((reason) => Effect.as(debug(`${noPrincipal}: ${reason}`), undefined))
   )
 }

@@ -54,7 +54,7 @@ export interface Options {
  *
  * **Details**
  *
- * The file is read each time that the credential is asked for: JSON up to 1 MiB, YAML up to 32 KiB without merge keys
+ * The file is read each time that the credential is needed: JSON up to 1 MiB, YAML up to 32 KiB without merge keys
  * (`<<`). A file that cannot be read counts as a credential with an unknown principal, and so does a secret that is not
  * a string. A failed request, an unusable answer and a request of more than 2 seconds count as no answer. No proxy is
  * used, and no redirect is followed.
@@ -86,7 +86,7 @@ export const layer = (options: Options): Layer.Layer<PrincipalResolver, never, H
  *
  * **Details**
  *
- * The API key takes precedence. The principal of an access token is asked for at the `cloud.coordinator_url` of the
+ * The API key takes precedence. The principal of an access token is requested from the `cloud.coordinator_url` of the
  * file.
  *
  * @category layers
@@ -95,7 +95,7 @@ export const layer = (options: Options): Layer.Layer<PrincipalResolver, never, H
 export const layerArcade = (options: {
   /** The YAML file in which the CLI keeps its credentials. */
   readonly file: string
-  /** The base URL of the API that knows API keys. */
+  /** The base URL of the API for API keys. */
   readonly api: string
   /** The variable that may hold an API key. */
   readonly environment?: string | undefined

@@ -1,5 +1,6 @@
 /**
- * Reads the input of credentials in variables and a file; what parses it and what asks is loaded when a credential is new.
+ * Reads the credential input from variables and a file. The parser and the HTTP client are loaded for new credentials
+ * only.
  */
 import * as Effect from "effect/Effect"
 import { HostRuntime } from "../services/HostRuntime.ts"

@@ -1,4 +1,4 @@
-/** Stamps in every runtime, and claims where the device persists: the whole of the identity rules. */
+/** The full identity rules: stamps in every runtime, and claims in a persistent runtime. */
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { attribute, onSighting, signedOutElsewhere } from "../domain/Attribution.ts"
+import { attribute, consequenceOf, isSignedOutElsewhere } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
 import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
@@ -23,46 +23,46 @@ import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { type Identity, IdentityStore } from "../services/IdentityStore.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import { abandonAfter } from "./AbandonAfter.ts"
 import * as CredentialText from "./CredentialText.ts"
-import { debug, IsShown, quietly } from "./Debug.ts"
+import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
 import type { HeldEvents } from "./HeldEvents.ts"
 import * as Notice from "./Notice.ts"
-import type { Belongs, Shared } from "./SteadyStitch.ts"
-import { within } from "./Within.ts"
+import type { EventOwner, Shared } from "./SteadyStitch.ts"
 
 type SeenBy = "login" | "observe" | "resolver"
 
-// Every turn follows a claim or rotation that another process made in the middle of this one's.
-const maxTurns = 8
+// Each retry follows a claim or rotation that another process published during the attempt.
+const maxAttempts = 8
 
-/** How long a command waits for its credential: a keychain may ask its user first. */
+/** The maximum time that a command waits for its credential: a keychain may prompt its user. */
 export const credentialLimit = Duration.seconds(1)
 
-/** How long a command waits for the API, counted from the question. */
+/** The maximum time that a command waits for the API, from the request. */
 const answerLimit = Duration.seconds(2)
 
 const noPrincipal = "no principal is known for the credential"
 
-// The command that logs out, and the commands whose handlers run it; other commands of the process go on.
+// Returns whether a command is `outer`, or runs within its handler.
 const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =>
   command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
 /** The stitch of a command. */
 export interface Stitch {
   readonly service: IdentityStitch["Service"]
-  /** Returns who an event belongs to; undefined where the device's identity was deleted while the command ran. */
-  readonly attribution: Effect.Effect<Belongs | undefined>
-  /** Returns the credential, as it was read last. */
+  /** Returns the owner of an event; undefined if the identity was deleted while the command ran. */
+  readonly attribution: Effect.Effect<EventOwner | undefined>
+  /** Returns the current credential, as of its last read. */
   readonly current: Effect.Effect<StitchState.ReadCredential>
-  /** Waits for the API's answer, until its time is over. */
-  readonly settle: Effect.Effect<void>
-  /** Runs one effect at a time: who an event belongs to must not change between the question and the event. */
+  /** Waits for the API's answer, at most until the time limit of the request. */
+  readonly awaitPrincipal: Effect.Effect<void>
+  /** Runs one effect at a time: the attribution must not change before the event is recorded. */
   readonly locked: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Reads the credential that the command begins with, and asks about a new one. */
+  /** Reads the first credential of the command, and requests the principal of a new credential. */
   readonly start: Effect.Effect<void>
 }
 
-/** The stitch of a command whose state is `initial`. */
+/** Creates the stitch of a command with the state `initial`. */
 export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchState.StitchState, held: HeldEvents) {
   const { files, known, recorder, running } = shared
   const { notes } = files
@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
   const scope = yield* Effect.scope
 
   const lock = yield* Semaphore.make(1)
-  // While the process exits nobody waits: an effect that holds the lock never continues.
+  // While the process exits, an effect that holds the lock never continues, so the lock is not awaited.
   const locked: Stitch["locked"] = (effect) =>
     Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock.withPermit(effect))
   const now = Clock.currentTimeMillis
@@ -88,10 +88,10 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
   }
 
   const state = yield* Ref.make(initial)
-  const to = <A extends ReadonlyArray<unknown>>(
-    transition: (state: StitchState.StitchState, ...args: A) => StitchState.StitchState,
+  const transition = <A extends ReadonlyArray<unknown>>(
+    change: (state: StitchState.StitchState, ...args: A) => StitchState.StitchState,
     ...args: A
-  ): Effect.Effect<void> => Ref.update(state, (before) => transition(before, ...args))
+  ): Effect.Effect<void> => Ref.update(state, (before) => change(before, ...args))
   const current = Effect.map(Ref.get(state), ({ current }) => current)
   const facts = Effect.map(current, StitchState.facts)
   const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
@@ -100,11 +100,11 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
 
   const recall = (found: Credential.Credential) =>
     Effect.flatMap(now, (now) => notes.run(() => known.recall(found, now)))
-  const rememberAnswer = (about: Credential.Credential, principal: PrincipalId.PrincipalId | undefined) =>
+  const cacheAnswer = (about: Credential.Credential, principal: PrincipalId.PrincipalId | undefined) =>
     Effect.flatMap(now, (now) => notes.run(() => known.remember(about, principal, now)))
 
-  // What is parsed from an input is kept with the next event, so that the next command need not parse it.
-  const credentialNow = input === undefined ? resolver.credential : Effect.gen(function*() {
+  // The result of parsing is cached with the next event, so that the next command does not parse the input.
+  const currentCredential = input === undefined ? resolver.credential : Effect.gen(function*() {
     const text = CredentialText.read(runtime.disk, input)
     if (text === undefined) return undefined
     const found = yield* input.parse(CredentialText.decode(text))
@@ -112,38 +112,38 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     return found
   })
 
-  const lookUp: Effect.Effect<StitchState.ReadCredential> = Effect.gen(function*() {
-    if ((yield* Ref.get(state)).isSilent) return StitchState.unreadable
-    // A host's own resolver may die or hang.
-    const answer = yield* credentialNow.pipe(
-      within(credentialLimit),
-      quietly("could not read the credential", undefined)
+  const loadCredential: Effect.Effect<StitchState.ReadCredential> = Effect.gen(function*() {
+    if ((yield* Ref.get(state)).timedOut) return StitchState.unreadable
+    // A resolver of the host may die or hang.
+    const answer = yield* currentCredential.pipe(
+      abandonAfter(credentialLimit),
+      debugFailure("could not read the credential", undefined)
     )
     if (answer === undefined) return StitchState.unreadable
     if (Option.isNone(answer)) {
-      yield* to(StitchState.silenced)
+      yield* transition(StitchState.timeOut)
       return yield* Effect.as(debug("the credential was not read within its time limit"), StitchState.unreadable)
     }
     const found = answer.value
     return found === undefined ? StitchState.none : { found, known: yield* recall(found) }
   })
 
-  const readCredential = Effect.tap(lookUp, (credential) => to(StitchState.read, credential))
+  const readCredential = Effect.tap(loadCredential, (credential) => transition(StitchState.replaceCurrent, credential))
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     const { found } = yield* current
     if (found === undefined) return
-    yield* rememberAnswer(found, principal)
-    yield* to(StitchState.identified, principal)
-    // The claim was learned before the credential was stored: by the validating response of a login, by another tool, or
-    // under a variable. From now on it lasts only as long as the credential.
+    yield* cacheAnswer(found, principal)
+    yield* transition(StitchState.identify, principal)
+    // The claim was published before the credential was stored: during a login, by another tool, or with a variable.
+    // From now on it ends with the stored credential.
     if (found.source !== "stored") return
     const { claim } = yield* store.get
     if (claim !== undefined && Claim.principalOf(claim) === principal) yield* store.confirmStored
   })
 
-  // A response may be about another credential than the current one: that of a login which is not complete yet. So its
-  // principal is remembered only when the command has succeeded and nobody has logged in or out since.
+  // A response may be about the credential of a login that is not complete yet. So its principal is cached only if the
+  // command succeeds without a later login or logout.
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(
       Ref.get(state),
@@ -165,7 +165,7 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
       anon_id: identity.anonId,
       principal_id: principal,
       learned_by: seenBy,
-      // A login stores its credential, even where a variable takes precedence in this command.
+      // A login stores its credential, also if a variable takes precedence in this command.
       credential: seenBy === "login" && source === "environment" ? "stored" : source,
       destination: null,
       alias: null
@@ -181,73 +181,73 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
       command: command === undefined || command === "untracked" ? undefined : command.name
     }
     const at = yield* now
-    const { kept, message } = yield* notes.run(() => recorder.draw(draft, identity, at))
+    const { confirm, message } = yield* notes.run(() => recorder.compose(draft, identity, at))
     const result = yield* store.claim({ ...claim, destination: settings.destinationId, alias: message })
     if (result._tag !== "Published") return result
-    yield* notes.run(kept)
-    if (yield* IsShown) yield* Console.error(JSON.stringify(message))
+    yield* notes.run(confirm)
+    if (yield* IsDebugMode) yield* Console.error(JSON.stringify(message))
     return result
   })
 
   const unstamp = Effect.andThen(slot.set(undefined), stitchAttempted.set(false))
 
-  // Carries out the table of sightings, and again where another process or tool changed the state in between.
+  // Applies the consequence of a sighting. Retries if another process or tool changed the identity in the meantime.
   const apply = (
     principal: PrincipalId.PrincipalId,
     seenBy: SeenBy,
     identity: Identity,
-    turn = 0
+    attempt = 0
   ): Effect.Effect<void> =>
     Effect.gen(function*() {
-      const consequence = onSighting({
+      const consequence = consequenceOf({
         principal,
         seenBy,
-        slot: turn === 0 ? yield* slot.get : undefined,
+        slot: attempt === 0 ? yield* slot.get : undefined,
         claim: Claim.facts(identity.claim),
         credential: yield* facts,
         ephemeral: isEphemeral(runtime, identity)
       })
       if (consequence === "Nothing") return
       yield* slot.set(principal)
-      if (consequence === "Stamp" || turn === maxTurns) return
+      if (consequence === "Stamp" || attempt === maxAttempts) return
       let claimed = identity
       if (consequence === "Switch") {
         const rotation = yield* store.rotate
         if (rotation._tag === "Unwritable") return yield* unstamp
         if (rotation._tag === "Overtaken") {
-          // The process that was faster may have logged out: only a login in this command is newer than that.
-          return seenBy === "login" ? yield* apply(principal, seenBy, rotation.identity, turn + 1) : undefined
+          // The other process may have logged out. Only a login in this command is newer than that.
+          return seenBy === "login" ? yield* apply(principal, seenBy, rotation.identity, attempt + 1) : undefined
         }
         claimed = rotation.identity
       }
       const result = yield* publish(claimed, principal, seenBy, consequence === "Claim")
       if (result._tag === "Unwritable") return yield* unstamp
       if (result._tag === "Held") {
-        return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, turn + 1)
+        return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, attempt + 1)
       }
-      if (result._tag === "Replaced") return yield* apply(principal, seenBy, result.identity, turn + 1)
+      if (result._tag === "Replaced") return yield* apply(principal, seenBy, result.identity, attempt + 1)
     })
 
-  const legal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
+  const decodePrincipal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
     Result.match(PrincipalId.decode(input), {
       onFailure: (reason) => Effect.as(debug(`ignored a principal: ${reason}`), undefined),
       onSuccess: Effect.succeed
     })
 
-  // The command was the account's, but neither the device nor the current credential need be.
+  // Stamps the principal of this command. The device and the current credential may have another principal.
   const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
     if ((yield* slot.get) === undefined) yield* slot.set(principal)
   })
 
-  // A credential that is not known yet says nothing against a response.
-  const isAbout = (authorization: string | undefined) =>
+  // Returns whether a request was made with the current credential; true if the credential is not read yet.
+  const isForCurrent = (authorization: string | undefined) =>
     Effect.map(Ref.get(state), ({ current, initial }) => {
       const found = current.found ?? initial?.found
       return found === undefined || authorization === undefined || Credential.authorizes(found, authorization)
     })
 
-  const see = Effect.fnUntraced(function*(
+  const handleSighting = Effect.fnUntraced(function*(
     principal: PrincipalId.PrincipalId,
     seenBy: "observe" | "resolver",
     authorization?: string
@@ -255,48 +255,50 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     if (yield* stitchAttempted.get) return
     yield* stitchAttempted.set(true)
     if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
-    // The response to an earlier request is about the former credential.
-    if (seenBy === "observe" && (StitchState.hasChanged(yield* Ref.get(state)) || !(yield* isAbout(authorization)))) {
+    // A response to an earlier request is about the previous credential.
+    if (
+      seenBy === "observe" && (StitchState.hasChanged(yield* Ref.get(state)) || !(yield* isForCurrent(authorization)))
+    ) {
       return yield* stampOnly(principal)
     }
     yield* apply(principal, seenBy, yield* store.get)
-    const isTheirs = (yield* slot.get) === principal
-    if (isTheirs) yield* held.release(principal)
+    const isStamped = (yield* slot.get) === principal
+    if (isStamped) yield* held.release(principal)
     if (seenBy === "resolver") yield* remember(principal)
-    else if (isTheirs) yield* to(StitchState.observed, principal)
+    else if (isStamped) yield* transition(StitchState.observe, principal)
   })
 
-  // == the question to the API
+  // == the request to the API
 
-  const asked = yield* Ref.make<Fiber.Fiber<void> | undefined>(undefined)
+  const pendingRequest = yield* Ref.make<Fiber.Fiber<void> | undefined>(undefined)
 
-  // An answer that comes before anything was recorded waits for that: a usage error leaves no trace.
-  const onAnswer = Effect.fnUntraced(function*({ about, principal }: StitchState.Answer) {
+  // Before the first event, an answer changes nothing on disk: a usage error must leave no trace.
+  const handleAnswer = Effect.fnUntraced(function*({ about, principal }: StitchState.Answer) {
     if (!(yield* Ref.get(state)).isOpen) return
-    if (principal === undefined) return yield* rememberAnswer(about, undefined)
+    if (principal === undefined) return yield* cacheAnswer(about, undefined)
     if (!(yield* open)) return
     // The credential may have been replaced or removed since.
-    if (StitchState.is(yield* current, about)) yield* see(principal, "resolver")
+    if (StitchState.holds(yield* current, about)) yield* handleSighting(principal, "resolver")
   })
 
-  const ask = Effect.fnUntraced(function*(credential: Credential.Credential) {
-    if ((yield* Ref.get(asked)) !== undefined) return
+  const requestPrincipal = Effect.fnUntraced(function*(credential: Credential.Credential) {
+    if ((yield* Ref.get(pendingRequest)) !== undefined) return
     if (!Credential.isKnown(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
-    const question = Effect.gen(function*() {
+    const request = Effect.gen(function*() {
       const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
-        quietly(noPrincipal, undefined),
-        within(answerLimit)
+        debugFailure(noPrincipal, undefined),
+        abandonAfter(answerLimit)
       )
       const answer = { about: credential, principal: Option.getOrUndefined(reply) }
-      yield* to(StitchState.answered, answer)
-      yield* Effect.uninterruptible(locked(Effect.andThen(onAnswer(answer), held.release(answer.principal))))
+      yield* transition(StitchState.answer, answer)
+      yield* Effect.uninterruptible(locked(Effect.andThen(handleAnswer(answer), held.release(answer.principal))))
     })
-    held.wait(credential)
-    yield* Ref.set(asked, yield* Effect.forkIn(Effect.interruptible(question), scope))
+    held.hold(credential)
+    yield* Ref.set(pendingRequest, yield* Effect.forkIn(Effect.interruptible(request), scope))
   })
 
-  const withdrawQuestion = Effect.flatMap(
-    Ref.get(asked),
+  const cancelRequest = Effect.flatMap(
+    Ref.get(pendingRequest),
     (fiber) => Effect.andThen(Effect.sync(() => fiber?.interruptUnsafe()), held.release(undefined))
   )
 
@@ -310,43 +312,45 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     (text) => text === undefined ? Effect.void : Console.error(text)
   )
 
-  // Reads the identity, once; returns whether consent allowed it. Where consent was denied, or could not be read, nothing
-  // is known, and the command must not pass for the principal of the claim.
+  // Reads the identity, once. Returns false if consent is denied or cannot be read: then the identity is unknown, and
+  // the command must not use the principal of the claim.
   const open: Effect.Effect<boolean> = yield* Effect.cached(Effect.gen(function*() {
     if ((yield* Ref.get(state)).isOpen) return true
-    yield* to(StitchState.opened)
+    yield* transition(StitchState.open)
     if (!(yield* isAllowed)) return false
     yield* showNotice
-    // The identity first: a credential that is newer than the identity means a switch, never the other way round.
+    // The identity is read first: with a newer credential the account was switched, but not with a newer identity.
     const identity = yield* store.get
-    // The host has removed the credential before it reports a logout: the account is that of the first credential.
+    // The host removes the credential before it reports a logout, so the first credential names the account.
     const { initial, phase } = yield* Ref.get(state)
     const former = phase === "SigningOut" ? initial : undefined
-    if (former !== undefined) yield* to(StitchState.read, former)
+    if (former !== undefined) yield* transition(StitchState.replaceCurrent, former)
     const { found, known: knowledge } = former ?? (yield* readCredential)
-    if (signedOutElsewhere({ claim: Claim.facts(identity.claim), credential: yield* facts })) {
-      yield* debug("the device gets a new anon id: the stored credential of its account is gone")
+    if (isSignedOutElsewhere({ claim: Claim.facts(identity.claim), credential: yield* facts })) {
+      yield* debug("the device gets a new anon id: its stored credential was removed")
       if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
     }
-    // Another process has logged out, or in as somebody else: this command stays that of its first credential.
-    const began = initial?.known
-    if (began?._tag === "Principal" && StitchState.hasChanged(yield* Ref.get(state))) {
+    // Another process has logged out or logged in: this command keeps the principal of its first credential.
+    const initialKnowledge = initial?.known
+    if (initialKnowledge?._tag === "Principal" && StitchState.hasChanged(yield* Ref.get(state))) {
       yield* stitchAttempted.set(true)
-      yield* slot.set(began.principal)
+      yield* slot.set(initialKnowledge.principal)
       return true
     }
     if (found === undefined) return true
     const { answer } = yield* Ref.get(state)
-    const fresh = answer !== undefined && StitchState.is({ found, known: knowledge }, answer.about) ? answer : undefined
+    const fresh = answer !== undefined && StitchState.holds({ found, known: knowledge }, answer.about)
+      ? answer
+      : undefined
     const principal = knowledge?._tag === "Principal" ? knowledge.principal : fresh?.principal
     if (principal !== undefined) {
-      // Also where a response caused this: the principal of the credential was known before it.
+      // Set also during a response: the principal of the credential was known before it.
       yield* stitchAttempted.set(true)
       yield* apply(principal, "resolver", yield* store.get)
       yield* remember(principal)
-    } else if (fresh !== undefined) yield* rememberAnswer(found, undefined)
-    // A login in progress, or a response, names the principal without a question.
-    else if (knowledge === undefined && !(yield* stitchAttempted.get)) yield* ask(found)
+    } else if (fresh !== undefined) yield* cacheAnswer(found, undefined)
+    // During a login or a response, the principal is named without a request.
+    else if (knowledge === undefined && !(yield* stitchAttempted.get)) yield* requestPrincipal(found)
     return true
   }))
 
@@ -355,16 +359,16 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
     if (!(yield* open)) return undefined
     const check = wasOpen ? yield* store.check : "Current"
     if (check === "Deleted") return undefined
-    // Another tool gave the device another anon id: it is followed.
+    // Another tool gave the device another anon id, which is used from now on.
     const identity = check === "Replaced" ? yield* store.refresh : yield* store.get
-    const to = attribute({
+    const result = attribute({
       slot: yield* slot.get,
       anonId: identity.anonId,
       claim: Claim.facts(identity.claim),
       credential: yield* facts,
       invocationId: recorder.id
     })
-    return { identity, to } satisfies Belongs
+    return { identity, attribution: result } satisfies EventOwner
   })
 
   // == the operations
@@ -372,53 +376,56 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
   const begin = Effect.gen(function*() {
     const { isOpen } = yield* Ref.get(state)
     if (isOpen || !(yield* isAllowed)) return
-    const credential = yield* lookUp
-    yield* to(StitchState.begun, credential)
+    const credential = yield* loadCredential
+    yield* transition(StitchState.begin, credential)
     if (credential.found === undefined) yield* debug("no credential was found")
-    else if (credential.known === undefined) yield* ask(credential.found)
+    else if (credential.known === undefined) yield* requestPrincipal(credential.found)
   })
 
   const observe = (principalId: string, authorization?: string) =>
     Effect.gen(function*() {
       if ((yield* CurrentCommand) === "untracked") return
-      const principal = yield* legal(principalId)
+      const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
-      return yield* (yield* isAbout(authorization)) ? see(principal, "observe", authorization) : stampOnly(principal)
+      return yield* (yield* isForCurrent(authorization))
+        ? handleSighting(principal, "observe", authorization)
+        : stampOnly(principal)
     })
 
   const login = (principalId: string) =>
     Effect.gen(function*() {
-      yield* to(StitchState.observed, undefined)
-      const principal = yield* legal(principalId)
+      yield* transition(StitchState.observe, undefined)
+      const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
-      // From here on responses are about another credential, also where consent cannot be read now.
+      // From now on responses are about another credential, also if consent cannot be read now.
       yield* stitchAttempted.set(true)
       if (!(yield* isAllowed)) return
       yield* open
-      // The question was about the former credential.
-      yield* withdrawQuestion
+      // The pending request is about the previous credential.
+      yield* cancelRequest
       const identity = yield* store.refresh
-      const credential = yield* lookUp
-      yield* to(StitchState.signedIn, credential)
+      const credential = yield* loadCredential
+      yield* transition(StitchState.signIn, credential)
       yield* apply(principal, "login", identity)
       if (credential.found?.source === "stored") yield* remember(principal)
     })
 
-  // The first step of a logout: returns whether somebody was signed in, and whether a command is to record its success.
+  // The first step of a logout. Undefined if no user was signed in; `isFirst` if the running commands must record their
+  // success.
   const beginLogout = Effect.gen(function*() {
     if (!(yield* isAllowed)) {
-      // Consent may only be unreadable now, and this process must not be the account's any more.
-      yield* to(StitchState.forgotten)
+      // Consent may be unreadable only now, and this process must not use the account any more.
+      yield* transition(StitchState.forget)
       yield* slot.set(undefined)
       yield* store.forget
       return undefined
     }
-    yield* to(StitchState.signingOut)
+    yield* transition(StitchState.beginSignOut)
     const isKnown = yield* open
     const before = yield* store.get
     const identity = yield* store.refresh
     const { current, phase } = yield* Ref.get(state)
-    const hasCredential = current.found !== undefined && current !== StitchState.nobodys
+    const hasCredential = current.found !== undefined && current !== StitchState.unattributable
     const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined || before.claim !== undefined ||
       identity.claim !== undefined
     return wasSignedIn ? { isFirst: phase !== "SignedOut" } : undefined
@@ -426,46 +433,46 @@ export const make = Effect.fnUntraced(function*(shared: Shared, initial: StitchS
 
   const endLogout = Effect.gen(function*() {
     yield* stitchAttempted.set(true)
-    yield* withdrawQuestion
+    yield* cancelRequest
     yield* slot.set(undefined)
-    yield* to(StitchState.signedOut, StitchState.none)
+    yield* transition(StitchState.signOut, StitchState.none)
     const rotation = yield* store.rotate
     if (rotation._tag === "Unwritable") yield* store.forget
-    // The process that was faster may have logged in: the new anon id is then that account's.
-    if (rotation._tag === "Overtaken") yield* to(StitchState.signedOut, StitchState.nobodys)
+    // The other process may have logged in: then the new anon id is claimed by that account.
+    if (rotation._tag === "Overtaken") yield* transition(StitchState.signOut, StitchState.unattributable)
   })
 
   const logout = Effect.gen(function*() {
-    const begun = yield* locked(beginLogout)
-    if (begun === undefined) return
-    // A second logout must not be recorded under the former principal. Outside of any command the logout may be that of
-    // each of them.
+    const logoutStep = yield* locked(beginLogout)
+    if (logoutStep === undefined) return
+    // A second logout must not be recorded under the previous principal. A logout outside any command counts for every
+    // running command.
     const current = yield* CurrentCommand
     const command = current === "untracked" ? undefined : current
-    const ends = begun.isFirst ? [...running].filter((run) => command === undefined || isWithin(command, run)) : []
+    const ends = logoutStep.isFirst ? [...running].filter((run) => command === undefined || isWithin(command, run)) : []
     for (const run of ends) yield* run.recordSuccess
     yield* locked(endLogout)
   })
 
   const operation = (what: string) => (effect: Effect.Effect<void>) =>
-    locked(effect).pipe(Effect.uninterruptible, quietly(what, undefined))
+    locked(effect).pipe(Effect.uninterruptible, debugFailure(what, undefined))
 
   const start = operation("could not begin a command")(begin)
 
-  const settle = Effect.gen(function*() {
-    const fiber = yield* Ref.get(asked)
+  const awaitPrincipal = Effect.gen(function*() {
+    const fiber = yield* Ref.get(pendingRequest)
     if (fiber === undefined) return
-    // A finalizer is not interrupted, but a user who wants to leave must not wait.
+    // A finalizer is not interruptible, but a user who interrupts must not wait.
     const awaited = yield* Effect.exit(Effect.interruptible(Fiber.await(fiber)))
-    if (Exit.isFailure(awaited)) yield* withdrawQuestion
+    if (Exit.isFailure(awaited)) yield* cancelRequest
   })
 
   const service = IdentityStitch.of({
     observe: (principalId, authorization) =>
       operation("could not act on an observed principal")(observe(principalId, authorization)),
     login: (principalId) => operation("could not act on a login")(login(principalId)),
-    logout: logout.pipe(Effect.uninterruptible, quietly("could not act on a logout", undefined))
+    logout: logout.pipe(Effect.uninterruptible, debugFailure("could not act on a logout", undefined))
   })
 
-  return { service, attribution, current, locked, settle, start } satisfies Stitch
+  return { service, attribution, current, locked, awaitPrincipal: awaitPrincipal, start } satisfies Stitch
 })

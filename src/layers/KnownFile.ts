@@ -1,38 +1,38 @@
 /**
- * The cache of the session and of resolved credentials, in `usage/known.json`; the last writer wins. Where the format of
- * the identity file has a session, that one is the device's.
+ * The cache of the session and of resolved credentials, in `usage/known.json`. The last write wins. If the format of
+ * the identity file has a session, then the session of that file is used.
  */
 import type { AnonId } from "../domain/AnonId.ts"
 import { type Credential, isKnown, key } from "../domain/Credential.ts"
 import type { IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as Known from "../domain/Known.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
-import { keepsNothing } from "../domain/Runtime.ts"
+import { isStateless } from "../domain/Runtime.ts"
 import * as Session from "../domain/Session.ts"
 import { isIrregular } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import * as PointerFile from "./PointerFile.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/** What is known, as one command uses it. Times are in milliseconds since 1970. */
+/** The cache of one command. Times are in milliseconds since 1970. */
 export interface KnownFile {
-  /** Reads the cache; returns a new one where its file is absent or invalid. */
+  /** Reads the cache; returns a new cache if its file is absent or invalid. */
   readonly read: () => Known.Known
-  /** Returns the session of an event: a new one after 30 minutes of silence and for every new anon id. */
+  /** Returns the session of an event: a new session after 30 minutes without a command, and for every new anon id. */
   readonly sessionOf: (anonId: AnonId, now: number) => Session.Session
   /**
-   * Writes the session, once a minute at most, and what was noted, after an event was recorded. The session of an identity
-   * that is not on disk is this command's only.
+   * Writes the session, at most once a minute, and the noted input. The session of an identity in memory is not
+   * written.
    */
-  readonly keep: (session: Session.Session, now: number, isDurable: boolean) => void
-  /** Returns what is known of a credential; undefined for a new one. */
+  readonly save: (session: Session.Session, now: number, isDurable: boolean) => void
+  /** Returns the cached knowledge of a credential; undefined for a new credential. */
   readonly recall: (credential: Credential, now: number) => Known.Knowledge | undefined
-  /** Keeps an answer, or the fact that there was none. */
+  /** Writes the result of a request; `principal` is undefined if there was no answer. */
   readonly remember: (credential: Credential, principal: PrincipalId | undefined, now: number) => void
-  /** Notes what was parsed from a credential input, for `keep`. */
+  /** Notes the result of parsing a credential input, for `save`. */
   readonly noteInput: (text: string, credential: Credential | undefined) => void
-  /** Returns what was parsed from an input before; undefined for a new one. */
-  readonly parsed: (known: Known.Known, text: string) => Known.ParsedInput | undefined
+  /** Returns the cached result of parsing an input; undefined for a new input. */
+  readonly recallInput: (known: Known.Known, text: string) => Known.ParsedInput | undefined
 }
 
 export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: IdentityCodec): KnownFile => {
@@ -41,9 +41,9 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
   // The session of this command.
   let session: Session.Session | undefined
   let input: { readonly text: string; readonly credential: Credential | undefined } | undefined
-  // A cache that was not written yet keeps its salt for this command.
+  // The salt of a cache that is not written yet.
   let salt: string | undefined
-  // An I/O error, or a lack of descriptors, says nothing about the cache: it is not replaced.
+  // After an I/O error, or a lack of descriptors, the cache may still be valid: it is not replaced.
   let isUnreadable = false
 
   const read = (): Known.Known => {
@@ -55,7 +55,7 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
   }
 
   const update = (change: (known: Known.Known) => Known.Known): void => {
-    if (keepsNothing(runtime)) return
+    if (isStateless(runtime)) return
     const known = read()
     if (isUnreadable) return
     const changed = change(known)
@@ -92,13 +92,13 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
       const isOwn = session !== undefined && Session.continues(session, anonId, now)
       return Session.touch(isOwn ? session : keptSession(), anonId, now, uuid)
     },
-    keep: (touched, now, isDurable) => {
+    save: (touched, now, isDurable) => {
       let isDue = Session.isDue(touched, now)
       session = isDue ? { ...touched, last_active: now } : touched
       isDue &&= isDurable
       if (isDue && codec.session !== undefined) {
         isDue = false
-        if (!keepsNothing(runtime)) PointerFile.touch(files, codec, session, uuid)
+        if (!isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
       }
       if (!isDue && input === undefined) return
       const noted = input
@@ -119,6 +119,6 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
     noteInput: (text, credential) => {
       input = { text, credential }
     },
-    parsed: (known, text) => known.input?.hash === hashOf(known, text) ? known.input : undefined
+    recallInput: (known, text) => known.input?.hash === hashOf(known, text) ? known.input : undefined
   }
 }

@@ -1,9 +1,9 @@
-/** Services that are loaded when they are first used. */
+/** Services that are loaded at their first use. */
 import * as Effect from "effect/Effect"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 
-/** Makes an identity store that is loaded when it is first used. */
+/** Returns an identity store that is loaded at its first use. */
 export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): IdentityStore["Service"] =>
   IdentityStore.of({
     get: Effect.flatMap(store, (store) => store.get),
@@ -16,7 +16,7 @@ export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): Identit
     forget: Effect.flatMap(store, (store) => store.forget)
   })
 
-/** Makes an outbox that is loaded when it is first used. */
+/** Returns an outbox that is loaded at its first use. */
 export const outboxOf = (outbox: Effect.Effect<Outbox["Service"]>): Outbox["Service"] =>
   Outbox.of({
     add: (message) => Effect.flatMap(outbox, (outbox) => outbox.add(message)),

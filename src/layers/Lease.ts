@@ -1,9 +1,9 @@
 /**
- * The worker's lease as files that can be made only once, a number higher each time: `lease-<n>`.
+ * The worker's lease: write-once files with increasing numbers, `lease-<n>`.
  *
- * It keeps workers to one at a time, normally. Correctness does not depend on it: two workers send the same bytes.
+ * Normally it limits workers to one at a time. Correctness does not depend on it: two workers send the same bytes.
  *
- * A lease that its worker did not give up is evidence that workers end with their commands here (ADR 0023).
+ * A lease that its worker did not release is evidence that workers end with their commands here (ADR 0023).
  */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -12,18 +12,18 @@ import { type Disk, isAbsent, isRefused } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/** A lease that ends later was made before the clock was set back: its worker has ended. */
+/** The maximum time of a lease. A lease that ends later is expired: it was written before the clock was set back. */
 export const longestMillis = 10_000
 
 const prefix = "lease-"
 
 /** A lease's file. */
 export interface Lease {
-  /** Until when it holds, in milliseconds since 1970. */
+  /** The end of the lease, in milliseconds since 1970. */
   readonly until: number
   /** The id that the starter gave to the worker. */
   readonly id: string
-  /** Whether the starter took it: the worker has not begun yet. */
+  /** Whether the starter acquired the lease, and the worker has not begun yet. */
   readonly boots: boolean
   /** The mark of the worker's process. */
   readonly process: string
@@ -39,14 +39,14 @@ export const decode = JsonDocument.decoder<Lease>(({ boots, id, process, until }
 /** Returns the path of a lease. */
 export const path = (folder: string, number: number): string => `${folder}/${prefix}${number}`
 
-/** The leases of an outbox, as a process finds them. */
+/** The leases of an outbox, and the runtime of the process that reads them. */
 export interface Leases {
   readonly files: StateFiles
   readonly folder: string
   readonly runtime: Pick<HostRuntime["Service"], "disk" | "isAlive" | "isolated" | "markOf" | "pid">
 }
 
-/** Returns the highest number of the leases in an outbox: 0 where there is none, undefined where it cannot be listed now. */
+/** Returns the number of the newest lease; 0 without a lease, undefined if the folder cannot be listed now. */
 export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): number | undefined => {
   const names = files.list(folder)
   return isRefused(names) ? undefined : names.reduce((highest, name) => {
@@ -55,19 +55,19 @@ export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): num
   }, 0)
 }
 
-/** The newest lease of an outbox. */
-export interface Seen {
-  /** Its number; 0 where there is none. */
+/** The state of the newest lease of an outbox. */
+export interface LeaseState {
+  /** The number of the lease; 0 without a lease. */
   readonly number: number
-  /** Its file; undefined where there is none, or it cannot be read. */
+  /** The lease; undefined without a lease, or if it cannot be read. */
   readonly lease: Lease | undefined
-  /** Whether a worker holds it, or may hold it: it cannot be read now. */
+  /** Whether a worker holds the lease. True also if it cannot be read now and may be held. */
   readonly isHeld: boolean
-  /** Whether its worker ended without giving it up. */
-  readonly isLeft: boolean
+  /** Whether the worker ended without releasing the lease. */
+  readonly isStale: boolean
 }
 
-// Whoever took it, no lease holds longer than this.
+// Returns whether a lease that cannot be read may still be held.
 const mayHold = (disk: Disk, file: string, now: number): boolean => {
   const entry = disk.look(file)
   if (isRefused(entry)) return !isAbsent(entry)
@@ -75,28 +75,28 @@ const mayHold = (disk: Disk, file: string, now: number): boolean => {
 }
 
 /**
- * Looks at the newest lease of an outbox.
+ * Returns the state of the newest lease of an outbox.
  *
  * **Details**
  *
- * A process of another machine or PID namespace is believed to live until the end of its lease. In a PID namespace that may
- * end with the command, it is believed to have ended with its own.
+ * A process of another machine or PID namespace counts as running until the end of its lease. In a PID namespace that
+ * may end with the command, it counts as ended.
  */
-export const look = (leases: Leases, now: number, isAgain = false): Seen => {
+export const inspect = (leases: Leases, now: number, isRetry = false): LeaseState => {
   const { files, folder, runtime } = leases
   const number = newest(leases)
-  if (number === 0) return { number, lease: undefined, isHeld: false, isLeft: false }
+  if (number === 0) return { number, lease: undefined, isHeld: false, isStale: false }
   const file = number === undefined ? undefined : path(folder, number)
   const found = file === undefined ? undefined : files.read(file)
   if (number === undefined || found?._tag === "Unreadable") {
-    // Where nothing is kept, no later command delivers what a single fault left.
-    if (!isAgain) return look(leases, now, true)
+    // One retry: a stateless runtime has no later command that would deliver the messages.
+    if (!isRetry) return inspect(leases, now, true)
     const isHeld = file === undefined || mayHold(runtime.disk, file, now)
-    return { number: number ?? 0, lease: undefined, isHeld, isLeft: false }
+    return { number: number ?? 0, lease: undefined, isHeld, isStale: false }
   }
   const lease = found?._tag === "Text" ? Option.getOrUndefined(decode(found.text)) : undefined
-  const isLeft = lease !== undefined && !(runtime.isAlive(lease.process) ?? !runtime.isolated)
-  const isHeld = lease !== undefined && !isLeft && lease.until > now && lease.until - now <= longestMillis
-  // A worker publishes the next number, and then removes the one before it; and it gives its lease up before it ends.
-  return isHeld || newest(leases) === number ? { number, lease, isHeld, isLeft } : look(leases, now)
+  const isStale = lease !== undefined && !(runtime.isAlive(lease.process) ?? !runtime.isolated)
+  const isHeld = lease !== undefined && !isStale && lease.until > now && lease.until - now <= longestMillis
+  // A worker publishes the next lease before it removes the previous one. If a newer lease exists, then it counts.
+  return isHeld || newest(leases) === number ? { number, lease, isHeld, isStale } : inspect(leases, now)
 }

@@ -1,5 +1,5 @@
-/** Loads what a command needs where no variable denies telemetry. */
+/** Loads the services of a command, if no variable denies telemetry. */
 import * as Effect from "effect/Effect"
 
-/** Loads the services; a failure, as after an upgrade that removed the file, is a defect. */
+/** Loads the services. A failure, such as after an upgrade that removed the file, is a defect. */
 export const steady = Effect.promise(() => import("./Steady.ts"))

@@ -1,5 +1,5 @@
-/** Loads the parts of the module that most commands do not need. */
+/** Loads the modules that most commands do not need. */
 import * as Effect from "effect/Effect"
 
-/** Loads them; a failure, as after an upgrade that removed the file, is a defect. */
+/** Loads the modules. A failure, such as after an upgrade that removed the file, is a defect. */
 export const cold = Effect.promise(() => import("./Cold.ts"))

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Disk, type Entry, type Errno, isAbsent, isRefused, type Read, unread } from "../services/Disk.ts"
+import { type Disk, type Entry, type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
 
 // The limit of `NodeDisk`.
 const maxBytes = 1024 * 1024
@@ -32,7 +32,7 @@ export interface Change {
  * @since 0.1.0
  */
 export interface Options {
-  /** The disk to read where this disk has no entry. A dry run reads the real disk and writes to memory. */
+  /** The disk to read if this disk has no entry. A dry run reads the real disk and writes to memory. */
   readonly below?: Disk | undefined
   /** The owner of what is created here. Default: undefined. */
   readonly uid?: number | undefined
@@ -95,12 +95,12 @@ class Refusal {
   }
 }
 
-const answered = <A extends object>(answer: A | Errno): A => {
+const unwrap = <A extends object>(answer: A | Errno): A => {
   if (isRefused(answer)) throw new Refusal(answer)
   return answer
 }
 
-const done = (code: Errno | undefined): void => {
+const throwIfRefused = (code: Errno | undefined): void => {
   if (code !== undefined) throw new Refusal(code)
 }
 
@@ -127,7 +127,7 @@ const attempt = <A>(evaluate: () => A): A | Errno => {
  *
  * **Gotchas**
  *
- * `rename` and `link` copy what is only below, and fail where it cannot be read: a link with `ELOOP`, for example. A
+ * `rename` and `link` copy what is only below, and fail if it cannot be read: a link with `ELOOP`, for example. A
  * path that leads through a link below and the path of its target are two paths here.
  *
  * @category constructors
@@ -140,7 +140,7 @@ export const make = (options: Options = {}): MemoryDisk => {
   const inodes = new Map<string, Inode | undefined>()
   if (below === undefined) inodes.set("/", { text: undefined, modifiedAt: 0 })
 
-  /** Returns `own` of the inode of a path, or runs `lower` where this disk neither holds nor has removed the path. */
+  /** Returns `own` of the inode of a path, or runs `lower` if this disk neither holds nor has removed the path. */
   const query = <A>(path: string, own: (inode: Inode) => A, lower: (disk: Disk) => A): A => {
     let at = path
     while (!inodes.has(at) && parentOf(at) !== at) at = parentOf(at)
@@ -155,8 +155,8 @@ export const make = (options: Options = {}): MemoryDisk => {
       ? { type: "Directory", uid, mode: 0o700, modifiedAt }
       : { type: "File", uid, mode: 0o600, modifiedAt }
 
-  const look = (path: string): Entry => query(path, describe, (disk) => answered(disk.look(path)))
-  const follow = (path: string): Entry => query(path, describe, (disk) => answered(disk.follow(path)))
+  const look = (path: string): Entry => query(path, describe, (disk) => unwrap(disk.look(path)))
+  const follow = (path: string): Entry => query(path, describe, (disk) => unwrap(disk.follow(path)))
 
   const typeAt = (path: string): Entry["type"] | undefined => {
     try {
@@ -171,7 +171,7 @@ export const make = (options: Options = {}): MemoryDisk => {
     const lower = query<ReadonlyArray<string>>(folder, ({ text }) => {
       if (text !== undefined) throw new Refusal("ENOTDIR")
       return []
-    }, (disk) => answered(disk.list(folder)))
+    }, (disk) => unwrap(disk.list(folder)))
     const names = new Set(lower)
     for (const [path, inode] of inodes) {
       if (path === folder || parentOf(path) !== folder) continue
@@ -193,16 +193,16 @@ export const make = (options: Options = {}): MemoryDisk => {
     throw new Refusal("EEXIST")
   }
 
-  /** Sets the time of the parent of a path. Fails where the parent is below and cannot be written to. */
+  /** Sets the time of the parent of a path. Fails if the parent is below and cannot be written to. */
   const touchParent = (path: string): void => {
     const folder = parentOf(path)
-    query(folder, (inode) => void (inode.modifiedAt = now()), (disk) => done(disk.access(folder)))
+    query(folder, (inode) => void (inode.modifiedAt = now()), (disk) => throwIfRefused(disk.access(folder)))
   }
 
-  /** Returns the inode of a path, copied from the lower disk where this disk has none. */
+  /** Returns the inode of a path, copied from the lower disk if this disk has none. */
   const copyUp = (path: string): Inode =>
     query(path, (inode) => inode, (disk) => {
-      const { modifiedAt, type } = answered(disk.look(path))
+      const { modifiedAt, type } = unwrap(disk.look(path))
       if (type === "Directory") { for (const name of list(path)) copyUp(`${prefixOf(path)}${name}`) }
       const file = type === "Directory" ? undefined : disk.read(path)
       if (file?._tag === "Missing") throw new Refusal("ENOENT")
@@ -212,11 +212,11 @@ export const make = (options: Options = {}): MemoryDisk => {
       return inode
     })
 
-  const within = (folder: string): ReadonlyArray<readonly [string, Inode | undefined]> =>
+  const descendantsOf = (folder: string): ReadonlyArray<readonly [string, Inode | undefined]> =>
     [...inodes].filter(([path]) => path === folder || path.startsWith(prefixOf(folder)))
 
   const erase = (path: string): void => {
-    for (const [inside] of within(path)) inodes.delete(inside)
+    for (const [inside] of descendantsOf(path)) inodes.delete(inside)
     if (below !== undefined) inodes.set(path, undefined)
   }
 
@@ -226,7 +226,7 @@ export const make = (options: Options = {}): MemoryDisk => {
     onChange?.({ method, path, text: inode.text ?? "" })
   }
 
-  const discard = (path: string): void => {
+  const removeEntry = (path: string): void => {
     touchParent(path)
     erase(path)
     onChange?.({ method: "remove", path, text: "" })
@@ -234,9 +234,9 @@ export const make = (options: Options = {}): MemoryDisk => {
 
   const read: Disk["read"] = (path, options) =>
     query<Read>(path, ({ text }) => {
-      if (text === undefined) return unread("EFTYPE")
-      if (uid !== undefined && options?.owner !== undefined && options.owner !== uid) return unread("EPERM")
-      return new TextEncoder().encode(text).length > maxBytes ? unread("EFBIG") : { _tag: "Text", text }
+      if (text === undefined) return refusedRead("EFTYPE")
+      if (uid !== undefined && options?.owner !== undefined && options.owner !== uid) return refusedRead("EPERM")
+      return new TextEncoder().encode(text).length > maxBytes ? refusedRead("EFBIG") : { _tag: "Text", text }
     }, (disk) => disk.read(path, options))
 
   const link = (from: string, to: string): void => {
@@ -262,7 +262,7 @@ export const make = (options: Options = {}): MemoryDisk => {
     touchParent(from)
     touchParent(to)
     const { text = "" } = copyUp(from)
-    const moved = within(from)
+    const moved = descendantsOf(from)
     erase(from)
     for (const [path, inode] of moved) inodes.set(`${to}${path.slice(from.length)}`, inode)
     onChange?.({ method: "rename", path: to, text })
@@ -270,14 +270,14 @@ export const make = (options: Options = {}): MemoryDisk => {
 
   const remove = (path: string): void => {
     if (look(path).type === "Directory") throw new Refusal("EISDIR")
-    discard(path)
+    removeEntry(path)
   }
 
   const removeFolder = (path: string): void => {
     if (path === parentOf(path)) throw new Refusal("EBUSY")
     if (look(path).type !== "Directory") throw new Refusal("ENOTDIR")
     if (list(path).length > 0) throw new Refusal("ENOTEMPTY")
-    discard(path)
+    removeEntry(path)
   }
 
   const change = (evaluate: () => void): Errno | undefined => attempt(evaluate) ?? undefined
@@ -285,7 +285,7 @@ export const make = (options: Options = {}): MemoryDisk => {
   return {
     read: (path, options) => {
       const answer = attempt(() => read(path, options))
-      return isRefused(answer) ? unread(answer) : answer
+      return isRefused(answer) ? refusedRead(answer) : answer
     },
     look: (path) => attempt(() => look(path)),
     follow: (path) => attempt(() => follow(path)),
@@ -305,7 +305,7 @@ export const make = (options: Options = {}): MemoryDisk => {
         add("folder", path, { text: undefined, modifiedAt: now() })
       }),
     removeFolder: (path) => change(() => removeFolder(path)),
-    access: (path) => change(() => query(path, () => {}, (disk) => done(disk.access(path)))),
+    access: (path) => change(() => query(path, () => {}, (disk) => throwIfRefused(disk.access(path)))),
     entries: () =>
       new Map(
         [...inodes]

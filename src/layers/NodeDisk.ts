@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as NFS from "node:fs"
-import { type Disk, type Entry, type Errno, type Read, unread } from "../services/Disk.ts"
+import { type Disk, type Entry, type Errno, type Read, refusedRead } from "../services/Disk.ts"
 
 // An identity file has some hundred bytes.
 const maxBytes = 1024 * 1024
@@ -13,7 +13,7 @@ const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = NFS.constants
 
 const isWindows = process.platform === "win32"
 
-// Windows has neither. Opening a FIFO without O_NONBLOCK would block the process.
+// Windows has neither flag. Opening a FIFO without O_NONBLOCK would block the process.
 const O_NONBLOCK = isWindows ? 0 : NFS.constants.O_NONBLOCK
 const O_NOFOLLOW = isWindows ? 0 : NFS.constants.O_NOFOLLOW
 
@@ -28,7 +28,7 @@ const attempt = (change: () => void): Errno | undefined => {
   }
 }
 
-// Windows neither renames nor removes a file that another process has open, as a virus scanner has a new one for a moment.
+// Retries on Windows: it refuses to rename or remove a file that another process, such as a virus scanner, has open.
 const attemptAgain = (change: () => void): Errno | undefined => {
   let code = attempt(change)
   for (let millis = isWindows ? 1 : 64; millis < 64 && /^E(PERM|BUSY|ACCES)$/.test(code ?? ""); millis *= 2) {
@@ -38,7 +38,7 @@ const attemptAgain = (change: () => void): Errno | undefined => {
   return code
 }
 
-// open(2) refuses a socket by these codes (Linux, macOS), and Windows a folder by the last.
+// open(2) refuses a socket with the first two codes (Linux, macOS), and Windows a folder with `EISDIR`.
 const readCodeOf = (error: unknown): Errno => {
   const code = codeOf(error)
   return code === "ENXIO" || code === "EOPNOTSUPP" || code === "EISDIR" ? "EFTYPE" : code
@@ -61,7 +61,7 @@ const readOpen = (fd: number, owner: number | undefined): Read => {
 
 const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
   try {
-    if (!follow && isWindows && NFS.lstatSync(path).isSymbolicLink()) return unread("ELOOP")
+    if (!follow && isWindows && NFS.lstatSync(path).isSymbolicLink()) return refusedRead("ELOOP")
     const fd = NFS.openSync(path, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW))
     try {
       return readOpen(fd, owner)
@@ -69,13 +69,13 @@ const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
       NFS.closeSync(fd)
     }
   } catch (error) {
-    return unread(readCodeOf(error))
+    return refusedRead(readCodeOf(error))
   }
 }
 
 const writeOpen = (fd: number, text: string): void => {
   let rest: Uint8Array = Buffer.from(text)
-  // One write may stop half way, at a full disk or a size limit, without an error.
+  // A write may be incomplete without an error, on a full disk or at a size limit.
   while (rest.length > 0) {
     const count = NFS.writeSync(fd, rest)
     if (count === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" })
@@ -110,7 +110,7 @@ const entryOf = (stat: NFS.Stats): Entry => ({
   modifiedAt: stat.mtimeMs
 })
 
-// A missing file is no exception: making one costs more than the look.
+// For a missing file, creating an exception takes longer than the system call.
 const noEntry = { throwIfNoEntry: false } as const
 
 const look = (stat: () => NFS.Stats | undefined): Entry | Errno => {

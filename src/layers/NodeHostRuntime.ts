@@ -1,5 +1,5 @@
 /**
- * The process and the machine, by Node.js.
+ * The `HostRuntime` of Node.js, Bun and Deno.
  *
  * @since 0.1.0
  */
@@ -13,8 +13,8 @@ import { HostRuntime } from "../services/HostRuntime.ts"
 import { current, initialPidNamespace, merge, pidNamespace } from "./NodeProcess.ts"
 import * as Variable from "./Variable.ts"
 
-// A virtual machine that was booted from a container's image has the container's marks, but its processes and its disk
-// outlive the command: it has the initial PID namespace.
+// A virtual machine that was booted from a container's image looks like a container, but its processes and its disk
+// outlive the command. It has the initial PID namespace.
 const isContainer = (): boolean => isInsideContainer() && pidNamespace() !== initialPidNamespace
 
 interface Terminals {
@@ -24,7 +24,7 @@ interface Terminals {
 }
 
 /**
- * Reads the process and the machine.
+ * Creates the `HostRuntime` of this process.
  *
  * @internal
  */
@@ -37,7 +37,7 @@ export const make = Effect.gen(function*() {
   const facts = {
     ci: ci.isCI ? ci.name ?? "unknown" : undefined,
     agent: CodingAgent.detect(marks, stdoutIsTerminal),
-    // Where telemetry is denied nobody asks.
+    // Lazy: if telemetry is denied, then it is not needed.
     get container() {
       return container ??= isContainer()
     },

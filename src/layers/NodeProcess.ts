@@ -1,4 +1,4 @@
-/** What every process of the module is: the host's, and the worker. */
+/** The part of `HostRuntime` that the host's process and the worker have in common. */
 import * as Effect from "effect/Effect"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
@@ -20,13 +20,13 @@ const runtime = bun !== undefined
 
 // == the worker
 
-// `.ts` in a checkout; in the published package the worker is one file. Bundled into a host, this module has the host's
-// name, and the host is its own worker if it said so when it started.
+// The worker is `main.ts` in a checkout and `main.cjs` in the published package. A bundled host has no such file: it is
+// its own worker if it called `isWorker()`.
 const shippedWorker = (): string | undefined => {
-  // V8 is asked: a bundler may replace `import.meta.url` by a path of the machine that it ran on.
-  const [here] = process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })
-  const script = here?.scriptName ?? ""
-  // Node.js names a module by its URL, other runtimes by its path. In the package this module is a part of another.
+  // Not `import.meta.url`, which a bundler may replace by a path of the build machine.
+  const [callSite] = process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })
+  const script = callSite?.scriptName ?? ""
+  // Node.js names a module by its URL, other runtimes by its path. In the package this module is part of `Steady`.
   const path = script.startsWith("file:") ? fileURLToPath(script) : script
   const [, root, language] = /^(.*[\\/])layers[\\/](?:Steady|NodeProcess)\.([jt])s$/.exec(path) ?? []
   if (root === undefined) return undefined
@@ -34,25 +34,26 @@ const shippedWorker = (): string | undefined => {
   return NodeFs.existsSync(file) ? file : undefined
 }
 
-// Yarn keeps packages in archives, whose files only its loader finds. A worker has no NODE_OPTIONS that name the loader.
+// Yarn keeps packages in archives, which only its loader can read. A worker has no NODE_OPTIONS, so it names the
+// loader.
 const loaderOf = (file: string): ReadonlyArray<string> => {
   if (process.versions["pnp"] === undefined) return []
   try {
     return ["--require", process.getBuiltinModule("node:module").createRequire(file).resolve("pnpapi")]
   } catch {
-    // A host that is installed elsewhere and runs in a script of the project: its worker is a file as any other.
+    // The host is installed outside the Yarn project, so its worker is an ordinary file.
     return []
   }
 }
 
 declare const Deno: { readonly build: { readonly standalone?: boolean } }
 
-// A single executable is started without a script.
+// Returns whether the process is a single executable, which starts without a script.
 const isExecutable = (script: string): boolean => {
-  // Not every runtime that runs Node.js's programs has the module.
+  // Some runtimes for Node.js programs do not have the module.
   const sea: Pick<typeof NodeSea, "isSea"> | undefined = process.getBuiltinModule("node:sea")
   if (sea?.isSea()) return true
-  // Bun names the script by a file system that is in the executable.
+  // In a Bun executable, the path of the script is in a virtual file system.
   if (bun !== undefined) return /^(\/\$bunfs|[a-z]:[\\/]~BUN)[\\/]/i.test(script)
   return deno !== undefined && Deno.build.standalone === true
 }
@@ -71,7 +72,7 @@ const workerArguments = (): ReadonlyArray<string> | undefined => {
 /** The kernel's number for the initial PID namespace (PROC_PID_INIT_INO). */
 export const initialPidNamespace = "pid:[4026531836]"
 
-/** Returns the PID namespace of this process; undefined where the platform has none, or it cannot be read. */
+/** Returns the PID namespace of this process; undefined if the platform has none, or it cannot be read. */
 export const pidNamespace = (): string | undefined => {
   try {
     return NodeFs.readlinkSync("/proc/self/ns/pid")
@@ -80,8 +81,8 @@ export const pidNamespace = (): string | undefined => {
   }
 }
 
-// Undefined where the runtime does not tell this process the machine's name, as Deno may: then no mark says anything.
-const placeOf = (): string | undefined => {
+// Undefined if the host name cannot be read, such as on Deno without permission: then the state of a mark is unknown.
+const machineId = (): string | undefined => {
   try {
     return `${NodeOs.hostname()} ${pidNamespace()}`
   } catch {
@@ -89,13 +90,13 @@ const placeOf = (): string | undefined => {
   }
 }
 
-// In ticks since the machine's start; empty where it is not known, and for a process that has ended, even if its parent has
-// not taken notice yet.
-const beginningOf = (pid: number | string): string => {
+// Returns the start time of a process, in ticks since boot; empty if it is unknown, and for a process that has ended,
+// zombies included.
+const startTimeOf = (pid: number | string): string => {
   try {
     // `/proc` may be that of another PID namespace.
     if (NodeFs.readlinkSync("/proc/self") !== String(process.pid)) return ""
-    // After the name, which may hold anything: the state, and 19 fields later the beginning.
+    // The fields after the name, which may contain spaces: the state is field 0, the start time is field 19.
     const fields = NodeFs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? []
     return fields[0] === "Z" ? "" : fields[19] ?? ""
   } catch {
@@ -104,39 +105,39 @@ const beginningOf = (pid: number | string): string => {
 }
 
 const isAlive = (mark: string): boolean | undefined => {
-  const [, pid, began, place] = /^(\d+) (\d*) (.*)$/.exec(mark) ?? []
-  if (pid === undefined || place !== placeOf()) return undefined
-  if (began !== "") return began === beginningOf(pid)
+  const [, pid, startTime, machine] = /^(\d+) (\d*) (.*)$/.exec(mark) ?? []
+  if (pid === undefined || machine !== machineId()) return undefined
+  if (startTime !== "") return startTime === startTimeOf(pid)
   try {
     return process.kill(Number(pid), 0)
   } catch {
-    // There is none, or it is another user's.
+    // The process does not exist, or another user runs it.
     return false
   }
 }
 
 // == the end of the process
 
-// Bun ends a process with 1 at an unhandled rejection, and gives its listeners 0 and no error (ADR 0025). Then nothing
-// has called `process.exit`.
-const isRejection = (code: number): boolean =>
+// At an unhandled rejection, Bun exits with code 1, but calls the listeners with 0 and no error (ADR 0025). Then
+// `process.exit` is not on the stack.
+const isUnhandledRejection = (code: number): boolean =>
   bun !== undefined && code === 0 && process.exitCode === undefined &&
   !process.getBuiltinModule("node:util").getCallSites().some(({ functionName }) => functionName === "exit")
 
 type ExitListener = Parameters<HostRuntime["Service"]["onExit"]>[0]
 
-// One pair of listeners for all: Node.js warns of the eleventh, and a process may run many commands at once.
+// One pair of process listeners for all: Node.js warns of an eleventh listener, and a process may run many commands.
 const exitListeners = new Set<{ readonly listener: ExitListener; thrown: unknown }>()
 let isExiting = false
 const onThrow = (error: unknown) => {
-  for (const each of exitListeners) each.thrown = error
-  // Deno does not run the listeners of "exit" then.
+  for (const entry of exitListeners) entry.thrown = error
+  // Deno does not run "exit" listeners after an uncaught exception.
   if (deno !== undefined && process.listenerCount("uncaughtException") === 0) onEnd(1)
 }
-// The last one first: a command records before delivery begins.
+// In reverse order: a command records its event before delivery begins.
 const onEnd = (code: number) => {
   isExiting = true
-  const actual = isRejection(code) ? 1 : code
+  const actual = isUnhandledRejection(code) ? 1 : code
   for (const { listener, thrown } of [...exitListeners].toReversed()) listener(actual, thrown)
 }
 
@@ -144,18 +145,20 @@ const signals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
 
 const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
   const remove = () => {
-    for (const signal of signals) process.removeListener(signal, onEither)
+    for (const signal of signals) process.removeListener(signal, handler)
   }
-  // On Deno the listeners run in the order in which they were added, so that another one may have run and gone.
-  const heard = new Set(deno === undefined ? [] : signals.filter((signal) => process.listenerCount(signal) > 0))
-  const onEither = (signal: NodeJS.Signals) => {
-    // Without another listener the signal would have ended the process. Counted before the others have run and gone.
-    const isAlone = process.listenerCount(signal) === 1 && !heard.has(signal)
+  // On Deno the listeners run in the order of adding, so an earlier `once` listener is removed before this one runs.
+  const signalsWithListener = new Set(
+    deno === undefined ? [] : signals.filter((signal) => process.listenerCount(signal) > 0)
+  )
+  const handler = (signal: NodeJS.Signals) => {
+    // Without another listener, the signal would have ended the process. Counted before other `once` listeners run.
+    const isOnlyListener = process.listenerCount(signal) === 1 && !signalsWithListener.has(signal)
     remove()
     listener()
-    if (isAlone) process.kill(process.pid, signal)
+    if (isOnlyListener) process.kill(process.pid, signal)
   }
-  for (const signal of signals) process.prependListener(signal, onEither)
+  for (const signal of signals) process.prependListener(signal, handler)
   return remove
 }
 
@@ -166,12 +169,12 @@ export const merge = <A extends object, B extends object>(first: A, second: B): 
     Object.getOwnPropertyDescriptors(second)
   )
 
-/** What Node.js knows of any process without a look at the machine. */
+/** The facts and operations of this process that need no detection of CI, container or terminal. */
 export const current = {
   runtime,
   os: { type: NodeOs.type(), release: NodeOs.release(), arch: process.arch },
   pid: process.pid,
-  markOf: (pid) => `${pid} ${beginningOf(pid)} ${placeOf()}`,
+  markOf: (pid) => `${pid} ${startTimeOf(pid)} ${machineId()}`,
   isAlive,
   uid: process.geteuid === undefined || process.getuid === undefined
     ? undefined
@@ -184,7 +187,7 @@ export const current = {
     return workerArguments()
   },
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
-  // A host may have replaced `process.env` by an object that cannot be written.
+  // A host may have replaced `process.env` by a read-only object.
   setVariable: (name, value) =>
     Effect.ignore(Effect.try(() => {
       if (value === undefined) delete process.env[name]

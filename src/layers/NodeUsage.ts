@@ -1,4 +1,4 @@
-/** Every service, for a host that needs no assembly. */
+/** `Usage.layer`: all services of a host. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -19,7 +19,7 @@ import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
-import { debug, IsShown } from "./Debug.ts"
+import { debug, IsDebugMode } from "./Debug.ts"
 import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
 import { outboxOf, storeOf } from "./Lazy.ts"
 import { steady } from "./Load.ts"
@@ -49,8 +49,8 @@ export interface Options {
   /** The format of the identity file. Default: `arcade`. */
   readonly codec?: IdentityCodec.Name | undefined
   /**
-   * More variables that turn telemetry off, such as one that the CLI had before: `["SUPABASE_TELEMETRY_DISABLED"]`. Like
-   * `DO_NOT_TRACK`, any value denies except an empty one, `0`, `false`, `no` and `off`.
+   * More variables that turn telemetry off, such as one that the CLI had before: `["SUPABASE_TELEMETRY_DISABLED"]`.
+   * Like `DO_NOT_TRACK`, any value denies except an empty one, `0`, `false`, `no` and `off`.
    */
   readonly optOutVariables?: ReadonlyArray<string> | undefined
   /** The bounds of the outbox. Default: 1,000 messages, 1 MiB, 7 days. The oldest messages are removed first. */
@@ -79,16 +79,16 @@ export type Usage =
 
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
 
-const longerThanAWorker = "11 seconds"
+const workerTimeLimit = "11 seconds"
 
-// Nothing is recorded. What only the `telemetry` commands need is loaded with them.
+// Returns the services of a denial: they record nothing, and load the rest for the `telemetry` commands only.
 const denied = (
   denial: ConsentDecision.ConsentDecision,
   full: Effect.Effect<Context.Context<Usage>>
 ): Context.Context<Usage> => {
   const consent = Effect.map(full, Context.get(Consent))
-  const tell = Effect.suspend(() => debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`))
-  return Context.make(UsageCapture, { capture: () => Effect.void, follow: () => Effect.as(tell, undefined) }).pipe(
+  const report = Effect.suspend(() => debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`))
+  return Context.make(UsageCapture, { capture: () => Effect.void, follow: () => Effect.as(report, undefined) }).pipe(
     Context.add(IdentityStitch, { observe: () => Effect.void, login: () => Effect.void, logout: Effect.void }),
     Context.add(IdentitySlot, { get: Effect.succeed(undefined), set: () => Effect.void }),
     Context.add(PrincipalResolver, FixedPrincipalResolver.none),
@@ -108,8 +108,8 @@ const denied = (
   )
 }
 
-// An upgrade may have removed a file, and a runtime may not grant what is asked of it. The command runs all the same, and
-// the `telemetry` commands end with the reason.
+// An upgrade may have removed a file, and a runtime may deny a permission. The host's command runs, and the `telemetry`
+// commands fail with the reason.
 const notLoaded = (defect: unknown): Effect.Effect<Context.Context<Usage>> =>
   Effect.as(
     debug("nothing is recorded", defect),
@@ -118,25 +118,29 @@ const notLoaded = (defect: unknown): Effect.Effect<Context.Context<Usage>> =>
 
 const make = Effect.fnUntraced(
   function*(options: Options): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
-    // A bundler may run both dynamic imports of an entry, and so the host in its own worker. The user's command must not
+    // A bundler may run both dynamic imports of an entry, and so the host in its worker. The user's command must not
     // run a second time. The worker ends this process.
-    if (WorkerMarks.areSet()) return yield* Effect.andThen(Effect.sleep(longerThanAWorker), Effect.interrupt)
+    if (WorkerMarks.isMarkedAsWorker()) return yield* Effect.andThen(Effect.sleep(workerTimeLimit), Effect.interrupt)
     const variables = ConsentDecision.variablePrefix(options.name)
     // First, so that a user who denies telemetry pays for nothing.
     const denial = yield* VariableConsent.decide(variables, options.optOutVariables)
-    const isShown = isOn(yield* Variable.read(`${variables}_USAGE_DEBUG`))
-    const context = Context.add(yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(), IsShown, isShown)
+    const isDebugMode = isOn(yield* Variable.read(`${variables}_USAGE_DEBUG`))
+    const context = Context.add(
+      yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(),
+      IsDebugMode,
+      isDebugMode
+    )
     const full = Effect.provideContext(Effect.flatMap(steady, ({ make }) => make(options, variables, denial)), context)
-    // The author who reads along is told all that a command would have been told.
-    const usage = denial === undefined || isShown
+    // In debug mode the full services are used, also for a denial, so that every debug line is printed.
+    const usage = denial === undefined || isDebugMode
       ? yield* Effect.catchDefect(
         full,
-        (defect) => Effect.provideService(notLoaded(defect), IsShown, isShown)
+        (defect) => Effect.provideService(notLoaded(defect), IsDebugMode, isDebugMode)
       )
       : denied(denial, yield* Effect.cached(full))
-    return Context.add(usage, IsShown, isShown)
+    return Context.add(usage, IsDebugMode, isDebugMode)
   },
-  // A host that reads its configuration from elsewhere, or below a prefix, must not hide what its user says.
+  // The variables of the user also count if the host's `ConfigProvider` does not read the environment.
   Effect.updateService(ConfigProvider.ConfigProvider, ConfigProvider.orElse(Variable.ofProcess)),
   // A runtime may keep the environment from its programs.
   Effect.catchDefect((defect) => notLoaded(defect))

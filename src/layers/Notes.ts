@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { debug } from "./Debug.ts"
 
-/** Collects what synchronous code has to say, until an effect says it. */
+/** Collects the debug lines of synchronous code, and writes them in an effect. */
 export interface Notes {
   readonly add: (line: string) => void
   /** Runs synchronous code, then writes its debug lines. */

@@ -1,16 +1,15 @@
-/** The author's notice, once per device: `usage/notice` remembers it. */
-import { keepsNothing } from "../domain/Runtime.ts"
+/** The host's notice, once per device: the file `usage/notice` exists if it was shown. */
+import { isStateless } from "../domain/Runtime.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
 /**
- * Returns whether the notice is to be shown: nobody reads one in CI, and where nothing is kept it would be shown each
- * time.
+ * Returns whether the notice must be shown. It is not shown in a stateless runtime, where it would be shown each time.
  */
 export const isDue = (
   files: StateFiles,
   runtime: HostRuntime["Service"],
   notice: string | undefined
 ): notice is string =>
-  notice !== undefined && runtime.stderrIsTerminal && !keepsNothing(runtime) &&
+  notice !== undefined && runtime.stderrIsTerminal && !isStateless(runtime) &&
   files.read(files.home.notice)._tag === "Missing"

@@ -22,9 +22,9 @@ export interface Options {
   readonly header: string
 }
 
-// A header's bytes are read as Latin-1, whatever its server meant, and one that is there twice as a list: neither is the
-// account's id, as an answer's body or a login would have it.
-const unclear = /[^ -~]|, /
+// A value that is not ASCII is decoded as Latin-1, and a repeated header is joined by ", ". Neither is certainly the id
+// that a login would report.
+const ambiguous = /[^ -~]|, /
 
 const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
 
@@ -56,7 +56,7 @@ export const observe = Effect.fnUntraced(function*(
     const isOwn = origin !== undefined && originOf(request.url) === origin && originOf(url) === origin
     const isAbout = isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
     const value = isAbout ? headers[header] : undefined
-    return value === undefined || unclear.test(value) ? undefined : value
+    return value === undefined || ambiguous.test(value) ? undefined : value
   }
 
   return HttpClient.tap((response) => {
@@ -86,5 +86,5 @@ export const layer = (
 ): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient | IdentityStitch> =>
   Layer.effect(
     HttpClient.HttpClient,
-    Effect.flatMap(HttpClient.HttpClient, (client) => Effect.map(observe(options), (watched) => watched(client)))
+    Effect.flatMap(HttpClient.HttpClient, (client) => Effect.map(observe(options), (observed) => observed(client)))
   )

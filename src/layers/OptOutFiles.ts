@@ -1,8 +1,8 @@
-/** Publishes and withdraws the opt-out, a file whose existence is the answer: `usage/opt-out`. */
+/** Publishes and withdraws the opt-out: consent is denied while the file `usage/opt-out` exists. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import { formers as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
+import { formerCodecs as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import { OptOutError } from "../services/Consent.ts"
 import { type Errno, isAbsent, isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
@@ -10,7 +10,7 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import * as ForeignFile from "./ForeignFile.ts"
 import * as HomeSafety from "./HomeSafety.ts"
 
-/** What went wrong, and where. */
+/** The problem and the path of a failed operation. */
 type Failure = string
 
 const unchanged = "could not be changed"
@@ -44,7 +44,8 @@ export const make = Effect.gen(function*() {
     return failures[0] ?? failure(unlessAbsent(disk.removeFolder(target)), target)
   }
 
-  // Nobody finds it under another name any more. A process that is killed here leaves it to the next opt-out.
+  // Renames before it removes, so that other processes no longer find the folder. After a kill, the next opt-out
+  // removes it.
   const removeAside = (name: string): Failure | undefined => {
     const target = path.join(home.usage, name)
     const aside = `${home.optOut}.${name}`
@@ -58,33 +59,33 @@ export const make = Effect.gen(function*() {
     return failure(code, file)
   }
 
-  // Why it is not known now what another tool keeps in a file. What is no file, or a link to nowhere, keeps nothing.
-  const unread = ({ fileName }: IdentityCodec): Failure | undefined => {
+  // Returns why the keys of other tools in a file cannot be read now. A path that is not a file has no keys.
+  const readFailure = ({ fileName }: IdentityCodec): Failure | undefined => {
     const file = home.identityFile(fileName)
     const read = ForeignFile.read(disk, file)
-    const isKnown = read._tag !== "Unreadable" || ["EFBIG", "EFTYPE", "ENOENT"].includes(read.code)
-    return isKnown ? undefined : failure(read.code, file)
+    const isReadable = read._tag !== "Unreadable" || ["EFBIG", "EFTYPE", "ENOENT"].includes(read.code)
+    return isReadable ? undefined : failure(read.code, file)
   }
 
-  // A format without consent has no place for a denial: its file is removed.
+  // A format without consent cannot hold a denial: its file is removed.
   const writeConsent = (format: IdentityCodec, given: boolean): Failure | undefined => {
     const { fileName, withConsent } = format
     const file = home.identityFile(fileName)
     if (withConsent === undefined) return given ? undefined : failure(unlessAbsent(disk.remove(file)), file)
-    const unknown = unread(format)
-    if (unknown !== undefined) return unknown
+    const problem = readFailure(format)
+    if (problem !== undefined) return problem
     const read = ForeignFile.read(disk, file)
     const write = (before: string): Failure | undefined =>
       makeFolders(home.usage) ?? replace(file, withConsent(before, given, uuid))
     try {
       return write(read._tag === "Text" ? read.text : "")
     } catch {
-      // What other tools keep in the file is nested too deep to be encoded.
+      // The keys of other tools are nested too deep to be encoded.
       return write("")
     }
   }
 
-  // The file of a format that the host had before holds an identity, and perhaps a denial, too.
+  // The file of a former format also holds an identity, and may hold a denial.
   const formats = (): ReadonlyArray<IdentityCodec> => [
     codec,
     ...formersOf(codec).filter((former) => {
@@ -98,24 +99,24 @@ export const make = Effect.gen(function*() {
     return read._tag === "Text" ? denies(read.text) : withConsent !== undefined && read._tag === "Unreadable"
   }
 
-  // What a process publishes from here on, the process itself removes again. A file that cannot be deleted keeps no
-  // other file from being deleted.
-  const clean = (): Failure | undefined => {
+  // A process that publishes a file from now on removes it again. If a file cannot be deleted, then the others are
+  // deleted anyway.
+  const deleteState = (): Failure | undefined => {
     const names = disk.list(home.usage)
     const kept = isRefused(names) ? [] : names.filter((name) => path.join(home.usage, name) !== home.optOut)
     const failures = [
       ...isRefused(names) ? [failure(names, home.usage)] : [],
       ...kept.map(removeAside),
-      ...formersOf(codec).map(unread),
+      ...formersOf(codec).map(readFailure),
       ...formats().map((format) => writeConsent(format, false))
     ]
     return failures.find((failure) => failure !== undefined)
   }
 
-  // A path that exists denies, whatever it is.
+  // A path of any type denies.
   const publish = (): Failure | undefined => {
-    const unmade = makeFolders(home.usage)
-    if (unmade !== undefined) return unmade
+    const folderFailure = makeFolders(home.usage)
+    if (folderFailure !== undefined) return folderFailure
     const code = disk.create(home.optOut, "")
     return failure(code === "EEXIST" ? undefined : code, home.optOut)
   }
@@ -129,21 +130,21 @@ export const make = Effect.gen(function*() {
     Effect.suspend(() => Effect.andThen(fail(unchanged, HomeSafety.problem(home, path, runtime, 0)), effect))
 
   const deny = Effect.suspend(() => fail(unchanged, publish())).pipe(
-    Effect.andThen(Effect.suspend(() => fail("was published, but not everything could be deleted", clean())))
+    Effect.andThen(Effect.suspend(() => fail("was published, but not everything could be deleted", deleteState())))
   )
 
-  const beginAnew = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  const withdraw = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const written = replace(home.enabled, `${now} ${uuid()}`) ??
       formats().map((format) => writeConsent(format, true)).find((failure) => failure !== undefined)
-    // Last: until then telemetry is off, whatever the files say.
+    // The opt-out is removed last: until then telemetry is off.
     return fail(unchanged, written ?? failure(unlessAbsent(disk.remove(home.optOut)), home.optOut))
   })
 
-  // A denial in a file deletes the ids as an opt-out does, and a killed process may have left some. Consent that is given
-  // twice keeps the identity.
+  // Deletes the state also after a denial in an identity file: a killed process may have left files. If consent is
+  // already given, then the identity is kept.
   const allow = Effect.suspend(() => {
     const isDenied = !isRefused(disk.look(home.optOut)) || formats().some(isDeniedIn)
-    return isDenied ? Effect.andThen(deny, beginAnew) : Effect.void
+    return isDenied ? Effect.andThen(deny, withdraw) : Effect.void
   })
 
   return { deny: guarded(deny), allow: guarded(allow) }

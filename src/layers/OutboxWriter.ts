@@ -1,4 +1,4 @@
-/** What a command does with its outbox, a folder with one file per message, named so that names sort by time. */
+/** Writes the outbox: a folder with one file per message. The file names sort by time. */
 import * as BackOff from "../domain/BackOff.ts"
 import * as Message from "../domain/Message.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
@@ -6,17 +6,17 @@ import { isRefused } from "../services/Disk.ts"
 import type { UsageSettings } from "../services/UsageSettings.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-// Listing the folder for every message would make a capture cost more the more waits, so a process may go beyond the
-// usual bounds by this much. An author's own bounds are looked at each time.
-const trimEvery = { messages: 50, bytes: 64 * 1024 }
+// The folder is not listed for every message, because that takes longer the more messages wait. So a process may exceed
+// the default bounds by this. Custom bounds are enforced at every message.
+const trimInterval = { messages: 50, bytes: 64 * 1024 }
 
 /** Adds messages to an outbox. Times are in milliseconds since 1970. */
 export interface OutboxWriter {
   readonly folder: OutboxFolder.OutboxFolder
   readonly add: (message: Message.Message, now: number) => boolean
   readonly trim: (now: number) => void
-  /** Trims unless so few wait that only their age can be beyond the bounds, which the next worker looks at. */
-  readonly trimMany: (now: number) => void
+  /** Trims a large outbox. In a small one only the age can exceed the bounds, which the next worker enforces. */
+  readonly trimLarge: (now: number) => void
   readonly backedOffUntil: (now: number) => number
 }
 
@@ -37,7 +37,7 @@ export const trimFolder = (
 export const make = (files: StateFiles, settings: UsageSettings["Service"]): OutboxWriter => {
   const { bounds } = settings
   const folder = OutboxFolder.make(files.home, settings.destinationId)
-  // Since the folder was listed last.
+  // The messages and bytes added since the last trim.
   let messages = 0
   let bytes = 0
 
@@ -50,7 +50,7 @@ export const make = (files: StateFiles, settings: UsageSettings["Service"]): Out
   return {
     folder,
     trim,
-    trimMany: (now) => {
+    trimLarge: (now) => {
       const names = bounds === undefined ? files.list(folder.events) : "ENOENT"
       if (isRefused(names) || names.length * Message.maxBytes > OutboxFolder.defaultBounds.bytes) trim(now)
     },
@@ -68,7 +68,7 @@ export const make = (files: StateFiles, settings: UsageSettings["Service"]): Out
       }
       messages += 1
       bytes += size
-      if (bounds !== undefined || messages >= trimEvery.messages || bytes >= trimEvery.bytes) trim(now)
+      if (bounds !== undefined || messages >= trimInterval.messages || bytes >= trimInterval.bytes) trim(now)
       return true
     },
     backedOffUntil: (now) => BackOff.until(files.decode(folder.backOff, BackOff.decode), now)

@@ -1,4 +1,4 @@
-/** The identity file as another tool's, or another process's, file: what it holds beside the identity is kept. */
+/** Rewrites the identity file. The keys of other tools are kept. */
 import { type IdentityCodec, keysOf, type Pointer } from "../domain/IdentityCodec.ts"
 import type { Session } from "../domain/Session.ts"
 import type { StateFiles } from "./StateFiles.ts"
@@ -17,7 +17,7 @@ export const rewrite = (
     const rewritten = codec.encode(pointer, keysOf(text), newId, session)
     code = files.replace(files.home.identityFile(codec.fileName), rewritten, codec.withConsent !== undefined)
   } catch {
-    // What other tools keep in the file is nested too deep, or too large where it is indented.
+    // The keys of other tools are nested too deep, or too large with indentation.
     code = "it cannot be encoded"
   }
   if (code !== undefined) files.notes.add(`could not rewrite the identity file: ${code}`)

@@ -1,17 +1,17 @@
-/** What all messages of one run of the host have in common. */
+/** Creates the messages of one invocation, with their common properties. */
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Attribution } from "../domain/Attribution.ts"
 import type { Message } from "../domain/Message.ts"
-import { isOfPersons, isReserved } from "../domain/UsageEvent.ts"
+import { isPersonProperty, isReserved } from "../domain/UsageEvent.ts"
 import { version } from "../domain/Version.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { Identity } from "../services/IdentityStore.ts"
 import type { UsageSettings } from "../services/UsageSettings.ts"
 import type { KnownFile } from "./KnownFile.ts"
-import type { Belongs } from "./SteadyStitch.ts"
+import type { EventOwner } from "./SteadyStitch.ts"
 
-/** An event, before it is known who it belongs to. */
+/** An event without its attribution. */
 export interface Event {
   readonly event: string
   readonly properties: Schema.JsonObject
@@ -22,26 +22,26 @@ export interface Event {
 /** A message without its uuid, time, sequence number and common properties. */
 export interface Draft extends Event, Attribution {}
 
-/** Records an event; drops one that belongs to nobody, for consent or the device's identity was withdrawn. */
-export type Record = (event: Event, belongs: Belongs | undefined, now: number) => Effect.Effect<void>
+/** Records an event. Without an owner it is dropped: consent or the device's identity was withdrawn. */
+export type Record = (event: Event, owner: EventOwner | undefined, now: number) => Effect.Effect<void>
 
-/** Makes the messages of one invocation. */
+/** Creates the messages of one invocation. */
 export interface Recorder {
-  /** The UUID that every message of this invocation carries. */
+  /** The UUID of the invocation, which is in every message. */
   readonly id: string
   readonly hasRecorded: () => boolean
-  /** Makes the next message. Its sequence number is used up by `kept`. */
-  readonly draw: (draft: Draft, identity: Identity, now: number) => {
+  /** Creates the next message. `confirm` increments the sequence number. */
+  readonly compose: (draft: Draft, identity: Identity, now: number) => {
     readonly message: Message
-    /** Notes that the message was kept, so that the numbers rise by one from 0. */
-    readonly kept: () => void
+    /** Confirms that the message was stored, so that the numbers have no gaps. */
+    readonly confirm: () => void
   }
 }
 
 const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject => {
   const own: { [name: string]: Schema.Json } = {}
   for (const [name, value] of Object.entries(properties)) {
-    if (!isReserved(name) && !(personless && isOfPersons(name))) own[name] = value
+    if (!isReserved(name) && !(personless && isPersonProperty(name))) own[name] = value
   }
   return own
 }
@@ -50,7 +50,7 @@ export const make = (
   { id, known, parent, runtime, settings }: {
     readonly id: string
     readonly known: KnownFile
-    /** The id of the command that runs this one, if one does. */
+    /** The invocation id of the parent process, if it is a command of the same host. */
     readonly parent: string | undefined
     readonly runtime: HostRuntime["Service"]
     readonly settings: UsageSettings["Service"]
@@ -73,7 +73,7 @@ export const make = (
     schema_version: 1,
     $lib: "effect-cli-usage",
     $lib_version: version,
-    // A resend keeps its own time, so that it falls on the same day and is de-duplicated.
+    // A resend keeps its timestamp, so that PostHog de-duplicates it.
     $ignore_sent_at: true,
     // The user's address is personal data.
     $geoip_disable: settings.geoip !== true
@@ -82,7 +82,7 @@ export const make = (
   return {
     id,
     hasRecorded: () => sequence > 0,
-    draw: (draft, identity, now) => {
+    compose: (draft, identity, now) => {
       const number = sequence
       const session = known.sessionOf(identity.anonId, now)
       return {
@@ -102,9 +102,9 @@ export const make = (
           uuid: runtime.uuid(),
           distinct_id: draft.distinctId
         },
-        kept: () => {
+        confirm: () => {
           sequence = number + 1
-          known.keep(session, now, identity.durable)
+          known.save(session, now, identity.durable)
         }
       }
     }

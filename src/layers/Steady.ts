@@ -1,4 +1,4 @@
-/** The services of a host on Node.js, where no variable denies telemetry. */
+/** The services of a host, if no variable denies telemetry. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ import { HostRuntime } from "../services/HostRuntime.ts"
 import { Outbox } from "../services/Outbox.ts"
 import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import { debug, IsShown } from "./Debug.ts"
+import { debug, IsDebugMode } from "./Debug.ts"
 import * as EnvironmentConsent from "./EnvironmentConsent.ts"
 import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
 import { cold } from "./LoadCold.ts"
@@ -32,7 +32,7 @@ export * as HttpResolver from "./HttpResolver.ts"
 
 const defaultHost = "https://us.i.posthog.com"
 
-// Few hosts leave their home to the platform.
+// Reads the variables of the platform's home. Most hosts configure their home.
 const platformHome = Effect.fnUntraced(function*(system: string, name: string) {
   const variables: Partial<Record<typeof StateHome.platformVariables[number], string>> = {}
   for (const variable of StateHome.platformVariables) {
@@ -44,7 +44,7 @@ const platformHome = Effect.fnUntraced(function*(system: string, name: string) {
 
 const settingsOf = Effect.fnUntraced(function*(options: Options, variables: string, runtime: HostRuntime["Service"]) {
   const { posthog: { host = defaultHost, key } } = options
-  // A host without a key has no telemetry yet; a wrong key or host is a mistake that its author is to be told of.
+  // A host without a key has no telemetry yet. A wrong key or host is a mistake, and its problem is reported.
   const checked = key === undefined || key === "" ? Result.fail(undefined) : Destination.make({ key, host })
   const destination = Result.getOrUndefined(checked)
   const path = yield* Path.Path
@@ -67,7 +67,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options, variables: stri
   })
 })
 
-// A keychain's module may not load here. That does not end the host's command.
+// A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
 const principalsOf = (options: Options): Layer.Layer<PrincipalResolver, never, HostRuntime> =>
   Layer.catchCause(
     options.principals ?? FixedPrincipalResolver.layerNone,
@@ -75,16 +75,16 @@ const principalsOf = (options: Options): Layer.Layer<PrincipalResolver, never, H
       Layer.unwrap(Effect.as(debug("`principals` could not be built", cause), FixedPrincipalResolver.layerNone))
   )
 
-// Nothing is sent while the author debugs; but what would keep it from being delivered is said, unless it passes.
-const noWorker = Effect.gen(function*() {
+// The worker of debug mode: it sends nothing, and prints the obstacles to delivery, except a back-off.
+const dryRunWorker = Effect.gen(function*() {
   const outbox = yield* Outbox
   const { obstacles } = yield* CaptureWorker
   return CaptureWorker.of({
     ensure: Effect.flatMap(
       obstacles,
       Effect.forEach(({ until, what, why }) => {
-        if (what === "no_worker") return WorkerProcess.tellMissing
-        return until === undefined ? debug(`delivery is held up: ${why}`) : Effect.void
+        if (what === "no_worker") return WorkerProcess.reportMissing
+        return until === undefined ? debug(`delivery is blocked: ${why}`) : Effect.void
       }, { discard: true })
     ),
     flush: Effect.map(
@@ -95,7 +95,7 @@ const noWorker = Effect.gen(function*() {
   })
 })
 
-// What is written stays in memory.
+// Returns a runtime that writes to memory only.
 const dryRun = (runtime: HostRuntime["Service"]): Effect.Effect<HostRuntime["Service"]> =>
   Effect.map(cold, ({ MemoryDisk }) => merge(runtime, { disk: MemoryDisk.make({ below: runtime.disk }) }))
 
@@ -104,24 +104,24 @@ export const make = Effect.fnUntraced(function*(
   variables: string,
   denial: ConsentDecision | undefined
 ): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
-  const debugs = yield* IsShown
+  const isDebugMode = yield* IsDebugMode
   const own = yield* NodeHostRuntime.make
-  const runtime = debugs && denial === undefined ? yield* dryRun(own) : own
-  const settings = yield* settingsOf(debugs ? { ...options, notice: undefined } : options, variables, runtime)
+  const runtime = isDebugMode && denial === undefined ? yield* dryRun(own) : own
+  const settings = yield* settingsOf(isDebugMode ? { ...options, notice: undefined } : options, variables, runtime)
   const base = Context.make(HostRuntime, runtime).pipe(
     Context.add(UsageSettings, settings),
     Context.merge(yield* Effect.context<Path.Path | Scope.Scope>())
   )
-  const looks = denial === undefined
+  const checks = denial === undefined
     ? yield* Effect.provideContext(EnvironmentConsent.make, base)
-    : EnvironmentConsent.always(denial)
-  const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(looks), base)
+    : EnvironmentConsent.fixed(denial)
+  const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), base)
   const resolvers = denial === undefined ? principalsOf(options) : FixedPrincipalResolver.layerNone
   const principals = yield* Layer.build(resolvers).pipe(Effect.provideContext(base))
   const requirements = Context.merge(Context.add(base, Consent, consent), principals)
   const services = yield* UsageServices.make({
-    looks,
-    worker: debugs ? noWorker : undefined
+    checks,
+    worker: isDebugMode ? dryRunWorker : undefined
   }).pipe(Effect.provideContext(requirements))
   return Context.merge(Context.add(principals, Consent, consent), services)
 })

@@ -1,20 +1,20 @@
 /**
- * The identity rules of a usual command, which change nothing: it reads one snapshot, and hands over to the whole stitch
- * where the rules ask for more than an event.
+ * The identity rules of a steady command, which changes no identity: it reads one snapshot of identity and credential.
+ * If the rules require more than an event, then it hands over to the full stitch.
  */
 import { decode as decodeAnonId } from "../domain/AnonId.ts"
 import {
   attribute,
   type Attribution,
+  consequenceOf,
   type CredentialFacts,
-  onSighting,
-  signedOutElsewhere
+  isSignedOutElsewhere
 } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
-import { isMarked } from "../domain/IdentityCodec.ts"
+import { hasByteOrderMark } from "../domain/IdentityCodec.ts"
 import * as Known from "../domain/Known.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
-import { isEphemeral, keepsNothing } from "../domain/Runtime.ts"
+import { isEphemeral, isStateless } from "../domain/Runtime.ts"
 import type { CommandRun } from "../services/CurrentCommand.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { Identity } from "../services/IdentityStore.ts"
@@ -27,7 +27,7 @@ import * as Notice from "./Notice.ts"
 import type { Recorder } from "./Recorder.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/** What the steady and the whole stitch of a command share. */
+/** The state that the steady and the full stitch of a command share. */
 export interface Shared {
   readonly files: StateFiles
   readonly known: KnownFile
@@ -36,44 +36,44 @@ export interface Shared {
   readonly running: Set<CommandRun>
   /** The identity slot. */
   slot: PrincipalId | undefined
-  /** Whether a sighting was acted on: of many at once, one stitches. A login always does. */
+  /** Whether a sighting was handled: of several at the same time, one stitches. A login always does. */
   stitchAttempted: boolean
 }
 
 /** The identity and the credential that a command acts on. */
-export interface Opened {
+export interface Snapshot {
   readonly identity: Identity
   readonly credential: CredentialFacts
   readonly knowledge: Known.Knowledge | undefined
 }
 
-/** What the whole stitch continues with. */
+/** The state of a command at the handover to the full stitch. */
 export interface Handover {
   readonly shared: Shared
-  /** The credential input that the command began with, and what was known of it; undefined before it was read. */
+  /** The first credential input of the command, and its cached knowledge; undefined before it was read. */
   readonly initial: { readonly text: string | undefined; readonly knowledge: Known.Knowledge | undefined } | undefined
-  /** What the command has acted on; undefined before its first event. */
-  readonly opened: Opened | undefined
+  /** The snapshot of the command; undefined before its first event. */
+  readonly snapshot: Snapshot | undefined
 }
 
-/** Who an event belongs to, with the identity that its session is of. */
-export interface Belongs {
+/** The owner of an event: the attribution, and the identity for its session. */
+export interface EventOwner {
   readonly identity: Identity
-  readonly to: Attribution
+  readonly attribution: Attribution
 }
 
-/** The stitch of a command that is steady until it is not. Times are in milliseconds since 1970. */
+/** The stitch of a steady command. Times are in milliseconds since 1970. */
 export interface SteadyStitch {
-  /** Reads the credential that the command begins with; returns whether it has to be parsed or asked about. */
+  /** Reads the first credential input. Returns whether it must be parsed, or its principal requested. */
   readonly begin: (now: number) => boolean
-  /** Returns who an event belongs to; undefined where the command is not steady. */
-  readonly attribution: (now: number) => Belongs | undefined
-  /** Returns an event that is the command's own, where nothing can be loaded any more; none on a first run. */
-  readonly ownAttribution: () => Belongs | undefined
+  /** Returns the owner of an event; undefined if the command is not steady. */
+  readonly attribution: (now: number) => EventOwner | undefined
+  /** Returns an anonymous owner, for when the full stitch cannot be loaded; undefined on a first run. */
+  readonly fallback: () => EventOwner | undefined
   readonly handover: () => Handover
 }
 
-/** Returns an identity that ends with the process. */
+/** Returns a new identity in memory. */
 export const identityInMemory = (uuid: () => string, firstRun: boolean): Identity => {
   const anonId = decodeAnonId(uuid())
   return anonId._tag === "Some"
@@ -91,12 +91,12 @@ export const make = (
   const { codec, home, notice } = settings
   const pointerFile = home.identityFile(codec.fileName)
   let initial: Handover["initial"]
-  let opened: Opened | undefined
+  let snapshot: Snapshot | undefined
 
-  // The identity, where it is on disk, whole, and nothing has to be repaired, adopted or followed.
+  // Returns the identity on disk; undefined if it must be repaired, adopted from another tool, or has a successor.
   const readIdentity = (): Identity | undefined => {
     const file = files.read(pointerFile)
-    const pointer = file._tag === "Text" && !isMarked(file.text) ? codec.decode(file.text) : undefined
+    const pointer = file._tag === "Text" && !hasByteOrderMark(file.text) ? codec.decode(file.text) : undefined
     if (pointer?._tag !== "Some") return undefined
     const { anonId, linkedPrincipal } = pointer.value
     if (files.read(`${home.successors}/${anonId}.json`)._tag !== "Missing") return undefined
@@ -106,27 +106,27 @@ export const make = (
     return { anonId, claim, durable: true, firstRun: false, published: false }
   }
 
-  // What is known of a credential input without parsing it; undefined where it has to be parsed or asked about.
-  const recall = (text: string | undefined, now: number): Pick<Opened, "credential" | "knowledge"> | undefined => {
-    if (text === undefined) return { credential: { source: "none", knownAs: undefined }, knowledge: undefined }
-    // Anew each time: another process may have learned whose the credential is since the command began.
+  // Returns the cached facts of a credential input; undefined if it must be parsed, or its principal requested.
+  const recall = (text: string | undefined, now: number): Pick<Snapshot, "credential" | "knowledge"> | undefined => {
+    if (text === undefined) return { credential: { source: "none", principal: undefined }, knowledge: undefined }
+    // Read again each time: another process may have cached the principal since the command began.
     const cache = known.read()
-    const parsed = known.parsed(cache, text)
+    const parsed = known.recallInput(cache, text)
     if (parsed === undefined) return undefined
     const { source } = parsed
-    if (source === "none") return { credential: { source, knownAs: undefined }, knowledge: undefined }
+    if (source === "none") return { credential: { source, principal: undefined }, knowledge: undefined }
     const knowledge = Known.recall(cache, parsed.fingerprint, now)
     if (knowledge === undefined) return undefined
     return {
-      credential: { source, knownAs: knowledge._tag === "Principal" ? knowledge.principal : undefined },
+      credential: { source, principal: knowledge._tag === "Principal" ? knowledge.principal : undefined },
       knowledge
     }
   }
 
-  // Reads what the command acts on; undefined where it is not steady.
-  const open = (now: number): Opened | undefined => {
-    if (input === undefined || keepsNothing(runtime) || Notice.isDue(files, runtime, notice)) return undefined
-    // The identity first: a credential that is newer than the identity means a switch.
+  // Reads the snapshot; undefined if the command is not steady.
+  const readSnapshot = (now: number): Snapshot | undefined => {
+    if (input === undefined || isStateless(runtime) || Notice.isDue(files, runtime, notice)) return undefined
+    // The identity is read first: with a newer credential the account was switched.
     const identity = readIdentity()
     if (identity === undefined) return undefined
     const text = CredentialText.read(runtime.disk, input)
@@ -136,10 +136,10 @@ export const make = (
     if (found === undefined) return undefined
     const { credential } = found
     const claim = Claim.facts(identity.claim)
-    if (signedOutElsewhere({ claim, credential })) return undefined
-    const principal = credential.knownAs
+    if (isSignedOutElsewhere({ claim, credential })) return undefined
+    const principal = credential.principal
     if (principal !== undefined) {
-      const consequence = onSighting({
+      const consequence = consequenceOf({
         principal,
         seenBy: "resolver",
         slot: shared.slot,
@@ -148,7 +148,7 @@ export const make = (
         ephemeral: isEphemeral(runtime, identity)
       })
       if (consequence === "Claim" || consequence === "Switch") return undefined
-      // The claim is to be noted as that of a stored credential.
+      // The full stitch must record that the credential of the claim is stored.
       if (credential.source === "stored" && claim?.principal === principal && claim.credential !== "stored") return
       shared.stitchAttempted = true
       if (consequence === "Stamp") shared.slot = principal
@@ -166,31 +166,31 @@ export const make = (
       const text = CredentialText.read(runtime.disk, input)
       const found = recall(text, now)
       initial = { text, knowledge: found?.knowledge }
-      const isSought = input.files.length + Object.keys(input.variables).length > 0
-      if (text === undefined && isSought) files.notes.add("no credential was found")
+      const hasSources = input.files.length + Object.keys(input.variables).length > 0
+      if (text === undefined && hasSources) files.notes.add("no credential was found")
       return found === undefined
     },
     attribution: (now) => {
-      // Each event looks again whether the identity is still the device's.
-      if (opened === undefined) opened = open(now)
-      else if (!isSame(opened.identity, readIdentity())) return undefined
-      if (opened === undefined) return undefined
-      const { credential, identity } = opened
-      const to = attribute({
+      // Each event checks that the identity on disk is unchanged.
+      if (snapshot === undefined) snapshot = readSnapshot(now)
+      else if (!isSame(snapshot.identity, readIdentity())) return undefined
+      if (snapshot === undefined) return undefined
+      const { credential, identity } = snapshot
+      const attribution = attribute({
         slot: shared.slot,
         anonId: identity.anonId,
         claim: Claim.facts(identity.claim),
         credential,
         invocationId: recorder.id
       })
-      return { identity, to }
+      return { identity, attribution }
     },
-    ownAttribution: () => {
-      if (!keepsNothing(runtime) && files.read(pointerFile)._tag === "Missing") return undefined
-      // The session is the device's, where its identity can be read.
-      const identity = opened?.identity ?? readIdentity() ?? identityInMemory(runtime.uuid, false)
-      return { identity, to: { distinctId: recorder.id, personless: true } }
+    fallback: () => {
+      if (!isStateless(runtime) && files.read(pointerFile)._tag === "Missing") return undefined
+      // The session of the device is used, if its identity can be read.
+      const identity = snapshot?.identity ?? readIdentity() ?? identityInMemory(runtime.uuid, false)
+      return { identity, attribution: { distinctId: recorder.id, personless: true } }
     },
-    handover: () => ({ shared, initial, opened })
+    handover: () => ({ shared, initial, snapshot })
   }
 }

@@ -1,16 +1,16 @@
-/** Removes what nobody else removes. */
+/** Removes stale files of this package. */
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import { type Disk, isRefused } from "../services/Disk.ts"
 import { trimFolder } from "./OutboxWriter.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-// No process takes an hour from a temp file to its publication, unless it is suspended; its link or rename then fails.
+// A process publishes a temp file within an hour, unless it is suspended. Then its link or rename fails.
 const staleTempMillis = 60 * 60 * 1000
 
-// Node.js keeps a file for each version of itself, of the worker, and of a host that is its own worker, and removes none.
+// Node.js adds compiled code for each version of Node.js, of the worker and of a bundled host, and never removes it.
 const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
-/** Removes temp files of killed processes, old compiled code, and what was sent to any destination and is old. */
+/** Removes temp files of killed processes, old compiled code, and old sent messages of every destination. */
 export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
   const namesIn = (folder: string): ReadonlyArray<string> => {
     const names = files.list(folder)
@@ -32,7 +32,7 @@ export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
   for (const version of namesIn(compileCache)) {
     const folder = `${compileCache}/${version}`
     sweepFolder(folder, staleCodeMillis)
-    // One that others may write to is not used, and not looked into: a worker was killed before it had changed the mode.
+    // A folder with write access for others is not used: a worker was killed before it had changed the mode.
     if (isRefused(files.list(folder))) disk.removeFolder(folder)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The services of a command, over a process, a disk and the settings of a host.
+ * The services of a command, given its runtime, consent, resolver and settings.
  *
  * @since 0.1.0
  */
@@ -16,8 +16,8 @@ import type * as Scope from "effect/Scope"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import type { Message } from "../domain/Message.ts"
 import { isPrincipalId } from "../domain/PrincipalId.ts"
-import { isShortLived, keepsNothing } from "../domain/Runtime.ts"
-import { combine } from "../domain/Shared.ts"
+import { isShortLived, isStateless } from "../domain/Runtime.ts"
+import { merge } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -31,8 +31,8 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageContext } from "../services/UsageContext.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
-import { debug, IsShown, quietly } from "./Debug.ts"
-import type { Looks } from "./EnvironmentConsent.ts"
+import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
+import type { Checks } from "./EnvironmentConsent.ts"
 import * as KnownFile from "./KnownFile.ts"
 import { outboxOf, storeOf } from "./Lazy.ts"
 import * as Lease from "./Lease.ts"
@@ -68,16 +68,16 @@ export type Services = CaptureWorker | IdentitySlot | IdentityStitch | IdentityS
  * @since 0.1.0
  */
 export interface Options {
-  /** Replaces the worker, given the one that starts a detached process. Default: that one. */
+  /** Replaces the worker. Its requirements are the default worker and the outbox. Default: a detached process. */
   readonly worker?: Effect.Effect<CaptureWorker["Service"], never, CaptureWorker | Outbox> | undefined
   /**
-   * The looks at consent. Default: those of the `Consent` service.
+   * The checks of consent. Default: those of the `Consent` service.
    *
    * @internal
    */
-  readonly looks?: Looks | undefined
+  readonly checks?: Checks | undefined
   /**
-   * Loads the parts that a steady command does not need. Default: those of this package.
+   * Loads the modules that a steady command does not need. Default: those of this package.
    *
    * @internal
    */
@@ -88,13 +88,13 @@ const deliverEveryNanos = 30_000_000_000n
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-const looksOf = ({ decision, stillGiven }: Consent["Service"]): Looks => ({
+const checksOf = ({ decision, stillGiven }: Consent["Service"]): Checks => ({
   decide: () => Effect.runSync(decision),
   stillGiven: () => Effect.runSync(stillGiven)
 })
 
-// The outer command's id, where a host runs itself; any other text in the variable is not sent. What runs later in this
-// process is no child of this command.
+// Returns the invocation id of the parent, if a host runs itself. The variable is restored when the scope closes: a
+// later command of this process is not a child of this command.
 const parentInvocation = Effect.fnUntraced(function*(prefix: string, id: string) {
   const runtime = yield* HostRuntime
   const name = `${prefix}_USAGE_INVOCATION`
@@ -117,14 +117,14 @@ export const make = Effect.fnUntraced(function*(
   const resolver = Context.get(context, PrincipalResolver)
   const { cold: parts = cold } = options
   const scope = yield* Effect.scope
-  const looks = options.looks ?? looksOf(Context.get(context, Consent))
+  const checks = options.checks ?? checksOf(Context.get(context, Consent))
   const notes = Notes.make()
   const files = StateFiles.make({
     home: settings.home,
     path: Context.get(context, Path.Path),
     runtime,
     notes,
-    stillGiven: looks.stillGiven
+    stillGiven: checks.stillGiven
   })
   const known = KnownFile.make(files, runtime, settings.codec)
   const id = runtime.uuid()
@@ -154,92 +154,98 @@ export const make = Effect.fnUntraced(function*(
   })
   const base = Context.add(context, IdentitySlot, slot)
 
-  // == the whole stitch, once the command is not steady
+  // == the full stitch, when the command is not steady
 
-  type Whole = Effect.Success<ReturnType<typeof import("./Whole.ts").make>>
-  let whole: Whole | undefined
-  // Nothing is recorded between the handover and its end.
+  type FullStitch = Effect.Success<ReturnType<typeof import("./FullStitch.ts").make>>
+  let fullStitch: FullStitch | undefined
+  // During the handover no event is recorded.
   let isHandingOver = false
-  let isIncomplete = false
+  let hasLoadFailed = false
   const load = parts.pipe(
-    Effect.flatMap(({ Whole }) => Whole.make(steady.handover(), record)),
+    Effect.flatMap(({ FullStitch }) => FullStitch.make(steady.handover(), record)),
     Effect.provideContext(base)
   )
-  // An upgrade may have removed the file since the command began. From then on the command is nobody's.
-  const unloadable = Effect.sync(() => {
-    isIncomplete = true
+  // An upgrade may have removed the file since the command began. From then on its events are anonymous.
+  const onLoadFailure = Effect.sync(() => {
+    hasLoadFailed = true
     shared.slot = undefined
     return undefined
   })
-  const handOver: Effect.Effect<Whole | undefined> = yield* Effect.cached(Effect.uninterruptible(
+  const loadFullStitch: Effect.Effect<FullStitch | undefined> = yield* Effect.cached(Effect.uninterruptible(
     Effect.suspend(() => {
       isHandingOver = true
       return load.pipe(
         Effect.catchCause((cause) =>
           Effect.andThen(
-            debug("the rest of this module cannot be loaded: events of this command are anonymous", cause),
-            unloadable
+            debug("could not load a file of this package: events are anonymous", cause),
+            onLoadFailure
           )
         ),
         Effect.tap((loaded) =>
           Effect.sync(() => {
-            whole = loaded
+            fullStitch = loaded
           })
         )
       )
     })
   ))
-  const passOn = (use: (whole: Whole) => Effect.Effect<void>): Effect.Effect<void> =>
-    Effect.uninterruptible(Effect.flatMap(handOver, (loaded) => loaded === undefined ? Effect.void : use(loaded)))
+  const withFullStitch = (use: (stitch: FullStitch) => Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.uninterruptible(Effect.flatMap(loadFullStitch, (loaded) => loaded === undefined ? Effect.void : use(loaded)))
 
   // == recording
 
-  const keep = (draft: Recorder.Draft, { identity }: SteadyStitch.Belongs, now: number): Message | undefined => {
-    const { kept, message } = recorder.draw(draft, identity, now)
+  const storeMessage = (
+    draft: Recorder.Draft,
+    { identity }: SteadyStitch.EventOwner,
+    now: number
+  ): Message | undefined => {
+    const { confirm, message } = recorder.compose(draft, identity, now)
     if (!writer.add(message, now)) return undefined
-    kept()
+    confirm()
     return message
   }
 
   const recordNow = (
     event: Recorder.Event,
-    belongs: SteadyStitch.Belongs | undefined,
+    owner: SteadyStitch.EventOwner | undefined,
     now: number
   ): Message | undefined => {
-    if (belongs === undefined) {
+    if (owner === undefined) {
       notes.add(`"${event.event}" is dropped: consent or the device's identity was withdrawn`)
       return undefined
     }
-    const { to } = belongs
-    const ofPersons = Object.keys(event.properties).filter((name) => to.personless && UsageEvent.isOfPersons(name))
-    if (ofPersons.length > 0) notes.add(`"${event.event}" goes without ${ofPersons.join(", ")}: it has no person`)
-    return keep({ ...event, ...to }, belongs, now)
+    const { attribution } = owner
+    const ofPersons = Object.keys(event.properties).filter((name) =>
+      attribution.personless && UsageEvent.isPersonProperty(name)
+    )
+    if (ofPersons.length > 0) notes.add(`"${event.event}" is sent without ${ofPersons.join(", ")}: it is anonymous`)
+    return storeMessage({ ...event, ...attribution }, owner, now)
   }
 
-  const show = (message: Message | undefined): Effect.Effect<void> =>
+  const printInDebugMode = (message: Message | undefined): Effect.Effect<void> =>
     Effect.flatMap(
-      IsShown,
-      (isShown) => isShown && message !== undefined ? Console.error(JSON.stringify(message)) : Effect.void
+      IsDebugMode,
+      (isDebugMode) => isDebugMode && message !== undefined ? Console.error(JSON.stringify(message)) : Effect.void
     )
 
-  const record: Recorder.Record = (event, belongs, now) =>
-    Effect.flatMap(notes.run(() => recordNow(event, belongs, now)), show)
+  const record: Recorder.Record = (event, owner, now) =>
+    Effect.flatMap(notes.run(() => recordNow(event, owner, now)), printInDebugMode)
 
-  const recordWhole = (event: Recorder.Event): Effect.Effect<void> =>
-    Effect.flatMap(handOver, (loaded) =>
+  const recordWithFullStitch = (event: Recorder.Event): Effect.Effect<void> =>
+    Effect.flatMap(loadFullStitch, (loaded) =>
       loaded === undefined
-        ? Effect.flatMap(Clock.currentTimeMillis, (now) => record(event, steady.ownAttribution(), now))
+        ? Effect.flatMap(Clock.currentTimeMillis, (now) => record(event, steady.fallback(), now))
         : loaded.capture(event))
 
-  const leftOut = (event: string, names: ReadonlyArray<string>, why: string): void => {
-    if (names.length > 0) notes.add(`"${event}" goes without ${names.join(", ")}: ${why}`)
+  const noteOmitted = (event: string, names: ReadonlyArray<string>, why: string): void => {
+    if (names.length > 0) notes.add(`"${event}" is sent without ${names.join(", ")}: ${why}`)
   }
 
-  // The event's properties, with those of the command and of the scope.
+  // Returns the properties of the event, of the command and of the scope.
   const encode = <Properties>(
     event: UsageEvent.UsageEvent<Properties>,
     input: Properties,
-    { groups = {}, properties = {} }: ReturnType<typeof combine>
+    { groups = {}, properties = {} }: ReturnType<typeof merge>
   ): Schema.JsonObject | undefined => {
     const encoded = UsageEvent.encode(event, input)
     if (encoded._tag === "Failure") {
@@ -247,30 +253,30 @@ export const make = Effect.fnUntraced(function*(
       return undefined
     }
     const own = encoded.success
-    const common = UsageEvent.clean(properties)
+    const common = UsageEvent.sanitize(properties)
     const all = {
       ...common.properties,
       ...own.properties,
-      ...UsageEvent.clean(Object.keys(groups).length === 0 ? {} : { $groups: groups }).properties
+      ...UsageEvent.sanitize(Object.keys(groups).length === 0 ? {} : { $groups: groups }).properties
     }
-    leftOut(event.name, [...common.stripped, ...own.stripped], "no JSON")
-    leftOut(event.name, Object.keys(all).filter(UsageEvent.isReserved), "every event has its own")
+    noteOmitted(event.name, [...common.stripped, ...own.stripped], "not JSON")
+    noteOmitted(event.name, Object.keys(all).filter(UsageEvent.isReserved), "the name is reserved")
     return all
   }
 
-  let hasToldDenial = false
+  let hasNotedDenial = false
   const isAllowed = (): boolean => {
-    const { decidedBy, enabled } = looks.decide()
-    if (!enabled && !hasToldDenial) {
-      hasToldDenial = true
+    const { decidedBy, enabled } = checks.decide()
+    if (!enabled && !hasNotedDenial) {
+      hasNotedDenial = true
       notes.add(`telemetry is off: ${ConsentDecision.explain(decidedBy)}`)
     }
     return enabled
   }
 
-  let lastStart = yield* Clock.monotonicTimeNanos
+  let lastDeliveryStart = yield* Clock.monotonicTimeNanos
 
-  const captured = Effect.fnUntraced(function*<Properties>(
+  const captureEvent = Effect.fnUntraced(function*<Properties>(
     event: UsageEvent.UsageEvent<Properties>,
     input: Properties
   ) {
@@ -280,19 +286,19 @@ export const make = Effect.fnUntraced(function*(
     const ofScope = yield* UsageContext
     const now = yield* Clock.currentTimeMillis
     const isExiting = yield* runtime.isExiting
-    // In one piece: nothing changes between the looks, the question of who it is, and the event.
-    const done = yield* notes.run(() => {
+    // Synchronous: consent and attribution must not change before the event is recorded.
+    const result = yield* notes.run(() => {
       if (!isAllowed()) return "Done"
-      const properties = encode(event, input, combine(ofCommand, ofScope))
+      const properties = encode(event, input, merge(ofCommand, ofScope))
       if (properties === undefined) return "Done"
       const draft = { event: event.name, properties, command: command?.name }
-      const isLoading = isHandingOver && whole === undefined && !isIncomplete
+      const isLoading = isHandingOver && fullStitch === undefined && !hasLoadFailed
       if (isHandingOver && !(isExiting && isLoading)) return draft
-      const belongs = steady.attribution(now) ?? (isExiting ? steady.ownAttribution() : undefined)
-      return belongs === undefined && !isExiting ? draft : { message: recordNow(draft, belongs, now) }
+      const owner = steady.attribution(now) ?? (isExiting ? steady.fallback() : undefined)
+      return owner === undefined && !isExiting ? draft : { message: recordNow(draft, owner, now) }
     })
-    if (done === "Done") return
-    yield* "message" in done ? show(done.message) : recordWhole(done)
+    if (result === "Done") return
+    yield* "message" in result ? printInDebugMode(result.message) : recordWithFullStitch(result)
   })
 
   const capture = <Properties>(
@@ -300,41 +306,41 @@ export const make = Effect.fnUntraced(function*(
     input: NoInfer<Properties>
   ): Effect.Effect<void> =>
     Effect.gen(function*() {
-      yield* captured(event, input)
-      // A command that runs for hours (`dev`, `watch`) does not keep its events until it ends.
+      yield* captureEvent(event, input)
+      // The events of a long-running command (`dev`, `watch`) are delivered before it ends.
       const now = yield* Clock.monotonicTimeNanos
-      if (now - lastStart < deliverEveryNanos) return
-      lastStart = now
+      if (now - lastDeliveryStart < deliverEveryNanos) return
+      lastDeliveryStart = now
       yield* Effect.forkIn(worker.ensure, scope)
-    }).pipe(Effect.uninterruptible, quietly("could not record an event", undefined))
+    }).pipe(Effect.uninterruptible, debugFailure("could not record an event", undefined))
 
   // == the stitch
 
   let hasBegun = false
-  let beginning: Fiber.Fiber<void> | undefined
+  let startFiber: Fiber.Fiber<void> | undefined
 
-  // Nothing follows from a response once the command is stamped.
+  // Returns whether the command is stamped: then a response changes nothing.
   const isStamped = (now: number): boolean => {
-    if (!isHandingOver && shared.slot === undefined && looks.decide().enabled) steady.attribution(now)
+    if (!isHandingOver && shared.slot === undefined && checks.decide().enabled) steady.attribution(now)
     return !isHandingOver && shared.slot !== undefined && shared.stitchAttempted
   }
 
   const begin = Effect.gen(function*() {
-    if (whole !== undefined) return yield* whole.start
+    if (fullStitch !== undefined) return yield* fullStitch.start
     if (hasBegun) return
     hasBegun = true
     const now = yield* Clock.currentTimeMillis
     if (!(yield* notes.run(() => steady.begin(now)))) return
-    const start = passOn(({ start }) => start)
-    // Without an input the credential itself is read first: a logout removes it before the account is asked for.
+    const start = withFullStitch(({ start }) => start)
+    // Without an input, the credential is read before the handler runs: a logout removes it before it is reported.
     if (resolver.input === undefined) return yield* start
-    // A new credential is parsed and asked about beside the command.
-    beginning = yield* Effect.forkIn(start, scope)
-  }).pipe(quietly("could not begin a command", undefined))
+    // A new credential is parsed, and its principal requested, in the background.
+    startFiber = yield* Effect.forkIn(start, scope)
+  }).pipe(debugFailure("could not begin a command", undefined))
 
-  const settle = Effect.gen(function*() {
-    if (beginning !== undefined) yield* Effect.exit(Effect.interruptible(Fiber.await(beginning)))
-    if (whole !== undefined) yield* whole.settle
+  const awaitPrincipal = Effect.gen(function*() {
+    if (startFiber !== undefined) yield* Effect.exit(Effect.interruptible(Fiber.await(startFiber)))
+    if (fullStitch !== undefined) yield* fullStitch.awaitPrincipal
   })
 
   const follow: UsageCapture["Service"]["follow"] = Effect.fnUntraced(function*(command) {
@@ -342,76 +348,77 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => void shared.running.add(command)),
       () => Effect.sync(() => void shared.running.delete(command))
     )
-    // The code that stands before the first command is the host's failure; an earlier command's code is not this one's.
+    // An exit code from before the first command counts as a failure of the host. The code of an earlier command does
+    // not count for this command.
     const before = hasBegun ? yield* runtime.exitCode : 0
     const ofCommand = yield* Effect.context<never>()
-    // Nothing can be waited for any more.
+    // An exit listener is synchronous, so no answer is awaited.
     yield* runtime.onExit((code, error) => Effect.runSyncExitWith(ofCommand)(command.recordExit(code, error)))
     yield* begin
-    return { exitCode: Effect.map(runtime.exitCode, (code) => code === before ? 0 : code), settle }
+    return { exitCode: Effect.map(runtime.exitCode, (code) => code === before ? 0 : code), awaitPrincipal }
   })
 
   const stitch = IdentityStitch.of({
     observe: Effect.fnUntraced(function*(principalId, authorization) {
       if ((yield* CurrentCommand) === "untracked") return
       const now = yield* Clock.currentTimeMillis
-      // An illegal id opens nothing: the whole stitch says why it is ignored.
+      // An illegal id is passed to the full stitch, which writes the debug line.
       if (isPrincipalId(principalId) && (yield* notes.run(() => isStamped(now)))) return
-      yield* passOn(({ service }) => service.observe(principalId, authorization))
-    }, quietly("could not act on an observed principal", undefined)),
-    login: (principalId) => passOn(({ service }) => service.login(principalId)),
-    logout: passOn(({ service }) => service.logout)
+      yield* withFullStitch(({ service }) => service.observe(principalId, authorization))
+    }, debugFailure("could not act on an observed principal", undefined)),
+    login: (principalId) => withFullStitch(({ service }) => service.login(principalId)),
+    logout: withFullStitch(({ service }) => service.logout)
   })
 
   // == delivery
 
-  const rest = yield* Effect.cached(
+  const fileOutbox = yield* Effect.cached(
     Effect.provideContext(Effect.flatMap(parts, ({ FileOutbox }) => FileOutbox.makeWith(files, writer)), base)
   )
-  const outbox = outboxOf(rest)
+  const outbox = outboxOf(fileOutbox)
   const starter = yield* Effect.cached(
-    Effect.provideContext(WorkerProcess.make(files, !keepsNothing(runtime)), context)
+    Effect.provideContext(WorkerProcess.make(files, !isStateless(runtime)), context)
   )
   const start = (how: WorkerProcess.Start) => Effect.flatMap(starter, (start) => start(how))
   const delivery = yield* Effect.cached(
     parts.pipe(
-      Effect.flatMap(({ Delivery }) => Delivery.make({ files, invocationId: id, looks, start })),
+      Effect.flatMap(({ Delivery }) => Delivery.make({ files, invocationId: id, checks, start })),
       Effect.provideContext(Context.add(base, Outbox, outbox))
     )
   )
   const leases = { files, folder: writer.folder.root, runtime }
 
-  const identityOf = Effect.suspend(() =>
-    whole === undefined ? Effect.succeed(steady.handover().opened?.identity) : whole.store.get
+  const currentIdentity = Effect.suspend(() =>
+    fullStitch === undefined ? Effect.succeed(steady.handover().snapshot?.identity) : fullStitch.store.get
   )
-  const unknown = { durable: false, firstRun: false }
+  const unknownIdentity = { durable: false, firstRun: false }
 
-  // Most commands find a worker alive, or a back-off: they load nothing.
+  // Most commands find a running worker or a back-off: they load nothing more.
   const detached = CaptureWorker.of({
     ensure: Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const identity = (yield* identityOf) ?? unknown
+      const identity = (yield* currentIdentity) ?? unknownIdentity
       const isShort = isShortLived(runtime, identity)
       const seen = yield* notes.run(() => {
         if (writer.backedOffUntil(now) > now) {
           notes.add("delivery is backed off")
-          // Nothing is delivered now, so more and more waits.
-          writer.trimMany(now)
+          // Without delivery the outbox grows.
+          writer.trimLarge(now)
           return undefined
         }
-        const seen = Lease.look(leases, now)
-        if ((!isShort && seen.isHeld) || !looks.decide().enabled) return undefined
+        const seen = Lease.inspect(leases, now)
+        if ((!isShort && seen.isHeld) || !checks.decide().enabled) return undefined
         writer.trim(now)
         return seen
       })
       if (seen === undefined) return
-      // Where a worker ended with its command, the next one does too. It lingers: if it outlives this command, it gives its
-      // lease up, and the next command waits for nothing.
-      const isAwaited = isShort || seen.isLeft
+      // If a worker ended with its command, then this command waits for its own worker. That worker lingers: if it
+      // outlives this command, it releases its lease, and the next command does not wait.
+      const isAwaited = isShort || seen.isStale
       const started = seen.isHeld ? undefined : yield* start({ lingers: !isShort, isAwaited })
       if (!isAwaited || runtime.worker === undefined) return
       yield* Effect.flatMap(delivery, ({ settle }) => settle(started, isShort ? undefined : seen))
-    }).pipe(quietly("could not start a worker", undefined)),
+    }).pipe(debugFailure("could not start a worker", undefined)),
     flush: Effect.flatMap(delivery, ({ flush }) => flush),
     obstacles: Effect.flatMap(delivery, ({ obstacles }) => obstacles)
   })
@@ -427,9 +434,9 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     hasBegun || recorder.hasRecorded()
       ? Effect.void
-      : debug("nothing was tracked: no command ran under `Usage.track`, or only an untracked one")
+      : debug("nothing was tracked: no command of `Usage.track` ran")
   )
-  // A process may end within the layer, or never close it. Nothing can be waited for then.
+  // A process may exit without closing the scope. Then delivery is started, and not awaited.
   yield* runtime.onExit(() => Effect.runSyncExitWith(context)(deliver))
 
   return Context.make(CaptureWorker, worker).pipe(
@@ -439,7 +446,7 @@ export const make = Effect.fnUntraced(function*(
       IdentityStore,
       storeOf(
         Effect.flatMap(
-          handOver,
+          loadFullStitch,
           (loaded) => loaded === undefined ? Effect.die("the module is incomplete") : Effect.succeed(loaded.store)
         )
       )
@@ -450,11 +457,11 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * Provides the services of one command, over a disk, a consent and a resolver of the host's choice.
+ * Provides the services of one command, given a runtime, a consent and a resolver.
  *
  * **When to use**
  *
- * Use it where `Usage.layer` does not fit, such as for a disk of your own. The layer is one invocation of the CLI.
+ * Use it if `Usage.layer` does not fit, such as for another disk. The layer is one invocation of the CLI.
  *
  * @category layers
  * @since 0.1.0

@@ -1,18 +1,18 @@
-/** Consent as a user denies it by variables. */
+/** The denial of consent by variables. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import * as Variable from "./Variable.ts"
 
-/** Returns the value of a variable that denies something: one that cannot be read was set by somebody. */
+/** Returns the value of a variable; `unreadable`, which denies, if the variable cannot be read. */
 export const valueOf = (name: string): Effect.Effect<string> =>
   Effect.map(Variable.read(name, "unreadable"), (value) => value ?? "")
 
 /**
- * Returns the denial of a variable, if one denies.
+ * Returns the denial by a variable; undefined if no variable denies.
  *
- * The process's own environment counts wherever else the host reads its configuration from: the `.env` of a folder that
- * was cloned must not give a consent that the user denied.
+ * The environment of the process always counts, beside the host's `ConfigProvider`: the `.env` file of a cloned folder
+ * must not give consent that the user denied.
  */
 export const decide = Effect.fnUntraced(function*(prefix: string, optOuts?: ReadonlyArray<string>) {
   for (const { allows, name } of ConsentDecision.variables(prefix, optOuts)) {

@@ -1,25 +1,25 @@
 /**
- * How a process knows that it is a worker. Nothing is imported here: a bundled host looks before anything heavy loads.
+ * The marks of a worker process. This module has no imports: a bundled host checks the marks before it loads anything.
  */
 
 /** The variable that carries a worker's job; together with `marker` in argv it makes a process a worker. */
 export const variable = "EFFECT_CLI_USAGE_WORKER"
 
 /**
- * The argument that, together with the variable, makes a process a worker: one of the two alone, leaked into another
- * process, is harmless.
+ * The argument of a worker. A process is a worker only with both marks, so a variable that leaked into another process
+ * is harmless.
  */
 export const marker = "--effect-cli-usage-worker"
 
-/** Whether this process was started as a worker: both marks must be there. */
-export const areSet = (): boolean => process.env[variable] !== undefined && process.argv.includes(marker)
+/** Returns whether this process was started as a worker: it has both marks. */
+export const isMarkedAsWorker = (): boolean => process.env[variable] !== undefined && process.argv.includes(marker)
 
 const ownWorker = Symbol.for("effect-cli-usage/worker/own")
 
 /**
- * Notes, for this process, that its own entry runs the worker when it finds both marks.
+ * Notes that the entry of this process runs the worker if it has both marks.
  *
- * It stands on `globalThis` because a bundle may hold this module twice.
+ * The note is on `globalThis`, because a bundle may have this module twice.
  */
 export const setOwnWorker = (): void => {
   Object.assign(globalThis, { [ownWorker]: true })

@@ -1,4 +1,4 @@
-/** Starts a worker as a process of its own. */
+/** Starts a worker as a detached process. */
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -22,10 +22,10 @@ const folders = ["HOME", "TMPDIR", "TMP", "TEMP", "NODE_EXTRA_CA_CERTS", "SSL_CE
 
 const lists = ["PATH", "SSL_CERT_DIR"]
 
-// Not HTTP_PROXY: plain http is for this machine only.
+// Without HTTP_PROXY: plain http is allowed on loopback only.
 const proxies = ["HTTPS_PROXY", "https_proxy"]
 
-// What sending needs; never NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED, LD_*, or a secret of the host.
+// The variables that sending needs. Never NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED, LD_*, or a secret of the host.
 const inheritedVariables = [
   ...folders,
   ...lists,
@@ -52,20 +52,20 @@ const isDecodable = ({ password, username }: URL): boolean => {
   }
 }
 
-// Node does not even start with a proxy that is no http: or https: URL, or whose password has a "%" that stands for
-// nothing, and people write "proxy.example:3128".
+// Node.js does not start with a proxy that is not an http: or https: URL, or with an invalid "%" in its password. Users
+// write "proxy.example:3128".
 const proxyUrl = (value: string): string | undefined => {
   const url = value.includes("://") ? value : `http://${value}`
   return /^https?:/i.test(url) && URL.canParse(url) && isDecodable(new URL(url)) ? url : undefined
 }
 
-/** Why a host without a worker delivers nothing, and what its author must do. */
+/** The text of a host without a worker: why nothing is delivered, and what its author must do. */
 export const missing =
-  "this host has no worker: if it is bundled, its entry must call isWorker() of effect-cli-usage/worker first; if not, the file of the worker is gone"
+  "this host has no worker: the entry of a bundled host must first call isWorker() of effect-cli-usage/worker; any other host lacks its worker file"
 
-export const tellMissing: Effect.Effect<void> = debug(`nothing is delivered: ${missing}`)
+export const reportMissing: Effect.Effect<void> = debug(`nothing is delivered: ${missing}`)
 
-/** How long a worker may take from its start to a lease of its own, where nothing says whether it lives. */
+/** The time of the lease that a starter acquires for its worker, until the worker acquires its own. */
 const bootMillis = 3_000
 
 const lowestPriority = 19
@@ -80,11 +80,11 @@ interface Child {
 // `O_CLOEXEC` is the second bit of an octal digit.
 const closesOnExec = /^flags:\s*\d*[2367]\d{6}$/m
 
-// A child would keep the lock or pipe of a script that the host was given (ADR 0024). Node.js closes its own descriptors on
-// exec, and the first 16 that it was given.
-const inherited = (): ReadonlyArray<number> => {
+// A child would hold an inherited lock or pipe of a script (ADR 0024). Node.js closes its own descriptors on exec, and
+// the first 16 inherited descriptors.
+const inheritedDescriptors = (): ReadonlyArray<number> => {
   const { readFileSync, readdirSync } = process.getBuiltinModule("node:fs")
-  const isGiven = (fd: number): boolean => {
+  const isInherited = (fd: number): boolean => {
     try {
       return fd > 15 && !closesOnExec.test(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))
     } catch {
@@ -93,7 +93,7 @@ const inherited = (): ReadonlyArray<number> => {
     }
   }
   try {
-    return readdirSync("/proc/self/fd").map(Number).filter(isGiven)
+    return readdirSync("/proc/self/fd").map(Number).filter(isInherited)
   } catch {
     // Not on every platform, and Deno may refuse it.
     return []
@@ -110,44 +110,48 @@ const spawnWith = ({ args, cwd, env, executable }: Child, stdio: StdioOptions): 
     stdio
   })
 
-const openNothing = (open: typeof openSync): number | undefined => {
+const openNullDevice = (open: typeof openSync): number | undefined => {
   try {
     return open("/dev/null", "r")
   } catch {
-    // Node.js may not be permitted to. Then the worker holds what the host was given, for 10 s at most.
+    // Node.js may have no permission. Then the worker holds the inherited descriptors, for at most 10 s.
     return undefined
   }
 }
 
-// Node.js cannot close a descriptor in a child, but can put another one in its place.
-const spawnDetached = (child: Child, given = inherited()): ChildProcess => {
+// Node.js cannot close a descriptor in a child, but can replace it by the null device.
+const spawnDetached = (child: Child, descriptors = inheritedDescriptors()): ChildProcess => {
   const { closeSync, openSync } = process.getBuiltinModule("node:fs")
-  const highest = Math.max(...given)
-  const nothing = given.length === 0 ? undefined : openNothing(openSync)
-  if (nothing === undefined) return spawnWith(child, "ignore")
+  const highest = Math.max(...descriptors)
+  const nullDevice = descriptors.length === 0 ? undefined : openNullDevice(openSync)
+  if (nullDevice === undefined) return spawnWith(child, "ignore")
   try {
-    return spawnWith(child, Array.from({ length: highest + 1 }, (_, fd) => given.includes(fd) ? nothing : "ignore"))
+    return spawnWith(
+      child,
+      Array.from({ length: highest + 1 }, (_, fd) => descriptors.includes(fd) ? nullDevice : "ignore")
+    )
   } catch {
     // libuv needs a free descriptor above the highest, which the limit may forbid.
-    return spawnDetached(child, given.filter((fd) => fd !== highest))
+    return spawnDetached(child, descriptors.filter((fd) => fd !== highest))
   } finally {
-    closeSync(nothing)
+    closeSync(nullDevice)
   }
 }
 
-// One synchronous call. Effect's own spawner looks up the working directory in Node's thread pool and waits for the child
-// to start, which a command would feel at its end.
+// One synchronous call. Effect's own spawner waits for the thread pool and for the child, which would delay the end of
+// the command.
 const spawn = (command: Child): Effect.Effect<ChildProcess & { readonly pid: number }, string> =>
   Effect.callback((resume) => {
     try {
       const child = spawnDetached(command)
-      // Node reports a refused spawn on the next tick; without a listener that would be an uncaught exception of the host.
+      // Node reports a refused spawn on the next tick. Without a listener that would be an uncaught exception in the
+      // host.
       child.on("error", (error: NodeJS.ErrnoException) => resume(Effect.fail(error.code ?? "unknown error")))
       child.unref()
       const { pid } = child
       if (pid !== undefined) resume(Effect.succeed(Object.assign(child, { pid })))
     } catch (error) {
-      // Not the message: where Node refuses an argument or a variable it quotes the value, which may be a secret.
+      // Not the message, which may contain an argument or the value of a variable.
       const code = Predicate.hasProperty(error, "code") ? String(error.code) : "unknown error"
       resume(Effect.fail(code))
     }
@@ -157,15 +161,15 @@ const lowerPriority = (pid: number): void => {
   try {
     process.getBuiltinModule("node:os").setPriority(pid, lowestPriority)
   } catch {
-    // The worker was started all the same.
+    // The worker runs with the normal priority.
   }
 }
 
-/** What the starter of a worker decides. */
+/** The options of a start. */
 export interface Start {
-  /** Whether the worker waits a while for more. */
+  /** Whether the worker waits for more messages before it ends. */
   readonly lingers: boolean
-  /** Whether its starter waits for it: then its priority is not lowered. */
+  /** Whether the starter waits for the worker. Then the priority of the worker is not lowered. */
   readonly isAwaited: boolean
 }
 
@@ -177,36 +181,35 @@ export interface Started {
 }
 
 /**
- * Makes the function that starts a worker: detached, in a session of its own, with nothing of its starter but what sending
- * needs. It returns nothing where none was started.
+ * Creates the function that starts a worker: detached, in its own session, with the environment that sending needs. The
+ * function returns undefined if it starts none.
  *
- * The starter takes the lease for the worker, so that of the commands of a burst that end before their first worker runs,
- * one alone starts a process; of two that start one at the same time, one kills its own. `keepsSent` is
- * for the worker and its successors, which cannot see whether the command ran in CI.
+ * The starter acquires the lease for the worker, so that a burst of commands starts one worker. Of two starters at the
+ * same time, one kills its worker. `keepsSent` is passed to the worker and its successors, which cannot detect CI.
  */
 export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: boolean) {
   const runtime = yield* HostRuntime
   const path = yield* Path.Path
   const { codec, destination, destinationId, name, variables } = yield* UsageSettings
   const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }
-  // The layer's provider has the process's own environment; the command's may have the host's configuration only.
+  // The provider of the layer has the environment of the process. A command may replace it by the host's configuration.
   const provider = yield* ConfigProvider.ConfigProvider
 
   const delimiter = path.sep === "\\" ? ";" : ":"
-  // A relative path would be resolved in the worker's own directory.
-  const usable = (name: string, value: string): string | undefined => {
+  // A relative path would be resolved in the directory of the worker.
+  const normalize = (name: string, value: string): string | undefined => {
     if (value === "") return undefined
     if (folders.includes(name)) return path.resolve(value)
     if (lists.includes(name)) return value.split(delimiter).filter((entry) => path.isAbsolute(entry)).join(delimiter)
     return proxies.includes(name) ? proxyUrl(value) : value
   }
 
-  // Code in these folders is run, and Node.js looks at neither their owners nor their modes.
+  // Code in these folders is executed, and Node.js checks neither owner nor mode.
   const isCodeSafe = (): boolean => {
     const { compileCache } = files.home
     const names = files.makeFolder(compileCache) ?? files.list(compileCache)
     const isSafe = !isRefused(names) && names.every((name) => files.makeFolder(`${compileCache}/${name}`) === undefined)
-    if (!isSafe) files.notes.add(`the code of workers is compiled anew: ${compileCache} is not the user's own`)
+    if (!isSafe) files.notes.add(`the code of workers is not cached: ${compileCache} is not the user's own`)
     return isSafe
   }
 
@@ -214,15 +217,15 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
     const env: Record<string, string> = {}
     for (const name of inheritedVariables) {
       const value = yield* Variable.read(name)
-      const text = value === undefined ? undefined : usable(name, value)
+      const text = value === undefined ? undefined : normalize(name, value)
       if (text !== undefined) env[name] = text
     }
-    // Node passes this variable on, unless it is named.
+    // Node.js passes this variable to a child, unless it is set.
     if ((yield* Variable.read("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
-    // Deno would ask for its newest version, now and then.
+    // Deno would sometimes request its newest version.
     if (runtime.runtime.language === "deno") env["DENO_NO_UPDATE_CHECK"] = "1"
-    // Compiling its code is a seventh of what a worker costs. Where nothing is kept, that is not kept either.
+    // Compiling takes a seventh of a worker's CPU time. A short-lived runtime keeps no compiled code.
     if (job.lingers && (yield* files.notes.run(isCodeSafe))) env["NODE_COMPILE_CACHE"] = files.home.compileCache
     env[variable] = WorkerJob.encode(job)
     return env
@@ -231,7 +234,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
   return Effect.fnUntraced(
     function*(how: Start): Effect.fn.Return<Started | undefined, string> {
       const { executable, uuid, worker } = runtime
-      if (worker === undefined) return yield* Effect.as(tellMissing, undefined)
+      if (worker === undefined) return yield* Effect.as(reportMissing, undefined)
       if (destination === undefined) return undefined
       const id = uuid()
       const { lingers } = how
@@ -247,15 +250,15 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
         keepsSent,
         id
       })
-      // A live process pins its directory.
+      // A running process keeps its working directory busy.
       const cwd = path.parse(executable).root
       const child = yield* spawn({ executable, args: [...worker, marker], cwd, env })
       const { pid } = child
       const now = yield* Clock.currentTimeMillis
       const isHolder = yield* files.notes.run(() =>
         HeldLease.acquire(leases, now, bootMillis, { id, pid, boots: true }) !== undefined ||
-        // A starter that was suspended finds its worker at work.
-        Lease.look(leases, now).lease?.id === id
+        // If the starter was suspended, then its worker may already hold the lease.
+        Lease.inspect(leases, now).lease?.id === id
       )
       if (!isHolder) {
         child.kill("SIGKILL")

@@ -21,21 +21,22 @@ export interface Flushed {
 }
 
 /**
- * A reason why delivery does not work or waits.
+ * A reason why delivery fails or is delayed.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Obstacle {
   /**
-   * `no_worker`: the host was bundled without one. `no_process`: its process can start no other. `home_not_writable`: nothing can be kept. `worker_never_began` and
-   * `worker_ended`: an earlier worker did not end by itself, so commands wait up to a second for delivery until one does.
-   * `backed_off`: PostHog took nothing when it was last asked.
+   * `no_worker`: the host was bundled without a worker. `no_process`: the process cannot start another process.
+   * `home_not_writable`: no message can be stored. `worker_never_began` and `worker_ended`: the last worker was killed
+   * before it released its lease. Commands wait up to a second for delivery until a worker ends normally.
+   * `backed_off`: PostHog accepted no message of the last request.
    */
   readonly what: "no_worker" | "no_process" | "home_not_writable" | "worker_never_began" | "worker_ended" | "backed_off"
   /** A sentence for people. */
   readonly why: string
-  /** Until when no request is made, in milliseconds since 1970; of a back-off only. */
+  /** The end of the back-off, in milliseconds since 1970. Undefined for every other obstacle. */
   readonly until?: number
 }
 
@@ -50,12 +51,13 @@ export interface Obstacle {
  * @since 0.1.0
  */
 export class CaptureWorker extends Context.Service<CaptureWorker, {
-  /** Starts a worker, unless one lives or the outbox is backed off. */
+  /** Starts a worker, unless a worker runs or the outbox is in back-off. */
   readonly ensure: Effect.Effect<void>
   /**
-   * Delivers in the foreground: waits for a worker that lives, then for one of its own, whatever the back-off says.
+   * Delivers in the foreground, also during a back-off: waits for the running worker, then starts a worker and waits
+   * for that one.
    */
   readonly flush: Effect.Effect<Flushed>
-  /** Returns what stands in the way of delivery, the worst first; makes nothing. */
+  /** Returns the obstacles to delivery, the most serious first. It changes nothing. */
   readonly obstacles: Effect.Effect<ReadonlyArray<Obstacle>>
 }>()("effect-cli-usage/services/CaptureWorker") {}

@@ -53,20 +53,20 @@ export class OptOutError extends Data.TaggedError("OptOutError")<{
  */
 export class Consent extends Context.Service<Consent, {
   /**
-   * Returns the decision and which setting decided it.
+   * Returns the decision, and the setting that made it.
    *
-   * What cannot be read denies. It changes nothing and never fails.
+   * A setting that cannot be read denies. The effect changes nothing and never fails.
    */
   readonly decision: Effect.Effect<ConsentDecision>
   /**
-   * Returns whether consent that `decision` gave still stands: the user has not opted out since.
+   * Returns whether the consent of `decision` is still given: the user has not opted out since.
    *
-   * It is the last look before and after every write, and before every request. Undefined where it cannot be found out
-   * now: then nothing is written, and nothing that was published is removed.
+   * It is checked before and after every write, and before every request. If the setting cannot be read now, it returns
+   * undefined: then nothing is written, and no published file is removed.
    */
   readonly stillGiven: Effect.Effect<boolean | undefined>
   /** Publishes the opt-out, then deletes identity, claims and outbox. */
   readonly deny: Effect.Effect<void, OptOutError>
-  /** Withdraws the opt-out: what is recorded from now on starts empty. */
+  /** Withdraws the opt-out. Recording starts again with a new identity and an empty outbox. */
   readonly allow: Effect.Effect<void, OptOutError>
 }>()("effect-cli-usage/services/Consent") {}

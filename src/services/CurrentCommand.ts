@@ -1,5 +1,5 @@
 /**
- * The tracked command that runs.
+ * The tracked command of the running fiber.
  *
  * @since 0.1.0
  */
@@ -10,24 +10,24 @@ import type * as Schema from "effect/Schema"
 import type { Shared } from "../domain/Shared.ts"
 
 /**
- * The flag values, properties and groups that a host's author adds to a command while it runs.
+ * The flag values, properties and groups that the host adds to a running command.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Annotations {
-  /** Values of flags that the author allows to be sent, for the command's own event. */
+  /** The values of the flags in `Usage.withFlagValues`, for the event of the command. */
   readonly flagValues: Schema.JsonObject
-  /** For every event that follows. */
+  /** The properties and groups of every later event of the command. */
   readonly shared: Shared
 }
 
 /**
- * A command whose handler runs.
+ * A running command.
  *
  * **Details**
  *
- * A handler that runs another command is the outer run of that command.
+ * If a handler runs another command, then its run is the outer run of that command.
  *
  * @category models
  * @since 0.1.0
@@ -35,17 +35,17 @@ export interface Annotations {
 export interface CommandRun {
   /** The dotted path below the root. */
   readonly name: string
-  /** The command whose handler runs this one. */
+  /** The command that runs this command in its handler. */
   readonly outer: CommandRun | undefined
   readonly annotations: Ref.Ref<Annotations>
-  /** Records, once, that the command succeeded. */
+  /** Records the success of the command, once. */
   readonly recordSuccess: Effect.Effect<void>
-  /** Records, once, how the process ended within the command; `error` is what was thrown. */
+  /** Records the exit of the process during the command, once. `error` is the uncaught error, if there is one. */
   readonly recordExit: (code: number, error: unknown) => Effect.Effect<void>
 }
 
 /**
- * The command that the running fiber is in; `"untracked"` in one that is not recorded.
+ * The command of the running fiber; `"untracked"` in a command that is not recorded.
  *
  * @category references
  * @since 0.1.0

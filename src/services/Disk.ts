@@ -1,5 +1,5 @@
 /**
- * The disk as this package uses it: a dozen synchronous operations.
+ * The file operations of this package, all synchronous.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@
 export type Errno = string
 
 /**
- * The result of reading a file: its whole text, that it is absent, or that it cannot be read now.
+ * The result of reading a file: its text, or that it is absent, or that it cannot be read now.
  *
  * @category models
  * @since 0.1.0
@@ -36,7 +36,7 @@ export type Read =
  */
 export interface Entry {
   readonly type: "File" | "Directory" | "Link" | "Other"
-  /** The owner; undefined where the platform has none. */
+  /** The owner; undefined if the platform has none. */
   readonly uid: number | undefined
   /** The permission bits. */
   readonly mode: number
@@ -53,9 +53,9 @@ export interface Entry {
  *
  * **Details**
  *
- * Files and folders are small and local, so an operation ends before the event loop could turn once, and an exit
- * listener can run it. Paths are absolute. No operation throws: an operation that only changes the disk returns the
- * errno code of its refusal, or `undefined`.
+ * The operations are synchronous, so that an exit listener can run them. Files and folders are small and local. Paths
+ * are absolute. No operation throws: an operation that only changes the disk returns the errno code of its refusal, or
+ * `undefined`.
  *
  * @category models
  * @since 0.1.0
@@ -71,32 +71,32 @@ export interface Disk {
     path: string,
     options?: { readonly follow?: boolean; readonly owner?: number | undefined }
   ) => Read
-  /** Describes a path without following a link. */
+  /** Describes a path. It does not follow a link. */
   readonly look: (path: string) => Entry | Errno
-  /** Describes what a path leads to. */
+  /** Describes the target of a path. It follows links. */
   readonly follow: (path: string) => Entry | Errno
   /** Returns the names in a folder. */
   readonly list: (folder: string) => ReadonlyArray<string> | Errno
-  /** Writes a new file with mode 0600; `EEXIST` where the path exists. A refused write leaves no file. */
+  /** Writes a new file with mode 0600. Returns `EEXIST` if the path exists. A refused write leaves no file. */
   readonly create: (path: string, text: string) => Errno | undefined
-  /** Gives a file a second name; `EEXIST` where the path exists. */
+  /** Creates a hard link. Returns `EEXIST` if the new path exists. */
   readonly link: (from: string, to: string) => Errno | undefined
-  /** Renames a file or folder; a file at the target is replaced. */
+  /** Renames a file or folder. A file at the target is replaced. */
   readonly rename: (from: string, to: string) => Errno | undefined
   /** Removes a file or link. */
   readonly remove: (path: string) => Errno | undefined
-  /** Makes one folder with mode 0700, whatever the umask; `EEXIST` where the path exists. */
+  /** Creates one folder with mode 0700, whatever the umask. Returns `EEXIST` if the path exists. */
   readonly makeFolder: (path: string) => Errno | undefined
   /** Removes an empty folder. */
   readonly removeFolder: (path: string) => Errno | undefined
-  /** Returns why the process may not write to a path. */
+  /** Returns the code with which a write to the path would be refused, or `undefined`. */
   readonly access: (path: string) => Errno | undefined
 }
 
 /**
- * Returns whether a code says that the path does not exist.
+ * Returns whether a code means that the path does not exist.
  *
- * Every other code says nothing about the file: it cannot be read now.
+ * With every other code the file may exist: it cannot be read now.
  *
  * @category guards
  * @since 0.1.0
@@ -104,12 +104,12 @@ export interface Disk {
 export const isAbsent = (code: Errno | undefined): boolean => code === "ENOENT" || code === "ENOTDIR"
 
 /**
- * Returns whether a file that could not be read never will be: it is too large, no regular file, or not the owner's.
+ * Returns whether a file can never be read: it is too large, not a regular file, or a file of another user.
  *
  * **Details**
  *
- * A code does not say so: a link is refused with `ELOOP` and another user's file with `EPERM`, but so may be a file that
- * can be read again later. So the file is looked at.
+ * Only `EFBIG` is certain. `ELOOP` and `EPERM` may also be the codes of a file that can be read later, so the entry of
+ * the path decides.
  *
  * @category guards
  * @since 0.1.0
@@ -123,7 +123,7 @@ export const isIrregular = (disk: Disk, path: string, code: Errno, owner?: numbe
 }
 
 /**
- * Returns whether an answer is the code of a refused operation.
+ * Returns whether a result is the code of a refused operation.
  *
  * @category guards
  * @since 0.1.0
@@ -131,9 +131,9 @@ export const isIrregular = (disk: Disk, path: string, code: Errno, owner?: numbe
 export const isRefused = <A extends object>(answer: A | Errno): answer is Errno => typeof answer === "string"
 
 /**
- * Returns what a refused read says.
+ * Returns the result of a read that was refused with a code.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const unread = (code: Errno): Read => isAbsent(code) ? { _tag: "Missing" } : { _tag: "Unreadable", code }
+export const refusedRead = (code: Errno): Read => isAbsent(code) ? { _tag: "Missing" } : { _tag: "Unreadable", code }

@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { Disk } from "./Disk.ts"
 
 /**
- * Describes this process and its machine, and does what only the process itself can do.
+ * Describes this process and its machine, and provides the operations of the process: listeners, variables, exit code.
  *
  * **When to use**
  *
@@ -21,21 +21,21 @@ import type { Disk } from "./Disk.ts"
 export class HostRuntime extends Context.Service<HostRuntime, {
   /** The name of the CI system; undefined outside CI. */
   readonly ci: string | undefined
-  /** The name of the coding agent that runs the command; undefined where none is known. */
+  /** The name of the coding agent that runs the command; undefined without an agent. */
   readonly agent: string | undefined
   readonly container: boolean
-  /** Whether this process is in a PID namespace that may end with the command; processes outside of it are not seen. */
+  /** Whether this process is in a PID namespace that may end with the command. Processes outside it are not visible. */
   readonly isolated: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
   readonly runtime: { readonly language: string; readonly version: string }
   readonly os: { readonly type: string; readonly release: string; readonly arch: string }
   readonly pid: number
-  /** Returns a text that identifies a process of this user: its number, when it began, and its machine. */
+  /** Returns a text that identifies a process: its PID, its start time, and its machine. */
   readonly markOf: (pid: number) => string
-  /** Returns whether a marked process lives; undefined if it is of another machine or PID namespace. */
+  /** Returns whether the process of a mark runs; undefined if it is of another machine or PID namespace. */
   readonly isAlive: (mark: string) => boolean | undefined
-  /** The effective and the real user; undefined where the platform has none. */
+  /** The effective and the real user id; undefined if the platform has none. */
   readonly uid: { readonly effective: number; readonly real: number } | undefined
   readonly disk: Disk
   /** Returns a random UUID v4. */
@@ -44,26 +44,26 @@ export class HostRuntime extends Context.Service<HostRuntime, {
   readonly sha256: (text: string) => string
   /** The absolute path of the executable. */
   readonly executable: string
-  /** The arguments with which the executable runs a worker; undefined for a bundled host without a worker. */
+  /** The arguments with which the executable runs a worker; undefined if a bundled host has no worker. */
   readonly worker: ReadonlyArray<string> | undefined
-  /** The exit code that the host has set for a command that does not fail. */
+  /** Returns the exit code that the host has set, such as by `process.exitCode`. */
   readonly exitCode: Effect.Effect<number>
   /** Sets a variable for child processes, or removes it. */
   readonly setVariable: (name: string, value: string | undefined) => Effect.Effect<void>
   /** Completes at SIGINT or SIGTERM. */
   readonly interrupted: Effect.Effect<void>
   /**
-   * Runs a listener when the process ends without Effect's finalizers: by `process.exit`, an uncaught exception or an
-   * unhandled rejection; not at SIGHUP and SIGKILL.
+   * Adds a listener for an exit without Effect's finalizers: `process.exit`, an uncaught exception, or an unhandled
+   * rejection. It does not run at SIGHUP and SIGKILL.
    *
-   * The listener must be synchronous, and gets what was thrown. The last one that was added runs first.
+   * The listener must be synchronous. It receives the uncaught error. The listener that was added last runs first.
    */
   readonly onExit: (listener: (code: number, error: unknown) => void) => Effect.Effect<void, never, Scope.Scope>
   /**
-   * Runs a synchronous listener at the first SIGINT or SIGTERM, before any other; returns what removes it. The process
-   * then ends, or does not, as it would without the listener.
+   * Adds a synchronous listener for the first SIGINT or SIGTERM, which runs before the other listeners. Returns the
+   * function that removes it. The listener does not change whether the signal ends the process.
    */
   readonly onSignal: (listener: () => void) => () => void
-  /** Whether the exit listeners run: nothing asynchronous completes any more. */
+  /** Returns whether the exit listeners run. From then on no asynchronous operation completes. */
   readonly isExiting: Effect.Effect<boolean>
 }>()("effect-cli-usage/services/HostRuntime") {}

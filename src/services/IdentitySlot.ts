@@ -18,7 +18,7 @@ import type { PrincipalId } from "../domain/PrincipalId.ts"
  * @since 0.1.0
  */
 export class IdentitySlot extends Context.Service<IdentitySlot, {
-  /** Returns the principal, if one was stamped. */
+  /** Returns the stamped principal; undefined without one. */
   readonly get: Effect.Effect<PrincipalId | undefined>
   /** Stamps a principal, or clears the slot. */
   readonly set: (principal: PrincipalId | undefined) => Effect.Effect<void>

@@ -41,8 +41,8 @@ export class IdentityStitch extends Context.Service<IdentityStitch, {
   /**
    * Reports that an authenticated response of the host's own API named a principal.
    *
-   * An illegal id is ignored. Where the request's `Authorization` is given and does not hold the current credential, the
-   * principal is stamped and nothing else.
+   * An illegal id is ignored. If `authorization`, the header of the request, does not hold the current credential, then
+   * the principal is stamped, and the device is not claimed.
    */
   readonly observe: (principalId: string, authorization?: string) => Effect.Effect<void>
   /** Reports that the user logged in, after the host stored the credential. */

@@ -84,26 +84,27 @@ export type Rotation =
  */
 export class IdentityStore extends Context.Service<IdentityStore, {
   /**
-   * Returns the identity, which is read once per process, and made where there is none and the runtime keeps one.
+   * Returns the identity. It is read once per process. If there is no identity, then one is created, except in CI and
+   * in containers without a terminal.
    *
-   * Where nothing can be read or written the identity lives in memory.
+   * If the files cannot be read or written, then the identity is kept in memory only.
    */
   readonly get: Effect.Effect<Identity>
   /** Reads the identity again. */
   readonly refresh: Effect.Effect<Identity>
   /**
-   * Returns what became of the identity in memory: it is still the device's, another one took its place, or it was
-   * deleted by an opt-out or by the user.
+   * Compares the identity in memory with the disk: it is current, another identity replaced it, or an opt-out or the
+   * user deleted it.
    */
   readonly check: Effect.Effect<"Current" | "Replaced" | "Deleted">
-  /** Returns the identity on disk; makes nothing and changes nothing. */
+  /** Returns the identity on disk. It creates and changes nothing. */
   readonly peek: Effect.Effect<Identity | undefined>
   /** Claims the anon id in memory, after reading the identity file again. */
   readonly claim: (claim: Claim) => Effect.Effect<Publication>
-  /** Notes that the claim in memory is that of a stored credential, if it was learned before the credential was stored. */
+  /** Records that the credential of the claim is stored now, if it was not when the claim was published. */
   readonly confirmStored: Effect.Effect<void>
-  /** Gives the device a new anon id, or takes over the one that another process gave it. */
+  /** Gives the device a new anon id. If another process has already done so, then that anon id is used. */
   readonly rotate: Effect.Effect<Rotation>
-  /** Continues with a new anon id in memory. */
+  /** Replaces the identity by a new anon id in memory. The files are unchanged. */
   readonly forget: Effect.Effect<Identity>
 }>()("effect-cli-usage/services/IdentityStore") {}

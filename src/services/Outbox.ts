@@ -1,5 +1,5 @@
 /**
- * The hand-off between any number of host processes and a worker.
+ * The queue of messages between host processes and the worker.
  *
  * @since 0.1.0
  */
@@ -25,7 +25,7 @@ export type Entry =
  * @since 0.1.0
  */
 export interface OutboxStatus {
-  /** The PostHog host of the messages; undefined if telemetry has none. */
+  /** The PostHog host of the messages; undefined without a usable host and key. */
   readonly destination: string | undefined
   /** The number of events and aliases that PostHog has not accepted. */
   readonly pending: number
@@ -35,8 +35,8 @@ export interface OutboxStatus {
   readonly lastDelivery: number | undefined
   /** Why the last delivery kept messages; absent if it kept none. */
   readonly lastFailure?: string | undefined
-  /** Why more may wait than `pending` says: something cannot be read now. */
-  readonly unread?: string | undefined
+  /** Why `pending` may be too low: the outbox or a claim cannot be read now. */
+  readonly blocked?: string | undefined
 }
 
 /**
@@ -50,30 +50,30 @@ export interface OutboxStatus {
  * @since 0.1.0
  */
 export class Outbox extends Context.Service<Outbox, {
-  /** Adds a message; it is on disk, whole, when this returns true. */
+  /** Adds a message. If it returns true, then the complete message is on disk. */
   readonly add: (message: Message) => Effect.Effect<boolean>
   /** Removes the oldest messages beyond the bounds. */
   readonly trim: Effect.Effect<void>
-  /** Returns what can be sent: every alias before any event, events in the order they were recorded. */
+  /** Returns the messages that can be sent: the aliases first, then the events in the order of recording. */
   readonly entries: Effect.Effect<ReadonlyArray<Entry>>
-  /** Returns what can be sent, and why something that waits cannot be sent now. */
+  /** Returns the messages that can be sent, and the reason if other messages cannot be sent now. */
   readonly look: Effect.Effect<{ readonly entries: ReadonlyArray<Entry>; readonly blocked: string | undefined }>
-  /** Returns whether nothing waits. */
+  /** Returns whether the outbox has no message. */
   readonly isEmpty: Effect.Effect<boolean>
-  /** Returns whether an event of this invocation still waits. */
+  /** Returns whether the outbox has an event of an invocation. */
   readonly has: (invocationId: string) => Effect.Effect<boolean>
-  /** Removes what PostHog took, keeps the last of it for `sent`, and ends the back-off. */
+  /** Removes messages that PostHog accepted, keeps the last of them for `sent`, and ends the back-off. */
   readonly delivered: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
-  /** Does the same where PostHog did not take everything, without ending the back-off. */
+  /** Removes messages as `delivered` does, and does not end the back-off. */
   readonly remove: (entries: ReadonlyArray<Entry>) => Effect.Effect<void>
-  /** Sets aside what PostHog will never take; at most 1,000 messages and 1 MiB are kept. */
+  /** Sets aside a message that PostHog refuses. At most 1,000 messages and 1 MiB are kept. */
   readonly setAside: (entry: Entry) => Effect.Effect<void>
-  /** Returns until when no request is to be made, in milliseconds since 1970; 0 without a back-off. */
+  /** Returns the end of the back-off, in milliseconds since 1970; 0 without a back-off. */
   readonly backedOffUntil: Effect.Effect<number>
-  /** Doubles the back-off, from 1 s to 10 min, and keeps the reason. */
+  /** Doubles the back-off, from 1 s to 10 min, and stores the reason. */
   readonly backOff: (reason: string) => Effect.Effect<void>
-  /** Returns the last messages that PostHog took, oldest first: 100 at most, of 7 days. */
+  /** Returns the last messages that PostHog accepted, oldest first: at most 100, of 7 days. */
   readonly sent: Effect.Effect<ReadonlyArray<Message>>
-  /** Returns the counts for `telemetry status`; makes nothing. */
+  /** Returns the counts for `telemetry status`. It changes nothing. */
   readonly status: Effect.Effect<OutboxStatus>
 }>()("effect-cli-usage/services/Outbox") {}

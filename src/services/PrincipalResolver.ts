@@ -1,5 +1,5 @@
 /**
- * The account that the user's credential belongs to.
+ * The credential of the user, and its account.
  *
  * @since 0.1.0
  */
@@ -14,20 +14,20 @@ import type { Read } from "./Disk.ts"
  *
  * **Details**
  *
- * Each command reads the input, and parses only an input that it does not know. The result of parsing is kept under the
- * salted hash of the input.
+ * Each command reads the input. It parses an input only if the cache has no result for it. The cache stores the result
+ * under the salted hash of the input.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CredentialInput {
-  /** The files, by absolute paths; links are followed. */
+  /** The absolute paths of the files. Links are followed. */
   readonly files: ReadonlyArray<string>
   /** The variables with their values. */
   readonly variables: Readonly<Record<string, string | undefined>>
   /** Every setting that changes what the files and variables mean, each base URL included. */
   readonly configuration: string
-  /** Parses what was read; undefined for no credential. */
+  /** Parses the input; undefined without a credential. */
   readonly parse: (read: ReadInput) => Effect.Effect<Credential | undefined>
 }
 
@@ -38,14 +38,14 @@ export interface CredentialInput {
  * @since 0.1.0
  */
 export interface ReadInput {
-  /** What reading each file gave, in the order of `files`. */
+  /** The contents of each file, in the order of `CredentialInput.files`. */
   readonly files: ReadonlyArray<Read>
   readonly variables: Readonly<Record<string, string | undefined>>
   readonly configuration: string
 }
 
 /**
- * Finds the user's credential, and asks the host's API for its principal.
+ * Finds the user's credential, and requests its principal from the host's API.
  *
  * **When to use**
  *
@@ -71,14 +71,14 @@ export interface ReadInput {
  * @since 0.1.0
  */
 export class PrincipalResolver extends Context.Service<PrincipalResolver, {
-  /** What the credential is parsed from, where that is files and variables: then a usual command parses nothing. */
+  /** The files and variables that the credential is parsed from. With it, most commands parse nothing. */
   readonly input?: CredentialInput | undefined
   /**
-   * Returns the current credential, read from where the host keeps it: no network, no refresh, no write.
+   * Returns the current credential from the storage of the host. It must not use the network, refresh, or write.
    *
    * Time limit: 1 s. After that the credential counts as unreadable for the rest of the command.
    */
   readonly credential: Effect.Effect<Credential | undefined>
-  /** Asks for the principal of a credential. Time limit: 2 s. No answer of any kind is `undefined`. */
+  /** Requests the principal of a credential. Time limit: 2 s. Without an answer it returns `undefined`. */
   readonly resolve: (credential: Credential) => Effect.Effect<PrincipalId | undefined>
 }>()("effect-cli-usage/services/PrincipalResolver") {}

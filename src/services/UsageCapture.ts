@@ -10,20 +10,20 @@ import type { UsageEvent } from "../domain/UsageEvent.ts"
 import type { CommandRun } from "./CurrentCommand.ts"
 
 /**
- * What a followed command asks for at its end.
+ * The operations at the end of a followed command.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Followed {
-  /** Returns the exit code that the host has set since the command began; 0 where it has set none. */
+  /** Returns the exit code that the host has set since the command began; 0 by default. */
   readonly exitCode: Effect.Effect<number>
-  /** Waits for the principal of a new credential: at most until 2 s after it was asked for. */
-  readonly settle: Effect.Effect<void>
+  /** Waits for the principal of a new credential: at most until 2 s after the request. */
+  readonly awaitPrincipal: Effect.Effect<void>
 }
 
 /**
- * Records declared events, and has them delivered.
+ * Records declared events, and starts their delivery.
  *
  * **When to use**
  *
@@ -52,22 +52,22 @@ export interface Followed {
  */
 export class UsageCapture extends Context.Service<UsageCapture, {
   /**
-   * Records an event: it is on disk when this returns. Where the user denied consent nothing is recorded.
+   * Records an event: it is on disk when this returns. If the user denied consent, then nothing is recorded.
    *
-   * A property that the event's schema refuses drops the event, with a debug line that names the property. It never fails,
-   * and does not wait for the network.
+   * If the event's schema refuses a property, then the event is dropped, and a debug line names the property. The
+   * effect never fails, and does not wait for the network.
    *
-   * In a runtime that keeps nothing, such as CI, an event stays in memory while the API is asked whose the credential is:
-   * until the answer, for 2 s at most, or until the command, its process or a signal ends the wait.
+   * In CI and in other runtimes without a persistent identity, an event stays in memory until the API answers the
+   * request for the principal, at most 2 s. The end of the command, an exit or a signal ends the wait.
    */
   readonly capture: <Properties>(
     event: UsageEvent<Properties>,
     properties: NoInfer<Properties>
   ) => Effect.Effect<void>
   /**
-   * Follows a command until the scope closes: reads the credential that it begins with, and asks in the background for
-   * the principal of a new one. Nothing is made or claimed before an event is recorded. Returns undefined where nothing
-   * will be recorded.
+   * Follows a command until the scope closes: reads the current credential, and requests the principal of a new
+   * credential in the background. No identity is created or claimed before an event is recorded. Returns undefined if
+   * telemetry is off.
    */
   readonly follow: (command: CommandRun) => Effect.Effect<Followed | undefined, never, Scope.Scope>
 }>()("effect-cli-usage/services/UsageCapture") {}

@@ -11,8 +11,8 @@ import type { Shared } from "../domain/Shared.ts"
  *
  * **Gotchas**
  *
- * The event of the command itself is recorded after its handler, outside of every scope in it. `Usage.annotateCommand`
- * reaches that event.
+ * The event of the command is recorded after its handler, outside every scope of the handler. Use
+ * `Usage.annotateCommand` for that event.
  *
  * **Example** (Adding a group to all events of a build)
  *

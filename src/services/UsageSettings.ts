@@ -10,11 +10,11 @@ import type { SomeBounds } from "../domain/OutboxFolder.ts"
 import type { StateHome } from "../domain/StateHome.ts"
 
 /**
- * The settings that the host's author chose, checked.
+ * The checked settings of a host.
  *
  * **Details**
  *
- * `Usage.layer` makes them from its options.
+ * `Usage.layer` creates them from its options.
  *
  * @category services
  * @since 0.1.0
@@ -24,24 +24,24 @@ export class UsageSettings extends Context.Service<UsageSettings, {
   readonly name: string
   /** The host's version, as `--version` prints it. */
   readonly version: string
-  /** What the host's variables start with, `ACME`. */
+  /** The prefix of the host's variables, `ACME`. */
   readonly variables: string
-  /** The state home, as configured: its root is absolute unless the user said otherwise. */
+  /** The state home as configured. Its root may be relative: then telemetry is off. */
   readonly home: StateHome
-  /** Where events go; undefined where there is no usable key or host: telemetry is off. */
+  /** The PostHog host and key; undefined without a usable host and key: then telemetry is off. */
   readonly destination: Destination | undefined
-  /** What is wrong with the key or the host that the author named. */
+  /** Why the configured key or host is not usable. */
   readonly destinationProblem?: string | undefined
-  /** The name of the destination's outbox: a hash of host and key, so that a staging shell does not drain production. */
+  /** The name of the destination's outbox: a hash of host and key, so that staging and production have two outboxes. */
   readonly destinationId: string
-  /** How much the outbox may hold; 1,000 messages, 1 MiB and 7 days where it is not set. */
+  /** The bounds of the outbox. Default: 1,000 messages, 1 MiB and 7 days. */
   readonly bounds?: SomeBounds | undefined
-  /** Whether PostHog may derive a place from the sender's address; it may not where it is not set. */
+  /** Whether PostHog may derive a location from the IP address. Default: false. */
   readonly geoip?: boolean | undefined
-  /** How the identity file is written. */
+  /** The format of the identity file. */
   readonly codec: IdentityCodec
-  /** What the user is told once on stderr, before the first command on a terminal is recorded. */
+  /** The text that is printed once to stderr, before the first command on a terminal is recorded. */
   readonly notice?: string | undefined
-  /** The longest time, in milliseconds, that a command waits for delivery in a short-lived runtime; 1,000 at most. */
+  /** The maximum time that a command waits for delivery in a short-lived runtime, in milliseconds. At most 1,000. */
   readonly deliveryWaitMillis?: number | undefined
 }>()("effect-cli-usage/services/UsageSettings") {}

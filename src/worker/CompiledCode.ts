@@ -1,14 +1,13 @@
-/** Where a worker's compiled code is kept. */
+/** The folder of the compiled code of a worker. */
 import type * as Module from "node:module"
 
-// Deno has none of its own.
+// Deno has no such function.
 const { getCompileCacheDir }: Partial<typeof Module> = process.getBuiltinModule("node:module")
 
 /**
- * Returns the folder that Node.js keeps compiled code in, which it names after its version and the kind of machine;
- * undefined where the starter named none.
+ * Returns Node.js's folder for compiled code, named by version and architecture; undefined if the starter set none.
  *
- * A bundled host may have turned the cache on by itself, in a folder that other users can write to.
+ * A folder that a bundled host has set itself is not used: other users may have write access to it.
  */
 export const compiledCodeFolder = (): string | undefined =>
   process.env["NODE_COMPILE_CACHE"] === undefined ? undefined : getCompileCacheDir?.()

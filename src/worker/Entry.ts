@@ -18,7 +18,7 @@
  *
  * @since 0.1.0
  */
-import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
+import { isMarkedAsWorker, setOwnWorker } from "../layers/WorkerMarks.ts"
 
 /**
  * Returns whether this process was started as a worker.
@@ -30,13 +30,13 @@ import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
  *
  * **Gotchas**
  *
- * The call also tells `Usage.layer` that this executable can be started as a worker. A bundled host that never calls it
- * delivers nothing, and `telemetry status` says so.
+ * The call also enables `Usage.layer` to start this executable as a worker. A bundled host that never calls it delivers
+ * nothing, and `telemetry status` prints the reason.
  *
  * @category entry
  * @since 0.1.0
  */
 export const isWorker = (): boolean => {
   setOwnWorker()
-  return areSet()
+  return isMarkedAsWorker()
 }

@@ -1,30 +1,29 @@
-/** posthog-node, made exact: what is on disk is what is sent, and every answer is known. */
-// The entry without what only a server needs: it reads source files for stack traces, through `readline`.
+/** Sends messages with posthog-node, unchanged, and returns the answer (ADR 0008). */
+// The edge entry does not load the code of a server, which reads source files for stack traces.
 import { PostHog, type PostHogOptions } from "posthog-node/edge"
 import type { Destination } from "../domain/Destination.ts"
 import type { Message } from "../domain/Message.ts"
 import { type Answer, post } from "./Transport.ts"
 
-// What posthog-node calls a message: JSON that may be changed.
+// A message of posthog-node: mutable JSON.
 type WireValue = string | number | boolean | null | Array<WireValue> | { [key: string]: WireValue }
 interface Wire {
   [key: string]: WireValue
 }
 
-// posthog-node treats some names in ways of its own ("$exception" goes last). The message has its name already.
+// posthog-node treats some names differently, such as "$exception". The message already has its own name.
 const anyEvent = "message"
 
-/** Shorter bodies are sent as they are: what fits into one packet of a network is no faster when it is compressed. */
+/** Shorter bodies are not compressed: they fit into one network packet. */
 const compressFrom = 1200
 
-/** The longest that one request may take. */
+/** The time limit of one request. */
 const requestLimitMillis = 5000
 
-// posthog-node is told that all went well whatever happened: what it would do on an error (retry, halve, drop) is the
-// worker's decision.
+// posthog-node always receives a success. The worker handles errors, which posthog-node would retry, halve or drop.
 type Fetch = NonNullable<PostHogOptions["fetch"]>
 
-const taken: Awaited<ReturnType<Fetch>> = {
+const accepted: Awaited<ReturnType<Fetch>> = {
   status: 200,
   headers: { get: () => null },
   text: () => Promise.resolve("{}"),
@@ -53,14 +52,14 @@ export class PostHogClient extends PostHog {
         answer.value = typeof body === "string" || body instanceof Uint8Array
           ? await post(new URL(url), headers, body, requestLimitMillis)
           : { _tag: "Kept", reason: "an unknown kind of body" }
-        return taken
+        return accepted
       }
     })
     this.#messages = messages
     this.#answer = answer
   }
 
-  // One message fits into a packet as it is, and most workers send one.
+  // Most workers send one message, which fits into one network packet.
   protected override async compressPayload(payload: string) {
     if (payload.length < compressFrom) return null
     return process.getBuiltinModule("node:zlib").gzipSync(payload)
@@ -70,7 +69,7 @@ export class PostHogClient extends PostHog {
     return "posthog-node"
   }
 
-  // What posthog-node would add (library, geoip, its own clock) is in the message already, the same at every resend.
+  // The message already has the properties that posthog-node would add (library, geoip, time), equal at every resend.
   protected override processBeforeEnqueue(message: Wire): Wire | null {
     return typeof message.uuid === "string" ? this.#messages.get(message.uuid) ?? null : null
   }

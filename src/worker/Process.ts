@@ -25,7 +25,7 @@ import { compiledCodeFolder } from "./CompiledCode.ts"
 import { PostHogClient } from "./PostHogClient.ts"
 import * as Worker from "./Worker.ts"
 
-/** How long a worker that is done may take to end by itself. */
+/** The time that a finished worker has to exit, before it is killed. */
 const graceMillis = 250
 
 const runtime = Layer.succeed(
@@ -58,7 +58,7 @@ const settings = (job: WorkerJob.WorkerJob) =>
 const machine = (job: WorkerJob.WorkerJob) =>
   settings(job).pipe(Layer.provideMerge(Layer.merge(runtime, NodePath.layer)))
 
-// Node.js makes its folder for compiled code as the umask says.
+// Node.js creates its folder for compiled code with the mode of the umask.
 const keepCodePrivate = (): void => {
   const folder = compiledCodeFolder()
   if (folder === undefined) return
@@ -69,35 +69,35 @@ const keepCodePrivate = (): void => {
   }
 }
 
-// Node.js makes the folder of the compile cache when a process starts, which may be after an opt-out. Where the folder is
-// gone when the process ends, nothing is written.
-const tidy = (files: StateFiles.StateFiles, isAllowed: boolean, now: number): void => {
+// Node.js creates the folder of the compile cache at the start of a process, which may be after an opt-out. If the
+// folder is missing at exit, then Node.js writes nothing.
+const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number): void => {
   if (isAllowed) return sweep(files, current.disk, now)
   process.getBuiltinModule("node:fs").rmSync(files.home.compileCache, { recursive: true, force: true })
 }
 
 /**
- * Runs a worker to its end, and gives how many messages it delivered; never rejects.
+ * Runs a worker, and returns the number of delivered messages. It never rejects.
  *
- * The timer ends it whatever hangs: `process.exit` would wait for a name look-up in the thread pool.
+ * A timer kills the process: `process.exit` would wait for a name look-up in the thread pool.
  */
 export const run = async (): Promise<number> => {
   const until = Date.now() + Worker.lifeMillis
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
   const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
   if (job === undefined) return 0
-  // As the host checked it: plain http, for example, goes to this machine only.
+  // Checked again, as in the host: plain http, for example, is allowed on loopback only.
   const destination = Result.getOrUndefined(Destination.make(job.destination))
   if (destination === undefined) return 0
-  // The file system is synchronous from here on. A home that does not answer, on a network that is gone, must be met
-  // where the timer above still runs.
+  // All later file operations are synchronous. If the home is on a network disk that hangs, then it hangs here, where
+  // the timer above still runs.
   const { lstat } = process.getBuiltinModule("node:fs")
   await new Promise((resolve) => lstat(job.home, resolve))
   keepCodePrivate()
-  // This variable would send posthog-node to another endpoint, whose answers it does not tell.
+  // With this variable, posthog-node would use another endpoint and not return its answers.
   delete process.env["POSTHOG_CAPTURE_MODE"]
-  // posthog-node's constructor only asks whether there is a `Response` with a `blob`: else it does not compress. Looking
-  // at Node's own loads undici, which this process never uses: a third of its CPU time.
+  // posthog-node compresses only if `Response` has a `blob`. Node's own `Response` would load undici, a third of the
+  // CPU time of this process.
   Object.assign(globalThis, {
     Response: class {
       blob() {}
@@ -106,21 +106,21 @@ export const run = async (): Promise<number> => {
   const client = new PostHogClient(destination)
   const delivered = await Effect.gen(function*() {
     const settings = yield* UsageSettings
-    // The user's variables are not in a worker's environment. The host that started it has looked at them.
-    const looks = yield* EnvironmentConsent.make
+    // A worker does not have the user's variables. The host has checked them before it started the worker.
+    const checks = yield* EnvironmentConsent.make
     const files = StateFiles.make({
       home: settings.home,
       notes: Notes.make(),
       path: yield* Path.Path,
       runtime: yield* HostRuntime,
-      stillGiven: looks.stillGiven
+      stillGiven: checks.stillGiven
     })
     const start = yield* WorkerProcess.make(files, job.keepsSent)
     const writer = OutboxWriter.make(files, settings)
     const outbox = yield* FileOutbox.makeWith(files, writer, job.keepsSent)
     const total = yield* Worker.run({
       send: (messages) => Effect.promise(() => client.send(messages)),
-      isAllowed: () => looks.decide().enabled,
+      isAllowed: () => checks.decide().enabled,
       job,
       leases: { files, folder: writer.folder.root, runtime: yield* HostRuntime },
       outbox,
@@ -128,14 +128,14 @@ export const run = async (): Promise<number> => {
       until
     })
     const now = yield* Clock.currentTimeMillis
-    yield* Effect.ignore(Effect.try(() => tidy(files, looks.decide().enabled, now)))
+    yield* Effect.ignore(Effect.try(() => cleanUp(files, checks.decide().enabled, now)))
     return total
   }).pipe(
     Effect.provide(machine(job)),
     Effect.catchCause(() => Effect.succeed(0)),
     Effect.runPromise
   )
-  // What still holds the process, such as a name look-up that never answers, has nothing to do any more.
+  // An open handle, such as a name look-up without an answer, must not keep the process alive.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), graceMillis).unref()
   return delivered
 }

@@ -1,10 +1,10 @@
-/** What posthog-node sends through: one request, its answer read exactly. */
+/** Posts one request of posthog-node, and decodes the answer. */
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 
 /**
- * What PostHog said: taken, with what it was over quota of; too large; refused as malformed; or anything else, which
- * says nothing about the messages.
+ * The answer of PostHog: `Taken` (accepted, except events over the quota), `TooLarge`, `Malformed`, or `Kept` for any
+ * other answer: the messages are kept for a retry.
  */
 export type Answer =
   | { readonly _tag: "Taken"; readonly quotaLimited: boolean }
@@ -23,16 +23,16 @@ const read = (status: number, body: string): Answer => {
     const limited = Predicate.hasProperty(json, "quota_limited") ? json.quota_limited : undefined
     return { _tag: "Taken", quotaLimited: Array.isArray(limited) && limited.length > 0 }
   } catch {
-    // A captive portal answers 200 to everything, but not in JSON.
-    return { _tag: "Kept", reason: "the answer was no JSON" }
+    // A captive portal answers every request with status 200, but not with JSON.
+    return { _tag: "Kept", reason: "the answer was not JSON" }
   }
 }
 
 /**
- * Posts a body and reads the answer within `limit` milliseconds; rejects only where Node.js refuses to make the request.
+ * Posts a body and returns the answer, within `limit` milliseconds. It rejects only if Node.js refuses the request.
  *
- * `process.getBuiltinModule` does not load undici as an import of `node:http` does (19 ms), and this client follows no
- * redirect, as `fetch` would.
+ * `process.getBuiltinModule` does not load undici (19 ms), which an import of `node:http` does. Redirects are not
+ * followed.
  */
 export const post = (
   url: URL,
@@ -45,9 +45,9 @@ export const post = (
       ? process.getBuiltinModule("node:http")
       : process.getBuiltinModule("node:https")
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body
-    let isLast = false
-    const kept = (reason: string) => {
-      isLast = true
+    let isFinal = false
+    const fail = (reason: string) => {
+      isFinal = true
       clearTimeout(timer)
       request.destroy()
       resolve({ _tag: "Kept", reason })
@@ -57,10 +57,10 @@ export const post = (
       response.setEncoding("utf8")
       response.on("data", (chunk: string) => {
         text += chunk
-        if (text.length > maxBody) kept("an answer without end")
+        if (text.length > maxBody) fail("an answer without end")
       })
-      response.on("error", () => kept("the answer broke off"))
-      response.on("close", () => kept("the answer broke off"))
+      response.on("error", () => fail("the answer broke off"))
+      response.on("close", () => fail("the answer broke off"))
       response.on("end", () => {
         clearTimeout(timer)
         resolve(
@@ -72,17 +72,17 @@ export const post = (
       const options = { method: "POST", headers: { ...headers, "content-length": bytes.length } }
       const sent = http.request(url, options, onResponse)
       sent.on("error", (error: NodeJS.ErrnoException) => {
-        // A server may close a connection that was kept alive just when it is used again. That says nothing of PostHog.
-        if (isLast || !sent.reusedSocket || error.code !== "ECONNRESET") {
-          // The code says what is wrong (ECONNREFUSED, CERT_HAS_EXPIRED), and nothing of what was sent.
-          return kept(`no connection (${error.code ?? error.name})`)
+        // A server may close a keep-alive connection while it is used again. Then the request is sent once more.
+        if (isFinal || !sent.reusedSocket || error.code !== "ECONNRESET") {
+          // The code names the problem (ECONNREFUSED, CERT_HAS_EXPIRED), and has no text of the request.
+          return fail(`no connection (${error.code ?? error.name})`)
         }
-        isLast = true
+        isFinal = true
         request = send()
       })
       sent.end(bytes)
       return sent
     }
     let request = send()
-    const timer = setTimeout(() => kept("no answer in time"), limit)
+    const timer = setTimeout(() => fail("no answer in time"), limit)
   })

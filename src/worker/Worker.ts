@@ -8,39 +8,38 @@ import type { Leases } from "../layers/Lease.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { Answer } from "./Transport.ts"
 
-/** How long a worker lives, in milliseconds. */
+/** The maximum life of a worker, in milliseconds. */
 export const lifeMillis = 10_000
 
 /**
- * The longest that one request takes, and what is written down after it: nothing is begun that could not end within the
- * worker's life.
+ * The maximum time of one request and of the writes after it. A worker sends no request that could exceed its life.
  */
 const requestMillis = 5_500
 
-/** How long a worker waits for more, so that a burst of commands needs few. */
+/** The time that a worker waits for more messages, so that a burst of commands starts few workers. */
 const lingerMillis = 1_000
 const lookEveryMillis = 500
 
-// PostHog takes 20 MB; a request of this many messages, of which each is at most 64 KiB, stays below.
+// PostHog accepts 20 MB. A request of this many messages, each of at most 64 KiB, is smaller.
 const maxBatch = 250
 
-/** Sends messages in one request and says what PostHog answered; never fails. */
+/** Sends messages in one request, and returns the answer of PostHog. It never fails. */
 export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
 
-/** What a worker needs. */
+/** The dependencies of a worker. */
 export interface Options {
   readonly send: Send
-  /** Whether the user has not opted out. */
+  /** Returns whether consent is given. */
   readonly isAllowed: () => boolean
   readonly job: Pick<WorkerJob, "id" | "lingers">
   readonly leases: Leases
   readonly outbox: Outbox["Service"]
   readonly startSuccessor: Effect.Effect<void>
-  /** When it will be killed, in milliseconds since 1970. */
+  /** The time at which the worker is killed, in milliseconds since 1970. */
   readonly until: number
 }
 
-/** How a drain ended: nothing waits any more; something is kept for later; time ran out; or the user has opted out. */
+/** The result of a drain: the outbox is empty, messages are kept, the time is over, or the user has opted out. */
 export interface Drained {
   readonly delivered: number
   readonly outcome: "Empty" | "Kept" | "OutOfTime" | "Denied"
@@ -52,23 +51,23 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
 }
 
 /**
- * Sends everything that waits, until nothing does, PostHog cannot take it, or `until` is near.
+ * Sends the messages of the outbox, until it is empty, PostHog does not accept them, or `until` is near.
  *
- * `done` holds the uuids that this worker is done with: a file that cannot be removed is found again and again, and is
- * not sent again for that. `stands` says whether the lease does: an opt-out deletes it, and what was read before it must
- * not be sent after it, even where the user has enabled telemetry again.
+ * `handled` has the uuids of messages that must not be sent again, also if their files cannot be removed. `isHeld`
+ * returns whether the lease is held: an opt-out deletes it, and messages that were read before must not be sent after
+ * it, even if the user has enabled telemetry again.
  */
 const drain = Effect.fnUntraced(function*(
   { isAllowed, outbox, send, until }: Pick<Options, "isAllowed" | "outbox" | "send" | "until">,
-  done: Set<string>,
-  stands: () => boolean
+  handled: Set<string>,
+  isHeld: () => boolean
 ) {
   let delivered = 0
   let failure = "PostHog refuses every message (status 400)"
   const suspects: Array<Entry> = []
-  const isDone = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => done.add(message.uuid))
+  const markHandled = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => handled.add(message.uuid))
 
-  /** Sends a batch, in parts where PostHog refuses the whole; gives why it stopped, if it did. */
+  /** Sends a batch. If PostHog refuses it, then it sends the halves. Returns why it stopped, if it stopped. */
   const deliver = (
     batch: ReadonlyArray<Entry>
   ): Effect.Effect<Exclude<Drained["outcome"], "Empty"> | undefined> =>
@@ -76,18 +75,18 @@ const drain = Effect.fnUntraced(function*(
       const [first] = batch
       if (first === undefined) return undefined
       if ((yield* Clock.currentTimeMillis) + requestMillis > until) return "OutOfTime"
-      if (!isAllowed() || !stands()) return "Denied"
+      if (!isAllowed() || !isHeld()) return "Denied"
       const answer = yield* send(batch.map((entry) => entry.message))
       switch (answer._tag) {
         case "Taken": {
           const taken = answer.quotaLimited ? batch.filter((entry) => entry._tag === "Event") : batch
-          isDone(taken)
+          markHandled(taken)
           delivered += taken.length
           if (taken.length === batch.length) {
             yield* outbox.delivered(taken)
             return undefined
           }
-          // What PostHog dropped while an alias is kept is no success: it must not end the back-off.
+          // PostHog dropped the events over the quota, and an alias is kept: this must not end the back-off.
           yield* outbox.remove(taken)
           failure = "the project is over its PostHog quota"
           return "Kept"
@@ -101,7 +100,7 @@ const drain = Effect.fnUntraced(function*(
             const [left, right] = halves(batch)
             return (yield* deliver(left)) ?? (yield* deliver(right))
           }
-          isDone(batch)
+          markHandled(batch)
           if (answer._tag === "TooLarge") yield* outbox.setAside(first)
           else suspects.push(first)
           return undefined
@@ -112,34 +111,34 @@ const drain = Effect.fnUntraced(function*(
   let outcome: Drained["outcome"] | undefined
   while (outcome === undefined) {
     const { blocked, entries } = yield* outbox.look
-    const waiting = entries.filter(({ message }) => !done.has(message.uuid))
+    const waiting = entries.filter(({ message }) => !handled.has(message.uuid))
     for (let sent = 0; sent < waiting.length && outcome === undefined; sent += maxBatch) {
       outcome = yield* deliver(waiting.slice(sent, sent + maxBatch))
     }
-    // What cannot be read now waits for the next drain, and the status says why.
+    // Messages that cannot be read now are kept for the next drain, and the reason is stored for the status.
     if (outcome === undefined && blocked !== undefined) {
       failure = blocked
       outcome = "Kept"
     } else if (waiting.length === 0) outcome ??= "Empty"
   }
 
-  // A message that is refused alone is at fault only where this host takes others.
+  // A message that is refused alone is invalid only if PostHog accepts other messages.
   if (suspects.length > 0) {
     if (delivered > 0) yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
     else outcome = "Kept"
   }
-  if (outcome === "Kept" && stands()) yield* outbox.backOff(failure)
+  if (outcome === "Kept" && isHeld()) yield* outbox.backOff(failure)
   return { delivered, outcome }
 })
 
 /**
- * A worker's whole life: takes the lease, drains, lingers for more, gives the lease up, and looks once more. Returns how
- * many messages it delivered.
+ * Runs a worker: acquires the lease, drains the outbox, lingers for more messages, releases the lease, and checks the
+ * outbox again. Returns the number of delivered messages.
  *
  * **Details**
  *
- * A host writes its message, then asks for the lease; a worker gives the lease up, then looks at the outbox. So either
- * the host gets the lease and starts a worker, or this last look finds the message and starts a successor.
+ * A host writes its message, then acquires the lease. A worker releases the lease, then checks the outbox. So either
+ * the host acquires the lease and starts a worker, or the worker finds the message and starts a successor.
  */
 export const run = Effect.fnUntraced(function*(options: Options) {
   const { isAllowed, job, leases, outbox, startSuccessor, until } = options
@@ -150,12 +149,12 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     boots: false
   })
   if (held === undefined) return 0
-  const done = new Set<string>()
+  const handled = new Set<string>()
 
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
     while ((yield* Clock.currentTimeMillis) < deadline) {
       yield* Effect.sleep(lookEveryMillis)
-      if (!held.stands()) return false
+      if (!held.isHeld()) return false
       if (!(yield* outbox.isEmpty)) return true
     }
     return false
@@ -165,7 +164,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   let lingerUntil: number | undefined
   let total = 0
   while (!isOver) {
-    const { delivered, outcome } = yield* drain(options, done, held.stands)
+    const { delivered, outcome } = yield* drain(options, handled, held.isHeld)
     total += delivered
     const now = yield* Clock.currentTimeMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
@@ -174,8 +173,8 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   held.release(yield* Clock.currentTimeMillis)
   if (!isAllowed() || (yield* outbox.isEmpty)) return total
   if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total
-  // A successor would find what can be neither sent nor removed, and start its own.
-  const waits = (yield* outbox.entries).some(({ message }) => !done.has(message.uuid))
+  // Without this check, a message that can be neither sent nor removed would start successors without end.
+  const waits = (yield* outbox.entries).some(({ message }) => !handled.has(message.uuid))
   if (waits) yield* startSuccessor
   return total
 })

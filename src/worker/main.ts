@@ -2,8 +2,8 @@
 import { setOwnWorker } from "../layers/WorkerMarks.ts"
 import { run } from "./Process.ts"
 
-// A successor is started as this process was.
+// A successor is started with the same arguments as this process.
 setOwnWorker()
 
-/** How many messages this worker delivered, when it has ended. */
+/** The number of messages that this worker has delivered, when it has ended. */
 export const delivered: Promise<number> = run()

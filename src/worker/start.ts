@@ -1,12 +1,12 @@
 /**
- * The published worker: one file that holds the worker's code as a text, and runs it from what V8 compiled for an earlier
+ * The published worker: one file with the worker's code as a text. It runs the code that V8 compiled for an earlier
  * worker.
  *
- * Node.js's own compile cache holds what V8 compiles when a file is loaded. Most functions of a worker are compiled when
- * they are first called; V8 is asked for all of them here, when a worker that delivered something ends (ADR 0013). And a
- * host that is bundled into one file has the worker in it: V8 passes over a text faster than over code (ADR 0010).
+ * Node.js's own compile cache has the functions that are compiled at load time. Most functions of a worker are compiled
+ * at their first call, so the cache of this module is written when a worker that delivered messages ends (ADR 0013). In
+ * a host that is bundled into one file, V8 skips a text faster than code (ADR 0010).
  */
-import { areSet, setOwnWorker } from "../layers/WorkerMarks.ts"
+import { isMarkedAsWorker, setOwnWorker } from "../layers/WorkerMarks.ts"
 import { compiledCodeFolder } from "./CompiledCode.ts"
 
 /** `main.ts`, bundled as a function of its module, its exports and its `require`. */
@@ -19,13 +19,14 @@ const checksumBytes = 4
 
 const checksum = (bytes: string | Buffer): number => process.getBuiltinModule("node:zlib").crc32(bytes)
 
-// V8 looks at the length of the source only, and believes whatever it reads.
+// V8 checks the length of the source only, so the cache has a checksum.
 const readCompiled = (cache: string): Buffer | undefined => {
   try {
-    const found = lstatSync(cache)
+    const stat = lstatSync(cache)
     const user = process.geteuid?.()
-    // A FIFO would be waited for, outside of the worker's timer. What others may have written is not run.
-    if (!found.isFile() || (user !== undefined && (found.uid !== user || (found.mode & 0o022) !== 0))) return undefined
+    // Reading a FIFO would block before the worker's timer runs. A file with write access for other users is not
+    // executed.
+    if (!stat.isFile() || (user !== undefined && (stat.uid !== user || (stat.mode & 0o022) !== 0))) return undefined
     const bytes = readFileSync(cache)
     const compiled = bytes.subarray(0, -checksumBytes)
     return checksum(compiled) === bytes.readUInt32LE(compiled.length) ? compiled : undefined
@@ -42,7 +43,7 @@ const writeCompiled = (cache: string, compiled: Buffer): void => {
     writeFileSync(temporary, Buffer.concat([compiled, end]), { mode: 0o600 })
     renameSync(temporary, cache)
   } catch {
-    // An opt-out took the folder away, or the disk is full. The next worker compiles again.
+    // An opt-out removed the folder, or the disk is full. The next worker compiles again.
     rmSync(temporary, { force: true })
   }
 }
@@ -54,17 +55,16 @@ const run = (code: string): void => {
   const script = new Script(code, { filename: "effect-cli-usage/worker.cjs", cachedData })
 
   const main: { exports: { readonly delivered?: Promise<number> } } = { exports: {} }
-  // It needs modules of Node.js only. A single executable has no other `require`, and an ES module has none.
+  // The code requires modules of Node.js only. A single executable and an ES module have no other `require`.
   script.runInThisContext()(main, main.exports, process.getBuiltinModule)
 
   if (cache === undefined || script.cachedDataRejected === false) return
-  // One that found nothing to do has compiled little.
+  // A worker that delivered nothing has compiled few functions.
   void main.exports.delivered?.then((delivered) => {
     if (delivered > 0) process.once("exit", () => writeCompiled(cache, script.createCachedData()))
   })
 }
 
-// A bundler may put this where every command runs it: then, too, what the process was started with can be started as a
-// worker.
+// A bundler may put this module where every command runs it. Also then the executable can be started as a worker.
 setOwnWorker()
-if (areSet()) run(workerCode)
+if (isMarkedAsWorker()) run(workerCode)

@@ -92,7 +92,7 @@ describe("a bundled host", () => {
           env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ...env }
         })
       const why =
-        "this host has no worker: if it is bundled, its entry must call isWorker() of effect-cli-usage/worker first; if not, the file of the worker is gone"
+        "this host has no worker: the entry of a bundled host must first call isWorker() of effect-cli-usage/worker; any other host lacks its worker file"
       const debugs = { ACME_USAGE_DEBUG: "yes" }
       const without = run(file, "deploy x", debugs)
       assert.strictEqual(without.stdout, "Deployed x to eu\n")

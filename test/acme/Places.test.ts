@@ -73,12 +73,12 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
         yield* acme.sink.waitFor((_, requests) => requests.length > 1)
         for (const { pid } of yield* acme.workers) process.kill(pid, "SIGKILL")
         yield* noWorker(acme)
-        const why = "an earlier worker was ended from outside"
+        const why = "the last worker was killed"
         assert.deepStrictEqual(yield* obstacles(acme), [{ what: "worker_ended", why }])
         const { stdout } = yield* acme.run("telemetry status")
         assert.include(stdout, `\nCommands wait up to a second for delivery: ${why}\n`)
         const { stderr } = yield* acme.run("deploy nothing", { env: { ACME_USAGE_DEBUG: "1" } })
-        assert.include(stderr, `usage: delivery is held up: ${why}\n`)
+        assert.include(stderr, `usage: delivery is blocked: ${why}\n`)
         yield* acme.sink.answer(Validate())
         // They are there when the command ends.
         yield* acme.run("deploy b")

@@ -147,7 +147,7 @@ describe("a host whose files are gone", () => {
       Fs.rmSync(Path.join(folder, chunk))
       const [{ what, why }] = yield* keeps([process.execPath, file])
       assert.strictEqual(what, "worker_never_began")
-      assert.include(why, "its file is gone")
+      assert.include(why, "its file is missing")
     }))
 
   it.live("A host without the file of the worker in the package keeps its events, and its status says so", () =>
@@ -159,7 +159,7 @@ describe("a host whose files are gone", () => {
       )
       const [{ what, why }] = yield* keeps([process.execPath, source()])
       assert.strictEqual(what, "no_worker")
-      assert.include(why, "the file of the worker is gone")
+      assert.include(why, "lacks its worker file")
     }))
 
   const replacements = { removed: undefined, "replaced by a program that is no worker": "#!/bin/sh\nexit 1\n" }
@@ -198,7 +198,7 @@ describe("a host whose files are gone", () => {
       Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
       const removing = edited("Removing.ts", (source) =>
         `import * as Fs from "node:fs"\nFs.rmSync(process.execPath)\n${source}`)
-      const why = `${executable}, which runs the worker, is gone`
+      const why = `${executable} is missing, so no worker can run`
       assert.deepStrictEqual(yield* obstacles(device, [executable, removing]), [{ what: "no_process", why }])
     }))
 })

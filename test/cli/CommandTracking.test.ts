@@ -66,13 +66,13 @@ const app = Usage.track(untracked)
 const run = (line: string) => runLine(app, line)
 
 /** Waits for something else where a command waits for an account. */
-const settlingFor = (settle: Effect.Effect<void>) =>
+const awaitingFor = (awaitPrincipal: Effect.Effect<void>) =>
   Layer.effect(
     UsageCapture,
     Effect.map(UsageCapture, ({ capture, follow }) =>
       UsageCapture.of({
         capture,
-        follow: (command) => Effect.map(follow(command), (followed) => followed && { ...followed, settle })
+        follow: (command) => Effect.map(follow(command), (followed) => followed && { ...followed, awaitPrincipal })
       }))
   )
 
@@ -142,7 +142,7 @@ describe("track: what is recorded", () => {
     assert.deepStrictEqual(yield* told("command_name"), [["leaf"]])
     assert.include(
       yield* TestConsole.errorLines,
-      "usage: \"leaf\" is not recorded again: `Usage.track` stands once, on the root"
+      "usage: \"leaf\" is not recorded again: apply `Usage.track` once, to the root"
     )
   })
 
@@ -156,9 +156,9 @@ describe("track: what is recorded", () => {
           ...(line === "nonsense"
             ? []
             : [
-              "usage: subcommands are not recorded: `Usage.track` stands before them"
+              "usage: subcommands are not recorded: apply `Usage.track` after them"
             ]),
-          "usage: nothing was tracked: no command ran under `Usage.track`, or only an untracked one"
+          "usage: nothing was tracked: no command of `Usage.track` ran"
         ])
       }))
   }
@@ -250,7 +250,7 @@ describe("track: how a command ended", () => {
 
   test("A prompt that was left counts as cancelled, has no message, and no account is waited for", function*() {
     const command = Usage.track(untracked, { errorMessage: () => "it broke" })
-    yield* Effect.provide(runLine(command, "quitting"), settlingFor(Effect.never))
+    yield* Effect.provide(runLine(command, "quitting"), awaitingFor(Effect.never))
     assert.deepStrictEqual(yield* told("user_cancelled", "exit_code", "error_class", "error_message"), [
       [true, 130, "QuitError", undefined]
     ])
@@ -264,7 +264,7 @@ describe("track: how a command ended", () => {
   })
 
   test("The duration is that of the command, without what telemetry then waits for", function*() {
-    const fiber = yield* Effect.forkChild(Effect.provide(run("slow"), settlingFor(Effect.sleep("2 seconds"))))
+    const fiber = yield* Effect.forkChild(Effect.provide(run("slow"), awaitingFor(Effect.sleep("2 seconds"))))
     yield* TestClock.adjust("6 seconds")
     assert.isUndefined(fiber.pollUnsafe())
     yield* TestClock.adjust("1 second")

@@ -107,6 +107,6 @@ describe("the list of events", () => {
     const listed: DataDictionary.DataDictionary = JSON.parse(json)
     assert.deepStrictEqual(listed.events.map(({ name }) => name), ["app ran", "app broke", "$create_alias", "Built"])
     assert.isEmpty(rest)
-    assert.include(String(yield* TestConsole.errorLines), "two events are called \"Built\"")
+    assert.include(String(yield* TestConsole.errorLines), "two events have the name \"Built\"")
   })
 })

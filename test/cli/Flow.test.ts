@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
-import { named } from "../../src/cli/CommandTracking.ts"
+import { withName } from "../../src/cli/CommandTracking.ts"
 import * as CommandEvents from "../../src/domain/CommandEvents.ts"
 import { Flow, Usage, UsageEvent } from "../../src/index.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
@@ -29,7 +29,7 @@ const again = Auth.step("code_exchange").pipe(Auth.run({ flow: "refresh" }))
 /** The events of flows, with their own properties. */
 const told = Effect.map(
   events,
-  (events) => events.map(({ event, ...rest }) => [event, UsageEvent.clean(own(rest)).properties])
+  (events) => events.map(({ event, ...rest }) => [event, UsageEvent.sanitize(own(rest)).properties])
 )
 const own = ({ duration_ms, error_class, flow, step }: Readonly<Record<string, unknown>>) => ({
   flow,
@@ -144,7 +144,7 @@ describe("the schemas of events", () => {
         }
       })
     const succeeded = watch(CommandEvents.CommandSucceeded)
-    const own = named(succeeded, "acme ran")
+    const own = withName(succeeded, "acme ran")
     const input = { duration_ms: 1, exit_code: 0, flags_used: [] }
     for (const event of [succeeded, own]) assert.isTrue(Result.isSuccess(UsageEvent.encode(event, input)))
     assert.deepStrictEqual([asked, own.name], [0, "acme ran"])

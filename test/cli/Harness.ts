@@ -20,7 +20,7 @@ interface Options extends TestUsage.Options {
 /** What `Usage.layer` provides, in memory, with the services of a host on Node.js. */
 export const services = ({ debug = false, ...options }: Options = {}) =>
   Layer.merge(TestUsage.layer(options), NodeServices.layer).pipe(
-    Layer.provideMerge(Layer.succeed(Debug.IsShown, debug))
+    Layer.provideMerge(Layer.succeed(Debug.IsDebugMode, debug))
   )
 
 export type Services = Layer.Success<ReturnType<typeof services>>

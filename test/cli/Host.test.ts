@@ -180,9 +180,9 @@ describe("the data dictionary", () => {
 
   it("Two events of one name, and an event with a schema that does not name its properties, are refused", () => {
     const own = UsageEvent.make("Built", { description, properties: none })
-    assert.throws(() => DataDictionary.make([own, own]), /two events are called "Built"/)
+    assert.throws(() => DataDictionary.make([own, own]), /two events have the name "Built"/)
     const command = UsageEvent.make("CLI execution failed", { description, properties: none })
-    assert.throws(() => DataDictionary.make([command]), /two events are called "CLI execution failed"/)
+    assert.throws(() => DataDictionary.make([command]), /two events have the name "CLI execution failed"/)
     const { events } = DataDictionary.make([command], { events: { failed: "Command failed" } })
     assert.includeMembers(events.map(({ name }) => name), ["CLI execution failed", "Command failed"])
     const named = Schema.Struct({ name: Schema.String })

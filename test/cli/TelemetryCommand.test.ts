@@ -147,7 +147,7 @@ describe("the telemetry command", () => {
     Effect.gen(function*() {
       const app = Command.make("app")
       const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])
-      const why = "`Usage.track` is missing, or stands before the subcommands: it goes last, on the root command"
+      const why = "`Usage.track` is missing, or is applied before the subcommands: apply it last, to the root command"
       for (const wrong of [app.pipe(subcommands), app.pipe(Usage.track, subcommands)]) {
         const whole = yield* seen((line) => runLine(wrong, line), "telemetry status")
         assert.include(whole, `No command is recorded: ${why}\n`)

@@ -112,7 +112,7 @@ describe("a shell block", () => {
 describe("docs/troubleshooting.md", () => {
   const document = textOf("docs/troubleshooting.md")
   const sources = CodeBlocks.modules(root).map((file) => [file, textOf(file)] as const)
-  const call = /\b(?:debug|quietly|notes\.add|operation)\(\s*(?:`((?:[^`\\]|\\.)*)`|"([^"]*)")/g
+  const call = /\b(?:debug|debugFailure|notes\.add|operation)\(\s*(?:`((?:[^`\\]|\\.)*)`|"([^"]*)")/g
 
   /** The parts of a text between what is filled in. */
   const partsOf = (text: string): ReadonlyArray<string> =>

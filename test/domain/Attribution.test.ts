@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   attribute,
   type ClaimFacts,
+  consequenceOf,
   type CredentialFacts,
-  onSighting,
-  signedOutElsewhere
+  isSignedOutElsewhere
 } from "../../src/domain/Attribution.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as Device from "../fixtures/Device.ts"
@@ -20,7 +20,10 @@ const claimOf = (principal: PrincipalId | undefined, credential: ClaimFacts["cre
   credential
 })
 
-const at = (source: CredentialFacts["source"], knownAs?: PrincipalId): CredentialFacts => ({ source, knownAs })
+const at = (source: CredentialFacts["source"], principal?: PrincipalId): CredentialFacts => ({
+  source,
+  principal
+})
 
 /** Every credential, with what is known of it. */
 const credentials = [
@@ -55,7 +58,7 @@ describe("the owner of an event", () => {
   for (const from of sources) {
     it(`An event belongs to the principal of the claim or to the command only; the credential of the claim: ${from}`, () => {
       for (const credential of credentials) {
-        const isClaims = credential.source === "none" ? from !== "stored" : credential.knownAs === P
+        const isClaims = credential.source === "none" ? from !== "stored" : credential.principal === P
         assert.deepStrictEqual(
           owner({ claim: claimOf(P, from), credential }),
           isClaims ? account(P) : command,
@@ -77,7 +80,7 @@ describe("the owner of an event", () => {
 })
 
 describe("the consequence of a sighting", () => {
-  type SeenBy = Parameters<typeof onSighting>[0]["seenBy"]
+  type SeenBy = Parameters<typeof consequenceOf>[0]["seenBy"]
 
   /** The table of the design, read aloud. */
   const expected = (row: {
@@ -92,7 +95,7 @@ describe("the consequence of a sighting", () => {
     if (row.claim === "none") return "Claim"
     if (row.seenBy === "login") return "Switch"
     if (row.credential.source !== "stored") return "Stamp"
-    return row.claim === "Q" && row.credential.knownAs === Q ? "Stamp" : "Switch"
+    return row.claim === "Q" && row.credential.principal === Q ? "Stamp" : "Switch"
   }
 
   for (const seenBy of ["login", "observe", "resolver"] as const) {
@@ -102,7 +105,7 @@ describe("the consequence of a sighting", () => {
           for (const slot of [undefined, P, Q]) {
             for (const credential of credentials) {
               assert.deepStrictEqual(
-                onSighting({ principal: P, seenBy, slot, claim: claims[claim], credential, ephemeral }),
+                consequenceOf({ principal: P, seenBy, slot, claim: claims[claim], credential, ephemeral }),
                 expected({ seenBy, slot, claim, credential, ephemeral }),
                 JSON.stringify({ slot, credential, ephemeral })
               )
@@ -119,12 +122,12 @@ describe("a sign-out elsewhere", () => {
     for (const { source } of credentials) {
       for (const from of sources) {
         assert.strictEqual(
-          signedOutElsewhere({ claim: claimOf(P, from), credential: at(source) }),
+          isSignedOutElsewhere({ claim: claimOf(P, from), credential: at(source) }),
           from === "stored" && source === "none",
           `${from}, ${source}`
         )
       }
-      assert.isFalse(signedOutElsewhere({ claim: undefined, credential: at(source) }))
+      assert.isFalse(isSignedOutElsewhere({ claim: undefined, credential: at(source) }))
     }
   })
 })

@@ -80,7 +80,7 @@ describe("a destination", () => {
   it("A personal API key is refused without being repeated, and the problem says what to do about it", () => {
     for (const secret of ["phx_0123456789", " PHX_0123456789"]) {
       const text = problem({ key: secret })
-      assert.match(text, /the PostHog key is a personal API key .*take the project's API key \("phc_…"\) .*revoke/)
+      assert.match(text, /the PostHog key is a personal API key .*use the project's API key \("phc_…"\) .*revoke/)
       assert.notInclude(text, "0123456789")
     }
   })

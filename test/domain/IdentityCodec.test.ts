@@ -7,7 +7,7 @@ import {
   arcade,
   byName,
   codecs,
-  formers,
+  formerCodecs,
   type IdentityCodec,
   isForeign,
   isName,
@@ -129,7 +129,7 @@ describe("the formats", () => {
     for (const codec of codecs) {
       assert.isTrue(isName(codec.name))
       assert.strictEqual(byName(codec.name), codec)
-      assert.deepStrictEqual(formers(codec), codecs.filter((other) => other !== codec))
+      assert.deepStrictEqual(formerCodecs(codec), codecs.filter((other) => other !== codec))
     }
     for (const name of ["", "Arcade", "toString", undefined, 1]) assert.isFalse(isName(name))
   })

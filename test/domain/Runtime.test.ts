@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { isEphemeral, isShortLived, keepsNothing } from "../../src/domain/Runtime.ts"
+import { isEphemeral, isShortLived, isStateless } from "../../src/domain/Runtime.ts"
 import * as Device from "../fixtures/Device.ts"
 
 const { runtimes } = Device
@@ -31,7 +31,7 @@ describe("a runtime", () => {
     it(`What survives a command follows from its runtime: ${name}`, () => {
       const runtime = runtimes[name]
       assert.deepStrictEqual({
-        keeps: !keepsNothing(runtime),
+        keeps: !isStateless(runtime),
         lasts: [!isEphemeral(runtime, firstRun), !isEphemeral(runtime, seenBefore)],
         longLived: !isShortLived(runtime, seenBefore)
       }, row)

@@ -110,7 +110,7 @@ describe("an event", () => {
     ]
   ]
   for (const [title, input, properties, stripped = []] of table) {
-    it(title, () => assert.deepStrictEqual(UsageEvent.clean(input), { properties, stripped }))
+    it(title, () => assert.deepStrictEqual(UsageEvent.sanitize(input), { properties, stripped }))
   }
 
   it("An event has no property __proto__, and is not changed by one", () => {
@@ -148,7 +148,7 @@ describe("the names that every event has", () => {
 
   it("The properties of a person are those that would make a person of a device", () => {
     const names = ["$set", "$set_once", "$unset", "$anon_distinct_id", "$groups", "set", "toString"]
-    assert.deepStrictEqual(names.filter(UsageEvent.isOfPersons), names.slice(0, 4))
+    assert.deepStrictEqual(names.filter(UsageEvent.isPersonProperty), names.slice(0, 4))
   })
 })
 

@@ -70,10 +70,10 @@ describe("A debug line", () => {
 
   it.effect("A debug line is printed at any log level and without any logger if lines are shown", () =>
     Effect.gen(function*() {
-      const failing = Effect.fail("the reason").pipe(Debug.quietly("it did not work", undefined))
+      const failing = Effect.fail("the reason").pipe(Debug.debugFailure("it did not work", undefined))
       const { err, out } = yield* printed(failing)
       assert.deepStrictEqual(out, [])
       assert.strictEqual(err[0], "usage: it did not work")
       assert.include(String(err[1]), "the reason")
-    }).pipe(Effect.provideService(Debug.IsShown, true)))
+    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 })

@@ -42,7 +42,7 @@ const command = Effect.fnUntraced(
     const delivery = yield* Delivery.make({
       files,
       invocationId: String(event(1).properties["invocation_id"]),
-      looks: EnvironmentConsent.always(given),
+      checks: EnvironmentConsent.fixed(given),
       start: () => start
     }).pipe(Effect.provideService(Outbox, outbox), Effect.provide(machine))
     return {
@@ -76,8 +76,7 @@ describe("What stands in the way of delivery", () => {
     })
     yield* outbox.backOff("status 503")
     yield* leave({ boots: true })
-    const never =
-      "an earlier worker never began: it ended with its command, or it cannot run here, as where its file is gone"
+    const never = "the last worker did not begin: it was killed with its command, or its file is missing"
     assert.deepStrictEqual(yield* obstacles, [
       { what: "no_worker", why: WorkerProcess.missing },
       { what: "home_not_writable", why: `${device.home} cannot be written to (EROFS)` },

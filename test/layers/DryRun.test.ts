@@ -92,5 +92,5 @@ describe("A dry run", () => {
       const lines = (yield* TestConsole.errorLines).map(String)
       assert.include(lines, "usage: could not keep \"Used\": EROFS")
       assert.notInclude(lines.join("\n"), "\"event\":\"Used\"")
-    }).pipe(Effect.provideService(Debug.IsShown, true)))
+    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 })

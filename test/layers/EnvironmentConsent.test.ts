@@ -312,10 +312,10 @@ describe("A home is unsafe", () => {
   test("A home is unsafe if it or the module's folder is a file, or is below one", function*(device) {
     yield* device.write("file", "")
     const file = device.at("file")
-    yield* isUnsafe(device, `${file} is no folder, or a link`, { home: file })
+    yield* isUnsafe(device, `${file} is not a real folder`, { home: file })
     yield* isUnsafe(device, `${file}/home is below a file`, { home: `${file}/home` })
     yield* device.write("usage", "")
-    yield* isUnsafe(device, `${device.at("usage")} is no folder, or a link`)
+    yield* isUnsafe(device, `${device.at("usage")} is not a real folder`)
   })
 
   for (const name of ["", "usage"]) {
@@ -333,7 +333,7 @@ describe("A home is unsafe", () => {
         }
         if (isWindows) return
         const disk = withOwner("look", (path) => path === folder ? user + 1 : undefined)
-        yield* isUnsafe(device, `${folder} is another user's`, { disk })
+        yield* isUnsafe(device, `${folder} has another owner`, { disk })
         for (const mode of [0o720, 0o702, 0o777]) {
           NFS.chmodSync(folder, mode)
           yield* isUnsafe(device, `others may write to ${folder}; \`chmod go-w\` ends that`)
@@ -342,7 +342,7 @@ describe("A home is unsafe", () => {
         yield* isDecidedBy(device, "default")
         NFS.renameSync(folder, `${folder}-moved`)
         NFS.symlinkSync(`${folder}-moved`, folder)
-        yield* isUnsafe(device, `${folder} is no folder, or a link`)
+        yield* isUnsafe(device, `${folder} is not a real folder`)
       }
     )
   }
@@ -354,7 +354,7 @@ describe("A home is unsafe", () => {
       if (!isWindows) {
         yield* isUnsafe(device, rights, { runtime: runtimeOf(user, user + 1) })
         yield* isUnsafe(device, rights, { runtime: runtimeOf(user + 1, user) })
-        yield* isUnsafe(device, `${device.home} is another user's`, { runtime: runtimeOf(user + 1) })
+        yield* isUnsafe(device, `${device.home} has another owner`, { runtime: runtimeOf(user + 1) })
         yield* isDecidedBy(device, "default", { runtime: runtimeOf(user) })
       }
       NFS.chmodSync(device.home, 0o777)

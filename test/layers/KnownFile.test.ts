@@ -34,7 +34,7 @@ const session = (
   known = home.known()
 ): string => {
   const session = known.sessionOf(anonId, now + at)
-  known.keep(session, now + at, isDurable)
+  known.save(session, now + at, isDurable)
   return session.session_id
 }
 
@@ -167,7 +167,7 @@ describe("What a credential resolved to", () => {
 describe("What was parsed from a credential input", () => {
   test("The parsed credential is kept with an event, is found by the same input only, and is written once", (home) => {
     const known = home.known()
-    const parsed = (text: string) => home.known().parsed(home.known().read(), text)
+    const parsed = (text: string) => home.known().recallInput(home.known().read(), text)
     known.noteInput("a text", key)
     assert.deepStrictEqual(home.tree(), [])
     session(home, {}, known)

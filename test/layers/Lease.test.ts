@@ -35,8 +35,8 @@ const outbox = Effect.map(Device.make, (device) => {
     return {
       acquire: (at = now, lifeMillis = life, fields?: Partial<HeldLease.Holder>) =>
         HeldLease.acquire(leases, at, lifeMillis, holder(fields)),
-      isHeld: (at = now) => Lease.look(leases, at).isHeld,
-      isLeft: (at = now) => Lease.look(leases, at).isLeft
+      isHeld: (at = now) => Lease.inspect(leases, at).isHeld,
+      isStale: (at = now) => Lease.inspect(leases, at).isStale
     }
   }
   return {
@@ -61,9 +61,9 @@ describe("A lease", () => {
     const [one, other] = [process(), process()]
     assert.isFalse(one.isHeld())
     const lease = held(one.acquire())
-    assert.deepStrictEqual([other.isHeld(), other.acquire(), lease.stands()], [true, undefined, true])
+    assert.deepStrictEqual([other.isHeld(), other.acquire(), lease.isHeld()], [true, undefined, true])
     lease.release(now)
-    assert.deepStrictEqual([other.isHeld(), lease.stands(), leases()], [false, false, []])
+    assert.deepStrictEqual([other.isHeld(), lease.isHeld(), leases()], [false, false, []])
     held(other.acquire())
   })
 
@@ -130,12 +130,12 @@ describe("A lease", () => {
     function*({ folder, leases, process }) {
       const early = held(process().acquire())
       NFS.rmSync(folder, { recursive: true })
-      assert.isFalse(early.stands())
+      assert.isFalse(early.isHeld())
       const next = held(process().acquire(now + 1))
       assert.strictEqual(next.number, early.number)
-      assert.isFalse(early.stands())
+      assert.isFalse(early.isHeld())
       early.release(now + 1)
-      assert.deepStrictEqual([leases(), next.stands()], [["lease-1"], true])
+      assert.deepStrictEqual([leases(), next.isHeld()], [["lease-1"], true])
     }
   )
 
@@ -206,23 +206,23 @@ describe("A lease", () => {
   ) {
     held(process().acquire())
     const next = process({ runtime: { isAlive: () => false } })
-    assert.deepStrictEqual([next.isHeld(), next.isLeft()], [false, true])
+    assert.deepStrictEqual([next.isHeld(), next.isStale()], [false, true])
     const lease = held(next.acquire())
     assert.deepStrictEqual(leases(), ["lease-2"])
     lease.release(now)
-    assert.isFalse(next.isLeft())
+    assert.isFalse(next.isStale())
   })
 
   test("A lease of a worker that was suspended until its end is neither held nor stale", function*({ process }) {
     held(process().acquire())
     const next = process()
-    assert.deepStrictEqual([next.isHeld(now + life), next.isLeft(now + life)], [false, false])
+    assert.deepStrictEqual([next.isHeld(now + life), next.isStale(now + life)], [false, false])
   })
 
   test("A lease that its worker releases while another process looks is not stale", function*({ process }) {
     const lease = held(process().acquire())
     const isAlive = () => (lease.release(now), false)
-    assert.isFalse(process({ runtime: { isAlive } }).isLeft())
+    assert.isFalse(process({ runtime: { isAlive } }).isStale())
   })
 
   for (const isolated of [false, true]) {
@@ -232,16 +232,16 @@ describe("A lease", () => {
     test(`A lease of a process in another place ${what}`, function*({ process }) {
       held(process().acquire())
       const next = process({ runtime: { isAlive: () => undefined, isolated } })
-      assert.deepStrictEqual([next.isHeld(), next.isLeft()], [!isolated, isolated])
-      assert.deepStrictEqual([next.isHeld(now + life), next.isLeft(now + life)], [false, isolated])
+      assert.deepStrictEqual([next.isHeld(), next.isStale()], [!isolated, isolated])
+      assert.deepStrictEqual([next.isHeld(now + life), next.isStale(now + life)], [false, isolated])
     })
   }
 
   test("An invalid lease is not held and does not block", function*({ folder, leave, process }) {
     for (const text of ["", "{", "null", "{}", leaseText({ until: 42 }).replace("42", "1e999")]) {
       yield* leave(3, text)
-      const { isHeld, isLeft } = process({ runtime: { isAlive: () => text.includes("until") } })
-      assert.deepStrictEqual([isHeld(), isLeft()], [false, false], text)
+      const { isHeld, isStale } = process({ runtime: { isAlive: () => text.includes("until") } })
+      assert.deepStrictEqual([isHeld(), isStale()], [false, false], text)
       held(process().acquire()).release(now)
     }
     for (const number of ["", "x", "-1", "1.5", "99999999999999999999"]) {
@@ -290,10 +290,10 @@ describe("A lease", () => {
     )
     const lease = held(process({ disk }).acquire())
     code = "EIO"
-    assert.isTrue(lease.stands())
+    assert.isTrue(lease.isHeld())
     code = undefined
     NFS.rmSync(`${folder}/lease-1`)
-    assert.isFalse(lease.stands())
+    assert.isFalse(lease.isHeld())
   })
 
   test("A lease is not taken without consent, and nothing is created", function*({ device, process }) {

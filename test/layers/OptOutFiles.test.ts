@@ -179,7 +179,7 @@ describe("deny", () => {
           const before = device.snapshot()
           for (const change of [deny, allow]) {
             const error = yield* Effect.flip(change(device, folder === "home" ? { home: link } : {}))
-            assert.include(error.message, `could not be changed: ${link} is no folder, or a link`)
+            assert.include(error.message, `could not be changed: ${link} is not a real folder`)
           }
           assert.deepStrictEqual(device.snapshot(), before)
         })

@@ -84,7 +84,7 @@ const run = ({ api, device }: Setup, disk: Disk) =>
       look: yield* process.outbox.look,
       status: yield* process.outbox.status,
       until: yield* process.outbox.backedOffUntil,
-      isHeld: Lease.look(leasesOf(device, { disk }), now).isHeld
+      isHeld: Lease.inspect(leasesOf(device, { disk }), now).isHeld
     }
     yield* process.end
     return seen

@@ -272,13 +272,13 @@ describe.each(modes)("A property, over $mode,", (mode) => {
       assert.strictEqual(home.events()[0]?.properties["fine"], 1)
       const lines = (yield* TestConsole.errorLines).map(String)
       const [json, reserved, ofPersons, dropped] = lines.filter((line) => line.startsWith("usage: \"Anything\""))
-      assert.strictEqual(json, "usage: \"Anything\" goes without big: no JSON")
-      assert.strictEqual(reserved, "usage: \"Anything\" goes without agent, sequence: every event has its own")
-      assert.strictEqual(ofPersons, "usage: \"Anything\" goes without $set: it has no person")
+      assert.strictEqual(json, "usage: \"Anything\" is sent without big: not JSON")
+      assert.strictEqual(reserved, "usage: \"Anything\" is sent without agent, sequence: the name is reserved")
+      assert.strictEqual(ofPersons, "usage: \"Anything\" is sent without $set: it is anonymous")
       assert.match(dropped ?? "", /^usage: "Anything" is dropped: \d+ bytes are more than 65536$/)
       const printed = lines.filter((line) => line.startsWith("{"))
       assert.deepStrictEqual(printed, home.events().map((event) => JSON.stringify(event)))
-    }).pipe(Effect.provideService(Debug.IsShown, true)))
+    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 })
 
 describe.each(modes)("A worker, over $mode,", (mode) => {

@@ -211,7 +211,7 @@ describe("A worker", () => {
 /** A host's process: it starts the worker of a device, whose home and settings it is told. */
 const host = (body: string) => `
   import * as Effect from "effect/Effect"
-  import { IsShown } from "./src/layers/Debug.ts"
+  import { IsDebugMode } from "./src/layers/Debug.ts"
   import * as MemoryDisk from "./src/layers/MemoryDisk.ts"
   import { disk as nodeDisk } from "./src/layers/NodeDisk.ts"
   import * as WorkerProcess from "./src/layers/WorkerProcess.ts"
@@ -272,7 +272,7 @@ describe("The process that starts a worker", () => {
         const [start, other] = [makeStart(inMemory()), makeStart(inMemory())]
         console.log("ready")
         try { for (;;) NFS.openSync("/dev/null") } catch (error) { console.log(error.code) }
-        const shown = Effect.provideService(IsShown, true)
+        const shown = Effect.provideService(IsDebugMode, true)
         Effect.runFork(shown(start(how))).addObserver((exit) => console.log(exit._tag, exit.value))
         Effect.runFork(shown(other(how))).interruptUnsafe()
         setTimeout(() => console.log("still here"), 50)

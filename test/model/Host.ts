@@ -176,9 +176,10 @@ export const command = (
     const base = baseOf(machine, (id) => world.onBegin(id, () => slot()))
     const looks = yield* Effect.provideContext(EnvironmentConsent.make, base)
     const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(looks), base)
-    const services = yield* UsageServices.make({ looks, worker: Effect.succeed(noWorker), cold: world.cold }).pipe(
-      Effect.provideContext(base.pipe(Context.add(Consent, consent), Context.add(PrincipalResolver, resolver)))
-    )
+    const services = yield* UsageServices.make({ checks: looks, worker: Effect.succeed(noWorker), cold: world.cold })
+      .pipe(
+        Effect.provideContext(base.pipe(Context.add(Consent, consent), Context.add(PrincipalResolver, resolver)))
+      )
     const usage = Context.get(services, UsageCapture)
     const capture: UsageCapture["Service"]["capture"] = (event, properties) =>
       Effect.tap(usage.capture(event, properties), () => Effect.sync(world.onCaptured))
@@ -293,11 +294,15 @@ export const telemetry = (
     const { flush, obstacles } = yield* Delivery.make({
       files,
       invocationId: "",
-      looks,
+      checks: looks,
       start: () => Effect.as(run, undefined)
     }).pipe(Effect.provideService(Outbox, outbox))
     const worker = CaptureWorker.of({ ensure: Effect.void, flush, obstacles })
-    const services = yield* UsageServices.make({ looks, worker: Effect.succeed(worker), cold: Effect.succeed(Cold) })
+    const services = yield* UsageServices.make({
+      checks: looks,
+      worker: Effect.succeed(worker),
+      cold: Effect.succeed(Cold)
+    })
       .pipe(
         Effect.provideService(Consent, consent),
         Effect.provide(FixedPrincipalResolver.layerNone)

@@ -37,7 +37,7 @@ export class IdentityDraft {
   // -- the identity on the disk
 
   protected get mayMake(): boolean {
-    return !State.keepsNothing(this.runtime)
+    return !State.isStateless(this.runtime)
   }
 
   protected succeedTo(key: string): string {

@@ -23,13 +23,13 @@ class Step extends IdentityDraft {
     return {
       secret,
       source: env === undefined ? "stored" : "environment",
-      knownAs: known?.principal ?? undefined,
+      knownPrincipal: known?.principal ?? undefined,
       isNew: known === undefined || (known.principal === null && this.device.now - known.at >= 60 * State.minute)
     }
   }
 
   private remember(secret: Program.Secret, principal: string | null): void {
-    if (State.keepsNothing(this.runtime) || !this.isAllowed) return
+    if (State.isStateless(this.runtime) || !this.isAllowed) return
     const known = this.device.known.get(secret)?.principal ?? null
     if (known !== null && (principal === null || principal === known)) return
     this.device.known = new Map(this.device.known).set(secret, { principal, at: this.device.now })
@@ -39,7 +39,7 @@ class Step extends IdentityDraft {
     const { credential } = this.process
     if (credential === undefined) return
     this.remember(credential.secret, principal)
-    this.process.credential = { ...credential, knownAs: principal }
+    this.process.credential = { ...credential, knownPrincipal: principal }
     if (credential.source === "stored") this.confirmStored(principal)
   }
 
@@ -144,14 +144,14 @@ class Step extends IdentityDraft {
     this.process.credential = credential
     if (claim?.source === "stored" && credential === undefined) this.rotate()
     const { atStart } = this.process
-    if (atStart?.knownAs !== undefined && atStart.secret !== credential?.secret) {
+    if (atStart?.knownPrincipal !== undefined && atStart.secret !== credential?.secret) {
       this.process.attempted = true
-      this.process.slot = atStart.knownAs
+      this.process.slot = atStart.knownPrincipal
       return
     }
     if (credential === undefined) return
     const answer = this.process.answer?.secret === credential.secret ? this.process.answer : undefined
-    const principal = credential.knownAs ?? answer?.principal ?? undefined
+    const principal = credential.knownPrincipal ?? answer?.principal ?? undefined
     if (principal !== undefined) {
       this.process.attempted = true
       this.apply(principal, "resolver")
@@ -175,7 +175,7 @@ class Step extends IdentityDraft {
     this.release(principal ?? undefined)
   }
 
-  private withdrawQuestion(): void {
+  private cancelRequest(): void {
     this.process.question = undefined
     this.release(undefined)
   }
@@ -192,7 +192,7 @@ class Step extends IdentityDraft {
     const isDue = now - session.lastActive >= State.minute
     const current = isDue ? { ...session, lastActive: now } : session
     this.process.session = current
-    if (isDue && !State.keepsNothing(this.runtime) && this.isAllowed) this.device.session = current
+    if (isDue && !State.isStateless(this.runtime) && this.isAllowed) this.device.session = current
     return current
   }
 
@@ -210,7 +210,7 @@ class Step extends IdentityDraft {
     const { credential, held, question } = this.process
     if (held.length > 0) return true
     return event.isPersonless && question !== undefined && question.secret === credential?.secret &&
-      State.remembersNothing(this.runtime, this.identity)
+      State.isVolatile(this.runtime, this.identity)
   }
 
   private release(principal: string | undefined): void {
@@ -300,7 +300,7 @@ class Step extends IdentityDraft {
     this.process.attempted = true
     if (!this.isAllowed) return
     this.open()
-    this.withdrawQuestion()
+    this.cancelRequest()
     this.process.loggedOut = false
     this.refresh()
     this.process.isStranger = false
@@ -337,7 +337,7 @@ class Step extends IdentityDraft {
     if (!this.process.loggedOut) this.succeed()
     this.process.loggedOut = true
     this.process.attempted = true
-    this.withdrawQuestion()
+    this.cancelRequest()
     this.process.slot = undefined
     this.process.credential = undefined
     // The process that was faster may have logged in: the new anon id is then that account's.
@@ -351,7 +351,7 @@ class Step extends IdentityDraft {
       this.answered("time-out")
     } else this.answered("answer")
     this.succeed()
-    this.withdrawQuestion()
+    this.cancelRequest()
     if (this.process.observed !== undefined) this.rememberAtHand(this.process.observed)
   }
 }

@@ -47,7 +47,7 @@ export interface Device {
 export interface Credential {
   readonly secret: Program.Secret
   readonly source: Source
-  readonly knownAs: string | undefined
+  readonly knownPrincipal: string | undefined
   /** Whether neither a principal nor the lack of an answer is known. */
   readonly isNew: boolean
 }
@@ -143,13 +143,12 @@ export const initial = (program: Program.Program, now: number): State => ({
 
 export const minute = 60_000
 
-export const keepsNothing = (runtime: Program.Runtime) => runtime.ci || (runtime.container && !runtime.terminal)
+export const isStateless = (runtime: Program.Runtime) => runtime.ci || (runtime.container && !runtime.terminal)
 
-export const remembersNothing = (runtime: Program.Runtime, identity: Identity) =>
-  keepsNothing(runtime) || !identity.durable
+export const isVolatile = (runtime: Program.Runtime, identity: Identity) => isStateless(runtime) || !identity.durable
 
 export const isEphemeral = (runtime: Program.Runtime, identity: Identity) =>
-  remembersNothing(runtime, identity) || (identity.firstRun && !runtime.terminal)
+  isVolatile(runtime, identity) || (identity.firstRun && !runtime.terminal)
 
 /** §4.2: who an event belongs to. */
 export const attribute = (
@@ -161,8 +160,8 @@ export const attribute = (
   if (slot !== undefined) return { to: slot, isPersonless: false }
   if (claim === undefined) return { to: identity.anonId, isPersonless: true }
   if (isStranger) return { to: ownId, isPersonless: true }
-  const isTheirs = credential === undefined ? claim.source !== "stored" : credential.knownAs === claim.principal
-  return isTheirs ? { to: claim.principal, isPersonless: false } : { to: ownId, isPersonless: true }
+  const isClaimed = credential === undefined ? claim.source !== "stored" : credential.knownPrincipal === claim.principal
+  return isClaimed ? { to: claim.principal, isPersonless: false } : { to: ownId, isPersonless: true }
 }
 
 /** §4.3: what follows from a principal that is seen. */
@@ -179,7 +178,7 @@ export const follows = (facts: {
   if (isEphemeral || claimed === principal) return "stamp"
   if (claimed === undefined) return "claim"
   if (seenBy === "login") return "switch"
-  const isNewStored = credential?.source === "stored" && credential.knownAs !== claimed
+  const isNewStored = credential?.source === "stored" && credential.knownPrincipal !== claimed
   return isNewStored ? "switch" : "stamp"
 }
 

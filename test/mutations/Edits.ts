@@ -50,7 +50,7 @@ export const edits: ReadonlyArray<Edit> = [
     why: "a login that validates another key makes the old one its account's",
     file: stitch,
     edits: one(
-      "else if (isTheirs) yield* to(StitchState.observed, principal)",
+      "else if (isStamped) yield* transition(StitchState.observe, principal)",
       "else yield* remember(principal)"
     )
   },
@@ -68,8 +68,8 @@ export const edits: ReadonlyArray<Edit> = [
     file: stitch,
     edits: [
       {
-        search: "yield* stitchAttempted.set(true)\n    yield* withdrawQuestion\n",
-        replace: "yield* stitchAttempted.set(false)\n    yield* withdrawQuestion\n"
+        search: "yield* stitchAttempted.set(true)\n    yield* cancelRequest\n",
+        replace: "yield* stitchAttempted.set(false)\n    yield* cancelRequest\n"
       },
       {
         search: "yield* stitchAttempted.set(true)\n    if ((yield* Ref.get(state)).phase === \"SignedOut\" || ",
@@ -83,7 +83,10 @@ export const edits: ReadonlyArray<Edit> = [
     name: "a command is of the account that is logged in at its end",
     why: "another process's login takes its events",
     file: stitch,
-    edits: one("if (began?._tag === \"Principal\" && StitchState.hasChanged(yield* Ref.get(state))) {", "if (false) {")
+    edits: one(
+      "if (initialKnowledge?._tag === \"Principal\" && StitchState.hasChanged(yield* Ref.get(state))) {",
+      "if (false) {"
+    )
   },
 
   // == the steady path
@@ -98,7 +101,7 @@ export const edits: ReadonlyArray<Edit> = [
     name: "a cache with an invalid part is used all the same",
     why: "an account's id of another tool's making is sent",
     file: "src/domain/Known.ts",
-    edits: one("return isWhole ? known : undefined", "return known")
+    edits: one("return isValid ? known : undefined", "return known")
   },
 
   // == facts on disk
@@ -136,7 +139,7 @@ export const edits: ReadonlyArray<Edit> = [
     name: "a process that lived through an opt-out goes on",
     why: "what was deleted is claimed once more, for another account",
     file: consent,
-    edits: one("if (began !== now) return denied({ _tag: \"Outlived\" })\n", "")
+    edits: one("if (initialEnabled !== now) return denied({ _tag: \"Outlived\" })\n", "")
   },
 
   // == delivery

@@ -258,7 +258,7 @@ export const files: ReadonlyArray<Replacement> = [
       wrong("layers/HeldLease.ts", (right) => ({
         acquire: (...args) => {
           const lease = right.acquire(...args)
-          return lease && overriding(lease, { stands: () => true })
+          return lease && overriding(lease, { isHeld: () => true })
         }
       }))
     ]
@@ -269,7 +269,7 @@ export const files: ReadonlyArray<Replacement> = [
     wrong: [
       wrong(
         "layers/Lease.ts",
-        (right) => ({ look: (leases, now) => ({ ...right.look(leases, now), isHeld: false }) }),
+        (right) => ({ inspect: (leases, now) => ({ ...right.inspect(leases, now), isHeld: false }) }),
         "layers/HeldLease.ts"
       )
     ]
@@ -279,9 +279,9 @@ export const files: ReadonlyArray<Replacement> = [
     why: "for ten seconds no command starts another worker, and none waits for delivery",
     wrong: [
       wrong("layers/Lease.ts", (right) => ({
-        look: (leases, now) => {
-          const seen = right.look(leases, now)
-          return { ...seen, isHeld: seen.isHeld || seen.isLeft, isLeft: false }
+        inspect: (leases, now) => {
+          const seen = right.inspect(leases, now)
+          return { ...seen, isHeld: seen.isHeld || seen.isStale, isStale: false }
         }
       }))
     ]

@@ -22,7 +22,7 @@ export const identity: ReadonlyArray<Replacement> = [
         }
       })),
       wrong("domain/Attribution.ts", (right) => ({
-        onSighting: (facts) => right.onSighting({ ...facts, slot: undefined })
+        consequenceOf: (facts) => right.consequenceOf({ ...facts, slot: undefined })
       }))
     ]
   },
@@ -31,8 +31,8 @@ export const identity: ReadonlyArray<Replacement> = [
     why: "the next command's events go to the former account",
     wrong: [
       wrong("domain/Attribution.ts", (right) => ({
-        onSighting: (facts) => {
-          const consequence = right.onSighting(facts)
+        consequenceOf: (facts) => {
+          const consequence = right.consequenceOf(facts)
           return consequence === "Switch" ? "Stamp" : consequence
         }
       }))
@@ -46,9 +46,9 @@ export const identity: ReadonlyArray<Replacement> = [
         make: (options) => {
           const recorder = right.make(options)
           return overriding(recorder, {
-            draw: (draft, identity, now) => {
-              const drawn = recorder.draw(draft, identity, now)
-              drawn.kept()
+            compose: (draft, identity, now) => {
+              const drawn = recorder.compose(draft, identity, now)
+              drawn.confirm()
               return drawn
             }
           })
@@ -64,7 +64,7 @@ export const identity: ReadonlyArray<Replacement> = [
   {
     name: "a resolver's late answer is about any credential",
     why: "it claims the device of another user",
-    wrong: [wrong("domain/StitchState.ts", () => ({ is: ({ found }) => found !== undefined }))]
+    wrong: [wrong("domain/StitchState.ts", () => ({ holds: ({ found }) => found !== undefined }))]
   },
 
   // == logout
@@ -85,7 +85,7 @@ export const identity: ReadonlyArray<Replacement> = [
   {
     name: "a sign-out elsewhere is not noticed",
     why: "the next person's events go to the former account",
-    wrong: [wrong("domain/Attribution.ts", () => ({ signedOutElsewhere: () => false }))]
+    wrong: [wrong("domain/Attribution.ts", () => ({ isSignedOutElsewhere: () => false }))]
   },
   {
     name: "a session goes on under a new anon id",
@@ -115,7 +115,7 @@ export const identity: ReadonlyArray<Replacement> = [
     why: "every CI run leaves a dead id on the person",
     wrong: [
       wrong("domain/Attribution.ts", (right) => ({
-        onSighting: (facts) => right.onSighting({ ...facts, ephemeral: false })
+        consequenceOf: (facts) => right.consequenceOf({ ...facts, ephemeral: false })
       }))
     ]
   },
@@ -151,7 +151,7 @@ export const identity: ReadonlyArray<Replacement> = [
   {
     name: "a steady command does not notice a sign-out elsewhere",
     why: "the device keeps the id of the account that left",
-    wrong: [wrong("domain/Attribution.ts", () => ({ signedOutElsewhere: () => false }), steady)]
+    wrong: [wrong("domain/Attribution.ts", () => ({ isSignedOutElsewhere: () => false }), steady)]
   },
   {
     name: "a command that runs long does not look at its identity again",

@@ -87,7 +87,7 @@ export const start = Effect.fnUntraced(function*(home: Device.Device, options?: 
   return {
     ...process,
     begin,
-    settle: Effect.flatMap(Ref.get(followed), (followed) => followed?.settle ?? assert.fail("has not begun")),
+    settle: Effect.flatMap(Ref.get(followed), (followed) => followed?.awaitPrincipal ?? assert.fail("has not begun")),
     record,
     isSteady: Effect.map(process.loads, (loads) => loads === 0),
     owner: Effect.map(record, (message) => message === undefined ? assert.fail("not recorded") : ownerOf(message)),

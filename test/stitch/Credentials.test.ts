@@ -33,10 +33,10 @@ describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => 
       const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
       assert.deepStrictEqual([...new Set(lines)], [
         "usage: no credential was found",
-        "usage: the device gets a new anon id: the stored credential of its account is gone"
+        "usage: the device gets a new anon id: its stored credential was removed"
       ])
       assert.deepStrictEqual(yield* (yield* start()).owner, device(fresh))
-    }).pipe(Effect.provideService(Debug.IsShown, true)))
+    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 
   over(mode, { credential: key }).each(
     ["none", "environment"] as const,

@@ -67,7 +67,7 @@ const processOf = Effect.fnUntraced(
       start: (options: Partial<WorkerProcess.Start> = {}) =>
         Effect.map(start({ lingers: false, isAwaited: true, ...options }), (started) => started !== undefined),
       lease: () => Lease.newest(leases) ?? 0,
-      seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.look(leases, now)),
+      seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.inspect(leases, now)),
       /** Runs a worker; returns how many messages it delivered. */
       work: ({ life = Worker.lifeMillis, lingers = false, ...options }:
         & Partial<Pick<WorkerJob, "lingers">>
@@ -81,7 +81,7 @@ const processOf = Effect.fnUntraced(
             leases,
             outbox,
             // The worker that was started last.
-            job: { id: Lease.look(leases, now).lease?.id ?? "a worker", lingers },
+            job: { id: Lease.inspect(leases, now).lease?.id ?? "a worker", lingers },
             until: now + life,
             ...options
           }))
@@ -372,7 +372,7 @@ describe("a worker's life", () => {
     assert.strictEqual(yield* work({ send, lingers: true }), 0)
     assert.deepStrictEqual([requests, device.events().length], [[], 1])
     const unread = "the outbox cannot be read (EIO)"
-    assert.deepInclude(yield* outbox.status, { pending: 0, lastFailure: unread, unread })
+    assert.deepInclude(yield* outbox.status, { pending: 0, lastFailure: unread, blocked: unread })
     assert.isTrue(yield* outbox.has("any"))
   })
 

@@ -1,16 +1,15 @@
-/** A limit that holds for what a host brings along. */
+/** A time limit for effects of the host. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Option from "effect/Option"
 
 /**
- * Gives up an effect after a time, one that cannot be interrupted too: it is told to end, and nobody waits for that.
+ * Returns none after a time limit, also for an effect that cannot be interrupted: it is interrupted in the background.
  *
- * `Effect.timeoutOption` alone waits until the effect has ended: a keychain that hangs while it is opened would hold the
- * command.
+ * `Effect.timeoutOption` alone waits until the effect has ended, so a keychain that hangs would block the command.
  */
-export const within =
+export const abandonAfter =
   (limit: Duration.Input) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
     Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), (fiber) =>
       Fiber.join(fiber).pipe(
