@@ -99,7 +99,7 @@ const containerByVariable: Edit = {
 // stands for that package, with the worker in `bench/out/worker`. The module's expression has its own name in it.
 const besidePackage: Edit = {
   filter: /\/dist\/.*\.js$/,
-  text: "= here?.scriptName ?? \"\"",
+  text: "= callSite?.scriptName ?? \"\"",
   by: (source) => {
     const [, name] = /layers\[\\\\\/\]\(\?:(\w+)\|/.exec(source) ?? []
     if (name === undefined) throw new Error("the module that finds the worker has no expression of its own path")

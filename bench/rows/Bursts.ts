@@ -69,11 +69,12 @@ export const hole = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
     Processes.end(Processes.leftInProc())
     const once = async (name: Build.Variant | "Again"): Promise<number> => {
       const { wall } = await runner.run({ words: deploy(programs.hosts[hostOf(name)]), env: device.env, leaves: true })
-      Processes.end(Processes.leftInProc())
       return wall
     }
+    // The worker stays: a command that finds that one was ended from outside waits for delivery.
     const walls = await inTurn(counts.hole.rounds, ["Baseline", "Again", "Ours"], once)
     const inProcess = counts.hole.waits ? [await once("InProcess")] : []
+    Processes.end(Processes.leftInProc())
     const name = `${labels.DetachedPerEvent} (${counts.hole.peers} commands)`
     return [
       single({ ...workers, ours: [ours.most], budget: 1, peers: { [name]: peer.most } }),
