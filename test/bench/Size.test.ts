@@ -1,4 +1,5 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
 import * as Build from "../../bench/Build.ts"
 
 describe("the size of a bundled host", () => {
@@ -23,5 +24,18 @@ describe("the size of a bundled host", () => {
     assert.isAtMost(own, ours.text.length - baseline.text.length)
     assert.strictEqual(Build.bytesOf(baseline.imported, "module"), 0)
     assert.isFalse([...ours.imported.keys()].some((file) => /posthog|dist\/worker\/main/.test(file)))
+  })
+})
+
+describe("the hosts of the bench", () => {
+  it("Each host is built, and each text that the bench replaces in the package is there", async () => {
+    const { hosts, layouts, oneFile } = await Build.build()
+    const files = [
+      ...Object.values(hosts),
+      ...layouts.flatMap((layout) => Object.values(layout)),
+      ...Object.values(oneFile)
+    ]
+    assert.isAbove(files.length, 15)
+    assert.deepStrictEqual(files.filter((file) => !Fs.existsSync(file)), [])
   })
 })
