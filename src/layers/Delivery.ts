@@ -168,5 +168,5 @@ export const make = Effect.fnUntraced(function*(
     }
   )
 
-  return { flush, obstacles, settle: waitForDelivery }
+  return { flush, obstacles, waitForDelivery }
 })

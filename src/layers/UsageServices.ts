@@ -417,7 +417,10 @@ export const make = Effect.fnUntraced(function*(
       const isAwaited = isShort || seen.isStale
       const started = seen.isHeld ? undefined : yield* start({ lingers: !isShort, isAwaited })
       if (!isAwaited || runtime.worker === undefined) return
-      yield* Effect.flatMap(delivery, ({ settle }) => settle(started, isShort ? undefined : seen))
+      yield* Effect.flatMap(
+        delivery,
+        ({ waitForDelivery }) => waitForDelivery(started, isShort ? undefined : seen)
+      )
     }).pipe(debugFailure("could not start a worker", undefined)),
     flush: Effect.flatMap(delivery, ({ flush }) => flush),
     obstacles: Effect.flatMap(delivery, ({ obstacles }) => obstacles)

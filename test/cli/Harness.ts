@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Debug from "../../src/layers/Debug.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
@@ -62,3 +63,12 @@ export const events = Effect.map(
 /** Some properties of each recorded event. */
 export const told = (...names: ReadonlyArray<string>) =>
   Effect.map(events, (events) => events.map((event) => names.map((name) => event[name])))
+
+const named = Schema.Struct({ name: Schema.String })
+
+/** Schemas that do not name every property. */
+export const unnamed = [
+  Schema.Record(Schema.String, Schema.String),
+  Schema.Union([named, Schema.Struct({ other: Schema.String })]),
+  Schema.StructWithRest(named, [Schema.Record(Schema.String, Schema.String)])
+] as const

@@ -109,8 +109,8 @@ describe("The wait for delivery", () => {
     ] as const
   ) {
     test(`The wait for delivery takes at most ${title}`, function*() {
-      const { settle } = yield* command({ deliveryWaitMillis })
-      const waiting = yield* Effect.forkChild(settle(running), { startImmediately: true })
+      const { waitForDelivery } = yield* command({ deliveryWaitMillis })
+      const waiting = yield* Effect.forkChild(waitForDelivery(running), { startImmediately: true })
       yield* TestClock.adjust(expected - 1)
       assert.isUndefined(waiting.pollUnsafe())
       yield* TestClock.adjust(1)
@@ -119,9 +119,9 @@ describe("The wait for delivery", () => {
   }
 
   test("The wait for delivery ends with the worker that was started for it", function*() {
-    const { device, settle } = yield* command()
+    const { device, waitForDelivery } = yield* command()
     const { promise: ended, resolve } = Promise.withResolvers<void>()
-    const settled = yield* Effect.forkChild(settle({ ...running, ended }), { startImmediately: true })
+    const settled = yield* Effect.forkChild(waitForDelivery({ ...running, ended }), { startImmediately: true })
     assert.isUndefined(settled.pollUnsafe())
     resolve()
     // The clock does not move: no limit ends the wait.
@@ -135,9 +135,9 @@ describe("The wait for delivery", () => {
         lingers ? "lingers" : "does not linger"
       }`,
       function*() {
-        const { leave, outbox, settle } = yield* command()
+        const { leave, outbox, waitForDelivery } = yield* command()
         yield* leave({ until: 10_000 })
-        const waiting = yield* Effect.forkChild(settle({ ...running, lingers }), { startImmediately: true })
+        const waiting = yield* Effect.forkChild(waitForDelivery({ ...running, lingers }), { startImmediately: true })
         yield* outbox.delivered(yield* outbox.entries)
         yield* TestClock.adjust(50)
         assert.strictEqual(waiting.pollUnsafe() !== undefined, lingers)
