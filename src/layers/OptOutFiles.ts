@@ -60,11 +60,12 @@ export const make = Effect.gen(function*() {
   }
 
   // Returns why the keys of other tools in a file cannot be read now. A path that is not a file has no keys.
-  const readFailure = ({ fileName }: IdentityCodec): Failure | undefined => {
-    const file = home.identityFile(fileName)
-    const read = ForeignFile.read(disk, file)
+  const readFailure = (
+    { fileName }: IdentityCodec,
+    read = ForeignFile.read(disk, home.identityFile(fileName))
+  ): Failure | undefined => {
     const isReadable = read._tag !== "Unreadable" || ["EFBIG", "EFTYPE", "ENOENT"].includes(read.code)
-    return isReadable ? undefined : failure(read.code, file)
+    return isReadable ? undefined : failure(read.code, home.identityFile(fileName))
   }
 
   // A format without consent cannot hold a denial: its file is removed.
@@ -72,9 +73,9 @@ export const make = Effect.gen(function*() {
     const { fileName, withConsent } = format
     const file = home.identityFile(fileName)
     if (withConsent === undefined) return given ? undefined : failure(unlessAbsent(disk.remove(file)), file)
-    const problem = readFailure(format)
-    if (problem !== undefined) return problem
     const read = ForeignFile.read(disk, file)
+    const problem = readFailure(format, read)
+    if (problem !== undefined) return problem
     const write = (before: string): Failure | undefined =>
       makeFolders(home.usage) ?? replace(file, withConsent(before, given, uuid))
     try {
@@ -107,7 +108,7 @@ export const make = Effect.gen(function*() {
     const failures = [
       ...isRefused(names) ? [failure(names, home.usage)] : [],
       ...kept.map(removeAside),
-      ...formersOf(codec).map(readFailure),
+      ...formersOf(codec).map((former) => readFailure(former)),
       ...formats().map((format) => writeConsent(format, false))
     ]
     return failures.find((failure) => failure !== undefined)
@@ -143,7 +144,10 @@ export const make = Effect.gen(function*() {
   // Deletes the state also after a denial in an identity file: a killed process may have left files. If consent is
   // already given, then the identity is kept.
   const allow = Effect.suspend(() => {
-    const isDenied = !isRefused(disk.look(home.optOut)) || formats().some(isDeniedIn)
+    const optOut = disk.look(home.optOut)
+    const problem = isRefused(optOut) ? failure(unlessAbsent(optOut), home.optOut) : undefined
+    if (problem !== undefined) return fail(unchanged, problem)
+    const isDenied = !isRefused(optOut) || formats().some(isDeniedIn)
     return isDenied ? Effect.andThen(deny, withdraw) : Effect.void
   })
 
