@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
 import { CommonProperties } from "../domain/CommonProperties.ts"
+import * as MarkdownCell from "../domain/MarkdownCell.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { type Options, withName } from "./CommandTracking.ts"
 
@@ -195,7 +196,7 @@ const table = (properties: ReadonlyArray<Property>): string =>
     "| property | type | always there |",
     "| --- | --- | --- |",
     ...properties.map(({ name, required, schema }) =>
-      `| \`${name}\` | ${typeOf(schema)} | ${required ? "yes" : "no"} |`
+      `| \`${MarkdownCell.escape(name)}\` | ${MarkdownCell.escape(typeOf(schema))} | ${required ? "yes" : "no"} |`
     )
   ].join("\n")
 

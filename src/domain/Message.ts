@@ -30,7 +30,10 @@ export interface Message {
 /** The maximum size of a message, in bytes of JSON. PostHog's own limit for an event is about 1 MB. */
 export const maxBytes = 64 * 1024
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** Returns whether a text is a UUID of any version. */
+export const isUuid = (text: string): boolean => uuidPattern.test(text)
 
 const isText = (value: unknown): value is string => Predicate.isString(value) && value !== ""
 
@@ -40,7 +43,7 @@ const isObject = (value: Schema.Json | undefined): value is Schema.JsonObject =>
 export const decodeValue = (value: Schema.Json | undefined): Message | undefined => {
   if (!isObject(value)) return undefined
   const { distinct_id, event, properties, timestamp, uuid: id } = value
-  const isMessage = isText(event) && isObject(properties) && isText(timestamp) && isText(id) && uuid.test(id) &&
+  const isMessage = isText(event) && isObject(properties) && isText(timestamp) && isText(id) && isUuid(id) &&
     isText(distinct_id)
   return isMessage ? { event, properties, timestamp, uuid: id, distinct_id } : undefined
 }

@@ -12,8 +12,8 @@ export const advice = {
     "`POSTHOG_KEY` (`--name` says which name they begin with), and check that telemetry is on: `telemetry status`.",
   "alias-personless": "Leave `$process_person_profile` out of an alias: PostHog drops one that has it as `false`.",
   "identify-anon": "Send no `$identify` for an anonymous id: PostHog refuses or loses its later alias.",
-  "event-before-alias": "Send the alias first: until then the account's events are another person's than the device's.",
-  "illegal-id": "Use an id of at most 200 characters that is no placeholder: PostHog merges nobody into this one.",
+  "event-before-alias": "Send the alias first: PostHog gives earlier events of the account to a second person.",
+  "illegal-id": "Use an id of at most 200 characters that is not a placeholder: PostHog refuses to merge this id.",
   "two-principals": "Give a device a new anonymous id at logout: this alias makes one person of two accounts.",
   "merge-refused":
     "Send the account as `distinct_id` and the anonymous id as `alias`, once: PostHog refuses this merge.",
@@ -78,8 +78,8 @@ const checkAliases = (merges: ReadonlyArray<Merge>): ReadonlyArray<Finding> =>
       : []
   )
 
-// An id is anonymous that an alias joins to an account, or that events without a person were sent under. So is a UUID
-// that is nobody's account here.
+// An id is anonymous if an alias joins it to an account, or if events without a person were sent under it. A UUID that is
+// not the `distinct_id` of a merge also counts as anonymous.
 const checkIdentify = (
   messages: ReadonlyArray<ReceivedMessage>,
   merges: ReadonlyArray<Merge>

@@ -1,6 +1,7 @@
 /** Runs a CLI with its PostHog pointed at a sink. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as ChildProcess from "effect/process/ChildProcess"
@@ -8,9 +9,9 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type { PostHogSink } from "../testing/PostHogSink.ts"
 
-/** How a command ended: by an exit code, by no end within its time limit, or without a start. */
+/** How a command ended: by an exit code (null for a signal), by no end within its time limit, or without a start. */
 export type Outcome =
-  | { readonly _tag: "Ended"; readonly code: number }
+  | { readonly _tag: "Ended"; readonly code: number | null }
   | { readonly _tag: "Unended" }
   | { readonly _tag: "Unstarted"; readonly reason: string }
 
@@ -72,8 +73,13 @@ export const run = (
       detached: !isTerminal,
       forceKillAfter: "2 seconds"
     })
-    if (quiet) yield* Effect.forkScoped(Effect.ignore(Stream.run(handle.stdout, stdio.stderr())))
-    const code = yield* Effect.timeoutOption(handle.exitCode, limit)
+    const output = quiet ? Stream.run(handle.stdout, stdio.stderr()) : Effect.void
+    const copied = yield* Effect.forkScoped(Effect.ignore(output))
+    // The exit code of a process that a signal ended is a failure.
+    const exitCode = Effect.orElseSucceed(handle.exitCode, () => null)
+    const code = yield* Effect.timeoutOption(exitCode, limit)
+    // The output may end after the process. A process that it left behind may keep it open.
+    if (Option.isSome(code)) yield* Effect.timeoutOption(Fiber.join(copied), "2 seconds")
     return Option.match(code, {
       onNone: (): Outcome => ({ _tag: "Unended" }),
       onSome: (code): Outcome => ({ _tag: "Ended", code })
@@ -90,10 +96,8 @@ const firstMillis = 10_000
 const quietMillis = 2_000
 const longestMillis = 20_000
 
-/**
- * Waits until a CLI that has ended has sent everything: until the first message, and then until no more came for a while.
- */
-export const settled = Effect.fnUntraced(function*(sink: PostHogSink) {
+/** Waits for the messages of a CLI that has ended: for the first one, and then until no more come for a while. */
+export const waitForMessages = Effect.fnUntraced(function*(sink: PostHogSink) {
   const start = Date.now()
   let count = (yield* sink.messages).length
   let last = start

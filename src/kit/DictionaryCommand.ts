@@ -57,7 +57,7 @@ export const command = Command.make(
   "dictionary",
   {
     check: Flag.Boolean("check").pipe(
-      Flag.withDescription("Write nothing, and exit with 1 where a file does not say what is sent"),
+      Flag.withDescription("Write nothing, and exit with 1 if a file is out of date"),
       Flag.withDefault(false)
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print JSON instead of Markdown"), Flag.withDefault(false)),
@@ -90,6 +90,10 @@ export const command = Command.make(
       }
       written.push({ file: telemetry.value, text: TelemetryPage.make(dictionary, name.value) })
     }
+    if (check && written.length === 0) {
+      const message = "--check needs the names of the files to compare"
+      return yield* userError(message, message)
+    }
     if (written.length === 0) return yield* Console.log(textOf(json).trimEnd())
     const stale = yield* Effect.filter(written, ({ file, text }) =>
       check
@@ -99,10 +103,9 @@ export const command = Command.make(
           false
         ))
     if (stale.length > 0) {
-      const message = `${
-        stale.map(({ file }) => file).join(", ")
-      }: not what is sent. People read there what a CLI records. Run the same command ` +
-        "without --check, and commit the files."
+      const names = stale.map(({ file }) => file).join(", ")
+      const message = `${names}: out of date. People read there what a CLI records. Run the same command without ` +
+        "--check, and commit the files."
       return yield* userError(message, message)
     }
   })

@@ -1,6 +1,7 @@
 /** Values that may say something about a person or a machine. */
 import * as Predicate from "effect/Predicate"
 import * as Net from "node:net"
+import { isUuid } from "../domain/Message.ts"
 import { isReserved } from "../domain/UsageEvent.ts"
 
 /** What a value looks like. */
@@ -17,11 +18,9 @@ const path = /(?:^|[\s"'`=(:,])(?:~?\/[\w.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\\w)/i
 const credential =
   /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,})/i
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-
 // A word that nobody chose: hexadecimal, or capitals, small letters and digits in one.
 const isRandom = (word: string): boolean =>
-  !uuid.test(word) && (
+  !isUuid(word) && (
     (word.length >= 32 && /^[0-9a-f]+$/i.test(word) && /\d/.test(word)) ||
     (word.length >= 20 && /[a-z]/.test(word) && /[A-Z]/.test(word) && /\d.*\d/.test(word))
   )

@@ -69,7 +69,7 @@ const check = Effect.fnUntraced(function*({ command, declared, json, name, port,
     limit: `${timeout} seconds`,
     quiet: json
   })
-  if (outcome._tag !== "Unstarted") yield* CheckedCommand.settled(sink)
+  if (outcome._tag !== "Unstarted") yield* CheckedCommand.waitForMessages(sink)
   const messages = yield* sink.messages
   const findings = [...ofRun(outcome, timeout, messages.length), ...Check.check(messages, declared)]
   const summary = `${counted(findings.length, "finding")} in ${counted(messages.length, "message")}`
@@ -105,7 +105,7 @@ export const command = Command.make(
       Flag.optional
     ),
     name: Flag.String("name").pipe(
-      Flag.withDescription("What the variables of the CLI begin with, where no word of the command is it"),
+      Flag.withDescription("The prefix of the CLI's variables, if no word of the command is that prefix"),
       Flag.optional
     ),
     timeout: Flag.Int("timeout").pipe(

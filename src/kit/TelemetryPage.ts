@@ -2,6 +2,7 @@
 import type * as DataDictionary from "../cli/DataDictionary.ts"
 import type { CommonProperties } from "../domain/CommonProperties.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
+import * as MarkdownCell from "../domain/MarkdownCell.ts"
 import { version } from "../domain/Version.ts"
 
 // What each property says, and a value of it.
@@ -53,7 +54,7 @@ const sampleOf = (event: string): string =>
 export const make = ({ events }: DataDictionary.DataDictionary, cli: string): string => {
   const prefix = ConsentDecision.variablePrefix(cli)
   const named = (properties: ReadonlyArray<DataDictionary.Property>): string =>
-    properties.map(({ name }) => `\`${name}\``).join(", ")
+    properties.map(({ name }) => `\`${MarkdownCell.escape(name)}\``).join(", ")
   return `# Telemetry of ${cli}
 
 \`${cli}\` records which of its commands are used, and sends that to PostHog. You can turn it off. This page is generated from the events that \`${cli}\` declares.
@@ -63,7 +64,9 @@ export const make = ({ events }: DataDictionary.DataDictionary, cli: string): st
 | event | when | its properties |
 | --- | --- | --- |
 ${
-    events.map(({ description, name, properties }) => `| \`${name}\` | ${description} | ${named(properties)} |`)
+    events.map(({ description, name, properties }) =>
+      `| \`${MarkdownCell.escape(name)}\` | ${MarkdownCell.escape(description)} | ${named(properties)} |`
+    )
       .join("\n")
   }
 
@@ -94,7 +97,7 @@ PostHog's server sees the address of the sender, as every server does.
 
 ## How to see it
 
-\`${cli} telemetry status\` says whether telemetry is on and what decided that. \`${cli} telemetry log\` prints the messages that wait to be sent. \`${prefix}_USAGE_DEBUG=1\` prints each message of a command, and sends none.
+\`${cli} telemetry status\` says whether telemetry is on and what decided that. \`${cli} telemetry log\` prints the messages that wait to be sent, \`${cli} telemetry log --sent\` lists the last messages that were sent, and \`${cli} telemetry events\` lists every event that can be sent. \`${prefix}_USAGE_DEBUG=1\` prints each message of a command, and sends none.
 
 ## One event
 

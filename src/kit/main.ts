@@ -9,7 +9,7 @@ import * as DictionaryCommand from "./DictionaryCommand.ts"
 import * as SinkCommand from "./SinkCommand.ts"
 
 Command.make("effect-cli-usage").pipe(
-  Command.withDescription("See and prove what a CLI says of its usage"),
+  Command.withDescription("Show and check the usage events of a CLI"),
   Command.withSubcommands([SinkCommand.command, DictionaryCommand.command]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer),

@@ -230,7 +230,7 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
     const theirs = holders.get(other)
     const ours = holders.get(into)
     const joined = (rule: Merge<M>["rule"]): void => void merges.push({ rule, into, other, message })
-    // R3, and both halves of R4: whoever was not seen yet joins the person of the other
+    // R3, and both halves of R4: an id without a person joins the person of the other id.
     const target = ours ?? theirs ?? create(into, message)
     hold(into, target)
     target.isIdentified = true

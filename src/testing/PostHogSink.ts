@@ -60,8 +60,8 @@ export type Answered = number | "pending" | "hang" | "reset" | "drip"
 /**
  * A request that arrived whole, its body decompressed.
  *
- * Those to `/api/` and for the page at `/` are not counted: that is how the others are looked at. Nor is a request that was refused, because it
- * names another host than this machine or comes from a page elsewhere.
+ * Requests to `/api/`, requests for the page, and refused requests are not counted. A request is refused if its `Host` is
+ * not a loopback name, or if its `Origin` is another site.
  *
  * @category models
  * @since 0.1.0
@@ -263,7 +263,7 @@ export const make = Effect.fnUntraced(function*(options?: {
 }): Effect.fn.Return<PostHogSink, SinkError, Scope.Scope> {
   const tls = options?.tls
   const store = SinkStore.make()
-  const { settle } = store
+  const { recordAnswer } = store
   let rule: Rule = Answer.Validate()
   let ruleIndex = 0
   let fault: { readonly answer: Answer; left: number } | undefined
@@ -289,7 +289,7 @@ export const make = Effect.fnUntraced(function*(options?: {
       }
       case "Ok": {
         const limited = answer.quota_limited ?? []
-        settle(request, 200, limited.length === 0)
+        recordAnswer(request, 200, limited.length === 0)
         return SinkHttp.send(
           response,
           200,
@@ -298,17 +298,17 @@ export const make = Effect.fnUntraced(function*(options?: {
       }
       case "Status": {
         const { body = "{}", headers, status } = answer
-        settle(request, status, status >= 200 && status < 300 && isJson(body))
+        recordAnswer(request, status, status >= 200 && status < 300 && isJson(body))
         return SinkHttp.send(response, status, body, headers)
       }
       case "NotJson":
-        settle(request, 200, false)
+        recordAnswer(request, 200, false)
         return SinkHttp.send(response, 200, page, { "content-type": "text/html; charset=utf-8" })
       case "Redirect":
-        settle(request, answer.status, false)
+        recordAnswer(request, answer.status, false)
         return SinkHttp.send(response, answer.status, "", { location: answer.location })
       case "Hang":
-        return settle(request, "hang", false)
+        return recordAnswer(request, "hang", false)
       case "Delay":
         // PostHog takes what it has received, whether or not the client still waits.
         return void setTimeout(
@@ -316,7 +316,7 @@ export const make = Effect.fnUntraced(function*(options?: {
           answer.millis
         ).unref()
       case "Reset": {
-        settle(request, "reset", false)
+        recordAnswer(request, "reset", false)
         const socket = response.socket
         if (socket === null) return
         if (answer.before === true) {
@@ -329,7 +329,7 @@ export const make = Effect.fnUntraced(function*(options?: {
         return
       }
       case "Drip": {
-        settle(request, "drip", false)
+        recordAnswer(request, "drip", false)
         response.writeHead(200, { "content-type": "application/json", "content-length": accepted.length })
         response.flushHeaders()
         let sent = 0
@@ -339,7 +339,7 @@ export const make = Effect.fnUntraced(function*(options?: {
             response.write(byte)
           } else {
             clearInterval(timer)
-            settle(request, 200, true)
+            recordAnswer(request, 200, true)
             response.end(byte)
           }
         }, dripInterval)

@@ -3,20 +3,21 @@
  *
  * @since 0.1.0
  */
+import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Zlib from "node:zlib"
+import { isUuid } from "../domain/Message.ts"
 import type { ReceivedMessage } from "./PostHogSink.ts"
 
 /** PostHog's limit of a body; the sink also holds it for a body before it is inflated, and after. */
 const maxBodyBytes = 20 * 1024 * 1024
 
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
 /**
- * Returns why a request is refused: a page of another site can send requests to this machine, and read the answers under
- * a name of its own for it.
+ * Returns why a request is refused; undefined if it is accepted.
+ *
+ * A web page can send requests to this machine. By DNS rebinding it can also read the answers.
  *
  * @category guards
  * @since 0.1.0
@@ -72,7 +73,7 @@ export interface Refused {
  * @since 0.1.0
  */
 export interface Decoded {
-  /** The inflated body; as it came where it cannot be inflated, since a client's mistake is what one wants to see. */
+  /** The inflated body. If it cannot be inflated: the bytes as received, to show the mistake of the client. */
   readonly body: string
   readonly api_key: string
   readonly batch: ReadonlyArray<Omit<ReceivedMessage, "received_at" | "request">>
@@ -82,10 +83,9 @@ export interface Decoded {
   readonly refused: Refused | undefined
 }
 
-const record = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
+const record = (value: unknown): Readonly<Record<string, unknown>> => Predicate.isObject(value) ? { ...value } : {}
 
-const text = (value: unknown): string => typeof value === "string" ? value : ""
+const text = (value: unknown): string => Predicate.isString(value) ? value : ""
 
 const toMessage = (element: unknown): Decoded["batch"][number] => {
   const fields = record(element)
@@ -101,12 +101,12 @@ const toMessage = (element: unknown): Decoded["batch"][number] => {
   }
 }
 
-/** What is wrong with a message in PostHog's eyes; an absent uuid is not, since PostHog makes one up. */
+/** Returns why PostHog refuses a message. A missing uuid is no reason: PostHog creates one. */
 const flaw = (element: unknown): string | undefined => {
   const { distinct_id, event, uuid } = record(element)
   if (text(event) === "") return "event submitted with an empty event name"
   if (text(distinct_id) === "") return "event submitted with an empty distinct_id"
-  return uuid === undefined || uuidPattern.test(text(uuid)) ? undefined : "event submitted with an invalid uuid"
+  return uuid === undefined || isUuid(text(uuid)) ? undefined : "event submitted with an invalid uuid"
 }
 
 const refuse = (api_key: unknown, batch: ReadonlyArray<unknown>): Refused | undefined => {

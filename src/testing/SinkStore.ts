@@ -31,7 +31,7 @@ export interface SinkStore {
   readonly attempts: () => ReadonlyArray<ReceivedMessage>
   readonly messages: () => ReadonlyArray<ReceivedMessage>
   readonly add: (make: (index: number) => ReceivedRequest) => ReceivedRequest
-  readonly settle: (request: ReceivedRequest, answered: Answered, isAccepted: boolean) => void
+  readonly recordAnswer: (request: ReceivedRequest, answered: Answered, isAccepted: boolean) => void
   /** Forgets everything; what is answered later stays forgotten. */
   readonly clear: () => void
   /** Returns what ends it. */
@@ -60,7 +60,7 @@ export const make = (): SinkStore => {
       entries.push({ arrived: request, request, isAccepted: false })
       return request
     },
-    settle: (request, answered, isAccepted) => {
+    recordAnswer: (request, answered, isAccepted) => {
       if (entries[request.index]?.arrived !== request) return
       entries[request.index] = { arrived: request, request: { ...request, answered }, isAccepted }
       for (const message of isAccepted ? request.batch : []) {

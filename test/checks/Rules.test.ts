@@ -193,7 +193,7 @@ it("A dictionary that does not list what is sent fails the check", () => {
   const check = () => run(copy, "src/kit/main.ts", "dictionary", "examples/acme/Events.ts", ...files, "--check")
   passes(check())
   replace(copy, "examples/acme/Events.ts", /description: "[^"]*"/, `description: "Something else"`)
-  tells(check(), `${files.join(", ")}: not what is sent.`, "People read there", "Run the same command without --check")
+  tells(check(), `${files.join(", ")}: out of date.`, "People read there", "Run the same command without --check")
 })
 
 it("A commit subject that is too long or has no scope fails the check", () => {

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
+import * as TelemetryPage from "../../src/kit/TelemetryPage.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
 import { messages, test, unnamed } from "./Harness.ts"
@@ -193,6 +194,14 @@ describe("the data dictionary", () => {
     }
   })
 
+  it("A value with a bar or a line break stays in its cell of a Markdown table", () => {
+    const properties = Schema.Struct({ "a|b": Schema.Literals(["x|y"]) })
+    const event = UsageEvent.make("Odd", { description: "One | two\nthree", properties })
+    const dictionary = DataDictionary.make([event])
+    assert.include(DataDictionary.toMarkdown(dictionary), "| `a\\|b` | `\"x\\|y\"` | yes |\n")
+    assert.include(TelemetryPage.make(dictionary, "cli"), "| `Odd` | One \\| two three | `a\\|b` |\n")
+  })
+
   it("Each description ends with one full stop", () => {
     const text = DataDictionary.toMarkdown(DataDictionary.make([
       UsageEvent.make("With", { description: "It happened.", properties: none }),
@@ -227,6 +236,6 @@ describe("the data dictionary", () => {
       for (const name of [files[0], page]) Fs.appendFileSync(Path.join(copy, `${name}`), "stale\n")
       const stale = yield* check(copy)
       assert.strictEqual(stale.code, 1)
-      assert.include(stale.stderr, `${files[0]}, ${page}: not what is sent`)
+      assert.include(stale.stderr, `${files[0]}, ${page}: out of date`)
     }))
 })

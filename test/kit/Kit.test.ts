@@ -118,15 +118,22 @@ describe("sink --check", () => {
           check(Path.join(root, "package.json")),
           // It and its child ignore the signal that stops it.
           check("sh", "-c", `trap "" TERM; sleep 300 & echo $$ $! >${pids}; sleep 300`),
-          check("true")
+          check("true"),
+          check("sh", "-c", "kill -TERM $$"),
+          // Its output ends after it.
+          check("sh", "-c", "(sleep 0.1; echo late) &")
         ],
         { concurrency: 4 }
       )
-      assert.deepStrictEqual(runs.map(({ code }) => code), [1, 1, 1, 1])
+      assert.deepStrictEqual(runs.map(({ code }) => code), [1, 1, 1, 1, 1, 1])
+      assert.deepStrictEqual(runs.map(({ stdout }) => JSON.parse(stdout).exit_code), [null, null, null, 0, null, 0])
+      assert.include(runs.at(-1)?.stderr, "late\n")
       assert.deepStrictEqual(runs.map(({ stdout }) => problems(stdout)), [
         ["command-failed-to-start: there is no such command"],
         ["command-failed-to-start: it may not be executed"],
         ["command-did-not-end: it was stopped after 1 s", "nothing-sent: no message arrived within 10 s of its end"],
+        ["nothing-sent: no message arrived within 10 s of its end"],
+        ["nothing-sent: no message arrived within 10 s of its end"],
         ["nothing-sent: no message arrived within 10 s of its end"]
       ])
       const started = Fs.readFileSync(pids, "utf8").trim().split(" ").map(Number)
@@ -213,6 +220,9 @@ describe("dictionary", () => {
       assert.deepStrictEqual(JSON.parse(Fs.readFileSync(files[0] ?? "", "utf8")), own)
       assert.include(Fs.readFileSync(files[1] ?? "", "utf8"), "## Own\n")
       assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
+      const nothing = yield* kit(["dictionary", "--check", module])
+      assert.deepStrictEqual([nothing.code, nothing.stdout], [1, ""])
+      assert.include(nothing.stderr, "--check needs the names of the files to compare")
     }))
 
   it.live("The command dictionary --telemetry writes a page with a sample event that has exactly what the dictionary declares", () =>
