@@ -156,8 +156,8 @@ export const make = Effect.fnUntraced(function*(
 
   /** Waits until the events of this command are delivered, or its worker has ended. */
   const waitForDelivery = Effect.fnUntraced(
-    function*(started: WorkerProcess.Started | undefined, left?: Lease.LeaseState) {
-      if (left !== undefined) yield* debug(`this command waits for delivery: ${explain(left)}`)
+    function*(started: WorkerProcess.Started | undefined, staleLease?: Lease.LeaseState) {
+      if (staleLease !== undefined) yield* debug(`this command waits for delivery: ${explain(staleLease)}`)
       // A worker that is killed before it releases its lease would delay the worker of the next command.
       const done = started === undefined || started.lingers
         ? untilDelivered

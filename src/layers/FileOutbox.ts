@@ -83,10 +83,10 @@ export const makeWith = Effect.fnUntraced(function*(
   const look = (now: number) => {
     const listed = list()
     const { aliases, isUncertain } = claims()
-    const read_ = (isRefused(listed) ? [] : listed).flatMap((name) => read(name, now) ?? [])
-    const events = read_.filter((entry) => entry !== "Unreadable")
+    const found = (isRefused(listed) ? [] : listed).flatMap((name) => read(name, now) ?? [])
+    const events = found.filter((entry) => entry !== "Unreadable")
     const free = isUncertain ? events.filter(({ message }) => !isOfPrincipal(message)) : events
-    const unreadable = read_.length - events.length
+    const unreadable = found.length - events.length
     const blocked = isRefused(listed)
       ? listed
       : free.length < events.length

@@ -134,4 +134,14 @@ describe("docs/troubleshooting.md", () => {
     const gone = quoted.filter((text) => !partsOf(text).every((part) => code.includes(part)))
     assert.deepStrictEqual(gone, [], "correct these lines of docs/troubleshooting.md")
   })
+
+  it("The documents quote only lines that `telemetry status` prints", () => {
+    const code = sources.map(([, text]) => text).join("\n")
+    const quoted = CodeBlocks.documents(root).flatMap((file) =>
+      [...textOf(file).matchAll(/`(Nothing is delivered|Nothing new is kept|No command is recorded): (.+?)`/g)]
+        .flatMap(([, first = "", rest = ""]) => [first, ...partsOf(rest)].map((part) => ({ file, part })))
+    )
+    assert.isAbove(quoted.length, 5)
+    assert.deepStrictEqual(quoted.filter(({ part }) => !code.includes(part)), [])
+  })
 })

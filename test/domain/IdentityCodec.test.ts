@@ -101,7 +101,7 @@ for (const codec of codecs) {
       { arbitrary: { runs: 150, size: 30 } }
     )
 
-    it(`In the format ${codec.name} a link that is no account, or is the device's own id, counts as none`, () => {
+    it(`In the format ${codec.name} a link is ignored if it is not an account or is the device's own id`, () => {
       for (const link of ["undefined", "", "x".repeat(201), 7, null, {}, anon.a]) {
         assert.deepStrictEqual(decoded(codec, JSON.stringify({ [own[0]]: anon.a, [own[1]]: link })), {
           anonId: anon.a,

@@ -19,7 +19,7 @@ import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { event } from "../worker/RealWorker.ts"
 
 interface Options {
-  readonly access?: (path: string) => Errno | undefined
+  readonly refuse?: (call: FaultyDisk.Call) => Errno | undefined
   readonly deliveryWaitMillis?: number | undefined
   readonly runtime?: Partial<HostRuntime["Service"]>
   readonly start?: Effect.Effect<WorkerProcess.Started | undefined>
@@ -27,9 +27,9 @@ interface Options {
 
 /** A command of a device where an event waits. */
 const command = Effect.fnUntraced(
-  function*({ access = () => undefined, deliveryWaitMillis, runtime = {}, start = Effect.undefined }: Options = {}) {
+  function*({ deliveryWaitMillis, refuse = () => undefined, runtime = {}, start = Effect.undefined }: Options = {}) {
     const device = yield* Device.make
-    const disk = FaultyDisk.interposed(({ operation, path }) => operation === "access" ? access(path) : undefined)
+    const disk = FaultyDisk.interposed(refuse)
     const files = filesOf(device, { disk })
     const machine = machineOf(device, {
       disk,
@@ -58,6 +58,9 @@ const command = Effect.fnUntraced(
 const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>): void =>
   it.effect(title, () => Effect.gen(body))
 
+const accessTo = (code: (path: string) => Errno | undefined) => ({ operation, path }: FaultyDisk.Call) =>
+  operation === "access" ? code(path) : undefined
+
 describe("What stands in the way of delivery", () => {
   test("The list of obstacles to delivery is empty for a worker that runs and gets answers", function*() {
     const { leave, obstacles } = yield* command()
@@ -71,7 +74,7 @@ describe("What stands in the way of delivery", () => {
 
   test("The list of obstacles to delivery names all of them, the worst first", function*() {
     const { device, leave, obstacles, outbox } = yield* command({
-      access: (path) => path.endsWith("/home") ? "EROFS" : undefined,
+      refuse: accessTo((path) => path.endsWith("/home") ? "EROFS" : undefined),
       runtime: { isAlive: () => false, worker: undefined }
     })
     yield* outbox.backOff("status 503")
@@ -89,9 +92,20 @@ describe("What stands in the way of delivery", () => {
     assert.strictEqual((yield* obstacles).length, 3)
   })
 
+  test("The obstacles to delivery name an executable that is missing, and not one that cannot be looked at", function*() {
+    const rows: ReadonlyArray<readonly [code: Errno, expected: ReadonlyArray<string>]> = [
+      ["ENOENT", ["no_process"]],
+      ["EACCES", []]
+    ]
+    for (const [code, expected] of rows) {
+      const { obstacles } = yield* command({ refuse: ({ operation }) => operation === "follow" ? code : undefined })
+      assert.deepStrictEqual((yield* obstacles).map(({ what }): string => what), expected)
+    }
+  })
+
   test("The obstacles to delivery include the folder above a home, and the folders in it", function*() {
-    const above = yield* command({ access: (path) => /home(\/|$)/.test(path) ? "ENOENT" : "EACCES" })
-    const inside = yield* command({ access: (path) => path.endsWith("/events") ? "EACCES" : undefined })
+    const above = yield* command({ refuse: accessTo((path) => /home(\/|$)/.test(path) ? "ENOENT" : "EACCES") })
+    const inside = yield* command({ refuse: accessTo((path) => path.endsWith("/events") ? "EACCES" : undefined) })
     const whys = Effect.map(above.obstacles, (all) => all.map(({ why }) => why))
     assert.deepStrictEqual(yield* whys, [`${above.device.at("..")} cannot be written to (EACCES)`])
     assert.strictEqual((yield* inside.obstacles)[0]?.what, "home_not_writable")
@@ -147,6 +161,15 @@ describe("The wait for delivery", () => {
 })
 
 describe("A flush", () => {
+  test("A flush counts at least one kept message if the outbox cannot be listed", function*() {
+    const { flush } = yield* command({
+      refuse: ({ operation, path }) => operation === "list" && path.endsWith("/events") ? "EIO" : undefined
+    })
+    const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
+    yield* TestClock.adjust("1 minute")
+    assert.deepInclude(yield* Fiber.join(flushing), { delivered: 0, kept: 1 })
+  })
+
   test("A flush waits for its worker as long as a worker may live, also without a lease", function*() {
     const ended = Promise.withResolvers<void>()
     const { flush, outbox } = yield* command({

@@ -274,24 +274,37 @@ describe("The bounds", () => {
   })
 })
 
-test("The status makes nothing, counts the aliases of its destination, and takes no time that is none", function*(
-  { claim, device, open }
-) {
-  const { status } = yield* open()
-  const destination = device.settings.destination?.host
-  assert.deepStrictEqual(yield* status, { destination, pending: 0, setAside: 0, lastDelivery: undefined })
-  assert.deepStrictEqual(device.tree(), [])
-  claim(1, anon.a)
-  claim(2, anon.b, "another")
-  yield* device.write(`${root}/last-delivery.json`, "{\"at\":1e300}")
-  assert.deepStrictEqual(yield* status, { destination, pending: 1, setAside: 0, lastDelivery: undefined })
-})
+test(
+  "The status creates no file, counts the aliases of its destination, and ignores an invalid time of delivery",
+  function*(
+    { claim, device, open }
+  ) {
+    const { status } = yield* open()
+    const destination = device.settings.destination?.host
+    assert.deepStrictEqual(yield* status, { destination, pending: 0, setAside: 0, lastDelivery: undefined })
+    assert.deepStrictEqual(device.tree(), [])
+    claim(1, anon.a)
+    claim(2, anon.b, "another")
+    yield* device.write(`${root}/last-delivery.json`, "{\"at\":1e300}")
+    assert.deepStrictEqual(yield* status, { destination, pending: 1, setAside: 0, lastDelivery: undefined })
+  }
+)
 
 test("A message that is set aside is kept as it was", function*({ device, names, open }) {
   const outbox = yield* open()
   yield* outbox.add(event(1))
   yield* Effect.forEach(yield* outbox.entries, outbox.setAside)
   assert.strictEqual(device.text(`${root}/set-aside/${names("set-aside")[0]}`), Message.encode(event(1)))
+})
+
+test("A message that another process has removed is not set aside, and no folder is made", function*({ device, open }) {
+  const outbox = yield* open()
+  yield* outbox.add(event(1))
+  const entries = yield* outbox.entries
+  yield* outbox.remove(entries)
+  const before = device.tree()
+  yield* Effect.forEach(entries, outbox.setAside)
+  assert.deepStrictEqual(device.tree(), before)
 })
 
 describe("What PostHog took", () => {

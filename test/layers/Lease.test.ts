@@ -159,7 +159,9 @@ describe("A lease", () => {
   ) {
     const end = now + life
     // The numbers start again after the second lease, so the file of the third has the name of the first.
+    let hasRun = false
     const others = () => {
+      hasRun = true
       process().acquire(end)?.release(end)
       held(process().acquire(end))
     }
@@ -171,7 +173,7 @@ describe("A lease", () => {
     const late = held(process({ disk }).acquire())
     isReleasing = true
     late.release(end)
-    others()
+    if (!hasRun) others()
     assert.deepStrictEqual(leases(), ["lease-1"])
   })
 
@@ -248,6 +250,7 @@ describe("A lease", () => {
       yield* leave(number, leaseText({ until: now + 5_000 }))
     }
     NFS.mkdirSync(`${folder}/lease-4`)
+    NFS.utimesSync(`${folder}/lease-4`, now / 1_000, now / 1_000)
     assert.isFalse(process().isHeld())
     held(process().acquire())
     assert.isTrue(process().isHeld())

@@ -74,7 +74,7 @@ describe("IdentityStoreContract", () => {
       runner
     )
 
-  it("IdentityStoreContract has no rule that a wrong store keeps", () =>
+  it("Each rule of IdentityStoreContract fails for a store that breaks it", () =>
     assertBroken({
       "makes an identity at a look": wrong(({ get }) => ({ peek: get })),
       "says of every process that it published": wrong(({ get }) => ({
@@ -117,7 +117,7 @@ describe("OutboxContract", () => {
       runner
     )
 
-  it("OutboxContract has no rule that a wrong outbox keeps", () =>
+  it("Each rule of OutboxContract fails for an outbox that breaks it", () =>
     assertBroken({
       "is never empty": wrong(() => ({ isEmpty: Effect.succeed(false) })),
       "has the last message first": wrong(({ entries }) => ({
@@ -153,7 +153,7 @@ describe("PrincipalResolverContract", () => {
   }
 
   let asked = 0
-  it("PrincipalResolverContract has no rule that a wrong resolver keeps", () =>
+  it("Each rule of PrincipalResolverContract fails for a resolver that breaks it", () =>
     assertBroken({
       "refreshes the credential": wrong(() => ({ credential: Effect.sync(() => Device.stored(`secret_${asked++}`)) })),
       "has no answer": wrong(() => ({ resolve: () => Effect.succeed(undefined) })),

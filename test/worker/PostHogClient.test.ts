@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Http from "node:http"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
-import { makeSink } from "../fixtures/Wait.ts"
+import { post } from "../../src/worker/Transport.ts"
+import { eventually, makeSink } from "../fixtures/Wait.ts"
 import { events } from "./RealWorker.ts"
 
 const { Drip, Hang, NotJson, Ok, Reset, Status } = PostHogSink.Answer
@@ -107,6 +108,39 @@ describe("a connection that was kept alive", () => {
       }))
   }
 })
+
+it.live("A request on a kept connection that gets no answer in time is given up, and not sent again", () =>
+  Effect.gen(function*() {
+    let requests = 0
+    let closed = 0
+    const server = yield* Effect.acquireRelease(
+      Effect.callback<Http.Server>((resume) => {
+        const server = Http.createServer((request, response) => {
+          request.resume()
+          if (request.method === "GET") return void response.end()
+          requests += 1
+          if (requests === 1) response.end("{}")
+        })
+        server.on("connection", (socket) => socket.on("close", () => closed += 1))
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+      }),
+      (server) => Effect.sync(() => server.close().closeAllConnections())
+    )
+    const address = server.address()
+    const url = new URL(`http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`)
+    const send = (limit: number) => Effect.promise(() => post(url, {}, "{}", limit))
+    const first = yield* send(60_000)
+    yield* eventually(Effect.sync(() => Object.keys(Http.globalAgent.freeSockets)), (free) => free.length > 0)
+    const second = yield* send(100)
+    yield* eventually(Effect.sync(() => closed), (count) => count === 1)
+    assert.deepStrictEqual([first, second], [
+      { _tag: "Taken", quotaLimited: false },
+      { _tag: "Kept", reason: "no answer in time" }
+    ])
+    // What was sent before this request has arrived when it is answered.
+    yield* Effect.promise(() => fetch(url))
+    assert.strictEqual(requests, 2)
+  }))
 
 describe("a request that is not answered", () => {
   afterEach(() => {

@@ -271,7 +271,7 @@ describe("words", () => {
     assert.match(text, /\n… and \d+ more characters$/)
   })
 
-  it("An id is short where people do not read it whole, and a time that is none is shown as it came", () => {
+  it("A long id is shortened, and an invalid time is shown unchanged", () => {
     assert.strictEqual(Words.shortId(anon), "aaaaaaaa…")
     assert.strictEqual(Words.shortId("account_1\u0007"), "account_1\\u{7}")
     assert.lengthOf(Words.shortId("x".repeat(200)), 49)
