@@ -1,4 +1,5 @@
 /** The modules that most commands do not load. */
+export * as ContinuousIntegration from "./ContinuousIntegration.ts"
 export * as Delivery from "./Delivery.ts"
 export * as FileOutbox from "./FileOutbox.ts"
 export * as FullStitch from "./FullStitch.ts"

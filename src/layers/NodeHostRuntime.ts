@@ -3,19 +3,20 @@
  *
  * @since 0.1.0
  */
-import ci from "ci-info"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import isInsideContainer from "is-inside-container"
+import { mayBeCi } from "../domain/CiVariables.ts"
 import * as CodingAgent from "../domain/CodingAgent.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
+import { cold } from "./LoadCold.ts"
 import { current, initialPidNamespace, merge, pidNamespace } from "./NodeProcess.ts"
 import * as Variable from "./Variable.ts"
 
 // A virtual machine that was booted from a container's image looks like a container, but its processes and its disk
 // outlive the command. It has the initial PID namespace.
-const isContainer = (): boolean => isInsideContainer() && pidNamespace() !== initialPidNamespace
+const isContainer = (): boolean => pidNamespace() !== initialPidNamespace && isInsideContainer()
 
 interface Terminals {
   readonly stdoutIsTerminal: Effect.Effect<boolean>
@@ -35,7 +36,7 @@ export const make = Effect.gen(function*() {
   for (const name of CodingAgent.variables) marks[name] = yield* Variable.read(name)
   let container: boolean | undefined
   const facts = {
-    ci: ci.isCI ? ci.name ?? "unknown" : undefined,
+    ci: mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined,
     agent: CodingAgent.detect(marks, stdoutIsTerminal),
     // Lazy: if telemetry is denied, then it is not needed.
     get container() {
