@@ -59,8 +59,11 @@ interface Invocation {
   readonly isUntracked: boolean
 }
 
-const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined =>
-  command.subcommands.flatMap((group) => group.commands).find((child) => child.name === name)
+const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined => {
+  for (const { commands } of command.subcommands) {
+    for (const child of commands) if (child.name === name) return child
+  }
+}
 
 const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | undefined): Invocation => {
   const path: Array<string> = []
@@ -80,12 +83,14 @@ const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | unde
   return { name: path.length === 0 ? root.name : path.join("."), flags: [...flags].toSorted(), isUntracked }
 }
 
-const isUsageError = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  ErrorClass.tryOrElse(false, () =>
-    Exit.isFailure(exit) &&
-    exit.cause.reasons.some((reason) =>
-      Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
-    ))
+const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
+  ErrorClass.tryOrElse(
+    false,
+    () =>
+      cause.reasons.some((reason) =>
+        Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
+      )
+  )
 
 const interruptedCode = 130
 
@@ -149,14 +154,18 @@ interface Outcome {
 
 const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undefined, isCancelled: false }
 
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => ({
-  code: exitCodeOf(exit),
-  errorClass: Exit.isFailure(exit) ? ErrorClass.ofCause(exit.cause) : undefined,
-  errorMessage: Exit.isFailure(exit) && !ErrorClass.isCancelled(exit)
-    ? ErrorClass.tryOrElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause)))
-    : undefined,
-  isCancelled: ErrorClass.isCancelled(exit)
-})
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => {
+  if (exit._tag === "Success") return succeeded
+  const isCancelled = ErrorClass.isCancelled(exit)
+  return {
+    code: exitCodeOf(exit),
+    errorClass: ErrorClass.ofCause(exit.cause),
+    errorMessage: isCancelled
+      ? undefined
+      : ErrorClass.tryOrElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause))),
+    isCancelled
+  }
+}
 
 /** Returns the layer of a command's handler. When the layer closes, it records the exit of the handler. */
 const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
@@ -171,17 +180,18 @@ const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<ne
         return outer
       }
       const usage = yield* UsageCapture
-      const now = Clock.monotonicTimeNanos
-      const startedAt = yield* now
-      const recorded = yield* Ref.make<"no" | "succeeded" | "failed">("no")
-      const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
+      const clock = yield* Clock.Clock
+      let startedAt = 0n
+      let recorded: "no" | "succeeded" | "failed" = "no"
+      const annotations = Ref.makeUnsafe<Annotations>({ flagValues: {}, shared: {} })
 
       const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
         const kind = outcome.code === 0 ? "succeeded" : "failed"
         // A logout records its success before the device gets its new id. If the handler fails later, then both are
         // recorded.
-        if ((yield* Ref.getAndSet(recorded, kind)) === kind) return
-        const { flagValues } = yield* Ref.get(annotations)
+        if (recorded === kind) return
+        recorded = kind
+        const { flagValues } = Ref.getUnsafe(annotations)
         const common = {
           ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
           duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
@@ -200,7 +210,7 @@ const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<ne
 
       const recordNow = (outcome: Outcome): Effect.Effect<void> =>
         Effect.provideService(
-          Effect.flatMap(now, (endedAt) => record(outcome, endedAt)),
+          Effect.suspend(() => record(outcome, clock.monotonicTimeNanosUnsafe())),
           CurrentCommand,
           command
         )
@@ -216,12 +226,13 @@ const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<ne
       }
       const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)
       if (followed === undefined) return command
+      startedAt = clock.monotonicTimeNanosUnsafe()
 
       yield* Effect.addFinalizer((exit) => {
-        if (isUsageError(exit)) return Effect.void
+        if (exit._tag === "Failure" && isUsageError(exit)) return Effect.void
         return Effect.gen(function*() {
           // The duration of the command ends here: the rest is the time of telemetry.
-          const endedAt = yield* now
+          const endedAt = clock.monotonicTimeNanosUnsafe()
           const exitOutcome = outcomeOf(exit, options)
           // A handler that succeeds may have set the exit code of the process.
           const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
@@ -254,10 +265,10 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
   const { parse, parseContext } = provided
   return Object.assign(Object.create(Object.getPrototypeOf(provided)), provided, {
     parse: (raw: Command.ParsedTokens) =>
-      Effect.tap(
-        parse(raw),
-        (input) => Effect.sync(() => Predicate.isObject(input) ? void tokens.set(input, raw) : undefined)
-      ),
+      Effect.map(parse(raw), (input) => {
+        if (Predicate.isObject(input)) tokens.set(input, raw)
+        return input
+      }),
     // Called only if subcommands were added after `track`.
     parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(trackedTooEarly))
   })
@@ -324,4 +335,5 @@ const trackedTooEarly = "subcommands are not recorded: apply `Usage.track` after
 type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
 
 const hasParser = (command: object): command is { readonly parse: Parser; readonly parseContext: Parser } =>
-  ["parse", "parseContext"].every((name) => Predicate.hasProperty(command, name) && Predicate.isFunction(command[name]))
+  "parse" in command && typeof command.parse === "function" && "parseContext" in command &&
+  typeof command.parseContext === "function"

@@ -48,26 +48,28 @@ const leaf = Command.make("telemetry").pipe(
   Command.annotate(Untracked, true)
 )
 
-const memoize = <A>(make: () => A): () => A => {
-  let made: A | undefined
-  return () => made ??= make()
-}
-
 const makeFullCommand = () => Command.withSubcommands(leaf, makeSubcommands())
 
-const fullCommand = memoize(makeFullCommand)
+let made: ReturnType<typeof makeFullCommand> | undefined
+
+const fullCommand = () => made ??= makeFullCommand()
 
 // Creates only the properties that the host's tree reads of every command. The parser, help and completions create the
 // rest. Creating all seven commands would take every command of the host 0.5 ms.
 const lazyCommand = (eager: object, made: () => object) =>
   new Proxy(leaf, { get: (_, property) => Reflect.get(property in eager ? eager : made(), property) })
 
-const leafProperties = (...properties: ReadonlyArray<string>): object =>
-  Object.fromEntries(properties.map((property) => [property, Reflect.get(leaf, property)]))
+const leafProperties = (properties: ReadonlyArray<string>): object => {
+  const all: Record<string, unknown> = {}
+  for (const property of properties) all[property] = Reflect.get(leaf, property)
+  return all
+}
+
+const ofEach = leafProperties(["alias", "globalFlags", "unlisted"])
 
 const children = ["status", "enable", "disable", "log", "events", "flush"].map((name, index) =>
   lazyCommand(
-    { ...leafProperties("alias", "globalFlags", "unlisted"), name, annotations: Context.empty(), subcommands: [] },
+    { ...ofEach, name, annotations: Context.empty(), subcommands: [] },
     () => fullCommand().subcommands[0]?.commands[index] ?? leaf
   )
 )
@@ -90,7 +92,7 @@ const children = ["status", "enable", "disable", "log", "events", "flush"].map((
  */
 export const command: ReturnType<typeof makeFullCommand> = lazyCommand(
   {
-    ...leafProperties("name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"),
+    ...leafProperties(["name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"]),
     subcommands: [{ group: undefined, commands: children }]
   },
   fullCommand

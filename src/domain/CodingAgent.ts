@@ -25,7 +25,23 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
 /** The variables that `detect` reads. */
 export const variables: ReadonlyArray<string> = [
   "AI_AGENT",
-  ...agents.flatMap(([, marks]) => marks.map((mark) => typeof mark === "string" ? mark : mark[0]))
+  "CLAUDECODE",
+  "CLAUDE_CODE",
+  "REPL_ID",
+  "GEMINI_CLI",
+  "CODEX_SANDBOX",
+  "CODEX_THREAD_ID",
+  "OPENCODE",
+  "PATH",
+  "AUGMENT_AGENT",
+  "GOOSE_PROVIDER",
+  "JUNIE_DATA",
+  "JUNIE_SHIM_PATH",
+  "COPILOT_AGENT",
+  "COPILOT_CLI",
+  "EDITOR",
+  "CURSOR_AGENT",
+  "TERM_PROGRAM"
 ]
 
 const aliases: Environment = { github_copilot_vscode_agent: "copilot", github_copilot_cloud_agent: "copilot" }
@@ -43,7 +59,12 @@ export const detect = (env: Environment, stdoutIsTerminal: boolean): string | un
     const name = Object.hasOwn(aliases, value) ? aliases[value] : value
     return isAgent(name) ? name : "other"
   }
-  const has = (mark: Mark): boolean => typeof mark === "string" ? !!env[mark] : mark[1].test(env[mark[0]] ?? "")
-  // A person may also use Kiro's terminal. Kiro's agent has no terminal.
-  return agents.find(([name, marks]) => !(name === "kiro" && stdoutIsTerminal) && marks.some(has))?.[0]
+  for (const [name, marks] of agents) {
+    // A person may also use Kiro's terminal. Kiro's agent has no terminal.
+    if (name === "kiro" && stdoutIsTerminal) continue
+    for (const mark of marks) {
+      if (typeof mark === "string" ? env[mark] : mark[1].test(env[mark[0]] ?? "")) return name
+    }
+  }
+  return undefined
 }

@@ -82,19 +82,19 @@ const allowing = {
   doNotTrack: new Set(["", "0", "false", "no", "off"])
 }
 
-/**
- * Returns the variables that can deny consent, each with a function that returns whether a value allows. Case and
- * surrounding spaces are ignored.
- *
- * `optOuts` are more variables that deny as `DO_NOT_TRACK` does.
- */
-export const variables = (
-  prefix: string,
-  optOuts: ReadonlyArray<string> = []
-): ReadonlyArray<{ readonly name: string; readonly allows: (value: string) => boolean }> => [
-  { name: `${prefix}_USAGE_TRACKING`, allows: (value) => allowing.usageTracking.has(value.trim().toLowerCase()) },
-  ...["DO_NOT_TRACK", ...optOuts].map((name) => ({
-    name,
-    allows: (value: string) => allowing.doNotTrack.has(value.trim().toLowerCase())
-  }))
-]
+/** A variable that can deny consent, and the values that allow. */
+export interface ConsentVariable {
+  readonly name: string
+  readonly allowing: ReadonlySet<string>
+}
+
+/** Returns the variables that can deny consent. `optOuts` are more variables that deny as `DO_NOT_TRACK` does. */
+export const variables = (prefix: string, optOuts: ReadonlyArray<string> = []): ReadonlyArray<ConsentVariable> => {
+  const all = [{ name: `${prefix}_USAGE_TRACKING`, allowing: allowing.usageTracking }]
+  for (const name of ["DO_NOT_TRACK", ...optOuts]) all.push({ name, allowing: allowing.doNotTrack })
+  return all
+}
+
+/** Returns whether a value allows. Case and surrounding spaces are ignored. */
+export const allows = ({ allowing }: ConsentVariable, value: string): boolean =>
+  allowing.has(value.trim().toLowerCase())

@@ -5,7 +5,6 @@
  */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as AnonId from "./AnonId.ts"
 import * as JsonDocument from "./JsonDocument.ts"
@@ -75,7 +74,10 @@ const document = (text: string): Option.Option<Schema.JsonObject> =>
 /**
  * Returns every key of an identity file, so that a rewrite keeps the keys of other tools; none if it is not an object.
  */
-export const keysOf = (text: string): Schema.JsonObject => Option.getOrElse(document(text), () => ({}))
+export const keysOf = (text: string): Schema.JsonObject => {
+  const found = document(text)
+  return found._tag === "Some" ? found.value : {}
+}
 
 const maxBytes = 1024 * 1024
 
@@ -86,15 +88,13 @@ const print = (document: object): string => {
   return text
 }
 
-const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> =>
-  Option.flatMap(document(text), (document) =>
-    Option.map(AnonId.decode(document[anonKey]), (anonId) => ({
-      anonId,
-      // Another tool may write its distinct id there. Before a login that is the anon id.
-      linkedPrincipal: document[principalKey] === document[anonKey]
-        ? undefined
-        : Result.getOrUndefined(PrincipalId.decode(document[principalKey]))
-    })))
+const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> => {
+  const { [anonKey]: anonId, [principalKey]: principal } = keysOf(text)
+  if (!AnonId.isAnonId(anonId)) return Option.none()
+  // Another tool may write its distinct id there. Before a login that is the anon id.
+  const isLinked = principal !== anonId && PrincipalId.isPrincipalId(principal)
+  return Option.some({ anonId, linkedPrincipal: isLinked ? principal : undefined })
+}
 
 /** The format of Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two. */
 export const arcade = {

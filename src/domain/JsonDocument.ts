@@ -7,8 +7,14 @@ import type * as Schema from "effect/Schema"
 const isJsonObject = (value: unknown): value is Schema.JsonObject => Predicate.isObject(value)
 
 /** Parses a text as a JSON object; none for an array, a scalar, or a text that is not JSON. */
-export const parse = (text: string): Option.Option<Schema.JsonObject> =>
-  Option.filter(Option.liftThrowable((text: string): unknown => JSON.parse(text))(text), isJsonObject)
+export const parse = (text: string): Option.Option<Schema.JsonObject> => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJsonObject(value) ? Option.some(value) : Option.none()
+  } catch {
+    return Option.none()
+  }
+}
 
 /** Returns whether a value is a finite number: a number of a JSON text may be too large for JavaScript. */
 export const isNumber = (value: unknown): value is number => Number.isFinite(value)
@@ -20,5 +26,7 @@ export const isNumber = (value: unknown): value is number => Number.isFinite(val
  * take longer than the rest of its work.
  */
 export const decoder =
-  <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): Option.Option<A> =>
-    Option.flatMap(parse(text), (document) => Option.fromUndefinedOr(decode(document)))
+  <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): Option.Option<A> => {
+    const document = parse(text)
+    return document._tag === "None" ? Option.none() : Option.fromUndefinedOr(decode(document.value))
+  }

@@ -47,48 +47,49 @@ const noAnswerMillis = 60 * 60 * 1000
 // A device has a few accounts. The oldest entries are removed, and requested again.
 const maxCredentials = 20
 
+type Fields = Readonly<Record<PropertyKey, unknown>>
+
 const text = /^[\w-]{1,128}$/
 
 const isText = (value: unknown): value is string => Predicate.isString(value) && text.test(value)
 
-const decodeSession = (value: unknown): Session | undefined => {
-  if (!Predicate.isObject(value)) return undefined
-  const { anon_id, last_active, session_id } = value
+const isSource = (value: unknown): value is CredentialSource =>
+  value === "stored" || value === "environment" || value === "none"
+
+const decodeSession = ({ anon_id, last_active, session_id }: Fields): Session | undefined =>
   // A session id is a UUID, as an anon id is.
-  return isAnonId(anon_id) && isAnonId(session_id) && JsonDocument.isNumber(last_active)
+  isAnonId(anon_id) && isAnonId(session_id) && JsonDocument.isNumber(last_active)
     ? { anon_id, session_id, last_active }
     : undefined
-}
 
-const decodeInput = (value: unknown): ParsedInput | undefined => {
-  if (!Predicate.isObject(value)) return undefined
-  const { fingerprint, hash, source } = value
-  const isSource = source === "stored" || source === "environment" || source === "none"
-  return isText(hash) && isSource && (isText(fingerprint) || fingerprint === "")
+const decodeInput = ({ fingerprint, hash, source }: Fields): ParsedInput | undefined =>
+  isText(hash) && isSource(source) && (isText(fingerprint) || fingerprint === "")
     ? { hash, source, fingerprint }
     : undefined
-}
 
-const decodeResolution = (value: unknown): Resolution | undefined => {
-  if (!Predicate.isObject(value)) return undefined
-  const { at, fingerprint, principal_id } = value
-  return isText(fingerprint) && (principal_id === null || isPrincipalId(principal_id)) && JsonDocument.isNumber(at)
+const decodeResolution = ({ at, fingerprint, principal_id }: Fields): Resolution | undefined =>
+  isText(fingerprint) && (principal_id === null || isPrincipalId(principal_id)) && JsonDocument.isNumber(at)
     ? { fingerprint, principal_id, at }
     : undefined
-}
 
 /** Decodes the cache's file; none if any part is invalid. */
-export const decode = JsonDocument.decoder<Known>(({ credentials, input, salt, session, version }) => {
+export const decode = JsonDocument.decoder<Known>((document) => {
+  const { credentials, salt, version } = document
   if (version !== 1 || !isText(salt) || !Array.isArray(credentials) || credentials.length > maxCredentials) return
-  const known = {
-    salt,
-    session: decodeSession(session),
-    input: decodeInput(input),
-    credentials: credentials.flatMap((value) => decodeResolution(value) ?? [])
+  const session = Predicate.isObject(document.session) ? decodeSession(document.session) : undefined
+  const input = Predicate.isObject(document.input) ? decodeInput(document.input) : undefined
+  if (
+    (document.session !== undefined && session === undefined) || (document.input !== undefined && input === undefined)
+  ) {
+    return undefined
   }
-  const isValid = known.credentials.length === credentials.length &&
-    (session === undefined || known.session !== undefined) && (input === undefined || known.input !== undefined)
-  return isValid ? known : undefined
+  const resolutions: Array<Resolution> = []
+  for (const value of credentials) {
+    const resolution = Predicate.isObject(value) ? decodeResolution(value) : undefined
+    if (resolution === undefined) return
+    resolutions.push(resolution)
+  }
+  return { salt, session, input, credentials: resolutions }
 })
 
 /** Encodes the cache's file. */

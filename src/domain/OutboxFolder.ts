@@ -69,23 +69,15 @@ export const sentBounds = { messages: 100 } satisfies SomeBounds
 // A message has at most 64 KiB. A name with a larger size is invalid: it would remove every other message.
 const pattern = /^(\d{15})-(\d{6})-([0-9a-f-]{36})-([0-9a-f-]{36})-(\d{1,6})\.json$/
 
-const digits = (n: number, length: number): string => String(Math.max(0, Math.trunc(n))).padStart(length, "0")
-
-const textProperty = (message: Message, key: string): string => {
-  const value = message.properties[key]
-  return typeof value === "string" ? value : ""
-}
-
 /**
  * Returns the name of an event's file: time, sequence, invocation, uuid and size. A listing of the folder is enough for
  * the order and the bounds.
  */
 export const eventName = (message: Message, now: number, bytes: number): string => {
-  const sequence = message.properties["sequence"]
-  const number = typeof sequence === "number" ? sequence : 0
-  return `${digits(now, 15)}-${digits(number, 6)}-${
-    textProperty(message, "invocation_id")
-  }-${message.uuid}-${bytes}.json`
+  const { invocation_id: id, sequence } = message.properties
+  const time = String(Math.max(0, Math.trunc(now))).padStart(15, "0")
+  const number = String(typeof sequence === "number" ? Math.max(0, Math.trunc(sequence)) : 0).padStart(6, "0")
+  return `${time}-${number}-${typeof id === "string" ? id : ""}-${message.uuid}-${bytes}.json`
 }
 
 export const isEventName = (name: string): boolean => name.endsWith(".json")

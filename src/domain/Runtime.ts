@@ -24,7 +24,7 @@ export const isVolatile = (runtime: RuntimeFacts, identity: { readonly durable: 
 export const isEphemeral = (
   runtime: RuntimeFacts,
   identity: { readonly durable: boolean; readonly firstRun: boolean }
-): boolean => isVolatile(runtime, identity) || (identity.firstRun && !runtime.stdoutIsTerminal)
+): boolean => isStateless(runtime) || !identity.durable || (identity.firstRun && !runtime.stdoutIsTerminal)
 
 /** Returns whether the runtime may end with the command: then a detached worker would deliver nothing. */
 export const isShortLived = (

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -121,12 +120,13 @@ const isName = (name: string): boolean => name !== "__proto__" && name.isWellFor
 
 // A schema such as `Schema.Unknown` also accepts values that are not JSON.
 const toJson = (value: unknown): Schema.Json | undefined => {
+  if (typeof value === "boolean") return value
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined
   if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
-  if (Predicate.isNumber(value) && !Number.isFinite(value)) return undefined
   try {
     return JSON.parse(
       JSON.stringify(value),
-      (key, value) => !isName(key) ? undefined : Predicate.isString(value) ? truncate(value) : value
+      (key, value) => !isName(key) ? undefined : typeof value === "string" ? truncate(value) : value
     )
   } catch {
     return undefined

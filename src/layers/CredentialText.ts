@@ -1,13 +1,19 @@
 /** A credential input as one text. */
-import type { Disk } from "../services/Disk.ts"
+import type { Disk, Read } from "../services/Disk.ts"
 import type { CredentialInput, ReadInput } from "../services/PrincipalResolver.ts"
 import * as ForeignFile from "./ForeignFile.ts"
 
 /** Reads an input; undefined if every file is absent and no variable is set. */
 export const read = (disk: Disk, { configuration, files, variables }: CredentialInput): string | undefined => {
-  const input: ReadInput = { files: files.map((file) => ForeignFile.read(disk, file)), variables, configuration }
-  const isEmpty = input.files.every(({ _tag }) => _tag === "Missing") &&
-    Object.values(variables).every((value) => value === undefined)
+  const reads: Array<Read> = []
+  let isEmpty = true
+  for (const file of files) {
+    const read = ForeignFile.read(disk, file)
+    reads.push(read)
+    isEmpty &&= read._tag === "Missing"
+  }
+  for (const name in variables) isEmpty &&= variables[name] === undefined
+  const input: ReadInput = { files: reads, variables, configuration }
   return isEmpty ? undefined : JSON.stringify(input)
 }
 

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { LogLevel } from "effect/LogLevel"
 import * as References from "effect/References"
 
@@ -27,26 +28,28 @@ const onStderr = (console: Console.Console): Console.Console => {
 
 const logged: ReadonlySet<LogLevel> = new Set(["All", "Trace", "Debug"])
 
+/** Returns whether a fiber writes debug lines. Most commands log nothing at this level. */
+export const isLogged = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  fiber.getRef(IsDebugMode) || logged.has(fiber.getRef(References.MinimumLogLevel))
+
 /**
  * Writes a debug line to stderr, never to stdout: by the host's loggers at level Debug, or directly in debug mode. A
  * defect in a logger of the host is ignored.
  */
 export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    // Most commands log nothing at this level.
-    if (!(yield* IsDebugMode) && !logged.has(yield* References.MinimumLogLevel)) return
+  Effect.withFiber((fiber) => {
+    if (!isLogged(fiber)) return Effect.void
     const text = `usage: ${message}`
-    if (yield* IsDebugMode) {
-      return yield* Console.error(
-        text,
-        ...details.map((detail) => Cause.isCause(detail) ? Cause.pretty(detail) : detail)
-      )
-    }
-    yield* Effect.logDebug(text, ...details).pipe(
-      Effect.provideService(References.LogToStderr, true),
-      Effect.updateService(Console.Console, onStderr)
+    const line = Effect.suspend(() =>
+      fiber.getRef(IsDebugMode)
+        ? Console.error(text, ...details.map((detail) => Cause.isCause(detail) ? Cause.pretty(detail) : detail))
+        : Effect.logDebug(text, ...details).pipe(
+          Effect.provideService(References.LogToStderr, true),
+          Effect.updateService(Console.Console, onStderr)
+        )
     )
-  }).pipe(Effect.catchDefect(() => Effect.void))
+    return Effect.catchDefect(line, () => Effect.void)
+  })
 
 /** Recovers from every failure and defect with a debug line and a fallback. An interruption is kept. */
 export const debugFailure =

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
-import { formerCodecs as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
+import { codecs, isForeign } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { Consent, OptOutError } from "../services/Consent.ts"
 import { isAbsent, isRefused } from "../services/Disk.ts"
@@ -53,37 +53,30 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     (yield* VariableConsent.valueOf("NODE_TEST_CONTEXT")) !== ""
   const programData = os.type === "Windows_NT" ? yield* VariableConsent.valueOf("PROGRAMDATA") : ""
 
-  const policyFile = (): string | undefined => {
-    if (os.type === "Windows_NT") {
-      return programData === "" ? undefined : path.join(programData, settings.name, "usage.json")
-    }
-    const folder = os.type === "Darwin" ? "/Library/Application Support" : "/etc"
-    return path.join(folder, settings.name, "usage.json")
-  }
+  const policyFolder = os.type === "Windows_NT"
+    ? programData
+    : os.type === "Darwin"
+    ? "/Library/Application Support"
+    : "/etc"
+  const policyFile = policyFolder === "" ? undefined : path.join(policyFolder, settings.name, "usage.json")
 
   const isDeniedByPolicy = (): boolean => {
-    const file = policyFile()
-    const read = file === undefined ? undefined : ForeignFile.read(disk, file)
+    const read = policyFile === undefined ? undefined : ForeignFile.read(disk, policyFile)
     if (read === undefined || read._tag === "Missing") return false
     const policy = read._tag === "Text" ? Option.getOrUndefined(JsonDocument.parse(read.text)) : undefined
     return policy?.["enabled"] !== true
   }
 
-  const denialIn = (
-    { fileName, withConsent }: IdentityCodec,
-    denies: (text: string) => boolean
-  ): ConsentDecision.ConsentDecision | undefined => {
-    if (withConsent === undefined) return undefined
-    const read = ForeignFile.read(disk, home.identityFile(fileName))
-    if (read._tag === "Unreadable") return unreadable
-    return read._tag === "Text" && denies(read.text) ? optedOut : undefined
-  }
-
   // A denial in the file of a former format counts.
-  const isDeniedInFormer = (): boolean =>
-    formersOf(codec).some((former) =>
-      denialIn(former, (text) => former.denies(text) && !isForeign(former, text)) !== undefined
-    )
+  const isDeniedInFormer = (): boolean => {
+    for (const former of codecs) {
+      if (former.fileName === codec.fileName || former.withConsent === undefined) continue
+      const read = ForeignFile.read(disk, home.identityFile(former.fileName))
+      if (read._tag === "Unreadable") return true
+      if (read._tag === "Text" && former.denies(read.text) && !isForeign(former, read.text)) return true
+    }
+    return false
+  }
 
   // A process that began before an opt-out must not record after its withdrawal, under the deleted ids (ADR 0015). The
   // text of `enabled` changes with every withdrawal.
@@ -98,7 +91,10 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     const now = enabled._tag === "Text" ? enabled.text : ""
     initialEnabled ??= now
     if (initialEnabled !== now) return denied({ _tag: "Outlived" })
-    return denialIn(codec, codec.denies)
+    if (codec.withConsent === undefined) return undefined
+    const read = ForeignFile.read(disk, home.identityFile(codec.fileName))
+    if (read._tag === "Unreadable") return unreadable
+    return read._tag === "Text" && codec.denies(read.text) ? optedOut : undefined
   }
 
   // Cached: the policy does not change while a command runs, and no tool writes a denial into a former file.

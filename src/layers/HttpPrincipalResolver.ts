@@ -78,7 +78,10 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<PrincipalResolver, never, HostRuntime> =>
-  Layer.effect(PrincipalResolver, Effect.flatMap(steady, ({ HttpResolver }) => HttpResolver.make(options, Yaml.parse)))
+  Layer.effect(
+    PrincipalResolver,
+    Effect.flatMap(steady, ({ makeHttpResolver }) => makeHttpResolver(options, Yaml.parse))
+  )
 
 /**
  * Provides a `PrincipalResolver` for the two kinds of Arcade's credentials: an API key, and the access token of an

@@ -63,13 +63,6 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
     if (code !== undefined) files.notes.add(`could not write the cache of sessions and credentials: ${code}`)
   }
 
-  // The session on disk.
-  const keptSession = (): Session.Session | undefined => {
-    if (codec.session === undefined) return read().session
-    const found = files.read(files.home.identityFile(codec.fileName))
-    return found._tag === "Text" ? codec.session(found.text) : undefined
-  }
-
   const fingerprintOf = (known: Known.Known, credential: Credential): string =>
     isKnown(credential) ? sha256(`${known.salt}\n${key(credential)}`) : ""
 
@@ -89,8 +82,13 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
   return {
     read,
     sessionOf: (anonId, now) => {
-      const isOwn = session !== undefined && Session.continues(session, anonId, now)
-      return Session.touch(isOwn ? session : keptSession(), anonId, now, uuid)
+      let before = session
+      if (before === undefined || !Session.continues(before, anonId, now)) {
+        const found = codec.session && files.read(files.home.identityFile(codec.fileName))
+        // The session on disk.
+        before = found === undefined ? read().session : found._tag === "Text" ? codec.session?.(found.text) : undefined
+      }
+      return Session.touch(before, anonId, now, uuid)
     },
     save: (touched, now, isDurable) => {
       let isDue = Session.isDue(touched, now)

@@ -3,6 +3,12 @@ import * as Effect from "effect/Effect"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 
+/** Returns an effect that runs once, at its first use: `Effect.cached` without its cost for what is never used. */
+export const once = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  let cached: Effect.Effect<A, E, R> | undefined
+  return Effect.suspend(() => cached ??= Effect.runSync(Effect.cached(effect)))
+}
+
 /** Returns an identity store that is loaded at its first use. */
 export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): IdentityStore["Service"] =>
   IdentityStore.of({

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as NFS from "node:fs"
-import { type Disk, type Entry, type Errno, type Read, refusedRead } from "../services/Disk.ts"
+import { type Disk, type Entry, type Errno, refusedRead } from "../services/Disk.ts"
 
 // An identity file has some hundred bytes.
 const maxBytes = 1024 * 1024
@@ -29,13 +29,16 @@ const attempt = (change: () => void): Errno | undefined => {
 }
 
 // Retries on Windows: it refuses to rename or remove a file that another process, such as a virus scanner, has open.
-const attemptAgain = (change: () => void): Errno | undefined => {
-  let code = attempt(change)
-  for (let millis = isWindows ? 1 : 64; millis < 64 && /^E(PERM|BUSY|ACCES)$/.test(code ?? ""); millis *= 2) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
-    code = attempt(change)
+const attemptAgain = (change: (path: string, to: string) => void, path: string, to: string): Errno | undefined => {
+  for (let millis = isWindows ? 1 : 64;; millis *= 2) {
+    try {
+      return void change(path, to)
+    } catch (error) {
+      const code = codeOf(error)
+      if (millis >= 64 || !/^E(PERM|BUSY|ACCES)$/.test(code)) return code
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+    }
   }
-  return code
 }
 
 // open(2) refuses a socket with the first two codes (Linux, macOS), and Windows a folder with `EISDIR`.
@@ -44,27 +47,23 @@ const readCodeOf = (error: unknown): Errno => {
   return code === "ENXIO" || code === "EOPNOTSUPP" || code === "EISDIR" ? "EFTYPE" : code
 }
 
-const readOpen = (fd: number, owner: number | undefined): Read => {
-  const stat = NFS.fstatSync(fd)
-  if (!stat.isFile()) return { _tag: "Unreadable", code: "EFTYPE" }
-  if (stat.size > maxBytes) return { _tag: "Unreadable", code: "EFBIG" }
-  if (owner !== undefined && stat.uid !== owner) return { _tag: "Unreadable", code: "EPERM" }
-  const bytes = Buffer.allocUnsafe(stat.size)
-  let length = 0
-  while (length < bytes.length) {
-    const count = NFS.readSync(fd, bytes, length, bytes.length - length, length)
-    if (count === 0) break
-    length += count
-  }
-  return { _tag: "Text", text: bytes.toString("utf8", 0, length) }
-}
-
 const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
   try {
     if (!follow && isWindows && NFS.lstatSync(path).isSymbolicLink()) return refusedRead("ELOOP")
     const fd = NFS.openSync(path, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW))
     try {
-      return readOpen(fd, owner)
+      const stat = NFS.fstatSync(fd)
+      if (!stat.isFile()) return { _tag: "Unreadable", code: "EFTYPE" }
+      if (stat.size > maxBytes) return { _tag: "Unreadable", code: "EFBIG" }
+      if (owner !== undefined && stat.uid !== owner) return { _tag: "Unreadable", code: "EPERM" }
+      const bytes = Buffer.allocUnsafe(stat.size)
+      let length = 0
+      while (length < bytes.length) {
+        const count = NFS.readSync(fd, bytes, length, bytes.length - length, length)
+        if (count === 0) break
+        length += count
+      }
+      return { _tag: "Text", text: bytes.toString("utf8", 0, length) }
     } finally {
       NFS.closeSync(fd)
     }
@@ -73,28 +72,27 @@ const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
   }
 }
 
-const writeOpen = (fd: number, text: string): void => {
-  let rest: Uint8Array = Buffer.from(text)
-  // A write may be incomplete without an error, on a full disk or at a size limit.
-  while (rest.length > 0) {
-    const count = NFS.writeSync(fd, rest)
-    if (count === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" })
-    rest = rest.subarray(count)
-  }
-}
-
-const create: Disk["create"] = (path, text) =>
-  attempt(() => {
+const create: Disk["create"] = (path, text) => {
+  try {
     const fd = NFS.openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NONBLOCK, 0o600)
     try {
-      writeOpen(fd, text)
+      let rest: Uint8Array = Buffer.from(text)
+      // A write may be incomplete without an error, on a full disk or at a size limit.
+      while (rest.length > 0) {
+        const count = NFS.writeSync(fd, rest)
+        if (count === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" })
+        rest = rest.subarray(count)
+      }
     } catch (error) {
       NFS.unlinkSync(path)
       throw error
     } finally {
       NFS.closeSync(fd)
     }
-  })
+  } catch (error) {
+    return codeOf(error)
+  }
+}
 
 const makeFolder: Disk["makeFolder"] = (path) =>
   attempt(() => {
@@ -103,20 +101,22 @@ const makeFolder: Disk["makeFolder"] = (path) =>
     if ((NFS.lstatSync(path).mode & 0o700) !== 0o700) NFS.chmodSync(path, 0o700)
   })
 
-const entryOf = (stat: NFS.Stats): Entry => ({
-  type: stat.isDirectory() ? "Directory" : stat.isFile() ? "File" : stat.isSymbolicLink() ? "Link" : "Other",
-  uid: isWindows ? undefined : stat.uid,
-  mode: stat.mode & 0o7777,
-  modifiedAt: stat.mtimeMs
-})
-
 // For a missing file, creating an exception takes longer than the system call.
 const noEntry = { throwIfNoEntry: false } as const
 
-const look = (stat: () => NFS.Stats | undefined): Entry | Errno => {
+const describe = (
+  stat: (path: string, options?: typeof noEntry) => NFS.Stats | undefined,
+  path: string,
+  options?: typeof noEntry
+): Entry | Errno => {
   try {
-    const found = stat()
-    return found === undefined ? "ENOENT" : entryOf(found)
+    const found = stat(path, options)
+    return found === undefined ? "ENOENT" : {
+      type: found.isDirectory() ? "Directory" : found.isFile() ? "File" : found.isSymbolicLink() ? "Link" : "Other",
+      uid: isWindows ? undefined : found.uid,
+      mode: found.mode & 0o7777,
+      modifiedAt: found.mtimeMs
+    }
   } catch (error) {
     return codeOf(error)
   }
@@ -130,9 +130,9 @@ const look = (stat: () => NFS.Stats | undefined): Entry | Errno => {
  */
 export const disk: Disk = {
   read,
-  look: (path) => look(() => NFS.lstatSync(path, noEntry)),
+  look: (path) => describe(NFS.lstatSync, path, noEntry),
   // `statSync` with `noEntry` returns nothing for ENOTDIR too.
-  follow: (path) => look(() => NFS.statSync(path)),
+  follow: (path) => describe(NFS.statSync, path),
   list: (folder) => {
     try {
       return NFS.readdirSync(folder)
@@ -142,8 +142,8 @@ export const disk: Disk = {
   },
   create,
   link: (from, to) => attempt(() => NFS.linkSync(from, to)),
-  rename: (from, to) => attemptAgain(() => NFS.renameSync(from, to)),
-  remove: (path) => attemptAgain(() => NFS.unlinkSync(path)),
+  rename: (from, to) => attemptAgain(NFS.renameSync, from, to),
+  remove: (path) => attemptAgain(NFS.unlinkSync, path, ""),
   makeFolder,
   removeFolder: (path) => attempt(() => NFS.rmdirSync(path)),
   access: (path) => attempt(() => NFS.accessSync(path, NFS.constants.W_OK))

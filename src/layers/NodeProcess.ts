@@ -189,29 +189,32 @@ export const current = {
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
   // A host may have replaced `process.env` by a read-only object.
   setVariable: (name, value) =>
-    Effect.ignore(Effect.try(() => {
-      if (value === undefined) delete process.env[name]
-      else process.env[name] = value
-    })),
+    Effect.sync(() => {
+      try {
+        if (value === undefined) delete process.env[name]
+        else process.env[name] = value
+      } catch {
+        // Then child processes do not know their parent.
+      }
+    }),
   interrupted: Effect.callback((resume) => Effect.sync(onSignal(() => process.nextTick(() => resume(Effect.void))))),
   onSignal,
   onExit: (listener) =>
-    Effect.asVoid(Effect.acquireRelease(
-      Effect.sync(() => {
-        const entry = { listener, thrown: undefined }
-        exitListeners.add(entry)
-        if (exitListeners.size > 1) return entry
+    Effect.suspend(() => {
+      const entry = { listener, thrown: undefined }
+      exitListeners.add(entry)
+      if (exitListeners.size === 1) {
         process.on("uncaughtExceptionMonitor", onThrow)
         process.on("exit", onEnd)
-        return entry
-      }),
-      (entry) =>
+      }
+      return Effect.addFinalizer(() =>
         Effect.sync(() => {
           exitListeners.delete(entry)
           if (exitListeners.size > 0) return
           process.removeListener("uncaughtExceptionMonitor", onThrow)
           process.removeListener("exit", onEnd)
         })
-    )),
+      )
+    }),
   isExiting: Effect.sync(() => isExiting)
 } satisfies Partial<HostRuntime["Service"]>

@@ -19,9 +19,9 @@ import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
-import { debug, IsDebugMode } from "./Debug.ts"
+import { debug, IsDebugMode, isLogged } from "./Debug.ts"
 import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
-import { outboxOf, storeOf } from "./Lazy.ts"
+import { once, outboxOf, storeOf } from "./Lazy.ts"
 import { steady } from "./Load.ts"
 import * as Variable from "./Variable.ts"
 import * as VariableConsent from "./VariableConsent.ts"
@@ -87,7 +87,9 @@ const denied = (
   full: Effect.Effect<Context.Context<Usage>>
 ): Context.Context<Usage> => {
   const consent = Effect.map(full, Context.get(Consent))
-  const report = Effect.suspend(() => debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`))
+  const report = Effect.withFiber((fiber) =>
+    isLogged(fiber) ? debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`) : Effect.void
+  )
   return Context.make(UsageCapture, { capture: () => Effect.void, follow: () => Effect.as(report, undefined) }).pipe(
     Context.add(IdentityStitch, { observe: () => Effect.void, login: () => Effect.void, logout: Effect.void }),
     Context.add(IdentitySlot, { get: Effect.succeed(undefined), set: () => Effect.void }),
@@ -137,11 +139,17 @@ const make = Effect.fnUntraced(
         full,
         (defect) => Effect.provideService(notLoaded(defect), IsDebugMode, isDebugMode)
       )
-      : denied(denial, yield* Effect.cached(full))
+      : denied(denial, once(full))
     return Context.add(usage, IsDebugMode, isDebugMode)
   },
   // The variables of the user also count if the host's `ConfigProvider` does not read the environment.
-  Effect.updateService(ConfigProvider.ConfigProvider, ConfigProvider.orElse(Variable.ofProcess)),
+  Effect.updateContext((context: Context.Context<Path.Path | Stdio.Stdio | Scope.Scope>) =>
+    Context.add(
+      context,
+      ConfigProvider.ConfigProvider,
+      Variable.orOfProcess(Context.get(context, ConfigProvider.ConfigProvider))
+    )
+  ),
   // A runtime may keep the environment from its programs.
   Effect.catchDefect((defect) => notLoaded(defect))
 )

@@ -1,6 +1,6 @@
 /** Debug lines of synchronous code. */
 import * as Effect from "effect/Effect"
-import { debug } from "./Debug.ts"
+import { debug, isLogged } from "./Debug.ts"
 
 /** Collects the debug lines of synchronous code, and writes them in an effect. */
 export interface Notes {
@@ -11,17 +11,16 @@ export interface Notes {
 
 export const make = (): Notes => {
   let lines: Array<string> = []
-  const write = Effect.suspend(() => {
-    const all = lines
-    lines = []
-    return Effect.forEach(all, (line) => debug(line), { discard: true })
-  })
   return {
     add: (line) => void lines.push(line),
     run: (evaluate) =>
-      Effect.suspend(() => {
-        const result = evaluate()
-        return lines.length === 0 ? Effect.succeed(result) : Effect.as(write, result)
+      Effect.withFiber((fiber) => {
+        const result = Effect.succeed(evaluate())
+        const all = lines
+        lines = []
+        return all.length === 0 || !isLogged(fiber)
+          ? result
+          : Effect.andThen(Effect.forEach(all, (line) => debug(line), { discard: true }), result)
       })
   }
 }

@@ -38,14 +38,6 @@ export interface Recorder {
   }
 }
 
-const ownProperties = ({ personless, properties }: Draft): Schema.JsonObject => {
-  const own: { [name: string]: Schema.Json } = {}
-  for (const [name, value] of Object.entries(properties)) {
-    if (!isReserved(name) && !(personless && isPersonProperty(name))) own[name] = value
-  }
-  return own
-}
-
 export const make = (
   { id, known, parent, runtime, settings }: {
     readonly id: string
@@ -85,11 +77,15 @@ export const make = (
     compose: (draft, identity, now) => {
       const number = sequence
       const session = known.sessionOf(identity.anonId, now)
+      const own: { [name: string]: Schema.Json } = {}
+      for (const [name, value] of Object.entries(draft.properties)) {
+        if (!isReserved(name) && !(draft.personless && isPersonProperty(name))) own[name] = value
+      }
       return {
         message: {
           event: draft.event,
           properties: {
-            ...ownProperties(draft),
+            ...own,
             invocation_id: id,
             sequence: number,
             ...(draft.command === undefined ? {} : { command_name: draft.command }),

@@ -10,6 +10,8 @@ import type { Notes } from "./Notes.ts"
 /** The code of a file that was not published because the user has opted out. */
 export const denied: Errno = "ECONSENT"
 
+type Write = (from: string, to: string) => Errno | undefined
+
 /** The dependencies of `make`. */
 export interface Requirements {
   readonly home: StateHome
@@ -83,28 +85,27 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
     return makeFolders(above) ?? makeOne(folder)
   }
 
-  // Creates the folder if a write finds it missing. An opt-out removes the folders, so consent is checked first.
-  const writeInFolder = (file: string, write: () => Errno | undefined): Errno | undefined => {
+  // Runs a write whose target is in a folder. Creates the folder if the write finds it missing. An opt-out removes the
+  // folders, so consent is checked first.
+  const writeInFolder = (file: string, write: Write, ...args: Parameters<Write>): Errno | undefined => {
     const folder = path.dirname(file)
-    const code = checkFolder(folder) ?? write()
+    const code = checkFolder(folder) ?? write(...args)
     if (!isAbsent(code)) return code
     if (!stillGiven()) return denied
-    return makeFolders(folder) ?? checkFolder(folder) ?? write()
+    return makeFolders(folder) ?? checkFolder(folder) ?? write(...args)
   }
 
-  // A later opt-out removes the temp file, and then nothing is published.
-  const withTemp = (text: string, publish: (temp: string) => Errno | undefined): Errno | undefined => {
+  // Writes a temp file, and publishes it by `move`.
+  const publishBy = (move: Write, file: string, text: string, holdsConsent = false): Errno | undefined => {
     const temp = path.join(home.temp, uuid())
-    const created = writeInFolder(temp, () => disk.create(temp, text))
-    if (created !== undefined) return created
-    const code = stillGiven() ? publish(temp) : denied
-    if (code !== undefined) disk.remove(temp)
-    return code
-  }
-
-  // Removes a file that was published during an opt-out, and the folders created for it. If consent cannot be read,
-  // then nothing is removed: a claim may be in use. A file that holds consent may be the denial by now, so it is kept.
-  const undoAfterOptOut = (file: string, code: Errno | undefined, holdsConsent = false): Errno | undefined => {
+    let code = writeInFolder(temp, disk.create, temp, text)
+    if (code === undefined) {
+      // A later opt-out removes the temp file, and then nothing is published.
+      code = stillGiven() ? writeInFolder(file, move, temp, file) : denied
+      if (code !== undefined) disk.remove(temp)
+    }
+    // Removes a file that was published during an opt-out, and the folders created for it. If consent cannot be read,
+    // then nothing is removed: a claim may be in use. A file that holds consent may be the denial by now, so it is kept.
     const mustUndo = code === undefined || (code !== "EEXIST" && createdFolders.length > 0)
     if (!mustUndo || stillGiven() !== false) return code
     if (code === undefined && !holdsConsent) disk.remove(file)
@@ -112,14 +113,6 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
     createdFolders = []
     return code ?? denied
   }
-
-  // link(2) also fails on file systems without hard links (FAT, some network file systems), or by a security policy.
-  // Then the file is created directly, which a full or read-only disk refuses.
-  const createExclusive = (temp: string, file: string, text: string): Errno | undefined =>
-    writeInFolder(file, () => {
-      const code = disk.link(temp, file)
-      return code === undefined || code === "EEXIST" || code === "ENOENT" ? code : disk.create(file, text)
-    })
 
   return {
     home,
@@ -131,18 +124,22 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
       const value = decode(found.text)
       return value._tag === "Some" ? value.value : undefined
     },
+    // link(2) also fails on file systems without hard links (FAT, some network file systems), or by a security policy.
+    // Then the file is created directly, which a full or read-only disk refuses.
     publish: (file, text, holdsConsent) =>
-      undoAfterOptOut(
-        file,
-        withTemp(text, (temp) => {
-          const code = createExclusive(temp, file, text)
+      publishBy(
+        (temp) => {
+          const refused = disk.link(temp, file)
+          const mustCreate = refused !== undefined && refused !== "EEXIST" && refused !== "ENOENT"
+          const code = mustCreate ? disk.create(file, text) : refused
           if (code === undefined) disk.remove(temp)
           return code
-        }),
+        },
+        file,
+        text,
         holdsConsent
       ),
-    replace: (file, text, holdsConsent) =>
-      undoAfterOptOut(file, withTemp(text, (temp) => writeInFolder(file, () => disk.rename(temp, file))), holdsConsent),
+    replace: (file, text, holdsConsent) => publishBy(disk.rename, file, text, holdsConsent),
     list: (folder) => {
       const names = checkFolder(folder) ?? disk.list(folder)
       return isRefused(names) && isAbsent(names) ? [] : names
@@ -153,7 +150,7 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
     },
     move: (from, to) => {
       if (!stillGiven()) return denied
-      return checkFolder(path.dirname(from)) ?? writeInFolder(to, () => disk.rename(from, to))
+      return checkFolder(path.dirname(from)) ?? writeInFolder(to, disk.rename, from, to)
     },
     makeFolder: (folder) => {
       const code = checkFolder(folder)

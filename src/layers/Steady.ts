@@ -15,7 +15,7 @@ import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { Outbox } from "../services/Outbox.ts"
-import type { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug, IsDebugMode } from "./Debug.ts"
 import * as EnvironmentConsent from "./EnvironmentConsent.ts"
@@ -28,7 +28,7 @@ import * as UsageServices from "./UsageServices.ts"
 import * as Variable from "./Variable.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
 
-export * as HttpResolver from "./HttpResolver.ts"
+export { make as makeHttpResolver } from "./HttpResolver.ts"
 
 const defaultHost = "https://us.i.posthog.com"
 
@@ -66,14 +66,6 @@ const settingsOf = Effect.fnUntraced(function*(options: Options, variables: stri
     deliveryWaitMillis: options.deliveryWait === undefined ? undefined : Duration.toMillis(options.deliveryWait)
   })
 })
-
-// A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
-const principalsOf = (options: Options): Layer.Layer<PrincipalResolver, never, HostRuntime> =>
-  Layer.catchCause(
-    options.principals ?? FixedPrincipalResolver.layerNone,
-    (cause) =>
-      Layer.unwrap(Effect.as(debug("`principals` could not be built", cause), FixedPrincipalResolver.layerNone))
-  )
 
 // The worker of debug mode: it sends nothing, and prints the obstacles to delivery, except a back-off.
 const dryRunWorker = Effect.gen(function*() {
@@ -116,8 +108,14 @@ export const make = Effect.fnUntraced(function*(
     ? yield* Effect.provideContext(EnvironmentConsent.make, base)
     : EnvironmentConsent.fixed(denial)
   const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), base)
-  const resolvers = denial === undefined ? principalsOf(options) : FixedPrincipalResolver.layerNone
-  const principals = yield* Layer.build(resolvers).pipe(Effect.provideContext(base))
+  const none = Context.make(PrincipalResolver, FixedPrincipalResolver.none)
+  const principals = denial !== undefined || options.principals === undefined
+    ? none
+    : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
+      // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
+      Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), none)),
+      Effect.provideContext(base)
+    )
   const requirements = Context.merge(Context.add(base, Consent, consent), principals)
   const services = yield* UsageServices.make({
     checks,

@@ -100,8 +100,8 @@ export const make = (
     if (pointer?._tag !== "Some") return undefined
     const { anonId, linkedPrincipal } = pointer.value
     if (files.read(`${home.successors}/${anonId}.json`)._tag !== "Missing") return undefined
-    const claim = ClaimFiles.find(files, anonId)
-    if (claim !== undefined && !Claim.isReadable(claim)) return undefined
+    const claim = ClaimFiles.read(files, anonId)
+    if (claim === "Unknown" || (claim !== undefined && !Claim.isReadable(claim))) return undefined
     if (linkedPrincipal !== claim?.principal_id) return undefined
     return { anonId, claim, durable: true, firstRun: false, published: false }
   }

@@ -34,7 +34,7 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
 import type { Checks } from "./EnvironmentConsent.ts"
 import * as KnownFile from "./KnownFile.ts"
-import { outboxOf, storeOf } from "./Lazy.ts"
+import { once, outboxOf, storeOf } from "./Lazy.ts"
 import * as Lease from "./Lease.ts"
 import { cold } from "./LoadCold.ts"
 import * as Notes from "./Notes.ts"
@@ -93,16 +93,6 @@ const checksOf = ({ decision, stillGiven }: Consent["Service"]): Checks => ({
   stillGiven: () => Effect.runSync(stillGiven)
 })
 
-// Returns the invocation id of the parent, if a host runs itself. The variable is restored when the scope closes: a
-// later command of this process is not a child of this command.
-const parentInvocation = Effect.fnUntraced(function*(prefix: string, id: string) {
-  const runtime = yield* HostRuntime
-  const name = `${prefix}_USAGE_INVOCATION`
-  const outer = yield* Variable.read(name)
-  yield* Effect.acquireRelease(runtime.setVariable(name, id), () => runtime.setVariable(name, outer))
-  return outer !== undefined && uuid.test(outer) ? outer : undefined
-})
-
 /**
  * Creates the services of a command.
  *
@@ -118,7 +108,9 @@ export const make = Effect.fnUntraced(function*(
   const { cold: parts = cold } = options
   const scope = yield* Effect.scope
   const checks = options.checks ?? checksOf(Context.get(context, Consent))
+  const clock = yield* Clock.Clock
   const notes = Notes.make()
+  const isDebugMode = yield* IsDebugMode
   const files = StateFiles.make({
     home: settings.home,
     path: Context.get(context, Path.Path),
@@ -128,12 +120,18 @@ export const make = Effect.fnUntraced(function*(
   })
   const known = KnownFile.make(files, runtime, settings.codec)
   const id = runtime.uuid()
+  // A host that runs itself passes its invocation id to its child processes. The variable is restored when the scope
+  // closes: a later command of this process is not a child of this command.
+  const variable = `${settings.variables}_USAGE_INVOCATION`
+  const outer = yield* Variable.read(variable)
+  yield* Effect.addFinalizer(() => runtime.setVariable(variable, outer))
+  yield* runtime.setVariable(variable, id)
   const recorder = Recorder.make({
     id,
     known,
     runtime,
     settings,
-    parent: yield* parentInvocation(settings.variables, id)
+    parent: outer !== undefined && uuid.test(outer) ? outer : undefined
   })
   const shared: SteadyStitch.Shared = {
     files,
@@ -171,7 +169,7 @@ export const make = Effect.fnUntraced(function*(
     shared.slot = undefined
     return undefined
   })
-  const loadFullStitch: Effect.Effect<FullStitch | undefined> = yield* Effect.cached(Effect.uninterruptible(
+  const loadFullStitch: Effect.Effect<FullStitch | undefined> = once(Effect.uninterruptible(
     Effect.suspend(() => {
       isHandingOver = true
       return load.pipe(
@@ -194,17 +192,6 @@ export const make = Effect.fnUntraced(function*(
 
   // == recording
 
-  const storeMessage = (
-    draft: Recorder.Draft,
-    { identity }: SteadyStitch.EventOwner,
-    now: number
-  ): Message | undefined => {
-    const { confirm, message } = recorder.compose(draft, identity, now)
-    if (!writer.add(message, now)) return undefined
-    confirm()
-    return message
-  }
-
   const recordNow = (
     event: Recorder.Event,
     owner: SteadyStitch.EventOwner | undefined,
@@ -214,32 +201,34 @@ export const make = Effect.fnUntraced(function*(
       notes.add(`"${event.event}" is dropped: consent or the device's identity was withdrawn`)
       return undefined
     }
-    const { attribution } = owner
-    const ofPersons = Object.keys(event.properties).filter((name) =>
-      attribution.personless && UsageEvent.isPersonProperty(name)
-    )
-    if (ofPersons.length > 0) notes.add(`"${event.event}" is sent without ${ofPersons.join(", ")}: it is anonymous`)
-    return storeMessage({ ...event, ...attribution }, owner, now)
+    const { attribution, identity } = owner
+    const names = attribution.personless ? Object.keys(event.properties) : []
+    noteOmitted(event.event, names.filter(UsageEvent.isPersonProperty), "it is anonymous")
+    const { confirm, message } = recorder.compose({ ...event, ...attribution }, identity, now)
+    if (!writer.add(message, now)) return undefined
+    confirm()
+    return message
   }
-
-  const printInDebugMode = (message: Message | undefined): Effect.Effect<void> =>
-    Effect.flatMap(
-      IsDebugMode,
-      (isDebugMode) => isDebugMode && message !== undefined ? Console.error(JSON.stringify(message)) : Effect.void
-    )
-
-  const record: Recorder.Record = (event, owner, now) =>
-    Effect.flatMap(notes.run(() => recordNow(event, owner, now)), printInDebugMode)
-
-  const recordWithFullStitch = (event: Recorder.Event): Effect.Effect<void> =>
-    Effect.flatMap(loadFullStitch, (loaded) =>
-      loaded === undefined
-        ? Effect.flatMap(Clock.currentTimeMillis, (now) => record(event, steady.fallback(), now))
-        : loaded.capture(event))
 
   const noteOmitted = (event: string, names: ReadonlyArray<string>, why: string): void => {
     if (names.length > 0) notes.add(`"${event}" is sent without ${names.join(", ")}: ${why}`)
   }
+
+  const printInDebugMode = Effect.fnUntraced(function*(message: Message) {
+    if (yield* IsDebugMode) yield* Console.error(JSON.stringify(message))
+  })
+
+  const record: Recorder.Record = (event, owner, now) =>
+    Effect.flatMap(
+      notes.run(() => recordNow(event, owner, now)),
+      (message) => message === undefined ? Effect.void : printInDebugMode(message)
+    )
+
+  const recordWithFullStitch = (event: Recorder.Event): Effect.Effect<void> =>
+    Effect.flatMap(loadFullStitch, (loaded) =>
+      loaded === undefined
+        ? Effect.suspend(() => record(event, steady.fallback(), clock.currentTimeMillisUnsafe()))
+        : loaded.capture(event))
 
   // Returns the properties of the event, of the command and of the scope.
   const encode = <Properties>(
@@ -257,7 +246,7 @@ export const make = Effect.fnUntraced(function*(
     const all = {
       ...common.properties,
       ...own.properties,
-      ...UsageEvent.sanitize(Object.keys(groups).length === 0 ? {} : { $groups: groups }).properties
+      ...(Object.keys(groups).length === 0 ? {} : UsageEvent.sanitize({ $groups: groups }).properties)
     }
     noteOmitted(event.name, [...common.stripped, ...own.stripped], "not JSON")
     noteOmitted(event.name, Object.keys(all).filter(UsageEvent.isReserved), "the name is reserved")
@@ -274,43 +263,33 @@ export const make = Effect.fnUntraced(function*(
     return enabled
   }
 
-  let lastDeliveryStart = yield* Clock.monotonicTimeNanos
+  let lastDeliveryStart = clock.monotonicTimeNanosUnsafe()
 
-  const captureEvent = Effect.fnUntraced(function*<Properties>(
-    event: UsageEvent.UsageEvent<Properties>,
-    input: Properties
-  ) {
-    const current = yield* CurrentCommand
-    const command = current === "untracked" ? undefined : current
-    const ofCommand = command === undefined ? {} : (yield* Ref.get(command.annotations)).shared
-    const ofScope = yield* UsageContext
-    const now = yield* Clock.currentTimeMillis
-    const isExiting = yield* runtime.isExiting
-    // Synchronous: consent and attribution must not change before the event is recorded.
-    const result = yield* notes.run(() => {
-      if (!isAllowed()) return "Done"
-      const properties = encode(event, input, merge(ofCommand, ofScope))
-      if (properties === undefined) return "Done"
-      const draft = { event: event.name, properties, command: command?.name }
-      const isLoading = isHandingOver && fullStitch === undefined && !hasLoadFailed
-      if (isHandingOver && !(isExiting && isLoading)) return draft
-      const owner = steady.attribution(now) ?? (isExiting ? steady.fallback() : undefined)
-      return owner === undefined && !isExiting ? draft : { message: recordNow(draft, owner, now) }
-    })
-    if (result === "Done") return
-    yield* "message" in result ? printInDebugMode(result.message) : recordWithFullStitch(result)
-  })
-
-  const capture = <Properties>(
-    event: UsageEvent.UsageEvent<Properties>,
-    input: NoInfer<Properties>
-  ): Effect.Effect<void> =>
+  const capture: UsageCapture["Service"]["capture"] = (event, input) =>
     Effect.gen(function*() {
-      yield* captureEvent(event, input)
+      const current = yield* CurrentCommand
+      const command = current === "untracked" ? undefined : current
+      const ofCommand = command === undefined ? {} : Ref.getUnsafe(command.annotations).shared
+      const ofScope = yield* UsageContext
+      const now = clock.currentTimeMillisUnsafe()
+      const isExiting = yield* runtime.isExiting
+      // Synchronous: consent and attribution must not change before the event is recorded.
+      const result = yield* notes.run(() => {
+        if (!isAllowed()) return undefined
+        const properties = encode(event, input, merge(ofCommand, ofScope))
+        if (properties === undefined) return undefined
+        const draft = { event: event.name, properties, command: command?.name }
+        const isLoading = isHandingOver && fullStitch === undefined && !hasLoadFailed
+        if (isHandingOver && !(isExiting && isLoading)) return { draft }
+        const owner = steady.attribution(now) ?? (isExiting ? steady.fallback() : undefined)
+        return owner === undefined && !isExiting ? { draft } : { message: recordNow(draft, owner, now) }
+      })
+      if (result?.draft !== undefined) yield* recordWithFullStitch(result.draft)
+      else if (result?.message !== undefined && isDebugMode) yield* printInDebugMode(result.message)
       // The events of a long-running command (`dev`, `watch`) are delivered before it ends.
-      const now = yield* Clock.monotonicTimeNanos
-      if (now - lastDeliveryStart < deliverEveryNanos) return
-      lastDeliveryStart = now
+      const ended = clock.monotonicTimeNanosUnsafe()
+      if (ended - lastDeliveryStart < deliverEveryNanos) return
+      lastDeliveryStart = ended
       yield* Effect.forkIn(worker.ensure, scope)
     }).pipe(Effect.uninterruptible, debugFailure("could not record an event", undefined))
 
@@ -329,7 +308,7 @@ export const make = Effect.fnUntraced(function*(
     if (fullStitch !== undefined) return yield* fullStitch.start
     if (hasBegun) return
     hasBegun = true
-    const now = yield* Clock.currentTimeMillis
+    const now = clock.currentTimeMillisUnsafe()
     if (!(yield* notes.run(() => steady.begin(now)))) return
     const start = withFullStitch(({ start }) => start)
     // Without an input, the credential is read before the handler runs: a logout removes it before it is reported.
@@ -344,10 +323,8 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const follow: UsageCapture["Service"]["follow"] = Effect.fnUntraced(function*(command) {
-    yield* Effect.acquireRelease(
-      Effect.sync(() => void shared.running.add(command)),
-      () => Effect.sync(() => void shared.running.delete(command))
-    )
+    shared.running.add(command)
+    yield* Effect.addFinalizer(() => Effect.sync(() => void shared.running.delete(command)))
     // An exit code from before the first command counts as a failure of the host. The code of an earlier command does
     // not count for this command.
     const before = hasBegun ? yield* runtime.exitCode : 0
@@ -361,26 +338,26 @@ export const make = Effect.fnUntraced(function*(
   const stitch = IdentityStitch.of({
     observe: Effect.fnUntraced(function*(principalId, authorization) {
       if ((yield* CurrentCommand) === "untracked") return
-      const now = yield* Clock.currentTimeMillis
+      const now = clock.currentTimeMillisUnsafe()
       // An illegal id is passed to the full stitch, which writes the debug line.
       if (isPrincipalId(principalId) && (yield* notes.run(() => isStamped(now)))) return
       yield* withFullStitch(({ service }) => service.observe(principalId, authorization))
     }, debugFailure("could not act on an observed principal", undefined)),
     login: (principalId) => withFullStitch(({ service }) => service.login(principalId)),
-    logout: withFullStitch(({ service }) => service.logout)
+    logout: Effect.suspend(() => withFullStitch(({ service }) => service.logout))
   })
 
   // == delivery
 
-  const fileOutbox = yield* Effect.cached(
+  const fileOutbox = once(
     Effect.provideContext(Effect.flatMap(parts, ({ FileOutbox }) => FileOutbox.makeWith(files, writer)), base)
   )
   const outbox = outboxOf(fileOutbox)
-  const starter = yield* Effect.cached(
+  const starter = once(
     Effect.provideContext(WorkerProcess.make(files, !isStateless(runtime)), context)
   )
   const start = (how: WorkerProcess.Start) => Effect.flatMap(starter, (start) => start(how))
-  const delivery = yield* Effect.cached(
+  const delivery = once(
     parts.pipe(
       Effect.flatMap(({ Delivery }) => Delivery.make({ files, invocationId: id, checks, start })),
       Effect.provideContext(Context.add(base, Outbox, outbox))
@@ -388,16 +365,15 @@ export const make = Effect.fnUntraced(function*(
   )
   const leases = { files, folder: writer.folder.root, runtime }
 
-  const currentIdentity = Effect.suspend(() =>
-    fullStitch === undefined ? Effect.succeed(steady.handover().snapshot?.identity) : fullStitch.store.get
-  )
   const unknownIdentity = { durable: false, firstRun: false }
 
   // Most commands find a running worker or a back-off: they load nothing more.
   const detached = CaptureWorker.of({
     ensure: Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      const identity = (yield* currentIdentity) ?? unknownIdentity
+      const now = clock.currentTimeMillisUnsafe()
+      const identity = fullStitch === undefined
+        ? steady.handover().snapshot?.identity ?? unknownIdentity
+        : yield* fullStitch.store.get
       const isShort = isShortLived(runtime, identity)
       const seen = yield* notes.run(() => {
         if (writer.backedOffUntil(now) > now) {
@@ -433,11 +409,8 @@ export const make = Effect.fnUntraced(function*(
     )
 
   const deliver = Effect.suspend(() => recorder.hasRecorded() ? worker.ensure : Effect.void)
-  yield* Effect.addFinalizer(() => deliver)
   yield* Effect.addFinalizer(() =>
-    hasBegun || recorder.hasRecorded()
-      ? Effect.void
-      : debug("nothing was tracked: no command of `Usage.track` ran")
+    hasBegun || recorder.hasRecorded() ? deliver : debug("nothing was tracked: no command of `Usage.track` ran")
   )
   // A process may exit without closing the scope. Then delivery is started, and not awaited.
   yield* runtime.onExit(() => Effect.runSyncExitWith(context)(deliver))

@@ -2,13 +2,20 @@
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 
-/** The environment of the process. `ConfigProvider.fromEnv` would index every variable for a few names. */
-export const ofProcess: ConfigProvider.ConfigProvider = ConfigProvider.make((path) =>
-  Effect.sync(() => {
-    const value = process.env[path.join("_")]
-    return value === undefined || value === "" ? undefined : ConfigProvider.makeValue(value)
-  })
-)
+/** Returns the value of a variable of the process; undefined if it is not set, or empty. */
+export const ofProcess = (name: string): string | undefined => process.env[name] || undefined
+
+/**
+ * Returns a provider that falls back to the environment of the process. `ConfigProvider.fromEnv` would index every
+ * variable for a few names.
+ */
+export const orOfProcess = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider =>
+  ConfigProvider.make((path) =>
+    Effect.map(provider.load(path), (node) => {
+      const value = node === undefined ? ofProcess(path.join("_")) : undefined
+      return value === undefined ? node : ConfigProvider.makeValue(value)
+    })
+  )
 
 /**
  * Returns the value of a variable; undefined if it is not set, `unreadable` if it cannot be read.
@@ -18,5 +25,5 @@ export const ofProcess: ConfigProvider.ConfigProvider = ConfigProvider.make((pat
 export const read = (name: string, unreadable?: string): Effect.Effect<string | undefined> =>
   Effect.flatMap(
     ConfigProvider.ConfigProvider,
-    (provider) => Effect.match(provider.load([name]), { onFailure: () => unreadable, onSuccess: (node) => node?.value })
+    (provider) => Effect.orElseSucceed(Effect.map(provider.load([name]), (node) => node?.value), () => unreadable)
   )

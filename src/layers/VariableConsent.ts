@@ -1,5 +1,4 @@
 /** The denial of consent by variables. */
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import * as Variable from "./Variable.ts"
@@ -15,12 +14,11 @@ export const valueOf = (name: string): Effect.Effect<string> =>
  * must not give consent that the user denied.
  */
 export const decide = Effect.fnUntraced(function*(prefix: string, optOuts?: ReadonlyArray<string>) {
-  for (const { allows, name } of ConsentDecision.variables(prefix, optOuts)) {
-    const values = [
-      yield* valueOf(name),
-      yield* Effect.provideService(valueOf(name), ConfigProvider.ConfigProvider, Variable.ofProcess)
-    ]
-    if (!values.every(allows)) return ConsentDecision.denied({ _tag: "Variable", name })
+  for (const variable of ConsentDecision.variables(prefix, optOuts)) {
+    const { name } = variable
+    const isAllowed = ConsentDecision.allows(variable, yield* valueOf(name)) &&
+      ConsentDecision.allows(variable, Variable.ofProcess(name) ?? "")
+    if (!isAllowed) return ConsentDecision.denied({ _tag: "Variable", name })
   }
   return undefined
 })

@@ -101,7 +101,7 @@ export const edits: ReadonlyArray<Edit> = [
     name: "a cache with an invalid part is used all the same",
     why: "an account's id of another tool's making is sent",
     file: "src/domain/Known.ts",
-    edits: one("return isValid ? known : undefined", "return known")
+    edits: one("(principal_id === null || isPrincipalId(principal_id))", "true")
   },
 
   // == facts on disk
