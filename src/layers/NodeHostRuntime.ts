@@ -14,10 +14,6 @@ import { cold } from "./LoadCold.ts"
 import { current, initialPidNamespace, merge, pidNamespace } from "./NodeProcess.ts"
 import * as Variable from "./Variable.ts"
 
-// A virtual machine that was booted from a container's image looks like a container, but its processes and its disk
-// outlive the command. It has the initial PID namespace.
-const isContainer = (): boolean => pidNamespace() !== initialPidNamespace && isInsideContainer()
-
 interface Terminals {
   readonly stdoutIsTerminal: Effect.Effect<boolean>
   /** Undefined before Effect 4.0.3. */
@@ -38,9 +34,10 @@ export const make = Effect.gen(function*() {
   const facts = {
     ci: mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined,
     agent: CodingAgent.detect(marks, stdoutIsTerminal),
-    // Lazy: if telemetry is denied, then it is not needed.
+    // Lazy: if telemetry is denied, then it is not needed. A virtual machine that was booted from a container's image
+    // looks like a container, but its processes and its disk outlive the command. It has the initial PID namespace.
     get container() {
-      return container ??= isContainer()
+      return container ??= pidNamespace() !== initialPidNamespace && isInsideContainer()
     },
     get isolated() {
       return ![undefined, initialPidNamespace].includes(pidNamespace())
