@@ -181,7 +181,8 @@ const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<ne
       }
       const usage = yield* UsageCapture
       const clock = yield* Clock.Clock
-      let startedAt = 0n
+      // Undefined before the handler runs.
+      let startedAt: bigint | undefined
       let recorded: "no" | "succeeded" | "failed" = "no"
       const annotations = Ref.makeUnsafe<Annotations>({ flagValues: {}, shared: {} })
 
@@ -194,7 +195,7 @@ const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<ne
         const { flagValues } = Ref.getUnsafe(annotations)
         const common = {
           ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
-          duration_ms: Math.round(Number(endedAt - startedAt) / 1e6),
+          duration_ms: startedAt === undefined ? 0 : Math.round(Number(endedAt - startedAt) / 1e6),
           exit_code: outcome.code,
           flags_used: invocation.flags
         }

@@ -272,6 +272,18 @@ describe("track: how a command ended", () => {
     assert.deepStrictEqual(yield* told("duration_ms"), [[5000]])
   })
 
+  test("A process that exits before the handler runs has a command without a duration", function*() {
+    yield* TestClock.adjust("1 hour")
+    const exiting = Effect.map(UsageCapture, ({ capture }) =>
+      UsageCapture.of({
+        capture,
+        follow: (command) => Effect.as(command.recordExit(3, undefined), undefined)
+      }))
+    yield* Effect.provide(run("slow"), Layer.effect(UsageCapture, exiting)).pipe(Effect.forkChild)
+    yield* TestClock.adjust("5 seconds")
+    assert.deepStrictEqual(yield* told("exit_code", "duration_ms"), [[3, 0]])
+  })
+
   test("The duration of a command is measured by a monotonic clock", function*() {
     yield* TestClock.setTime(1_000_000)
     yield* Usage.trackEffect("sync")(Effect.andThen(TestClock.adjust("3 seconds"), TestClock.setTime(0)))
