@@ -6,9 +6,8 @@ import { spawn } from "node:child_process"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
-import type { Edit } from "../test/mutations/Edits.ts"
-import { type Mutation, mutations } from "../test/mutations/Mutations.ts"
-import type { Replacement } from "../test/mutations/Wrong.ts"
+import { mutations } from "../test/mutations/Mutations.ts"
+import type { Mutation } from "../test/mutations/Wrong.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
@@ -41,26 +40,13 @@ const makeCopy = (): string => {
 
 type Files = Map<string, string>
 
-/** Makes an edit; the texts that it looks for must be there, and once only. */
-const edit = (copy: string, mutation: Edit): Files => {
-  const file = Path.join(copy, mutation.file)
-  const text = mutation.edits.reduce((text, { replace, search }) => {
-    const parts = text.split(search)
-    if (parts.length !== 2) {
-      throw new Error(`"${mutation.name}": found ${parts.length - 1} times in ${mutation.file}:\n${search}`)
-    }
-    return parts.join(replace)
-  }, NFS.readFileSync(file, "utf8"))
-  return new Map([[file, text]])
-}
-
 const specifier = (from: string, to: string): string => {
   const relative = Path.posix.relative(Path.posix.dirname(from), to)
   return relative.startsWith(".") ? relative : `./${relative}`
 }
 
 /** Puts wrong modules beside the right ones, and lets all modules, or one importer, import the wrong ones. */
-const replace = async (copy: string, { name, wrong }: Replacement): Promise<Files> => {
+const replace = async (copy: string, { name, wrong }: Mutation): Promise<Files> => {
   const files: Files = new Map()
   for (const { exports, importer, module } of wrong) {
     const src = Path.join(copy, "src")
@@ -71,9 +57,9 @@ const replace = async (copy: string, { name, wrong }: Replacement): Promise<File
     files.set(
       Path.join(src, replaced),
       `import * as right from "${specifier(replaced, right)}"
-import { replacements } from "${specifier(replaced, "../test/mutations/Replacements.ts")}"
+import { mutations } from "${specifier(replaced, "../test/mutations/Mutations.ts")}"
 export * from "${specifier(replaced, right)}"
-const { wrong } = replacements.find(({ name }) => name === ${JSON.stringify(name)})
+const { wrong } = mutations.find(({ name }) => name === ${JSON.stringify(name)})
 export const { ${names.join(", ")} } = wrong.find(({ module }) => module === "${module}").exports(right)
 `
     )
@@ -88,7 +74,7 @@ export const { ${names.join(", ")} } = wrong.find(({ module }) => module === "${
 
 /** Makes a mistake in the copy. Returns a function that undoes it. */
 const mutate = async (copy: string, mutation: Mutation): Promise<() => void> => {
-  const files = "edits" in mutation ? edit(copy, mutation) : await replace(copy, mutation)
+  const files = await replace(copy, mutation)
   const before = [...files.keys()].map((file) =>
     [file, NFS.existsSync(file) ? NFS.readFileSync(file) : undefined] as const
   )

@@ -2,9 +2,67 @@
  * Mistakes in what is written, deleted and delivered, as wrong implementations of exported functions.
  */
 import * as Effect from "effect/Effect"
-import { onDisk, overriding, type Replacement, withoutSuccessors, wrong } from "./Wrong.ts"
+import * as Option from "effect/Option"
+import * as Path from "node:path"
+import * as StateHome from "../../src/domain/StateHome.ts"
+import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
+import type { IdentityStore } from "../../src/services/IdentityStore.ts"
+import { UsageSettings } from "../../src/services/UsageSettings.ts"
+import { type Mutation, onDisk, overriding, withoutSuccessors, wrong } from "./Wrong.ts"
 
-export const files: ReadonlyArray<Replacement> = [
+type Check = Effect.Success<IdentityStore["Service"]["check"]>
+
+// Returns a wrong store, which publishes a claim although the identity was replaced or deleted.
+const claimingDespite = (found: Check) =>
+  wrong("layers/FileIdentityStore.ts", (right) => ({
+    makeWith: (files, initial) =>
+      Effect.map(right.makeWith(files, initial), (store) => {
+        const claim: typeof store.claim = (claim) =>
+          Effect.flatMap(
+            store.check,
+            (check) => check === found ? Effect.sync(() => ClaimWriter.publish(files, claim)) : store.claim(claim)
+          )
+        return overriding(store, { claim })
+      })
+  }))
+
+export const files: ReadonlyArray<Mutation> = [
+  // == sightings
+  {
+    name: "an identity that another tool replaced is claimed all the same",
+    why: "the device's events and its claim are of two ids",
+    wrong: [claimingDespite("Replaced")]
+  },
+  {
+    name: "another tool's link is not looked at before a claim",
+    why: "a device is aliased into two accounts",
+    wrong: [
+      wrong("layers/FileIdentityStore.ts", (right) => ({
+        makeWith: (files, initial) => {
+          let isClaiming = false
+          const setClaiming = (value: boolean) =>
+            Effect.sync(() => {
+              isClaiming = value
+            })
+          const store = Effect.updateService(right.makeWith(files, initial), UsageSettings, (settings) => {
+            const { codec } = settings
+            const decode: typeof codec.decode = (text) =>
+              Option.map(
+                codec.decode(text),
+                (pointer) => isClaiming ? { ...pointer, linkedPrincipal: undefined } : pointer
+              )
+            return { ...settings, codec: overriding(codec, { decode }) }
+          })
+          return Effect.map(store, (store) => {
+            const claim: typeof store.claim = (claim) =>
+              setClaiming(true).pipe(Effect.andThen(store.claim(claim)), Effect.ensuring(setClaiming(false)))
+            return overriding(store, { claim })
+          })
+        }
+      }))
+    ]
+  },
+
   // == facts on disk
   {
     name: "no successor is followed",
@@ -13,6 +71,16 @@ export const files: ReadonlyArray<Replacement> = [
       wrong("layers/FileIdentityStore.ts", (right) => ({
         makeWith: (files, initial) => right.makeWith(withoutSuccessors(files), initial)
       }))
+    ]
+  },
+  {
+    name: "the pointer is the truth about a link, not the claim",
+    why: "a late or lost rewrite of the file changes whose the device is",
+    wrong: [
+      wrong("layers/ClaimFiles.ts", () => ({ read: () => undefined }), "layers/FileIdentityStore.ts"),
+      wrong("layers/ClaimWriter.ts", (right) => ({
+        publish: (files, claim) => claim.learned_by === "adopted" ? { _tag: "Unwritable" } : right.publish(files, claim)
+      }), "layers/FileIdentityStore.ts")
     ]
   },
   {
@@ -140,6 +208,26 @@ export const files: ReadonlyArray<Replacement> = [
     ]
   },
   {
+    name: "an identity that was deleted meanwhile is claimed",
+    why: "it may have been claimed before the opt-out, for another account",
+    wrong: [claimingDespite("Deleted")]
+  },
+  {
+    // The file that changes with each withdrawal of an opt-out counts as absent.
+    name: "a process that lived through an opt-out goes on",
+    why: "what was deleted is claimed once more, for another account",
+    wrong: [
+      wrong(
+        "layers/ForeignFile.ts",
+        (right) => ({
+          read: (disk, file) =>
+            file.endsWith(StateHome.make(Path, "").enabled) ? { _tag: "Missing" } : right.read(disk, file)
+        }),
+        "layers/EnvironmentConsent.ts"
+      )
+    ]
+  },
+  {
     name: "consent is not asked for again before a file is published",
     why: "what was deleted is there for a moment, and a worker sends its alias",
     wrong: [
@@ -259,6 +347,29 @@ export const files: ReadonlyArray<Replacement> = [
         acquire: (...args) => {
           const lease = right.acquire(...args)
           return lease && overriding(lease, { isHeld: () => true })
+        }
+      }))
+    ]
+  },
+  {
+    // The removal of the lease waits for the next look at the outbox.
+    name: "a worker gives up its lease after its last look",
+    why: "a message that comes in between waits until somebody runs a command again",
+    wrong: [
+      wrong("worker/Worker.ts", (right) => ({
+        run: (options) => {
+          const { leases, outbox } = options
+          const waiting = new Set<string>()
+          const removeLeases = Effect.sync(() => {
+            for (const file of waiting) leases.files.remove(file)
+            waiting.clear()
+          })
+          const files = overriding(leases.files, { remove: (file) => void waiting.add(file) })
+          return right.run({
+            ...options,
+            leases: { ...leases, files },
+            outbox: overriding(outbox, { isEmpty: Effect.tap(outbox.isEmpty, removeLeases) })
+          }).pipe(Effect.ensuring(removeLeases))
         }
       }))
     ]

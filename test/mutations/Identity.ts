@@ -1,13 +1,23 @@
 /**
  * Mistakes in the identity rules, as wrong implementations of exported functions.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { attribute } from "../../src/domain/Attribution.ts"
+import * as Claim from "../../src/domain/Claim.ts"
+import * as Credential from "../../src/domain/Credential.ts"
+import * as JsonDocument from "../../src/domain/JsonDocument.ts"
+import * as StitchState from "../../src/domain/StitchState.ts"
+import * as ClaimFiles from "../../src/layers/ClaimFiles.ts"
 import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
-import { overriding, type Replacement, withoutSuccessors, wrong } from "./Wrong.ts"
+import { IdentityStore } from "../../src/services/IdentityStore.ts"
+import { UsageSettings } from "../../src/services/UsageSettings.ts"
+import { type Mutation, overriding, withoutSuccessors, wrong } from "./Wrong.ts"
 
 const steady = "layers/SteadyStitch.ts"
 
-export const identity: ReadonlyArray<Replacement> = [
+export const identity: ReadonlyArray<Mutation> = [
   // == sightings
   {
     // Alone it would do no harm: a slot that is set already ends the second response too.
@@ -39,6 +49,38 @@ export const identity: ReadonlyArray<Replacement> = [
     ]
   },
   {
+    name: "a switch aliases the new anon id",
+    why: "an alias for an id without a history",
+    wrong: [
+      wrong("layers/HybridIdentityStitch.ts", (right) => ({
+        make: (shared, initial, held) =>
+          Effect.flatMap(UsageSettings, ({ destinationId }) => {
+            const claimWithAlias = Effect.fnUntraced(function*(store: IdentityStore["Service"], claim: Claim.Claim) {
+              const draft = {
+                event: "$create_alias",
+                distinctId: claim.principal_id,
+                personless: false,
+                properties: { distinct_id: claim.principal_id, alias: claim.anon_id },
+                command: undefined
+              }
+              const { confirm, message } = shared.recorder.compose(
+                draft,
+                yield* store.get,
+                yield* Clock.currentTimeMillis
+              )
+              const result = yield* store.claim({ ...claim, destination: destinationId, alias: message })
+              if (result._tag === "Published") confirm()
+              return result
+            })
+            return Effect.updateService(right.make(shared, initial, held), IdentityStore, (store) =>
+              overriding(store, {
+                claim: (claim) => claim.alias === null ? claimWithAlias(store, claim) : store.claim(claim)
+              }))
+          })
+      }))
+    ]
+  },
+  {
     name: "an alias that lost the race uses up a sequence number",
     why: "the numbers on the wire have gaps",
     wrong: [
@@ -66,6 +108,36 @@ export const identity: ReadonlyArray<Replacement> = [
     why: "it claims the device of another user",
     wrong: [wrong("domain/StitchState.ts", () => ({ holds: ({ found }) => found !== undefined }))]
   },
+  {
+    name: "a response is taken for one about the current credential",
+    why: "a login that validates another key makes the old one its account's",
+    wrong: [
+      wrong("layers/HybridIdentityStitch.ts", (right) => ({
+        make: (shared, initial, held) =>
+          Effect.map(right.make(shared, initial, held), (stitch) => {
+            const observe = Effect.fnUntraced(function*(principalId: string, authorization?: string) {
+              yield* stitch.service.observe(principalId, authorization)
+              const { found } = yield* stitch.current
+              const now = yield* Clock.currentTimeMillis
+              if (found === undefined || shared.slot !== principalId) return
+              if (authorization !== undefined && !Credential.authorizes(found, authorization)) return
+              shared.known.remember(found, shared.slot, now)
+            })
+            return { ...stitch, service: overriding(stitch.service, { observe }) }
+          })
+      }))
+    ]
+  },
+  {
+    // A command with a known principal is stamped before a response, so only the other commands are changed.
+    name: "a response to a request that was under way claims the device",
+    why: "a logout in another terminal is undone",
+    wrong: [
+      wrong("domain/StitchState.ts", (right) => ({
+        hasChanged: (state) => state.initial?.known?._tag === "Principal" && right.hasChanged(state)
+      }))
+    ]
+  },
 
   // == logout
   {
@@ -88,6 +160,25 @@ export const identity: ReadonlyArray<Replacement> = [
     wrong: [wrong("domain/Attribution.ts", () => ({ isSignedOutElsewhere: () => false }))]
   },
   {
+    name: "a logout ends no stitching",
+    why: "a late response brings the account back",
+    wrong: [
+      wrong("layers/HybridIdentityStitch.ts", (right) => ({
+        make: (shared, initial, held) =>
+          Effect.map(right.make(shared, initial, held), (stitch) => {
+            const allowStitching = Effect.sync(() => {
+              shared.stitchAttempted = false
+            })
+            const logout = Effect.ensuring(stitch.service.logout, allowStitching)
+            return { ...stitch, service: overriding(stitch.service, { logout }) }
+          })
+      })),
+      wrong("domain/StitchState.ts", (right) => ({
+        signOut: (state, current) => ({ ...right.signOut(state, current), phase: "Open" })
+      }))
+    ]
+  },
+  {
     name: "a session goes on under a new anon id",
     why: "it ties the anonymous device to the account that logged out",
     wrong: [
@@ -107,6 +198,42 @@ export const identity: ReadonlyArray<Replacement> = [
           const { principal } = facts.claim ?? {}
           return right.attribute({ ...facts, slot: facts.slot ?? principal })
         }
+      }))
+    ]
+  },
+  {
+    // Only the rule for a command with a known principal is changed.
+    name: "a command is of the account that is logged in at its end",
+    why: "another process's login takes its events",
+    wrong: [
+      wrong("domain/StitchState.ts", (right) => ({
+        hasChanged: (state) => state.initial?.known?._tag !== "Principal" && right.hasChanged(state)
+      }))
+    ]
+  },
+  {
+    name: "nothing is known of the device, and a command records all the same",
+    why: "it passes for one without a credential, under the account that the device belongs to",
+    wrong: [
+      wrong("layers/HybridIdentityStitch.ts", (right) => ({
+        make: Effect.fnUntraced(function*(shared, initial, held) {
+          const stitch = yield* right.make(shared, initial, held)
+          const store = yield* IdentityStore
+          const attribution = Effect.gen(function*() {
+            const owner = yield* stitch.attribution
+            if (owner !== undefined || (yield* store.check) === "Deleted") return owner
+            const identity = yield* store.get
+            const result = attribute({
+              slot: shared.slot,
+              anonId: identity.anonId,
+              claim: Claim.facts(identity.claim),
+              credential: StitchState.facts(yield* stitch.current),
+              invocationId: shared.recorder.id
+            })
+            return { identity, attribution: result }
+          })
+          return { ...stitch, attribution }
+        })
       }))
     ]
   },
@@ -154,6 +281,22 @@ export const identity: ReadonlyArray<Replacement> = [
     wrong: [wrong("domain/Attribution.ts", () => ({ isSignedOutElsewhere: () => false }), steady)]
   },
   {
+    name: "a steady command takes another tool's link for a claim",
+    why: "the link is never adopted, and the device never claimed",
+    wrong: [
+      wrong(steady, (right) => ({
+        make: (shared, runtime, settings, input) => {
+          const decode: typeof settings.codec.decode = (text) =>
+            Option.map(settings.codec.decode(text), (pointer) => {
+              const claim = ClaimFiles.find(shared.files, pointer.anonId)
+              return { ...pointer, linkedPrincipal: claim && Claim.principalOf(claim) }
+            })
+          return right.make(shared, runtime, { ...settings, codec: overriding(settings.codec, { decode }) }, input)
+        }
+      }))
+    ]
+  },
+  {
     name: "a command that runs long does not look at its identity again",
     why: "its events go to an identity that was rotated or deleted",
     wrong: [
@@ -173,6 +316,47 @@ export const identity: ReadonlyArray<Replacement> = [
       wrong("domain/Known.ts", (right) => ({
         recall: (known, fingerprint, now) =>
           right.recall(known, known.credentials.at(-1)?.fingerprint ?? fingerprint, now)
+      }))
+    ]
+  },
+  {
+    name: "a cache with an invalid part is used all the same",
+    why: "an account's id of another tool's making is sent",
+    wrong: [
+      wrong("domain/Known.ts", (right) => ({
+        decode: (text) =>
+          Option.flatMap(JsonDocument.parse(text), ({ credentials, input, salt, session, version }) => {
+            const valid = (part: object) => {
+              const document = JSON.stringify({ version, salt, credentials: [], ...part })
+              return Option.isSome(right.decode(document)) ? part : {}
+            }
+            const entries = Array.isArray(credentials) ? credentials : []
+            const part = {
+              ...valid({ session }),
+              ...valid({ input }),
+              credentials: entries.filter((entry) => "credentials" in valid({ credentials: [entry] }))
+            }
+            return right.decode(JSON.stringify({ version, salt, ...part }))
+          })
+      }))
+    ]
+  },
+  {
+    name: "a command records after the module could not be loaded, under the account",
+    why: "an upgrade while a command runs lets its events go to a former account",
+    wrong: [
+      wrong(steady, (right) => ({
+        make: (...args) => {
+          const stitch = right.make(...args)
+          const fallback: typeof stitch.fallback = () => {
+            const owner = stitch.fallback()
+            const principal = stitch.handover().snapshot?.credential.principal
+            return owner === undefined || principal === undefined
+              ? owner
+              : { ...owner, attribution: { distinctId: principal, personless: false } }
+          }
+          return overriding(stitch, { fallback })
+        }
       }))
     ]
   }

@@ -1,5 +1,5 @@
 /**
- * What a replacement is: `tsc` finds a name in it that a rename in src has missed.
+ * What a mutation is: `tsc` finds a name in it that a rename in src has missed.
  */
 import type { StateFiles } from "../../src/layers/StateFiles.ts"
 import type { Disk } from "../../src/services/Disk.ts"
@@ -12,10 +12,12 @@ interface Modules {
   readonly "domain/Known.ts": typeof import("../../src/domain/Known.ts")
   readonly "domain/Session.ts": typeof import("../../src/domain/Session.ts")
   readonly "domain/StitchState.ts": typeof import("../../src/domain/StitchState.ts")
+  readonly "layers/ClaimFiles.ts": typeof import("../../src/layers/ClaimFiles.ts")
   readonly "layers/ClaimWriter.ts": typeof import("../../src/layers/ClaimWriter.ts")
   readonly "layers/CredentialText.ts": typeof import("../../src/layers/CredentialText.ts")
   readonly "layers/FileIdentityStore.ts": typeof import("../../src/layers/FileIdentityStore.ts")
   readonly "layers/FileOutbox.ts": typeof import("../../src/layers/FileOutbox.ts")
+  readonly "layers/ForeignFile.ts": typeof import("../../src/layers/ForeignFile.ts")
   readonly "layers/HeldLease.ts": typeof import("../../src/layers/HeldLease.ts")
   readonly "layers/HybridIdentityStitch.ts": typeof import("../../src/layers/HybridIdentityStitch.ts")
   readonly "layers/KnownFile.ts": typeof import("../../src/layers/KnownFile.ts")
@@ -25,6 +27,7 @@ interface Modules {
   readonly "layers/StateFiles.ts": typeof import("../../src/layers/StateFiles.ts")
   readonly "layers/SteadyStitch.ts": typeof import("../../src/layers/SteadyStitch.ts")
   readonly "services/Disk.ts": typeof import("../../src/services/Disk.ts")
+  readonly "worker/Worker.ts": typeof import("../../src/worker/Worker.ts")
 }
 
 /** One wrong module. */
@@ -36,7 +39,8 @@ export interface Wrong {
   exports(right: object): object
 }
 
-export interface Replacement {
+/** One mistake, as wrong implementations of exported functions. */
+export interface Mutation {
   readonly name: string
   /** What goes wrong, for the reader of the table. */
   readonly why: string
