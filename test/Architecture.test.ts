@@ -23,7 +23,7 @@ const declared = (kind: "Service" | "Reference"): Readonly<Record<string, Readon
     return ids.length === 0 ? [] : [[file, ids.map(([, id = ""]) => id)]]
   }))
 
-describe("the layout", () => {
+describe("source folders", () => {
   it("The page of the sink has of the rest of the package only what runs in a browser", async () => {
     const { metafile } = await build({
       absWorkingDir: src,
@@ -79,7 +79,7 @@ describe("the layout", () => {
   })
 })
 
-describe("what a command loads", () => {
+describe("loaded modules", () => {
   let inputs: Metafile["inputs"] = {}
 
   beforeAll(async () => {
@@ -178,7 +178,7 @@ describe("what a command loads", () => {
   })
 })
 
-describe("the package", () => {
+describe("version", () => {
   it("The version that is sent is that of package.json", () => {
     const manifest: { readonly version: string } = JSON.parse(
       Fs.readFileSync(Path.join(root, "package.json"), "utf8")

@@ -8,7 +8,7 @@ import { aliasesOf, commandsOf, Harness } from "./Harness.ts"
 import { accountA, accountB, device, isPersonless, login, uuid } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accounts", (it) => {
-  describe.concurrent("a login", () => {
+  describe.concurrent("claims at a login", () => {
     it.effect("A login merges the device's history into the account with one alias, however often the account logs in", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -134,7 +134,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
       }))
   })
 
-  describe.concurrent("a logout", () => {
+  describe.concurrent("rotation at a logout", () => {
     it.effect("A logout is recorded under its account, and the device gets a new anon id that another account can claim", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -196,7 +196,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("accou
       }))
   })
 
-  describe.concurrent("where the disk will not survive", () => {
+  describe.concurrent("CI and containers", () => {
     it.effect("A CI run with a key in its environment is recorded under the account, and writes no identity and no claim", () =>
       Effect.gen(function*() {
         const acme = yield* device

@@ -8,7 +8,7 @@ import { eventually, Harness } from "./Harness.ts"
 import { accountA, assertUntouched, device, login } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("consent", (it) => {
-  describe.concurrent("nothing is recorded", () => {
+  describe.concurrent("commands without a recorded event", () => {
     const untracked = [
       "--help",
       "--version",

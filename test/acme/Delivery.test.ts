@@ -12,7 +12,7 @@ import { runUntilAsked, services, usedDevice, waiting, words } from "./Prepared.
 const manyCommands = Number(process.env["DELIVERY_COMMANDS"] ?? 10)
 
 layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery", (it) => {
-  describe.concurrent("when PostHog does not answer", () => {
+  describe.concurrent("an unresponsive PostHog", () => {
     it.effect(`${manyCommands} commands in a row have one worker`, () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
@@ -82,7 +82,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("delivery",
       }))
   })
 
-  describe.concurrent("a host that dies with its processes", () => {
+  describe.concurrent("PID namespaces", () => {
     it.effect("A command delivers before its PID namespace ends, 5 of 5 times", () =>
       Effect.gen(function*() {
         const delivered = yield* Effect.forEach(

@@ -8,8 +8,8 @@ import { run } from "../fixtures/Process.ts"
 import { eventually, runtimeName } from "./Harness.ts"
 import { endsDevice, runUntilAsked, services, usedDevice, waiting, words } from "./Prepared.ts"
 
-layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it) => {
-  describe.concurrent("a command that is ended from outside", () => {
+layer(services, { excludeTestServices: true, timeout: "2 minutes" })("end of a process", (it) => {
+  describe.concurrent("signals", () => {
     it.effect("A command that Ctrl-C ends 2 ms after its output is recorded, 5 of 5 times", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice
@@ -42,7 +42,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
     }
   })
 
-  describe.concurrent("a command that ends its process itself", () => {
+  describe.concurrent("exit codes and defects", () => {
     const ends: ReadonlyArray<
       readonly [line: string, how: string, event: string, code: number, errorClass: string | undefined]
     > = [
@@ -78,7 +78,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("ends", (it
     }
   })
 
-  describe.concurrent("a host", () => {
+  describe.concurrent("delivery at the end", () => {
     for (
       const [mode, what] of [["within", "ends its process within the layer"], [
         "open",

@@ -55,8 +55,8 @@ const sent = (acme: Device) =>
 
 const succeeded = "CLI execution succeeded"
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A disk", (it) => {
-  describe.concurrent("that refuses for a moment", () => {
+layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("disk faults", (it) => {
+  describe.concurrent("temporary failures", () => {
     it.effect("A message that cannot be read for a moment is kept for the next flush", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -119,7 +119,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
       }))
   })
 
-  describe.concurrent("that is not as usual", () => {
+  describe.concurrent("file system features", () => {
     it.effect("A disk without hard links gives the device one anon id, and messages are delivered", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("links")
@@ -144,7 +144,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("A dis
   })
 })
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("Another tool", (it) => {
+layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("other tools", (it) => {
   /** Runs a login that has recorded its first event when another tool writes the identity file. */
   const during = Effect.fnUntraced(function*(acme: Device, line: string, pointer: Record<string, string | null>) {
     yield* acme.api.mode({ _tag: "Hold" })
@@ -157,7 +157,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("Anoth
     return yield* acme.delivered(2)
   })
 
-  describe.concurrent("that writes the identity file while a command runs", () => {
+  describe.concurrent("concurrent writes of the identity file", () => {
     it.effect("An anon id that another tool links during a login is not aliased to the account of the login", () =>
       Effect.gen(function*() {
         const acme = yield* device

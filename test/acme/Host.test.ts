@@ -10,7 +10,7 @@ import { type ApiMode, eventually, Harness, type Run } from "./Harness.ts"
 import { accountA, device, isPersonless, login } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host", (it) => {
-  describe.concurrent("the host", () => {
+  describe.concurrent("unchanged output and exit code", () => {
     const commands = [
       "logout",
       "whoami",

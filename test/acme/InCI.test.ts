@@ -63,8 +63,8 @@ const waiting = (home: string): ReadonlyArray<Message.Message> =>
 
 const services = Records.layer.pipe(Layer.provideMerge(Harness.layer))
 
-layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in CI", (it) => {
-  describe.concurrent("whose API has not answered yet", () => {
+layer(services, { excludeTestServices: true, timeout: "2 minutes" })("CI", (it) => {
+  describe.concurrent("a slow API", () => {
     it.effect("A host in CI that waits for its API sends its first event under the account of the answer, in order", () =>
       Effect.gen(function*() {
         const { api, env, home, sink, words } = yield* device
@@ -129,7 +129,7 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("a host in 
     }
   })
 
-  describe.concurrent("whose command fails", () => {
+  describe.concurrent("exit codes", () => {
     const codes: ReadonlyArray<readonly [error: string, mode: string, exitCode: number, why: string]> = [
       ["coded", "ends", 5, "its error says so"],
       ["coded", "catches", 5, "its error says so, also where the host catches it"],

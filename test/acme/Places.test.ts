@@ -51,8 +51,8 @@ const obstacles = Effect.fnUntraced(function*(acme: Device) {
   return (yield* decodeObstacles(stdout)).obstacles
 })
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a place", (it) => {
-  describe.concurrent("whose processes end with the command", () => {
+layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("execution environments", (it) => {
+  describe.concurrent("workers that end with their command", () => {
     it.effect("A command of a PID namespace without a container's marks delivers from the second one on", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -122,7 +122,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
       }))
   })
 
-  describe.concurrent("where a script holds a lock", () => {
+  describe.concurrent("inherited locks", () => {
     for (
       const [what, before] of [
         ["", ""],
@@ -145,7 +145,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
     }
   })
 
-  describe.concurrent("where nothing can be kept", () => {
+  describe.concurrent("homes without write access", () => {
     const statuses = Effect.fnUntraced(function*(acme: Device, prefix: ReadonlyArray<string>) {
       const status = (line: string) =>
         Effect.flatMap(words(line), (words) => run([...prefix, ...words], { env: acme.env }))
@@ -176,7 +176,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("a pla
       }))
   })
 
-  describe.concurrent("where others could write code", () => {
+  describe.concurrent("compile cache", () => {
     it.effect("Compiled code is in folders of the user alone, and not run from any other", () =>
       Effect.gen(function*() {
         const acme = yield* (yield* Harness).device("code")

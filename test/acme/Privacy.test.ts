@@ -125,7 +125,7 @@ const commonProperties = [
 const declared = [...ownProperties, ...flowProperties, ...commonProperties, "distinct_id", "alias"]
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("privacy", (it) => {
-  describe.concurrent("by default, of any command,", () => {
+  describe.concurrent("default properties and files", () => {
     for (const runtime of ["terminal", "pipe", "ci", "container"] as const) {
       it.effect(`No argument, flag value, variable, path or text of an error reaches PostHog (${runtime})`, () =>
         Effect.gen(function*() {

@@ -9,7 +9,7 @@ import { aliasesOf, commandsOf, Harness, runtimeName, runtimeWords } from "./Har
 import { accountA, device, uuid } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recording", (it) => {
-  describe.concurrent("before a login", () => {
+  describe.concurrent("anonymous devices", () => {
     it.effect("A command in a terminal before a login is one personless event of the device", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -95,7 +95,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recor
       }))
   })
 
-  describe.concurrent("commands at the same time", () => {
+  describe.concurrent("concurrency", () => {
     const six = ["one", "two", "three", "four", "five", "six"]
 
     it.effect("Commands at the same time on a new device agree on one anon id, and exactly one is the first run", () =>

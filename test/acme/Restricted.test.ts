@@ -75,7 +75,7 @@ const keeps = Effect.fnUntraced(function*(words: Words) {
 
 // == Node.js
 
-describe("a host on Node.js", () => {
+describe("Node.js permissions", () => {
   const node = (...options: Words): Words => [process.execPath, ...options, source()]
 
   it.live("A host on a Node.js without node:child_process keeps its events, and its status says why", () =>
@@ -138,7 +138,7 @@ describe("a host on Node.js", () => {
 
 // == files that are gone
 
-describe("a host whose files are gone", () => {
+describe("missing files", () => {
   it.live("A host without the file of its worker in its bundle keeps its events, and its status says so", () =>
     Effect.gen(function*() {
       const file = esbuild(project, "split")
@@ -205,7 +205,7 @@ describe("a host whose files are gone", () => {
 
 // == another Effect
 
-describe("a host on an Effect that has moved a module", () => {
+describe("incompatible Effect version", () => {
   /** A project whose Effect does not have a module that this package imports. */
   const withoutModule = (name: string): string => {
     const folder = Fs.mkdtempSync(inProject("moved-"))
@@ -268,7 +268,7 @@ const permissions = (home: string): Words => [
   `--allow-run=${Fs.realpathSync(deno)}`
 ]
 
-describe("a host on Deno that grants", () => {
+describe("Deno permissions", () => {
   const granted = (options: Words, file = source()): Words => [deno, "run", "--no-prompt", ...options, file]
   const without = (name: string): Words => permissions(project).filter((word) => !word.startsWith(`--allow-${name}`))
 

@@ -10,7 +10,7 @@ import { waiting } from "./Prepared.ts"
 import { backOff, backOffEnd, device } from "./Steps.ts"
 
 layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("retry", (it) => {
-  describe.concurrent("when PostHog does not take messages", () => {
+  describe.concurrent("unaccepted messages", () => {
     it.effect("Messages wait while PostHog is down, and the first command after it is back delivers each once, in order", () =>
       Effect.gen(function*() {
         const acme = yield* device

@@ -40,7 +40,7 @@ const cells: ReadonlyArray<readonly [RuntimeName, Matrix.Row["form"], string]> =
 
 const found = <A>(value: A | undefined): A => value ?? assert.fail("the matrix has no such cell")
 
-describe("a host on another runtime", () => {
+describe("delivery", () => {
   for (const [language, form, bundler] of cells) {
     it.live(`A host delivers on ${language} in the form ${form} by ${bundler}, and its event names the runtime`, () =>
       Effect.gen(function*() {
@@ -55,7 +55,7 @@ describe("a host on another runtime", () => {
   }
 })
 
-describe("the tables of the matrix", () => {
+describe("documented matrix", () => {
   const linesOf = (name: string) =>
     Matrix.generated(Fs.readFileSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), "utf8"))
       .split("\n")
@@ -94,7 +94,7 @@ describe("the tables of the matrix", () => {
   })
 })
 
-describe("a command on another runtime that ends by itself", () => {
+describe("exit codes and signals", () => {
   let ends = ""
   beforeAll(async () => {
     ends = Path.join(project, "ends.mjs")

@@ -318,7 +318,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
       }))
   })
 
-  describe.concurrent("a command that calls another of the same host", () => {
+  describe.concurrent("nested commands", () => {
     it.effect("A command that calls another of the same host is its parent, and each is recorded once", () =>
       Effect.gen(function*() {
         const acme = yield* device
@@ -332,7 +332,7 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("acme"
       }))
   })
 
-  describe.concurrent("the notice", () => {
+  describe.concurrent("first-run notice", () => {
     const notice = "acme records which commands are used"
     const isShown = (acme: Device, line: string, env: Record<string, string> = {}) =>
       Effect.map(acme.run(line, { runtime: "screen", env }), ({ stdout }) => stdout.includes(notice))

@@ -54,7 +54,7 @@ const proxy = Effect.gen(function*() {
 })
 
 layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the environment of a worker", (it) => {
-  describe.concurrent("a worker's process", () => {
+  describe.concurrent("variables and proxies", () => {
     it.effect("A worker inherits from its starter only what sending needs", () =>
       Effect.gen(function*() {
         const acme = yield* usedDevice

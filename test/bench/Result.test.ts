@@ -15,7 +15,7 @@ const rest = { Baseline: 1, Again: 1.01, Floor: 1.02 }
 const textOf = (row: Result.Row): string =>
   Report.toText({ machine: { cpus: 2, node: "24", kernel: "Linux" }, quick: false, code: "", rows: [row] })
 
-describe("a row of the bench", () => {
+describe("medians and budgets", () => {
   it("A budget in points of a floor is compared with the floor of the same rounds, whatever the load of the machine", () => {
     const missed = Result.paired({ ...options, layouts: [samples({ ...rest, Ours: 1.1 })], budget: floor })
     assert.deepInclude(missed, { ratio: 1.1, budget: 1.06, kept: false, by: 0.04, noise: 0.011, layouts: null })
@@ -43,7 +43,7 @@ describe("a row of the bench", () => {
   })
 })
 
-describe("the looks of a command", () => {
+describe("file system calls", () => {
   it("The looks of a command are its calls on the home, on the policy file and on files opened there", () => {
     const log = `10 openat(AT_FDCWD</>, "/etc/ssl/openssl.cnf", O_RDONLY) = 3</etc/ssl/openssl.cnf>
 10 statx(AT_FDCWD</>, "/home/.acme/usage", AT_SYMLINK_NOFOLLOW, STATX_ALL, {stx_size=4096, ...}) = 0

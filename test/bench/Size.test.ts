@@ -2,7 +2,7 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Build from "../../bench/Build.ts"
 
-describe("the size of a bundled host", () => {
+describe("bundle sizes", () => {
   let baseline: Awaited<ReturnType<typeof Build.bundle>>
   let ours: typeof baseline
 
@@ -27,7 +27,7 @@ describe("the size of a bundled host", () => {
   })
 })
 
-describe("the hosts of the bench", () => {
+describe("benchmark hosts", () => {
   it("Each host is built, and each text that the bench replaces in the package is there", async () => {
     const { hosts, layouts, oneFile } = await Build.build()
     const files = [

@@ -45,7 +45,7 @@ const tells = ({ output, status }: ReturnType<typeof run>, ...parts: ReadonlyArr
   for (const part of parts) assert.include(output, part)
 }
 
-describe("the linter", () => {
+describe(".oxlintrc.json", () => {
   const lint = (copy: string) => run(copy, "node_modules/oxlint/bin/oxlint", "--deny-warnings")
 
   const broken: ReadonlyArray<readonly [what: string, file: string, code: string, rule: string]> = [
@@ -149,7 +149,7 @@ describe("the linter", () => {
   })
 })
 
-describe("the API report", () => {
+describe("npm run api -- --check", () => {
   const copyOfApi = () => copyOf("api", "package.json", "scripts", "src", "tsconfig.json", "tsconfig.build.json")
   const api = (copy: string, ...args: ReadonlyArray<string>) => run(copy, "scripts/api.ts", ...args)
 

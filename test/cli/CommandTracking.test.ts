@@ -76,7 +76,7 @@ const awaitingFor = (awaitPrincipal: Effect.Effect<void>) =>
       }))
   )
 
-describe("track: what is recorded", () => {
+describe("recorded commands", () => {
   test("A command is recorded by its dotted path, through aliases and shared flags, with the flags that were given", function*() {
     assert.isTrue(Exit.isSuccess(yield* run("--level high remote --verbose p thing -r us")))
     assert.deepStrictEqual(yield* told("event", "command_name", "flags_used", "exit_code"), [
@@ -214,7 +214,7 @@ describe("track: what is recorded", () => {
   })
 })
 
-describe("track: how a command ended", () => {
+describe("results and durations", () => {
   for (
     const [line, errorClass] of [
       ["failing", "Broken"],
@@ -337,7 +337,7 @@ describe("track: how a command ended", () => {
   }
 })
 
-describe("track: accounts", () => {
+describe("attribution", () => {
   const login = Effect.flatMap(IdentityStitch, (stitch) => stitch.login("account_1"))
 
   test("A logout's success is recorded under the account, then the device gets a new id", function*() {

@@ -1,7 +1,7 @@
 /**
  * What the compiler tells a host's author of a mistake.
  */
-import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, beforeAll, it } from "@effect/vitest"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -85,33 +85,31 @@ const piped = deploy.pipe(Usage.track({ errorMessage: (error) => String(error) }
   ]
 ]
 
-describe("the compiler's message", () => {
-  let messages: ReadonlyArray<string> = []
+let messages: ReadonlyArray<string> = []
 
-  beforeAll(() => {
-    const folder = Fs.mkdtempSync(Path.join(root, "examples", ".readme-"))
-    try {
-      const tsconfig = JSON.stringify({ extends: "../../tsconfig.json", include: ["*.ts"] })
-      Fs.writeFileSync(Path.join(folder, "tsconfig.json"), tsconfig)
-      for (const [n, [, line]] of lines.entries()) Fs.writeFileSync(Path.join(folder, `${n}.ts`), `${preamble}${line}`)
-      const { stdout } = ChildProcess.spawnSync(
-        process.execPath,
-        [Path.join(root, "node_modules/typescript/lib/tsc.js"), "--noUnusedLocals", "false", "-p", "."],
-        { cwd: folder, encoding: "utf8" }
-      )
-      messages = stdout.split(/^(?=\d+\.ts)/m)
-    } finally {
-      Fs.rmSync(folder, { recursive: true, force: true })
-    }
-  })
-
-  for (const [n, [what, , message]] of lines.entries()) {
-    const named = message === undefined ? "is none" : "names the mistake"
-    it(`The compiler's message about ${what} ${named}`, () => {
-      const own = messages.filter((text) => text.startsWith(`${n}.ts(`))
-      if (message === undefined) return assert.deepStrictEqual(own, [])
-      assert.lengthOf(own, 1)
-      assert.include(own[0], message)
-    })
+beforeAll(() => {
+  const folder = Fs.mkdtempSync(Path.join(root, "examples", ".readme-"))
+  try {
+    const tsconfig = JSON.stringify({ extends: "../../tsconfig.json", include: ["*.ts"] })
+    Fs.writeFileSync(Path.join(folder, "tsconfig.json"), tsconfig)
+    for (const [n, [, line]] of lines.entries()) Fs.writeFileSync(Path.join(folder, `${n}.ts`), `${preamble}${line}`)
+    const { stdout } = ChildProcess.spawnSync(
+      process.execPath,
+      [Path.join(root, "node_modules/typescript/lib/tsc.js"), "--noUnusedLocals", "false", "-p", "."],
+      { cwd: folder, encoding: "utf8" }
+    )
+    messages = stdout.split(/^(?=\d+\.ts)/m)
+  } finally {
+    Fs.rmSync(folder, { recursive: true, force: true })
   }
 })
+
+for (const [n, [what, , message]] of lines.entries()) {
+  const named = message === undefined ? "is none" : "names the mistake"
+  it(`The compiler's message about ${what} ${named}`, () => {
+    const own = messages.filter((text) => text.startsWith(`${n}.ts(`))
+    if (message === undefined) return assert.deepStrictEqual(own, [])
+    assert.lengthOf(own, 1)
+    assert.include(own[0], message)
+  })
+}

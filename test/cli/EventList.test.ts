@@ -1,7 +1,7 @@
 /**
  * What `telemetry events` lists.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -58,48 +58,46 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
 
 const Build = Command.make("build", {}, () => Effect.void)
 
-describe("the list of events", () => {
-  it("Each property has the type that the data dictionary says, made from the same events", () => {
-    const markdown = DataDictionary.toMarkdown(DataDictionary.make(events))
-    assert.strictEqual(DataDictionary.toMarkdown(EventList.make(events)), markdown)
-    for (const type of ["integer", "list of object", "any", "`\"small\"`, `\"large\"`"]) assert.include(markdown, type)
-  })
+it("Each property in the list of events has the type that the data dictionary says, made from the same events", () => {
+  const markdown = DataDictionary.toMarkdown(DataDictionary.make(events))
+  assert.strictEqual(DataDictionary.toMarkdown(EventList.make(events)), markdown)
+  for (const type of ["integer", "list of object", "any", "`\"small\"`, `\"large\"`"]) assert.include(markdown, type)
+})
 
-  it("Each event has its description, and each property its own if it has one", () => {
-    const properties = Schema.Struct({
-      template: Schema.String.annotate({ description: "The template's name" }),
-      count: Schema.optionalKey(Schema.Int)
-    })
-    const text = EventList.toText(EventList.make([{ name: "Built", description, properties }]))
-    const lines = [
-      "Built",
-      "  It happened",
-      "  count     integer (not always)",
-      "  template  string: The template's name",
-      ""
-    ]
-    assert.include(text, `\n${lines.join("\n")}\n`)
+it("Each event in the list of events has its description, and each property its own if it has one", () => {
+  const properties = Schema.Struct({
+    template: Schema.String.annotate({ description: "The template's name" }),
+    count: Schema.optionalKey(Schema.Int)
   })
+  const text = EventList.toText(EventList.make([{ name: "Built", description, properties }]))
+  const lines = [
+    "Built",
+    "  It happened",
+    "  count     integer (not always)",
+    "  template  string: The template's name",
+    ""
+  ]
+  assert.include(text, `\n${lines.join("\n")}\n`)
+})
 
-  it("An event with a schema that does not name its properties is refused", () => {
-    for (const properties of unnamed) {
-      assert.throws(
-        () => EventList.make([{ name: "Open", description, properties }]),
-        /^"Open" sends properties that it does not name/
-      )
-    }
-  })
+it("The list of events refuses an event with a schema that does not name its properties", () => {
+  for (const properties of unnamed) {
+    assert.throws(
+      () => EventList.make([{ name: "Open", description, properties }]),
+      /^"Open" sends properties that it does not name/
+    )
+  }
+})
 
-  test("The command lists the catalog and the names of `Usage.track`, and nothing of an author's mistake but its reason", function*() {
-    const Built = UsageEvent.make("Built", { description, properties: Schema.Struct({}) })
-    const app = Command.make("app").pipe(Command.withSubcommands([Build, Usage.telemetryCommand]))
-    const names = { succeeded: "app ran", failed: "app broke" }
-    yield* runLine(Usage.track(app, { catalog: [Built], events: names }), "telemetry events --json")
-    yield* runLine(Usage.track(app, { catalog: [Built, Built] }), "telemetry events")
-    const [json = "", ...rest] = (yield* TestConsole.logLines).map(String)
-    const listed: DataDictionary.DataDictionary = JSON.parse(json)
-    assert.deepStrictEqual(listed.events.map(({ name }) => name), ["app ran", "app broke", "$create_alias", "Built"])
-    assert.isEmpty(rest)
-    assert.include(String(yield* TestConsole.errorLines), "two events have the name \"Built\"")
-  })
+test("The command `telemetry events` lists the catalog and the names of `Usage.track`, and nothing of an author's mistake but its reason", function*() {
+  const Built = UsageEvent.make("Built", { description, properties: Schema.Struct({}) })
+  const app = Command.make("app").pipe(Command.withSubcommands([Build, Usage.telemetryCommand]))
+  const names = { succeeded: "app ran", failed: "app broke" }
+  yield* runLine(Usage.track(app, { catalog: [Built], events: names }), "telemetry events --json")
+  yield* runLine(Usage.track(app, { catalog: [Built, Built] }), "telemetry events")
+  const [json = "", ...rest] = (yield* TestConsole.logLines).map(String)
+  const listed: DataDictionary.DataDictionary = JSON.parse(json)
+  assert.deepStrictEqual(listed.events.map(({ name }) => name), ["app ran", "app broke", "$create_alias", "Built"])
+  assert.isEmpty(rest)
+  assert.include(String(yield* TestConsole.errorLines), "two events have the name \"Built\"")
 })

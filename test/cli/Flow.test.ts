@@ -40,7 +40,7 @@ const own = ({ duration_ms, error_class, flow, step }: Readonly<Record<string, u
 
 const started = ["CLI Auth Started", { flow: "login" }]
 
-describe("a flow", () => {
+describe("steps and results", () => {
   test("A flow completes with its last step and its duration by a monotonic clock", function*() {
     const result = yield* Effect.gen(function*() {
       yield* Auth.step("browser_wait")
@@ -104,7 +104,7 @@ describe("a flow", () => {
   })
 })
 
-describe("the schemas of events", () => {
+describe("lazy schemas", () => {
   /** A flow, with how often its schema's fields were asked for. */
   const watched = () => {
     const asked = { times: 0 }

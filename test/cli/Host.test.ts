@@ -37,7 +37,7 @@ const capture = <P>(event: UsageEvent.UsageEvent<P>, properties: NoInfer<P>) =>
 
 const first = Effect.map(messages, ([message]) => message ?? assert.fail("nothing was recorded"))
 
-describe("a declared event", () => {
+describe("UsageEvent", () => {
   test("An event has its own properties over those of its scope, and cannot override those that every event has", function*() {
     const theirs = { agent: "theirs", arch: "theirs", command_name: "theirs", sequence: 99, plan: "own" }
     yield* capture(Sly, theirs).pipe(
@@ -120,7 +120,7 @@ describe("a declared event", () => {
   })
 })
 
-describe("the data dictionary", () => {
+describe("DataDictionary", () => {
   const description = "It happened"
   const none = Schema.Struct({})
   const namesOf = (properties: ReadonlyArray<DataDictionary.Property> = []) => properties.map(({ name }) => name)

@@ -13,7 +13,7 @@ const Rebuilt = UsageEvent.make("Rebuilt", { description: "The watcher built aga
 
 const rebuilt = Effect.flatMap(UsageCapture, (usage) => usage.capture(Rebuilt, {}))
 
-describe("a command that runs for long", () => {
+describe("periodic delivery", () => {
   test("A command delivers every 30 seconds, and at its end", function*() {
     const started = yield* Ref.make(0)
     const worker = CaptureWorker.of({
@@ -34,7 +34,7 @@ describe("a command that runs for long", () => {
   })
 })
 
-describe("a command that runs another of the same host", () => {
+describe("nested commands", () => {
   const outer = "11111111-1111-4111-8111-111111111111"
 
   for (

@@ -1,7 +1,7 @@
 /**
  * The `telemetry` command, whose parts are made when they are asked for.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -128,75 +128,73 @@ const seen = (run: Run, line: string) =>
     )
   }).pipe(Effect.provide([services(), Layer.fresh(TestConsole.layer)]))
 
-describe("the telemetry command", () => {
-  for (const [name, tree] of Object.entries(trees)) {
-    it.effect(`Parsing, help, completions, errors and output are those of a command that is made at once: ${name}`, () =>
-      Effect.gen(function*() {
-        const outputs = new Set<string>()
-        for (const line of lines) {
-          const expected = yield* seen(tree(eager), line)
-          assert.strictEqual(yield* seen(tree(Usage.telemetryCommand), line), expected, line)
-          outputs.add(expected)
-        }
-        // Each line does something of its own, but for those that only a nested command, or an alias, has.
-        assert.isAtLeast(outputs.size, lines.length - 7, [...outputs].join("\n---\n"))
-      }))
-  }
-
-  it.effect("The status tells the author that commands are not tracked, or are tracked before their subcommands are added", () =>
+for (const [name, tree] of Object.entries(trees)) {
+  it.effect(`The telemetry command has the parsing, help, completions, errors and output of a command that is made at once: ${name}`, () =>
     Effect.gen(function*() {
-      const app = Command.make("app")
-      const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])
-      const why = "`Usage.track` is missing, or is applied before the subcommands: apply it last, to the root command"
-      for (const wrong of [app.pipe(subcommands), app.pipe(Usage.track, subcommands)]) {
-        const whole = yield* seen((line) => runLine(wrong, line), "telemetry status")
-        assert.include(whole, `No command is recorded: ${why}\n`)
-        const json = yield* seen((line) => runLine(wrong, line), "telemetry status --json")
-        assert.include(json, `"obstacles":[${JSON.stringify({ what: "not_tracked", why })}]`)
+      const outputs = new Set<string>()
+      for (const line of lines) {
+        const expected = yield* seen(tree(eager), line)
+        assert.strictEqual(yield* seen(tree(Usage.telemetryCommand), line), expected, line)
+        outputs.add(expected)
       }
-      const right = app.pipe(subcommands, Usage.track)
-      assert.include(yield* seen((line) => runLine(right, line), "telemetry status --json"), `"obstacles":[]`)
+      // Each line does something of its own, but for those that only a nested command, or an alias, has.
+      assert.isAtLeast(outputs.size, lines.length - 7, [...outputs].join("\n---\n"))
     }))
+}
 
-  it("The subcommands are made by a command that asks for them, and by no other", () => {
-    const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "telemetry-command-"))
-    const module = pathToFileURL(Path.join(root, "src/cli/TelemetryCommand.ts")).href
-    /** Whether a function of the module was called by a command of acme, by V8's own count. */
-    const isCalled = (name: string, ...words: ReadonlyArray<string>): boolean => {
-      const coverage = Path.join(folder, words.join("-"))
-      const { status, stderr } = spawnSync(process.execPath, [Path.join(root, "examples/acme/main.ts"), ...words], {
-        encoding: "utf8",
-        env: {
-          PATH: process.env["PATH"],
-          HOME: folder,
-          NODE_V8_COVERAGE: coverage,
-          ACME_POSTHOG_KEY: "phc_test",
-          ACME_USAGE_DEBUG: "1"
-        }
-      })
-      assert.strictEqual(status, 0, stderr)
-      interface Report {
-        readonly result: ReadonlyArray<{
-          readonly url: string
-          readonly functions: ReadonlyArray<{
-            readonly functionName: string
-            readonly ranges: ReadonlyArray<{ readonly count: number }>
-          }>
-        }>
+it.effect("The status tells the author that commands are not tracked, or are tracked before their subcommands are added", () =>
+  Effect.gen(function*() {
+    const app = Command.make("app")
+    const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])
+    const why = "`Usage.track` is missing, or is applied before the subcommands: apply it last, to the root command"
+    for (const wrong of [app.pipe(subcommands), app.pipe(Usage.track, subcommands)]) {
+      const whole = yield* seen((line) => runLine(wrong, line), "telemetry status")
+      assert.include(whole, `No command is recorded: ${why}\n`)
+      const json = yield* seen((line) => runLine(wrong, line), "telemetry status --json")
+      assert.include(json, `"obstacles":[${JSON.stringify({ what: "not_tracked", why })}]`)
+    }
+    const right = app.pipe(subcommands, Usage.track)
+    assert.include(yield* seen((line) => runLine(right, line), "telemetry status --json"), `"obstacles":[]`)
+  }))
+
+it("The subcommands of the telemetry command are made by a command that asks for them, and by no other", () => {
+  const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "telemetry-command-"))
+  const module = pathToFileURL(Path.join(root, "src/cli/TelemetryCommand.ts")).href
+  /** Whether a function of the module was called by a command of acme, by V8's own count. */
+  const isCalled = (name: string, ...words: ReadonlyArray<string>): boolean => {
+    const coverage = Path.join(folder, words.join("-"))
+    const { status, stderr } = spawnSync(process.execPath, [Path.join(root, "examples/acme/main.ts"), ...words], {
+      encoding: "utf8",
+      env: {
+        PATH: process.env["PATH"],
+        HOME: folder,
+        NODE_V8_COVERAGE: coverage,
+        ACME_POSTHOG_KEY: "phc_test",
+        ACME_USAGE_DEBUG: "1"
       }
-      const reports = Fs.readdirSync(coverage).map((file): Report =>
-        JSON.parse(Fs.readFileSync(Path.join(coverage, file), "utf8"))
-      )
-      const functions = reports.flatMap(({ result }) => result).filter(({ url }) => url === module)
-        .flatMap(({ functions }) => functions)
-      assert.isAbove(functions.length, 0, `${module} was not loaded`)
-      return functions.some(({ functionName, ranges }) => functionName === name && (ranges[0]?.count ?? 0) > 0)
+    })
+    assert.strictEqual(status, 0, stderr)
+    interface Report {
+      readonly result: ReadonlyArray<{
+        readonly url: string
+        readonly functions: ReadonlyArray<{
+          readonly functionName: string
+          readonly ranges: ReadonlyArray<{ readonly count: number }>
+        }>
+      }>
     }
-    try {
-      assert.isFalse(isCalled("makeSubcommands", "deploy", "site"))
-      assert.isTrue(isCalled("makeSubcommands", "telemetry", "status"))
-    } finally {
-      Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-    }
-  })
+    const reports = Fs.readdirSync(coverage).map((file): Report =>
+      JSON.parse(Fs.readFileSync(Path.join(coverage, file), "utf8"))
+    )
+    const functions = reports.flatMap(({ result }) => result).filter(({ url }) => url === module)
+      .flatMap(({ functions }) => functions)
+    assert.isAbove(functions.length, 0, `${module} was not loaded`)
+    return functions.some(({ functionName, ranges }) => functionName === name && (ranges[0]?.count ?? 0) > 0)
+  }
+  try {
+    assert.isFalse(isCalled("makeSubcommands", "deploy", "site"))
+    assert.isTrue(isCalled("makeSubcommands", "telemetry", "status"))
+  } finally {
+    Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  }
 })

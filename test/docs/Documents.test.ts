@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-describe("the documents", () => {
+describe("TypeScript blocks and figures", () => {
   const check = () => Process.run([process.execPath, "scripts/docs.ts", checkout], { cwd: root, env: process.env })
 
   it.live("Every TypeScript block of a document or docstring compiles, and a broken one is named with what to do", () =>
@@ -62,7 +62,7 @@ describe("the documents", () => {
   })
 })
 
-describe("a shell block", () => {
+describe("execution in a shell", () => {
   let workplace: ShellBlocks.Workplace
 
   beforeAll(async () => {
@@ -109,7 +109,7 @@ describe("a shell block", () => {
     }))
 })
 
-describe("docs/troubleshooting.md", () => {
+describe("quoted output", () => {
   const document = textOf("docs/troubleshooting.md")
   const sources = CodeBlocks.modules(root).map((file) => [file, textOf(file)] as const)
   const call = /\b(?:debug|debugFailure|notes\.add|operation)\(\s*(?:`((?:[^`\\]|\\.)*)`|"([^"]*)")/g

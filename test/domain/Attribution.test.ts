@@ -38,7 +38,7 @@ const claims = {
   unreadable: claimOf(undefined, "none")
 }
 
-describe("the owner of an event", () => {
+describe("attribute", () => {
   const owner = (facts: {
     readonly slot?: PrincipalId
     readonly claim?: ClaimFacts | undefined
@@ -79,7 +79,7 @@ describe("the owner of an event", () => {
   })
 })
 
-describe("the consequence of a sighting", () => {
+describe("consequenceOf", () => {
   type SeenBy = Parameters<typeof consequenceOf>[0]["seenBy"]
 
   /** The table of the design, read aloud. */
@@ -117,7 +117,7 @@ describe("the consequence of a sighting", () => {
   }
 })
 
-describe("a sign-out elsewhere", () => {
+describe("isSignedOutElsewhere", () => {
   it("A user has signed out elsewhere exactly where a stored credential is gone that the claim was learned with", () => {
     for (const { source } of credentials) {
       for (const from of sources) {

@@ -237,7 +237,7 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
   }
 })
 
-describe("a message", () => {
+describe("Message", () => {
   it("A message as a value is an object", () => {
     for (const value of [undefined, null, true, 1, "text", []] as const) {
       assert.isUndefined(Message.decodeValue(value))
@@ -258,7 +258,7 @@ describe("a message", () => {
   })
 })
 
-describe("a claim", () => {
+describe("Claim", () => {
   it("A claim with an illegal principal id is not read", () => {
     for (const principal_id of ["undefined", "0", "null", "x".repeat(201)]) {
       assert.isTrue(Option.isNone(Claim.decode(JSON.stringify({ ...claimOf(anon.a, P), principal_id }))))
@@ -274,7 +274,7 @@ describe("a claim", () => {
   })
 })
 
-describe("the cache", () => {
+describe("Known", () => {
   const empty: Known.Known = { salt: "salt", session: undefined, input: undefined, credentials: [] }
   const hour = 60 * 60 * 1000
 
@@ -319,7 +319,7 @@ describe("the cache", () => {
   )
 })
 
-describe("the back-off", () => {
+describe("BackOff", () => {
   it("The back-off doubles with each failure in a row, from 1 second to 10 minutes, and keeps the last reason", () => {
     let backOff: BackOff.BackOff | undefined
     const seconds = Array.from({ length: 12 }, (_, n) => {

@@ -52,7 +52,7 @@ const without = (document: Schema.JsonObject, keys: ReadonlyArray<string>) =>
 for (const codec of codecs) {
   const own = keys[codec.name] ?? assert.fail(codec.name)
 
-  describe(`${codec.name}'s format`, () => {
+  describe(`round trips of ${codec.name}`, () => {
     it.prop(
       `In the format ${codec.name} a pointer comes back as it was written, over every key that the format does not know`,
       { pointer: pointers, document: jsonObject },
@@ -112,7 +112,7 @@ for (const codec of codecs) {
   })
 }
 
-describe("the formats", () => {
+describe("lookup and conversion", () => {
   it.prop(
     "A host that changes its format keeps the ids, there and back, and neither format reads the other's file",
     { pointer: pointers },
@@ -150,7 +150,7 @@ describe("the formats", () => {
   })
 })
 
-describe("Arcade's format", () => {
+describe("arcade", () => {
   it("Arcade's file is as Arcade writes it, and never denies consent", () => {
     assert.strictEqual(
       arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {}),
@@ -162,7 +162,7 @@ describe("Arcade's format", () => {
   })
 })
 
-describe("Supabase's format", () => {
+describe("supabase", () => {
   const session = "5e551010-0000-4000-8000-000000000000"
   const at = "2026-01-01T00:00:00.123Z"
   const whole = { enabled: true, device_id: anon.a, session_id: session, session_last_active: at, schema_version: 1 }

@@ -24,7 +24,7 @@ const names = (count: number, bytes: number): ReadonlyArray<string> =>
 
 const ofAge = (age: number): string => OutboxFolder.eventName(message(0), now - age, 1)
 
-describe("the name of an event's file", () => {
+describe("eventName", () => {
   it("The name of an event's file has its time, sequence, invocation, uuid and size, so that a listing is enough", () => {
     const name = OutboxFolder.eventName(message(7), now, 512)
     assert.strictEqual(name, `001767225600000-000007-${uuid(7)}-${uuid(7)}-512.json`)
@@ -44,7 +44,7 @@ describe("the name of an event's file", () => {
   })
 })
 
-describe("the bounds of an outbox", () => {
+describe("beyondBounds", () => {
   const full = names(16, 64 * 1024)
   const table: ReadonlyArray<
     readonly [

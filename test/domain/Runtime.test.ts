@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { isEphemeral, isShortLived, isStateless } from "../../src/domain/Runtime.ts"
 import * as Device from "../fixtures/Device.ts"
 
@@ -26,24 +26,22 @@ const table: ReadonlyArray<readonly [Device.RuntimeName, Row]> = [
   ["ci with a terminal", { keeps: false, lasts: [false, false], longLived: false }]
 ]
 
-describe("a runtime", () => {
-  for (const [name, row] of table) {
-    it(`What survives a command follows from its runtime: ${name}`, () => {
-      const runtime = runtimes[name]
-      assert.deepStrictEqual({
-        keeps: !isStateless(runtime),
-        lasts: [!isEphemeral(runtime, firstRun), !isEphemeral(runtime, seenBefore)],
-        longLived: !isShortLived(runtime, seenBefore)
-      }, row)
-      // Nor does anything survive where nothing can be written.
-      assert.isTrue(isEphemeral(runtime, inMemory))
-      assert.isTrue(isShortLived(runtime, inMemory))
-    })
-  }
-
-  it("No other process survives the first process of a system, and its disk does", () => {
-    const first = { ...runtimes.persistent, pid: 1 }
-    assert.isTrue(isShortLived(first, seenBefore))
-    assert.isFalse(isEphemeral(first, seenBefore))
+for (const [name, row] of table) {
+  it(`What survives a command follows from its runtime: ${name}`, () => {
+    const runtime = runtimes[name]
+    assert.deepStrictEqual({
+      keeps: !isStateless(runtime),
+      lasts: [!isEphemeral(runtime, firstRun), !isEphemeral(runtime, seenBefore)],
+      longLived: !isShortLived(runtime, seenBefore)
+    }, row)
+    // Nor does anything survive where nothing can be written.
+    assert.isTrue(isEphemeral(runtime, inMemory))
+    assert.isTrue(isShortLived(runtime, inMemory))
   })
+}
+
+it("No other process survives the first process of a system, and its disk does", () => {
+  const first = { ...runtimes.persistent, pid: 1 }
+  assert.isTrue(isShortLived(first, seenBefore))
+  assert.isFalse(isEphemeral(first, seenBefore))
 })

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as StateHome from "../../src/domain/StateHome.ts"
 
 const unix = { HOME: "/home/me/" }
@@ -19,10 +19,8 @@ const table: ReadonlyArray<readonly [string, Parameters<typeof StateHome.ofPlatf
   ["Windows_NT", unix, ""]
 ]
 
-describe("the platform's folder for state", () => {
-  for (const [system, variables, folder] of table) {
-    it(`The platform's folder for state ${folder === "" ? "No folder is named" : `${folder} is the folder`} on ${system} by ${JSON.stringify(variables)}`, () => {
-      assert.strictEqual(StateHome.ofPlatform(system, variables, "acme"), folder)
-    })
-  }
-})
+for (const [system, variables, folder] of table) {
+  it(`The platform's folder for state is ${folder === "" ? "empty" : folder} on ${system} by ${JSON.stringify(variables)}`, () => {
+    assert.strictEqual(StateHome.ofPlatform(system, variables, "acme"), folder)
+  })
+}

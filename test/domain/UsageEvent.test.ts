@@ -29,7 +29,7 @@ const cycle = (): object => {
   return object
 }
 
-describe("an event", () => {
+describe("encode and sanitize", () => {
   it("An event is sent as its schema encodes it, without what the schema does not declare", () => {
     const chosen = event(Schema.Struct({
       template: Schema.String,
@@ -137,7 +137,7 @@ describe("an event", () => {
   )
 })
 
-describe("the names that every event has", () => {
+describe("isReserved and isPersonProperty", () => {
   const common = Object.keys(CommonProperties.fields)
 
   it("A name is reserved exactly where every event has the property, but for the groups, which come with an event", () => {
@@ -152,7 +152,7 @@ describe("the names that every event has", () => {
   })
 })
 
-describe("a command's own events", () => {
+describe("CommandEvents", () => {
   const common = { duration_ms: 12, exit_code: 1, flags_used: ["region"] }
   const failed = { ...common, user_cancelled: false }
 

@@ -1,7 +1,7 @@
 /**
  * Each rule of `sink --check`, by messages that break it and by some that are close to it.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Check from "../../src/kit/Check.ts"
 import type { ReceivedMessage } from "../../src/testing/PostHogSink.ts"
 
@@ -194,34 +194,32 @@ const rulesOf = (sent: ReadonlyArray<Sent>) =>
     ])
   ).map(({ rule }) => rule)
 
-describe("the rules of sink --check", () => {
-  for (const [rule, [bad, good]] of Object.entries(table)) {
-    it(`The rule ${rule} is found once in messages that break it, and no other rule is`, () => {
-      for (const sent of bad) assert.deepStrictEqual(rulesOf(sent), [rule], JSON.stringify(sent))
-    })
-
-    it(`The rule ${rule} is not found in messages that only resemble such a fault`, () => {
-      for (const sent of good) assert.deepStrictEqual(rulesOf(sent), [], JSON.stringify(sent))
-    })
-  }
-
-  it("Every rule has an advice and a row here, but for those about the run", () => {
-    const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent"]
-    assert.sameMembers(Object.keys(Check.advice), [...ofRun, ...Object.keys(table)])
+for (const [rule, [bad, good]] of Object.entries(table)) {
+  it(`The rule ${rule} is found once in messages that break it, and no other rule is`, () => {
+    for (const sent of bad) assert.deepStrictEqual(rulesOf(sent), [rule], JSON.stringify(sent))
   })
 
-  it("A finding names the message and the property, and never a value", () => {
-    assert.deepStrictEqual(Check.check(received([of({ flag_values: { to: ["jane@acme.test"] } })])), [{
-      rule: "email",
-      problem: "flag_values.to looks like an e-mail address",
-      uuid: "00000000-0000-4000-8000-000000000000",
-      event: "ran",
-      distinct_id: "account_1"
-    }])
+  it(`The rule ${rule} is not found in messages that only resemble such a fault`, () => {
+    for (const sent of good) assert.deepStrictEqual(rulesOf(sent), [], JSON.stringify(sent))
   })
+}
 
-  it("Any event may be sent where no dictionary is given, and every event has its own properties", () => {
-    const os_release = "/home/jane@acme.test"
-    assert.deepStrictEqual(Check.check(received([{ event: "walked", properties: { os_release } }])), [])
-  })
+it("Every rule of sink --check has an advice and a row here, but for those about the run", () => {
+  const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent"]
+  assert.sameMembers(Object.keys(Check.advice), [...ofRun, ...Object.keys(table)])
+})
+
+it("A finding names the message and the property, and never a value", () => {
+  assert.deepStrictEqual(Check.check(received([of({ flag_values: { to: ["jane@acme.test"] } })])), [{
+    rule: "email",
+    problem: "flag_values.to looks like an e-mail address",
+    uuid: "00000000-0000-4000-8000-000000000000",
+    event: "ran",
+    distinct_id: "account_1"
+  }])
+})
+
+it("Any event may be sent where no dictionary is given, and every event has its own properties", () => {
+  const os_release = "/home/jane@acme.test"
+  assert.deepStrictEqual(Check.check(received([{ event: "walked", properties: { os_release } }])), [])
 })

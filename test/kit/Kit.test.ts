@@ -41,7 +41,7 @@ const problems = (stdout: string): ReadonlyArray<string> =>
 const rules = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).findings.map(({ rule }: { rule: string }) => rule)
 
-describe("sink --check", () => {
+describe("effect-cli-usage sink", () => {
   it.live("The command sink --check finds nothing in acme, from a first command over a login to a logout", () =>
     Effect.gen(function*() {
       const home = yield* folder
@@ -198,7 +198,7 @@ describe("sink --check", () => {
   })
 })
 
-describe("dictionary", () => {
+describe("effect-cli-usage dictionary", () => {
   const events = "examples/acme/Events.ts"
 
   it.live("The command dictionary prints what a module's events and flows send, as Markdown or as JSON", () =>

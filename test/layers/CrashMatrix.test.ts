@@ -81,7 +81,7 @@ const aliasOf = (home: Device.Device) => {
 const used = (process: Scene) =>
   Effect.scoped(Effect.flatMap(process.start(), ({ end, record }) => Effect.andThen(record, end)))
 
-describe.each(modes)("A command that stops at any step, over $mode,", (mode) => {
+describe.each(modes)("crashes over $mode", (mode) => {
   it.effect("A command that stops while it makes the identity leaves none or one, and the next command has a lasting one", () =>
     matrix(mode, 9, {
       before: { isNew: true },

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
@@ -23,57 +23,58 @@ const printed = (effect: Effect.Effect<unknown>, ...loggers: ReadonlyArray<Logge
 
 const atDebug = Effect.provideService(References.MinimumLogLevel, "Debug")
 
-describe("A debug line", () => {
-  for (const [name, logger] of Object.entries(loggers)) {
-    it.effect(`A debug line goes through the host's ${name} logger to stderr, and not to stdout`, () =>
-      Effect.gen(function*() {
-        const { err, out } = yield* printed(Debug.debug("it was dropped", { why: "too long" }), logger)
-        assert.deepStrictEqual(out, [])
-        assert.include(JSON.stringify(err), "usage: it was dropped")
-        assert.include(JSON.stringify(err), "too long")
-      }).pipe(atDebug))
-  }
-
-  it.effect("A debug line does not change the host's console, which may be frozen", () =>
+for (const [name, logger] of Object.entries(loggers)) {
+  it.effect(`A debug line goes through the host's ${name} logger to stderr, and not to stdout`, () =>
     Effect.gen(function*() {
-      for (
-        const freeze of [(console: object) => Object.assign({}, console), (console: object) => Object.create(console)]
-      ) {
-        const line = Effect.updateService(Debug.debug("seen"), Console.Console, (console) =>
-          Object.freeze(freeze(console)))
-        const { err } = yield* printed(line, Logger.consoleJson)
-        assert.include(JSON.stringify(err), "seen")
-      }
-    }).pipe(atDebug))
-
-  it.effect("A debug line does not fail when the logger of the host fails", () =>
-    Effect.gen(function*() {
-      const dying = Logger.make(() => {
-        throw new Error("the host's")
-      })
-      assert.deepStrictEqual(yield* printed(Debug.debug("it was dropped"), dying), { out: [], err: [] })
-    }).pipe(atDebug))
-
-  it.effect("A debug line does not change where the lines of the host go", () =>
-    Effect.gen(function*() {
-      const lines = Effect.andThen(Debug.debug("ours"), Effect.logDebug("theirs"))
-      const { err, out } = yield* printed(lines, Logger.consoleJson)
-      assert.include(JSON.stringify(err), "ours")
-      assert.lengthOf(out, 1)
-      assert.include(JSON.stringify(out), "theirs")
-    }).pipe(atDebug))
-
-  it.effect("A debug line is not printed at the usual log level", () =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(yield* printed(Debug.debug("quiet"), Logger.consoleJson), { out: [], err: [] })
-    }))
-
-  it.effect("A debug line is printed at any log level and without any logger if lines are shown", () =>
-    Effect.gen(function*() {
-      const failing = Effect.fail("the reason").pipe(Debug.debugFailure("it did not work", undefined))
-      const { err, out } = yield* printed(failing)
+      const { err, out } = yield* printed(Debug.debug("it was dropped", { why: "too long" }), logger)
       assert.deepStrictEqual(out, [])
-      assert.strictEqual(err[0], "usage: it did not work")
-      assert.include(String(err[1]), "the reason")
-    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
-})
+      assert.include(JSON.stringify(err), "usage: it was dropped")
+      assert.include(JSON.stringify(err), "too long")
+    }).pipe(atDebug))
+}
+
+it.effect("A debug line does not change the host's console, which may be frozen", () =>
+  Effect.gen(function*() {
+    for (
+      const freeze of [(console: object) => Object.assign({}, console), (console: object) => Object.create(console)]
+    ) {
+      const line = Effect.updateService(
+        Debug.debug("seen"),
+        Console.Console,
+        (console) => Object.freeze(freeze(console))
+      )
+      const { err } = yield* printed(line, Logger.consoleJson)
+      assert.include(JSON.stringify(err), "seen")
+    }
+  }).pipe(atDebug))
+
+it.effect("A debug line does not fail when the logger of the host fails", () =>
+  Effect.gen(function*() {
+    const dying = Logger.make(() => {
+      throw new Error("the host's")
+    })
+    assert.deepStrictEqual(yield* printed(Debug.debug("it was dropped"), dying), { out: [], err: [] })
+  }).pipe(atDebug))
+
+it.effect("A debug line does not change where the lines of the host go", () =>
+  Effect.gen(function*() {
+    const lines = Effect.andThen(Debug.debug("ours"), Effect.logDebug("theirs"))
+    const { err, out } = yield* printed(lines, Logger.consoleJson)
+    assert.include(JSON.stringify(err), "ours")
+    assert.lengthOf(out, 1)
+    assert.include(JSON.stringify(out), "theirs")
+  }).pipe(atDebug))
+
+it.effect("A debug line is not printed at the usual log level", () =>
+  Effect.gen(function*() {
+    assert.deepStrictEqual(yield* printed(Debug.debug("quiet"), Logger.consoleJson), { out: [], err: [] })
+  }))
+
+it.effect("A debug line is printed at any log level and without any logger if lines are shown", () =>
+  Effect.gen(function*() {
+    const failing = Effect.fail("the reason").pipe(Debug.debugFailure("it did not work", undefined))
+    const { err, out } = yield* printed(failing)
+    assert.deepStrictEqual(out, [])
+    assert.strictEqual(err[0], "usage: it did not work")
+    assert.include(String(err[1]), "the reason")
+  }).pipe(Effect.provideService(Debug.IsDebugMode, true)))

@@ -61,7 +61,7 @@ const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, 
 const accessTo = (code: (path: string) => Errno | undefined) => ({ operation, path }: FaultyDisk.Call) =>
   operation === "access" ? code(path) : undefined
 
-describe("What stands in the way of delivery", () => {
+describe("obstacles", () => {
   test("The list of obstacles to delivery is empty for a worker that runs and gets answers", function*() {
     const { leave, obstacles } = yield* command()
     assert.deepStrictEqual(yield* obstacles, [])
@@ -112,7 +112,7 @@ describe("What stands in the way of delivery", () => {
   })
 })
 
-describe("The wait for delivery", () => {
+describe("waitForDelivery", () => {
   const running: WorkerProcess.Started = { lingers: false, ended: new Promise(() => {}) }
 
   for (
@@ -160,7 +160,7 @@ describe("The wait for delivery", () => {
   }
 })
 
-describe("A flush", () => {
+describe("flush", () => {
   test("A flush counts at least one kept message if the outbox cannot be listed", function*() {
     const { flush } = yield* command({
       refuse: ({ operation, path }) => operation === "list" && path.endsWith("/events") ? "EIO" : undefined

@@ -249,7 +249,7 @@ const inMemoryOverNode = (at: At): Setup => {
 
 suite("MemoryDisk", inMemory, () => () => "")
 // The codes of Windows are not those of POSIX.
-describe.skipIf(isWindows)("on POSIX", () => {
+describe.skipIf(isWindows)("POSIX", () => {
   suite("NodeDisk", onNode, temporary)
   suite("MemoryDisk over NodeDisk", inMemoryOverNode, temporary)
 })
@@ -267,7 +267,7 @@ const comparable = (answer: unknown): unknown => {
   return Predicate.hasProperty(answer, "modifiedAt") ? { ...answer, modifiedAt: undefined, uid: undefined } : answer
 }
 
-describe.skipIf(isWindows)("MemoryDisk and NodeDisk", () => {
+describe.skipIf(isWindows)("equivalence of MemoryDisk and NodeDisk", () => {
   // The dry run reads the files that `given` makes from below. Two names of one file are two files there.
   it.prop(
     "Any sequence of operations has the same results on a real disk, in memory and in a dry run",
@@ -335,7 +335,7 @@ const withoutPrivileges = <A>(evaluate: () => A): A => {
   }
 }
 
-describe.skipIf(isWindows)("only NodeDisk", () => {
+describe.skipIf(isWindows)("NodeDisk", () => {
   const disk = nodeDisk
   const { readSync, writeSync } = NFS
 

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestConsole from "effect/testing/TestConsole"
 import * as Debug from "../../src/layers/Debug.ts"
@@ -55,42 +55,40 @@ const seeds: Readonly<Record<string, (device: Device.Device) => Effect.Effect<vo
   "with an unusable identity file": (device) => device.write("usage.json", "{")
 }
 
-describe("A dry run", () => {
-  for (const [what, seed] of Object.entries(seeds)) {
-    it.effect(`A dry run on a device ${what} records what a real run would, and changes nothing`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* seed(device)
-        const before = device.snapshot()
-        const dry = yield* recorded(device, dryDisk())
-        assert.isAtLeast(dry.messages.length, 4)
-        assert.deepStrictEqual(device.snapshot(), before)
-        assert.deepStrictEqual(dry, yield* recorded(device, nodeDisk))
-        assert.notDeepEqual(device.snapshot(), before)
-      }))
-  }
-
-  it.effect("A dry run finds the messages that wait, and removes none from the disk", () =>
+for (const [what, seed] of Object.entries(seeds)) {
+  it.effect(`A dry run on a device ${what} records what a real run would, and changes nothing`, () =>
     Effect.gen(function*() {
       const device = yield* Device.make
-      const real = yield* device.start()
-      yield* real.capture.capture(Used, {})
-      const dry = yield* device.start({ dry: true })
-      const entries = yield* dry.outbox.entries
-      assert.lengthOf(entries, 1)
-      yield* dry.outbox.delivered(entries)
-      assert.deepStrictEqual([yield* dry.outbox.isEmpty, yield* real.outbox.isEmpty], [true, false])
+      yield* seed(device)
+      const before = device.snapshot()
+      const dry = yield* recorded(device, dryDisk())
+      assert.isAtLeast(dry.messages.length, 4)
+      assert.deepStrictEqual(device.snapshot(), before)
+      assert.deepStrictEqual(dry, yield* recorded(device, nodeDisk))
+      assert.notDeepEqual(device.snapshot(), before)
     }))
+}
 
-  it.effect("A dry run on a disk that cannot be written says so", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const disk = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
-      const { capture, outbox } = yield* device.start({ dry: true, disk })
-      yield* capture.capture(Used, {})
-      assert.isTrue(yield* outbox.isEmpty)
-      const lines = (yield* TestConsole.errorLines).map(String)
-      assert.include(lines, "usage: could not keep \"Used\": EROFS")
-      assert.notInclude(lines.join("\n"), "\"event\":\"Used\"")
-    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
-})
+it.effect("A dry run finds the messages that wait, and removes none from the disk", () =>
+  Effect.gen(function*() {
+    const device = yield* Device.make
+    const real = yield* device.start()
+    yield* real.capture.capture(Used, {})
+    const dry = yield* device.start({ dry: true })
+    const entries = yield* dry.outbox.entries
+    assert.lengthOf(entries, 1)
+    yield* dry.outbox.delivered(entries)
+    assert.deepStrictEqual([yield* dry.outbox.isEmpty, yield* real.outbox.isEmpty], [true, false])
+  }))
+
+it.effect("A dry run on a disk that cannot be written says so", () =>
+  Effect.gen(function*() {
+    const device = yield* Device.make
+    const disk = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
+    const { capture, outbox } = yield* device.start({ dry: true, disk })
+    yield* capture.capture(Used, {})
+    assert.isTrue(yield* outbox.isEmpty)
+    const lines = (yield* TestConsole.errorLines).map(String)
+    assert.include(lines, "usage: could not keep \"Used\": EROFS")
+    assert.notInclude(lines.join("\n"), "\"event\":\"Used\"")
+  }).pipe(Effect.provideService(Debug.IsDebugMode, true)))

@@ -74,7 +74,7 @@ const withOwner = (operation: "look" | "follow", ownerOf: (path: string) => numb
 const refusing = (operation: keyof Disk, path: string, code: string): Disk =>
   FaultyDisk.interposed((call) => call.operation === operation && call.path === path ? code : undefined)
 
-describe("Consent", () => {
+describe("Consent.decision", () => {
   test(
     "Consent is given if nothing denies it, also for a home that does not exist, and looking makes nothing",
     function*(
@@ -140,7 +140,7 @@ describe("Consent", () => {
   })
 })
 
-describe("A variable", () => {
+describe("environment variables", () => {
   const spellings = {
     ACME_USAGE_TRACKING: {
       allows: ["", " ", "1", "true", "TRUE", "True", "yes", "YES", "on", "On", " on ", "\ttrue\n"],
@@ -183,7 +183,7 @@ describe("A variable", () => {
   )
 })
 
-describe("The policy file of the machine", () => {
+describe("administrator policy", () => {
   test("The policy file of the machine denies unless it enables telemetry", function*(device) {
     const disk = withPolicy(device.at("policy.json"))
     for (const text of ["{ \"enabled\": true }", "{ \"enabled\": true, \"more\": 1 }"]) {
@@ -277,7 +277,7 @@ test("Whether consent is still given cannot be found out if a file of the user c
   }
 })
 
-describe("A home is unsafe", () => {
+describe("HomeSafety", () => {
   const runtimeOf = (effective: number, real = effective) => ({ ...Device.persistent, uid: { effective, real } })
   const user = process.geteuid?.() ?? 0
 
@@ -363,7 +363,7 @@ describe("A home is unsafe", () => {
   )
 })
 
-describe("An identity file that holds consent", () => {
+describe("formats with consent", () => {
   test(
     "An identity file that holds consent denies by `enabled`, by `consent`, and if it is unusable; not if it is absent",
     function*(device) {

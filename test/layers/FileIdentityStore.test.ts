@@ -29,7 +29,7 @@ const pointer = (principal: unknown, anonId: string = anon.a) =>
 
 IdentityStoreContract.suite("FileIdentityStore", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
-describe("A rotation", () => {
+describe("IdentityStore.rotate", () => {
   it.effect("A rotation of an anon id that another tool replaced continues with the anon id of the other tool", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
@@ -71,7 +71,7 @@ describe("A rotation", () => {
     }))
 })
 
-describe("Successors", () => {
+describe("resolution of anon ids", () => {
   it.effect("Successors are followed to the end, so that a late rewrite of an old pointer changes nothing", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf(claimOf(anon.a, P))
@@ -119,7 +119,7 @@ describe("Successors", () => {
     }))
 })
 
-describe("Old facts", () => {
+describe("pruning", () => {
   const day = 24 * 60 * 60
   const now = Date.parse("2026-01-01T00:00:00Z")
   const facts = [
@@ -196,7 +196,7 @@ describe("Old facts", () => {
     }))
 })
 
-describe("A link that another tool wrote", () => {
+describe("adoption", () => {
   const adopted = claimOf(anon.a, P, { learned_by: "adopted", credential: "none" })
   const linked = (principal: unknown) =>
     Effect.tap(Device.make, (device) => device.write("usage.json", pointer(principal)))
@@ -277,7 +277,7 @@ describe("A link that another tool wrote", () => {
     }))
 })
 
-describe("A claim", () => {
+describe("IdentityStore.claim", () => {
   it.effect("A claim that cannot be written does not count in its process", () =>
     Effect.gen(function*() {
       const device = yield* deviceOf()
@@ -341,7 +341,7 @@ describe("A claim", () => {
   }
 })
 
-describe("Many processes at once", () => {
+describe("concurrency", () => {
   /** Runs an operation in many processes: each runs whole between the first one's last look and its publication. */
   const nested = <A>(
     device: Device.Device,

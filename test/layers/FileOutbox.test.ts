@@ -54,7 +54,7 @@ const test = <E>(
 
 OutboxContract.suite("FileOutbox", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
-describe("A message", () => {
+describe("files and order", () => {
   test("A message is a file of its own, with nothing beside it, for its user only", function*({ device, names, open }) {
     const outbox = yield* open()
     assert.isTrue(yield* outbox.add(event(1)))
@@ -141,7 +141,7 @@ describe("A message", () => {
   })
 })
 
-describe("An alias", () => {
+describe("entries of claims", () => {
   test("An alias waits before every event, until it was delivered or refused", function*({ claim, device, open }) {
     const outbox = yield* open()
     yield* outbox.add(event(1))
@@ -193,7 +193,7 @@ describe("An alias", () => {
   })
 })
 
-describe("The bounds", () => {
+describe("trimming", () => {
   const add = (outbox: Outbox["Service"], n: number, fields?: Partial<Message.Message>) =>
     Effect.andThen(TestClock.adjust(1), outbox.add(event(n, fields)))
 
@@ -307,7 +307,7 @@ test("A message that another process has removed is not set aside, and no folder
   assert.deepStrictEqual(device.tree(), before)
 })
 
-describe("What PostHog took", () => {
+describe("Outbox.sent", () => {
   const sentBy = (outbox: Outbox["Service"]) => Effect.map(outbox.sent, (sent) => sent.map(({ uuid }) => uuid))
   const deliver = Effect.fnUntraced(function*(outbox: Outbox["Service"], ...numbers: ReadonlyArray<number>) {
     for (const n of numbers) yield* outbox.add(event(n))
@@ -420,7 +420,7 @@ describe("What PostHog took", () => {
   )
 })
 
-describe("The back-off", () => {
+describe("Outbox.backOff", () => {
   test("The back-off has no reason if an older version wrote it", function*({ device, open }) {
     const outbox = yield* open()
     yield* device.write(`${root}/back-off.json`, "{\"attempts\":1,\"until\":5}")

@@ -149,7 +149,7 @@ PrincipalResolverContract.suite(
   { describe, it }
 )
 
-describe("The credential", () => {
+describe("PrincipalResolver.credential", () => {
   const none: Readonly<Record<string, string | undefined>> = {
     "without a credentials file": undefined,
     "without a key": "cloud:\n  api: {}\n",
@@ -268,7 +268,7 @@ describe("The credential", () => {
   })
 })
 
-describe("The question", () => {
+describe("requests", () => {
   test("The request of the resolver is not in the traces of the host, and has no trace ids", function*() {
     const server = yield* api()
     const spans: Array<string> = []
@@ -295,7 +295,7 @@ describe("The question", () => {
   })
 })
 
-describe("The answer", () => {
+describe("response decoding", () => {
   test("The principal is read at the first path that the answer has", function*() {
     const answers = [
       [{ account_id: "a1", principal_id: "p1" }, "a1"],
@@ -344,7 +344,7 @@ describe("The answer", () => {
   })
 })
 
-describe("After 2 seconds", () => {
+describe("time limit", () => {
   const late = "no answer in 2 seconds"
 
   /** Waits until the API was asked, and then for the time limit. */

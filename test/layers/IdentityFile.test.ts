@@ -26,7 +26,7 @@ const identityOf = (device: Device.Device, options?: Device.ProcessOptions) =>
 const linked = (principal: unknown) => JSON.stringify({ anon_id: anon.a, linked_principal_id: principal })
 const unlinked = arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {})
 
-describe("The identity file", () => {
+describe("format and repair", () => {
   it.effect("The identity file is created once, as two-space JSON with the keys of Arcade, and names the principal of a claim", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
@@ -160,7 +160,7 @@ describe("The identity file", () => {
   )
 })
 
-describe("A host that changes its format", () => {
+describe("import of a former format", () => {
   const theirs = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 }, randomUUID)
   const former = Effect.tap(Device.make, (device) => device.write("telemetry.json", theirs))
 
@@ -217,7 +217,7 @@ describe("A host that changes its format", () => {
     }))
 })
 
-describe("Nothing on the disk changes", () => {
+describe("read-only access", () => {
   /** Files, with the anon id and the principal that are read from them; undefined where there is no identity. */
   const seeds: ReadonlyArray<
     readonly [what: string, Readonly<Record<string, string>>, ReadonlyArray<string> | undefined]
@@ -294,7 +294,7 @@ for (const runtime of ["no terminal", "container with a terminal"] as const) {
     }))
 }
 
-describe("The identity is in memory and everything on the disk stays as it is", () => {
+describe("identities in memory", () => {
   interface Place {
     readonly set: (device: Device.Device) => void
     readonly disk?: Device.ProcessOptions["disk"]
@@ -355,7 +355,7 @@ describe("The identity is in memory and everything on the disk stays as it is", 
   }
 })
 
-describe("A write that fails", () => {
+describe("failed writes", () => {
   for (const operation of ["create", "link", "rename"] as const) {
     it.effect(`A write that fails leaves no temporary file: ${operation}`, () =>
       Effect.gen(function*() {
@@ -370,7 +370,7 @@ describe("A write that fails", () => {
   }
 })
 
-describe("Without hard links", () => {
+describe("file systems without hard links", () => {
   for (const code of ["EACCES", "EPERM", "ENOSYS", "EXDEV", "ENOTSUP", "EOPNOTSUPP", "EMLINK"]) {
     it.effect(`Without hard links a device has one anon id and one claim, in files that are created exclusively: ${code}`, () =>
       Effect.gen(function*() {

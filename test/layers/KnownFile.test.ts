@@ -68,7 +68,7 @@ const unusable = {
   "of a newer version": "{ \"version\": 2, \"salt\": \"x\", \"credentials\": [] }"
 }
 
-describe("A session", () => {
+describe("session lifetime", () => {
   test("A session is a UUID, and is the same for commands with less than 30 minutes between them", (home) => {
     const first = session(home)
     assert.match(first, uuid)
@@ -129,7 +129,7 @@ describe("A session", () => {
   )
 })
 
-describe("What a credential resolved to", () => {
+describe("cached principals", () => {
   test("The principal of a new credential is unknown, and a look at it makes no file", (home) => {
     assert.isUndefined(recalled(home))
     assert.deepStrictEqual(home.tree(), [])
@@ -164,7 +164,7 @@ describe("What a credential resolved to", () => {
   })
 })
 
-describe("What was parsed from a credential input", () => {
+describe("cached parse results", () => {
   test("The parsed credential is kept with an event, is found by the same input only, and is written once", (home) => {
     const known = home.known()
     const parsed = (text: string) => home.known().recallInput(home.known().read(), text)
@@ -185,7 +185,7 @@ describe("What was parsed from a credential input", () => {
   })
 })
 
-describe("On the disk", () => {
+describe("contents of usage/known.json", () => {
   it.effect("No credential is on the disk, and its hash differs between devices", () =>
     Effect.gen(function*() {
       const homes = [yield* Device.make, yield* Device.make]

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import * as HeldLease from "../../src/layers/HeldLease.ts"
@@ -56,251 +56,249 @@ const test = (title: string, run: (outbox: Outbox) => Generator<Effect.Effect<vo
 const held = (lease: HeldLease.HeldLease | undefined): HeldLease.HeldLease =>
   lease ?? assert.fail("the lease was not taken")
 
-describe("A lease", () => {
-  test("A lease is held by the process that took it until it is released", function*({ leases, process }) {
-    const [one, other] = [process(), process()]
-    assert.isFalse(one.isHeld())
-    const lease = held(one.acquire())
-    assert.deepStrictEqual([other.isHeld(), other.acquire(), lease.isHeld()], [true, undefined, true])
-    lease.release(now)
-    assert.deepStrictEqual([other.isHeld(), lease.isHeld(), leases()], [false, false, []])
-    held(other.acquire())
-  })
+test("A lease is held by the process that took it until it is released", function*({ leases, process }) {
+  const [one, other] = [process(), process()]
+  assert.isFalse(one.isHeld())
+  const lease = held(one.acquire())
+  assert.deepStrictEqual([other.isHeld(), other.acquire(), lease.isHeld()], [true, undefined, true])
+  lease.release(now)
+  assert.deepStrictEqual([other.isHeld(), lease.isHeld(), leases()], [false, false, []])
+  held(other.acquire())
+})
 
-  for (const number of [0, 7]) {
-    const left = number === 0 ? "a free lease" : "the lease of a worker that has ended"
-    it.effect(`A lease is taken by one of three processes, wherever they interrupt each other: ${left}`, () =>
-      Effect.gen(function*() {
-        const { device } = yield* outbox
-        const places = Array.from({ length: 16 }, (_, call) => call)
-        let most = 0
-        for (const [first, second] of places.flatMap((first) => places.map((second) => [first, second] as const))) {
-          const memory = MemoryDisk.make()
-          const root = "/home/usage/outbox/1"
-          for (const folder of ["/home", "/home/usage", "/home/usage/outbox", root]) memory.makeFolder(folder)
-          if (number > 0) memory.create(`${root}/lease-${number}`, leaseText({ until: now - 1 }))
-          const take = (disk: Disk) =>
-            HeldLease.acquire({ ...leasesOf(device, { disk, home: "/home" }), folder: root }, now, life, holder())
-          const taken: Array<HeldLease.HeldLease | undefined> = []
-          /** Takes the lease; another process runs before the given call of its disk. */
-          const acquire = (at: number, run: () => void): void => {
-            let calls = 0
-            taken.push(take(FaultyDisk.interposed(() => calls++ === at ? (run(), undefined) : undefined, memory)))
-            most = Math.max(most, calls)
-          }
-          acquire(first, () => acquire(second, () => taken.push(take(memory))))
-          const where = `before call ${first}, before call ${second}`
-          assert.lengthOf(taken.filter((lease) => lease !== undefined), 1, where)
-          assert.deepStrictEqual(memory.list(root), [`lease-${number + 1}`], where)
+for (const number of [0, 7]) {
+  const left = number === 0 ? "a free lease" : "the lease of a worker that has ended"
+  it.effect(`A lease is taken by one of three processes, wherever they interrupt each other: ${left}`, () =>
+    Effect.gen(function*() {
+      const { device } = yield* outbox
+      const places = Array.from({ length: 16 }, (_, call) => call)
+      let most = 0
+      for (const [first, second] of places.flatMap((first) => places.map((second) => [first, second] as const))) {
+        const memory = MemoryDisk.make()
+        const root = "/home/usage/outbox/1"
+        for (const folder of ["/home", "/home/usage", "/home/usage/outbox", root]) memory.makeFolder(folder)
+        if (number > 0) memory.create(`${root}/lease-${number}`, leaseText({ until: now - 1 }))
+        const take = (disk: Disk) =>
+          HeldLease.acquire({ ...leasesOf(device, { disk, home: "/home" }), folder: root }, now, life, holder())
+        const taken: Array<HeldLease.HeldLease | undefined> = []
+        /** Takes the lease; another process runs before the given call of its disk. */
+        const acquire = (at: number, run: () => void): void => {
+          let calls = 0
+          taken.push(take(FaultyDisk.interposed(() => calls++ === at ? (run(), undefined) : undefined, memory)))
+          most = Math.max(most, calls)
         }
-        assert.isAbove(most, 5)
-        assert.isAtMost(most, places.length)
-      }))
+        acquire(first, () => acquire(second, () => taken.push(take(memory))))
+        const where = `before call ${first}, before call ${second}`
+        assert.lengthOf(taken.filter((lease) => lease !== undefined), 1, where)
+        assert.deepStrictEqual(memory.list(root), [`lease-${number + 1}`], where)
+      }
+      assert.isAbove(most, 5)
+      assert.isAtMost(most, places.length)
+    }))
+}
+
+test("A lease is held while a worker takes it over from its starter", function*({ leases, process }) {
+  const { number } = held(process().acquire(now, life, { id: "w", boots: true }))
+  let isOver = false
+  // Between the look at the names and the read of the newest.
+  const disk = FaultyDisk.interposed(({ operation, path }) => {
+    if (isOver || operation !== "read" || !path.endsWith(`lease-${number}`)) return undefined
+    isOver = true
+    held(process().acquire(now, life, { id: "w" }))
+    return undefined
+  })
+  assert.isTrue(process({ disk }).isHeld())
+  assert.deepStrictEqual([isOver, leases()], [true, [`lease-${number + 1}`]])
+})
+
+test("A lease ends at most ten seconds after it was taken, also if the clock is set back", function*(
+  { leases, process }
+) {
+  held(process().acquire(now, 60_000))
+  const next = process()
+  assert.deepStrictEqual([now - 1, now, now + life - 1, now + life].map(next.isHeld), [false, true, true, false])
+  held(next.acquire(now + life))
+  assert.deepStrictEqual(leases(), ["lease-2"])
+  // The clock is set back.
+  held(next.acquire(now))
+  assert.deepStrictEqual(leases(), ["lease-3"])
+})
+
+test(
+  "A process that outlived an opt-out does not take the lease of another process",
+  function*({ folder, leases, process }) {
+    const early = held(process().acquire())
+    NFS.rmSync(folder, { recursive: true })
+    assert.isFalse(early.isHeld())
+    const next = held(process().acquire(now + 1))
+    assert.strictEqual(next.number, early.number)
+    assert.isFalse(early.isHeld())
+    early.release(now + 1)
+    assert.deepStrictEqual([leases(), next.isHeld()], [["lease-1"], true])
   }
+)
 
-  test("A lease is held while a worker takes it over from its starter", function*({ leases, process }) {
-    const { number } = held(process().acquire(now, life, { id: "w", boots: true }))
-    let isOver = false
-    // Between the look at the names and the read of the newest.
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      if (isOver || operation !== "read" || !path.endsWith(`lease-${number}`)) return undefined
-      isOver = true
-      held(process().acquire(now, life, { id: "w" }))
-      return undefined
-    })
-    assert.isTrue(process({ disk }).isHeld())
-    assert.deepStrictEqual([isOver, leases()], [true, [`lease-${number + 1}`]])
-  })
+test("A process that was suspended until its lease ended does not take the lease of another process", function*(
+  { leases, process }
+) {
+  const late = held(process().acquire())
+  const end = now + life
+  const next = held(process().acquire(end))
+  late.release(end)
+  assert.deepStrictEqual(leases(), ["lease-2"])
+  // After a release the numbers start again, and the suspended process had the first one.
+  next.release(end)
+  held(process().acquire(end))
+  late.release(end)
+  assert.deepStrictEqual([leases(), process().isHeld(end)], [["lease-1"], true])
+})
 
-  test("A lease ends at most ten seconds after it was taken, also if the clock is set back", function*(
-    { leases, process }
-  ) {
-    held(process().acquire(now, 60_000))
-    const next = process()
-    assert.deepStrictEqual([now - 1, now, now + life - 1, now + life].map(next.isHeld), [false, true, true, false])
-    held(next.acquire(now + life))
-    assert.deepStrictEqual(leases(), ["lease-2"])
-    // The clock is set back.
-    held(next.acquire(now))
-    assert.deepStrictEqual(leases(), ["lease-3"])
-  })
-
-  test(
-    "A process that outlived an opt-out does not take the lease of another process",
-    function*({ folder, leases, process }) {
-      const early = held(process().acquire())
-      NFS.rmSync(folder, { recursive: true })
-      assert.isFalse(early.isHeld())
-      const next = held(process().acquire(now + 1))
-      assert.strictEqual(next.number, early.number)
-      assert.isFalse(early.isHeld())
-      early.release(now + 1)
-      assert.deepStrictEqual([leases(), next.isHeld()], [["lease-1"], true])
-    }
-  )
-
-  test("A process that was suspended until its lease ended does not take the lease of another process", function*(
-    { leases, process }
-  ) {
-    const late = held(process().acquire())
-    const end = now + life
-    const next = held(process().acquire(end))
-    late.release(end)
-    assert.deepStrictEqual(leases(), ["lease-2"])
-    // After a release the numbers start again, and the suspended process had the first one.
-    next.release(end)
+test("A lease is not removed by a process that releases it after its end, when others take it", function*(
+  { leases, process }
+) {
+  const end = now + life
+  // The numbers start again after the second lease, so the file of the third has the name of the first.
+  let hasRun = false
+  const others = () => {
+    hasRun = true
+    process().acquire(end)?.release(end)
     held(process().acquire(end))
-    late.release(end)
-    assert.deepStrictEqual([leases(), process().isHeld(end)], [["lease-1"], true])
-  })
-
-  test("A lease is not removed by a process that releases it after its end, when others take it", function*(
-    { leases, process }
-  ) {
-    const end = now + life
-    // The numbers start again after the second lease, so the file of the third has the name of the first.
-    let hasRun = false
-    const others = () => {
-      hasRun = true
-      process().acquire(end)?.release(end)
-      held(process().acquire(end))
-    }
-    let isReleasing = false
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      if (isReleasing && operation === "remove" && path.endsWith("lease-1")) others()
-      return undefined
-    })
-    const late = held(process({ disk }).acquire())
-    isReleasing = true
-    late.release(end)
-    if (!hasRun) others()
-    assert.deepStrictEqual(leases(), ["lease-1"])
-  })
-
-  test("A lease is taken over by the worker for which it was taken, and by no other", function*({ leases, process }) {
-    const [worker, other] = [process(), process()]
-    const first = held(process().acquire(now, 3_000, { id: "w", boots: true }))
-    assert.deepStrictEqual([other.acquire(), other.acquire(now, life, { boots: true })], [undefined, undefined])
-    const own = held(worker.acquire(now, life, { id: "w" }))
-    assert.deepStrictEqual(leases(), ["lease-2"])
-    // A worker takes nothing over from itself.
-    assert.isUndefined(other.acquire(now, life, { id: "w" }))
-    first.release(now)
-    assert.isTrue(other.isHeld())
-    own.release(now)
-    assert.deepStrictEqual(leases(), [])
-  })
-
-  test("A lease is taken over by a worker that its starter overtakes", function*({ leases, process }) {
-    let isOver = false
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
-      isOver = true
-      held(process().acquire(now, 3_000, { id: "w", boots: true }))
-      return undefined
-    })
-    held(process({ disk }).acquire(now, life, { id: "w" }))
-    assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
-  })
-
-  test("A lease of a worker that ended without releasing it is stale, and blocks no other worker", function*(
-    { leases, process }
-  ) {
-    held(process().acquire())
-    const next = process({ runtime: { isAlive: () => false } })
-    assert.deepStrictEqual([next.isHeld(), next.isStale()], [false, true])
-    const lease = held(next.acquire())
-    assert.deepStrictEqual(leases(), ["lease-2"])
-    lease.release(now)
-    assert.isFalse(next.isStale())
-  })
-
-  test("A lease of a worker that was suspended until its end is neither held nor stale", function*({ process }) {
-    held(process().acquire())
-    const next = process()
-    assert.deepStrictEqual([next.isHeld(now + life), next.isStale(now + life)], [false, false])
-  })
-
-  test("A lease that its worker releases while another process looks is not stale", function*({ process }) {
-    const lease = held(process().acquire())
-    const isAlive = () => (lease.release(now), false)
-    assert.isFalse(process({ runtime: { isAlive } }).isStale())
-  })
-
-  for (const isolated of [false, true]) {
-    const what = isolated
-      ? "is left at once in a PID namespace that may end with the command"
-      : "is held until its end, and then not left"
-    test(`A lease of a process in another place ${what}`, function*({ process }) {
-      held(process().acquire())
-      const next = process({ runtime: { isAlive: () => undefined, isolated } })
-      assert.deepStrictEqual([next.isHeld(), next.isStale()], [!isolated, isolated])
-      assert.deepStrictEqual([next.isHeld(now + life), next.isStale(now + life)], [false, isolated])
-    })
   }
+  let isReleasing = false
+  const disk = FaultyDisk.interposed(({ operation, path }) => {
+    if (isReleasing && operation === "remove" && path.endsWith("lease-1")) others()
+    return undefined
+  })
+  const late = held(process({ disk }).acquire())
+  isReleasing = true
+  late.release(end)
+  if (!hasRun) others()
+  assert.deepStrictEqual(leases(), ["lease-1"])
+})
 
-  test("An invalid lease is not held and does not block", function*({ folder, leave, process }) {
-    for (const text of ["", "{", "null", "{}", leaseText({ until: 42 }).replace("42", "1e999")]) {
-      yield* leave(3, text)
-      const { isHeld, isStale } = process({ runtime: { isAlive: () => text.includes("until") } })
-      assert.deepStrictEqual([isHeld(), isStale()], [false, false], text)
-      held(process().acquire()).release(now)
-    }
-    for (const number of ["", "x", "-1", "1.5", "99999999999999999999"]) {
-      yield* leave(number, leaseText({ until: now + 5_000 }))
-    }
-    NFS.mkdirSync(`${folder}/lease-4`)
-    NFS.utimesSync(`${folder}/lease-4`, now / 1_000, now / 1_000)
-    assert.isFalse(process().isHeld())
+test("A lease is taken over by the worker for which it was taken, and by no other", function*({ leases, process }) {
+  const [worker, other] = [process(), process()]
+  const first = held(process().acquire(now, 3_000, { id: "w", boots: true }))
+  assert.deepStrictEqual([other.acquire(), other.acquire(now, life, { boots: true })], [undefined, undefined])
+  const own = held(worker.acquire(now, life, { id: "w" }))
+  assert.deepStrictEqual(leases(), ["lease-2"])
+  // A worker takes nothing over from itself.
+  assert.isUndefined(other.acquire(now, life, { id: "w" }))
+  first.release(now)
+  assert.isTrue(other.isHeld())
+  own.release(now)
+  assert.deepStrictEqual(leases(), [])
+})
+
+test("A lease is taken over by a worker that its starter overtakes", function*({ leases, process }) {
+  let isOver = false
+  const disk = FaultyDisk.interposed(({ operation, path }) => {
+    if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
+    isOver = true
+    held(process().acquire(now, 3_000, { id: "w", boots: true }))
+    return undefined
+  })
+  held(process({ disk }).acquire(now, life, { id: "w" }))
+  assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
+})
+
+test("A lease of a worker that ended without releasing it is stale, and blocks no other worker", function*(
+  { leases, process }
+) {
+  held(process().acquire())
+  const next = process({ runtime: { isAlive: () => false } })
+  assert.deepStrictEqual([next.isHeld(), next.isStale()], [false, true])
+  const lease = held(next.acquire())
+  assert.deepStrictEqual(leases(), ["lease-2"])
+  lease.release(now)
+  assert.isFalse(next.isStale())
+})
+
+test("A lease of a worker that was suspended until its end is neither held nor stale", function*({ process }) {
+  held(process().acquire())
+  const next = process()
+  assert.deepStrictEqual([next.isHeld(now + life), next.isStale(now + life)], [false, false])
+})
+
+test("A lease that its worker releases while another process looks is not stale", function*({ process }) {
+  const lease = held(process().acquire())
+  const isAlive = () => (lease.release(now), false)
+  assert.isFalse(process({ runtime: { isAlive } }).isStale())
+})
+
+for (const isolated of [false, true]) {
+  const what = isolated
+    ? "is left at once in a PID namespace that may end with the command"
+    : "is held until its end, and then not left"
+  test(`A lease of a process in another place ${what}`, function*({ process }) {
     held(process().acquire())
-    assert.isTrue(process().isHeld())
+    const next = process({ runtime: { isAlive: () => undefined, isolated } })
+    assert.deepStrictEqual([next.isHeld(), next.isStale()], [!isolated, isolated])
+    assert.deepStrictEqual([next.isHeld(now + life), next.isStale(now + life)], [false, isolated])
   })
+}
 
-  test("A lease that cannot be read for a moment counts as held for its longest time, and is not removed", function*({
-    folder,
-    leave,
-    leases,
-    process
-  }) {
-    yield* leave(3, leaseText({ until: now - 1 }))
-    NFS.utimesSync(`${folder}/lease-3`, now / 1000, now / 1000)
-    for (const unread of ["usage/outbox", name, `${name}/lease-3`]) {
-      const disk = FaultyDisk.interposed(({ operation, path }) =>
-        (operation === "read" || operation === "list" || unread === "usage/outbox") && path.endsWith(unread)
-          ? "EIO"
-          : undefined
-      )
-      const { acquire, isHeld } = process({ disk })
-      assert.isTrue(isHeld(), unread)
-      assert.isUndefined(acquire(), unread)
-      assert.deepStrictEqual(leases(), ["lease-3"], unread)
-    }
-    let refused = 0
-    const unread = (times: number) =>
-      FaultyDisk.interposed(({ operation, path }) =>
-        operation === "read" && path.endsWith("lease-3") && refused++ < times ? "EACCES" : undefined
-      )
-    assert.isFalse(process({ disk: unread(Infinity) }).isHeld(now + life + 1))
-    // One fault alone hides nothing.
-    refused = 0
-    assert.isFalse(process({ disk: unread(1) }).isHeld())
-  })
+test("An invalid lease is not held and does not block", function*({ folder, leave, process }) {
+  for (const text of ["", "{", "null", "{}", leaseText({ until: 42 }).replace("42", "1e999")]) {
+    yield* leave(3, text)
+    const { isHeld, isStale } = process({ runtime: { isAlive: () => text.includes("until") } })
+    assert.deepStrictEqual([isHeld(), isStale()], [false, false], text)
+    held(process().acquire()).release(now)
+  }
+  for (const number of ["", "x", "-1", "1.5", "99999999999999999999"]) {
+    yield* leave(number, leaseText({ until: now + 5_000 }))
+  }
+  NFS.mkdirSync(`${folder}/lease-4`)
+  NFS.utimesSync(`${folder}/lease-4`, now / 1_000, now / 1_000)
+  assert.isFalse(process().isHeld())
+  held(process().acquire())
+  assert.isTrue(process().isHeld())
+})
 
-  test("A worker that cannot read its lease keeps it until the file is gone", function*({ folder, process }) {
-    let code: string | undefined
+test("A lease that cannot be read for a moment counts as held for its longest time, and is not removed", function*({
+  folder,
+  leave,
+  leases,
+  process
+}) {
+  yield* leave(3, leaseText({ until: now - 1 }))
+  NFS.utimesSync(`${folder}/lease-3`, now / 1000, now / 1000)
+  for (const unread of ["usage/outbox", name, `${name}/lease-3`]) {
     const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "read" && path.endsWith("lease-1") ? code : undefined
+      (operation === "read" || operation === "list" || unread === "usage/outbox") && path.endsWith(unread)
+        ? "EIO"
+        : undefined
     )
-    const lease = held(process({ disk }).acquire())
-    code = "EIO"
-    assert.isTrue(lease.isHeld())
-    code = undefined
-    NFS.rmSync(`${folder}/lease-1`)
-    assert.isFalse(lease.isHeld())
-  })
+    const { acquire, isHeld } = process({ disk })
+    assert.isTrue(isHeld(), unread)
+    assert.isUndefined(acquire(), unread)
+    assert.deepStrictEqual(leases(), ["lease-3"], unread)
+  }
+  let refused = 0
+  const unread = (times: number) =>
+    FaultyDisk.interposed(({ operation, path }) =>
+      operation === "read" && path.endsWith("lease-3") && refused++ < times ? "EACCES" : undefined
+    )
+  assert.isFalse(process({ disk: unread(Infinity) }).isHeld(now + life + 1))
+  // One fault alone hides nothing.
+  refused = 0
+  assert.isFalse(process({ disk: unread(1) }).isHeld())
+})
 
-  test("A lease is not taken without consent, and nothing is created", function*({ device, process }) {
-    assert.isUndefined(process({ stillGiven: () => false }).acquire())
-    assert.deepStrictEqual(device.tree(), [])
-  })
+test("A worker that cannot read its lease keeps it until the file is gone", function*({ folder, process }) {
+  let code: string | undefined
+  const disk = FaultyDisk.interposed(({ operation, path }) =>
+    operation === "read" && path.endsWith("lease-1") ? code : undefined
+  )
+  const lease = held(process({ disk }).acquire())
+  code = "EIO"
+  assert.isTrue(lease.isHeld())
+  code = undefined
+  NFS.rmSync(`${folder}/lease-1`)
+  assert.isFalse(lease.isHeld())
+})
+
+test("A lease is not taken without consent, and nothing is created", function*({ device, process }) {
+  assert.isUndefined(process({ stillGiven: () => false }).acquire())
+  assert.deepStrictEqual(device.tree(), [])
 })

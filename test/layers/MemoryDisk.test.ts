@@ -7,7 +7,7 @@ import { entry, missing, names, temporary, text, type Tree, treeOf, unreadable, 
 
 const isWindows = process.platform === "win32"
 
-describe("MemoryDisk", () => {
+describe("standalone", () => {
   it("The modifiedAt of a MemoryDisk is when a file was created, or the names in a folder last changed", () => {
     let now = 1
     const disk = MemoryDisk.make({ now: () => now })
@@ -70,7 +70,7 @@ describe("MemoryDisk", () => {
   })
 })
 
-describe("MemoryDisk over another disk", () => {
+describe("overlay", () => {
   const lowerTree: Tree = { d: undefined, "d/f": "f", "d/sub": undefined, "d/sub/deep": "deep", e: undefined, f: "f" }
 
   const over = (tree: Tree, replaced: (lower: Disk) => Partial<Disk> = () => ({})) => {

@@ -1,7 +1,7 @@
 /**
  * What a host's tests run on does what its users' machines do: any program leaves the same in memory and on disk.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
@@ -134,21 +134,19 @@ const side = Effect.fnUntraced(function*(disk: (home: string) => Disk) {
   })
 })
 
-describe("The services in memory and on disk", () => {
-  it.effect.prop(
-    "The services in memory do the same as those on disk in each step of a program",
-    { steps: Schema.Array(Step) },
-    ({ steps }) =>
-      Effect.gen(function*() {
-        const sides = [yield* side(() => NodeDisk.disk), yield* side(inMemory)]
-        for (const step of steps) {
-          // Each command has times of its own.
-          if (step.what === "next") yield* TestClock.adjust(1)
-          if (step.what === "wait") yield* TestClock.adjust(`${minutes[step.n] ?? 1} minutes`)
-          const [real, memory] = yield* Effect.forEach(sides, (perform) => perform(step))
-          assert.deepStrictEqual(memory, real, JSON.stringify(step))
-        }
-      }),
-    { arbitrary: { runs: 100, size: 30 } }
-  )
-})
+it.effect.prop(
+  "The services in memory do the same as those on disk in each step of a program",
+  { steps: Schema.Array(Step) },
+  ({ steps }) =>
+    Effect.gen(function*() {
+      const sides = [yield* side(() => NodeDisk.disk), yield* side(inMemory)]
+      for (const step of steps) {
+        // Each command has times of its own.
+        if (step.what === "next") yield* TestClock.adjust(1)
+        if (step.what === "wait") yield* TestClock.adjust(`${minutes[step.n] ?? 1} minutes`)
+        const [real, memory] = yield* Effect.forEach(sides, (perform) => perform(step))
+        assert.deepStrictEqual(memory, real, JSON.stringify(step))
+      }
+    }),
+  { arbitrary: { runs: 100, size: 30 } }
+)

@@ -50,7 +50,7 @@ const decidedBy = (provider: ConfigProvider.ConfigProvider, options?: Partial<No
     Effect.provideService(ConfigProvider.ConfigProvider, provider)
   )
 
-describe("The ConfigProvider of a host", () => {
+describe("ConfigProvider", () => {
   const providers = {
     "without a value": ConfigProvider.fromUnknown({}),
     "below a prefix": ConfigProvider.nested(ConfigProvider.fromEnv(), "ACME")
@@ -76,7 +76,7 @@ describe("The ConfigProvider of a host", () => {
   })
 })
 
-describe("A variable that `optOutVariables` names", () => {
+describe("optOutVariables", () => {
   const optOutVariables = ["SUPABASE_TELEMETRY_DISABLED", "OLD_NO_TELEMETRY"]
   const decide = (env: Record<string, string>) => decidedBy(ConfigProvider.fromUnknown(env), { optOutVariables })
 

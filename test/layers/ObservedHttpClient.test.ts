@@ -70,7 +70,7 @@ const observing = <A = number>(
 
 const p1 = ["p1", "Bearer key"] as const
 
-describe("A response of the API", () => {
+describe("observed responses", () => {
   it.live("A response of the API is observed with its principal and authorization, without another request or a change", () =>
     Effect.gen(function*() {
       const api = yield* serve()
@@ -130,7 +130,7 @@ describe("A response of the API", () => {
     }))
 })
 
-describe("A response is not observed", () => {
+describe("ignored responses", () => {
   // Node.js reads and writes the bytes of a header as Latin-1.
   const utf8 = new TextDecoder("latin1").decode(new TextEncoder().encode("josé"))
   const unclear: Readonly<Record<string, string | Array<string>>> = {
@@ -193,7 +193,7 @@ describe("A response is not observed", () => {
     }))
 })
 
-describe("With redirects", () => {
+describe("redirects", () => {
   const followed = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.followRedirects()))
     .pipe(
       Layer.provide(NodeHttpClient.layerNodeHttp)

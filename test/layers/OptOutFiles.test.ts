@@ -84,7 +84,7 @@ const writer = `
   }
 `
 
-describe("deny", () => {
+describe("Consent.deny", () => {
   it.effect("A denial deletes everything of this module except the opt-out, and nothing of the host, also twice", () =>
     Effect.gen(function*() {
       const device = yield* used
@@ -267,7 +267,7 @@ describe("deny", () => {
   )
 })
 
-describe("allow", () => {
+describe("Consent.allow", () => {
   it.effect("A withdrawn denial starts with a new anon id, no account and no messages", () =>
     Effect.gen(function*() {
       const device = yield* used
@@ -382,7 +382,7 @@ describe("allow", () => {
     }))
 })
 
-describe("A process that runs while telemetry is disabled", () => {
+describe("concurrent processes", () => {
   const publications: ReadonlyArray<
     readonly [what: string, folder: string, run: (process: Device.Process) => Effect.Effect<unknown>, expected: unknown]
   > = [

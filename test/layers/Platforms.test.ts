@@ -66,7 +66,7 @@ const diskOfWindows = async (): Promise<Disk> => {
   return (await anew(() => import("../../src/layers/NodeDisk.ts"))).disk
 }
 
-describe("the disk on Windows", () => {
+describe("NodeDisk", () => {
   it("The disk on Windows has no flag that refuses links, and looks before it opens a file", async () => {
     const disk = await diskOfWindows()
     const at = temporary()
@@ -142,7 +142,7 @@ describe("the disk on Windows", () => {
   }
 })
 
-describe("the files of a home on Windows", () => {
+describe("StateFiles", () => {
   const home = "C:\\Users\\me\\AppData\\Local\\acme"
 
   it("The files of a home on Windows are whole or absent, and are found again, whatever slashes their paths have", () => {
@@ -182,7 +182,7 @@ describe("the files of a home on Windows", () => {
   })
 })
 
-describe("a process", () => {
+describe("NodeProcess", () => {
   it("A process has no user where the platform has none", async () => {
     replace(process, { geteuid: undefined })
     const { current } = await anew(() => import("../../src/layers/NodeProcess.ts"))

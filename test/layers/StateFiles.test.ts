@@ -29,7 +29,7 @@ const link = (device: Device.Device, name: string, target: string) => {
   NFS.symlinkSync(device.at(target), device.at(name))
 }
 
-describe("A sweep", () => {
+describe("Sweep", () => {
   const sweep = (device: Device.Device) => Sweep.sweep(filesOf(device), NodeDisk.disk, now)
   const write = (device: Device.Device, name: string, seconds: number) =>
     Effect.map(
@@ -109,7 +109,7 @@ describe("A sweep", () => {
     }))
 })
 
-describe("A folder that is a link", () => {
+describe("symbolic links", () => {
   for (const name of ["usage/outbox", "usage/claims", "usage/tmp"]) {
     it.effect.skipIf(isWindows)(
       `A folder that is a link is neither read nor written through: ${name}`,
@@ -147,7 +147,7 @@ describe("A folder that is a link", () => {
     }))
 })
 
-describe("A home", () => {
+describe("StateHome", () => {
   for (const written of ["<home>/", "<home>//", "<home>/../home", "<home>/./"]) {
     it.effect(`A home is the same however its path is written: ${written}`, () =>
       Effect.gen(function*() {
@@ -171,7 +171,7 @@ describe("A home", () => {
     }))
 })
 
-describe("Consent", () => {
+describe("withdrawn consent", () => {
   it.effect("Consent is needed to set a message aside", () =>
     Effect.gen(function*() {
       const device = yield* Device.make

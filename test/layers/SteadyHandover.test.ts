@@ -117,7 +117,7 @@ const atEveryStep = Effect.fnUntraced(function*<R>(
   }
 })
 
-describe("A command in which another process acts at any step", () => {
+describe("interleavings with another process", () => {
   it.effect.each(Object.entries(interferences))(
     "A command records both its events, under the owner before or after another process acts: it %s",
     ([, prepare]) =>
@@ -183,7 +183,7 @@ describe("A command in which another process acts at any step", () => {
     }))
 })
 
-describe("A command that runs long looks again with each event", () => {
+describe("long-running commands", () => {
   it.effect.each([
     { what: "an opt-out", act: (home: Device.Device) => Effect.flatMap(optOut(home), ({ deny }) => deny) },
     {
@@ -222,7 +222,7 @@ describe("A command that runs long looks again with each event", () => {
     }))
 })
 
-describe("A handover", () => {
+describe("loading of the full stitch", () => {
   it.effect("A handover happens once, with any number of concurrent responses and events", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady)
@@ -260,7 +260,7 @@ describe("A handover", () => {
     }))
 })
 
-describe("A process that exits", () => {
+describe("process.exit", () => {
   /** A runtime whose process exits when the test says so. */
   const exiting = () => {
     let isExiting = false
@@ -330,7 +330,7 @@ describe("A process that exits", () => {
     }))
 })
 
-describe("A module whose rest cannot be loaded", () => {
+describe("load failures", () => {
   const missing = Effect.die(new Error("Cannot find module './Cold.js'"))
 
   it.effect("A command that cannot load the rest of the module records personless events and stitches nothing", () =>

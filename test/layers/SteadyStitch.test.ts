@@ -59,7 +59,7 @@ const rewrite = (file: string, change: (text: string) => string) => {
   assert.deepStrictEqual([after.ino, Math.round(after.mtimeMs), after.size], [ino, mtime.getTime(), size])
 }
 
-describe("A steady command", () => {
+describe("equivalence with the full stitch", () => {
   it.effect("A steady command loads nothing, and writes its event and the session, which it touches once a minute", () =>
     Effect.gen(function*() {
       const { home, start } = yield* scene(steady, { loggedIn: P })
@@ -121,7 +121,7 @@ describe("A steady command", () => {
     }))
 })
 
-describe("Content is read, and never judged by its times", () => {
+describe("changed file contents", () => {
   const ofNobody = { principal_id: P, credential: "none" } as const
   const ofVariable = { principal_id: P, credential: "environment" } as const
   const variable = Device.environment("key")
@@ -165,7 +165,7 @@ describe("Content is read, and never judged by its times", () => {
   )
 })
 
-describe("Facts that are written once are looked for by name", () => {
+describe("write-once files", () => {
   const facts: ReadonlyArray<{
     readonly fact: string
     readonly claim?: SceneOptions["claim"]
@@ -263,7 +263,7 @@ const ofAnotherUser: Disk = {
   }
 }
 
-describe("The cache", () => {
+describe("usage/known.json", () => {
   it.effect.each(Object.entries(caches))(
     "A cache that is %s counts as absent and blocks nothing",
     ([, put]) =>
@@ -314,7 +314,7 @@ describe("The cache", () => {
     }))
 })
 
-describe("What belongs to the process is found anew", () => {
+describe("clock, variables and platform", () => {
   it.effect("A clock that is set back does not end the identity, nor the session if it is less than 30 minutes", () =>
     Effect.gen(function*() {
       const { start } = yield* scene(steady, { loggedIn: P })

@@ -71,7 +71,7 @@ const logIn = (all: Scene) =>
 const logOut = (all: Scene) =>
   command(all, ({ record, stitch }) => Effect.andThen(Effect.andThen(record, all.api.set(undefined)), stitch.logout))
 
-describe("Supabase's CLI takes", () => {
+describe("file format", () => {
   /** Each state follows the one before it, on one device; whether the id is another one, and what else is read. */
   const states: ReadonlyArray<
     readonly [
@@ -153,7 +153,7 @@ describe("Supabase's CLI takes", () => {
     }))
 })
 
-describe("A session of Supabase's CLI", () => {
+describe("shared sessions", () => {
   for (const form of ["newer", "older"] as const) {
     const theirs = form === "newer" ? Supabase.byNewer : Supabase.byOlder
     it.effect(`A session of Supabase's CLI continues in this module and in that CLI again within 30 minutes: ${form} CLI`, () =>
@@ -267,7 +267,7 @@ describe("A session of Supabase's CLI", () => {
     }))
 })
 
-describe("A denial in the file, by another process,", () => {
+describe("concurrent denials", () => {
   const denial = fileOf("older", { enabled: false, device_id: anon.b })
 
   // A new file is linked, an older one is replaced; the denial comes just before the last look at consent.

@@ -178,7 +178,7 @@ const refusing = (
   return { disk: interposed, wasHit: () => calls > turn }
 }
 
-describe("What cannot be read now stays as it is, with all other files, and the next command recovers", () => {
+describe("recovery after a failed read", () => {
   for (const [name, operation] of reads) {
     /** Returns whether the command has read the path so often. */
     const check = Effect.fnUntraced(function*(steady: Steady, code: Errno, turn: number, isLasting: boolean) {
@@ -348,7 +348,7 @@ const factsIn = (files: Files): ReadonlyArray<string> => {
   return [...pointer === "{" ? [] : [nameOf(JSON.parse(pointer).anon_id)], ...facts.toSorted()]
 }
 
-describe("A command that cannot read a file does not do what the file calls for", () => {
+describe("postponed actions", () => {
   for (
     const [what, { act = used, credential, expected, files, isSignedOut = false, reads }] of Object.entries(scenarios)
   ) {

@@ -32,7 +32,7 @@ const sequences = (home: Device.Device) => home.events().map(({ properties }) =>
 const filled = (count: number, text: string, last = "") =>
   Object.fromEntries([...Array.from({ length: count }, (_, n) => [`p${n}`, text]), ["last", last]])
 
-describe.each(modes)("An event, over $mode,", (mode) => {
+describe.each(modes)("common properties over $mode", (mode) => {
   const test = over(mode)
   const isNew = over(mode, { isNew: true })
 
@@ -153,7 +153,7 @@ describe.each(modes)("An event, over $mode,", (mode) => {
   )
 })
 
-describe.each(modes)("The sequence, over $mode,", (mode) => {
+describe.each(modes)("sequence numbers over $mode", (mode) => {
   over(mode, { isNew: true })(
     "The sequence rises by one from 0 in each command, also at once",
     function*({ home, start }) {
@@ -218,7 +218,7 @@ const captured = Effect.fnUntraced(function*(
   return message
 })
 
-describe.each(modes)("A property, over $mode,", (mode) => {
+describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
   it.effect.each([{ by: "an event's own" }, { by: "the properties of a scope" }])(
     "A common property cannot be overridden by $by",
     ({ by }) =>
@@ -281,7 +281,7 @@ describe.each(modes)("A property, over $mode,", (mode) => {
     }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 })
 
-describe.each(modes)("A worker, over $mode,", (mode) => {
+describe.each(modes)("CaptureWorker over $mode", (mode) => {
   const test = over(mode)
 
   test.each([{ what: "events", count: 1 }, { what: "an alias", count: 1 }, { what: "nothing", count: 0 }])(

@@ -97,7 +97,7 @@ const start = (
     return { lines, starts: started !== undefined }
   })
 
-describe("A worker", () => {
+describe("process attributes", () => {
   it.live("A worker has its own process session, the root folder, and nothing open at its descriptors", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
@@ -239,7 +239,7 @@ const runHost = (
   return Process.run([...limited, ...words], { cwd: projectRoot, env: process.env, pipes: options?.pipes ?? 0 })
 }
 
-describe("The process that starts a worker", () => {
+describe("intermediate process", () => {
   it.live("The process that starts a worker ends before the worker, which holds none of its pipes", () =>
     Effect.gen(function*() {
       const device = yield* Device.make
@@ -285,7 +285,7 @@ describe("The process that starts a worker", () => {
   )
 })
 
-describe("A worker that cannot be started", () => {
+describe("start failures", () => {
   const failures: Readonly<Record<string, readonly [code: string, options: Options]>> = {
     "an executable that does not exist": ["ENOENT", { executable: "/no/such program" }],
     "an argument that is too long": ["E2BIG", { worker: ["--eval", "0", "x".repeat(1 << 20)] }],

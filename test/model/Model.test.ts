@@ -60,7 +60,7 @@ const holds = (program: Program.Program): Check.Counts => {
 /** Codes with which a read is refused: any operation may be refused with the one, and an open alone with the other. */
 const unreadable = ["EIO", "EMFILE"] as const
 
-describe("random programs of several processes", () => {
+describe("random schedules", () => {
   it(`Random programs of several processes break no rule, for ${seeds} seeds from ${seed} on`, () => {
     const { counterexample, counts } = Check.run(seed, seeds)
     if (counterexample !== undefined) assert.fail(`MODEL_SEED=${seed}\n${Check.show(counterexample)}`)
@@ -204,7 +204,7 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
   }
 ]
 
-describe("at each step of an actor", () => {
+describe("faults and interleavings", () => {
   for (const { at: { actor, kinds, lasts = [1] }, maxRotations = Infinity, programs, title } of atEachStep) {
     it(title, () => {
       const faults = kinds.flatMap((kind) => lasts.map((lasts) => ({ actor, kind, lasts })))
@@ -290,6 +290,6 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
   ]
 }
 
-describe("a program", () => {
+describe("regressions", () => {
   for (const [title, programs] of Object.entries(single)) it(title, () => programs.forEach(holds))
 })

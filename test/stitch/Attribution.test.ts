@@ -9,7 +9,7 @@ const { anon, P, Q } = Device
 
 const key = Device.stored("key")
 
-describe.each(modes)("Arcade's rules for a principal, over $mode", (mode) => {
+describe.each(modes)("Arcade's rules over $mode", (mode) => {
   const stored = over(mode, { credential: Device.stored("key") })
   const loggedIn = over(mode, { loggedIn: P })
   const isNew = over(mode, { isNew: true })
@@ -64,7 +64,7 @@ describe.each(modes)("Arcade's rules for a principal, over $mode", (mode) => {
   })
 })
 
-describe.each(modes)("An event, over $mode,", (mode) => {
+describe.each(modes)("event owners over $mode", (mode) => {
   const test = over(mode)
   const stored = over(mode, { credential: Device.stored("key") })
   const loggedInAsQ = over(mode, { loggedIn: Q })

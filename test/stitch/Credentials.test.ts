@@ -15,7 +15,7 @@ const { anon, P, Q } = Device
 
 const key = Device.stored("key")
 
-describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => {
+describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
   const test = over(mode, { loggedIn: P })
 
   it.effect("A command that finds no stored credential for its claim starts with a new anon id", () =>
@@ -94,7 +94,7 @@ describe.each(modes)("A stored credential that is gone, over $mode,", (mode) => 
   )
 })
 
-describe.each(modes)("A stored credential, over $mode,", (mode) => {
+describe.each(modes)("stored credentials over $mode", (mode) => {
   const test = over(mode, { credential: key })
 
   test("A stored credential that a request carried claims the device", function*({ command, home }) {
@@ -157,7 +157,7 @@ describe.each(modes)("A stored credential, over $mode,", (mode) => {
   )
 })
 
-describe("A credential of a file", () => {
+describe("credential files", () => {
   it.effect.each([
     { what: "all of it", file: "key: sk-1", authorization: "Bearer sk-1", claims: true },
     { what: "no more than its beginning", file: "key: sk-12", authorization: "Bearer sk-1", claims: false },
@@ -183,7 +183,7 @@ describe("A credential of a file", () => {
   )
 })
 
-describe.each(modes)("A stored credential that was changed outside a login, over $mode,", (mode) => {
+describe.each(modes)("replaced credentials over $mode", (mode) => {
   const test = over(mode, { loggedIn: Q, accounts: { new: P } })
 
   test(
@@ -228,7 +228,7 @@ describe.each(modes)("A stored credential that was changed outside a login, over
   )
 })
 
-describe.each(modes)("A credential from the environment, over $mode,", (mode) => {
+describe.each(modes)("environment credentials over $mode", (mode) => {
   over(mode, { loggedIn: P, accounts: { env: Q } })(
     "A credential from the environment never switches the device",
     function*(given) {

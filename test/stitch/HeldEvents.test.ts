@@ -75,7 +75,7 @@ const forgetful: ReadonlyArray<{ readonly runtime: Device.RuntimeName; readonly 
 
 const key = Device.stored("key")
 
-describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (mode) => {
+describe.each(modes)("stateless runtimes over $mode", (mode) => {
   const inCI = { process: { cold: loaded, runtime: "ci" }, credential: key, claim: { principal_id: Q } } as const
   const test = over(mode, inCI)
 
@@ -294,7 +294,7 @@ describe.each(modes)("An event in a runtime that keeps nothing, over $mode,", (m
 
 const ownersOnly = ({ distinctId, personless }: ReturnType<typeof ownerOf>) => ({ distinctId, personless })
 
-describe.each(modes)("An event where a later command learns whose it is, over $mode,", (mode) => {
+describe.each(modes)("persistent runtimes over $mode", (mode) => {
   over(mode, { isNew: true, credential: key, answer: Effect.never }).each(
     (["persistent", "no terminal", "container with a terminal"] as const).map((runtime) => ({ runtime })),
     ({ runtime }) => ({ process: { cold: loaded, runtime } })

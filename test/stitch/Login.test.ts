@@ -8,7 +8,7 @@ const { anon, P, Q } = Device
 
 const key = Device.stored("key")
 
-describe.each(modes)("A login, over $mode,", (mode) => {
+describe.each(modes)("IdentityStitch.login over $mode", (mode) => {
   const test = over(mode)
   const stored = over(mode, { credential: Device.stored("key") })
   const loggedIn = over(mode, { loggedIn: P })

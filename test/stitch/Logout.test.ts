@@ -29,7 +29,7 @@ const { anon, P, Q } = Device
 const logOut = ({ api }: Scene, { begin, stitch }: Command) =>
   Effect.andThen(begin, Effect.andThen(api.set(undefined), stitch.logout))
 
-describe.each(modes)("A logout of an account, over $mode,", (mode) => {
+describe.each(modes)("claimed devices over $mode", (mode) => {
   const test = over(mode, { loggedIn: P })
 
   test.each([false, true])(
@@ -120,7 +120,7 @@ describe.each(modes)("A logout of an account, over $mode,", (mode) => {
   })
 })
 
-describe.each(modes)("A logout of a device, over $mode,", (mode) => {
+describe.each(modes)("unclaimed devices over $mode", (mode) => {
   const withCredential = over(mode, { credential: Device.stored("key") })
   const withClaim = over(mode, { claim: { principal_id: P, credential: "environment" } })
   const withNeither = over(mode)

@@ -39,7 +39,7 @@ const overtaken = (home: Device.Device, winner: PrincipalId) => {
   }
 }
 
-describe.each(modes)("A race for a claim, over $mode,", (mode) => {
+describe.each(modes)("concurrent claims over $mode", (mode) => {
   const stored = over(mode, { credential: Device.stored("new"), accounts: { new: P } })
   const variable = over(mode, { credential: Device.environment("new"), accounts: { new: P } })
 
@@ -120,7 +120,7 @@ describe.each(modes)("A race for a claim, over $mode,", (mode) => {
   )
 })
 
-describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
+describe.each(modes)("failed claims over $mode", (mode) => {
   const test = over(mode)
   /** A disk that refuses new files, but for events, until it has room again. */
   const filled = () => {
@@ -171,7 +171,7 @@ describe.each(modes)("A claim that cannot be written, over $mode,", (mode) => {
   })
 })
 
-describe.each(modes)("Consent that is withdrawn while a command runs, over $mode,", (mode) => {
+describe.each(modes)("opt-outs over $mode", (mode) => {
   const stored = over(mode, { credential: Device.stored("key") })
   stored(
     "Consent that is withdrawn while a command runs ends the stitching, and no file changes any more",
@@ -195,7 +195,7 @@ describe.each(modes)("Consent that is withdrawn while a command runs, over $mode
   )
 })
 
-describe.each(modes)("A defect of this module, over $mode,", (mode) => {
+describe.each(modes)("internal defects over $mode", (mode) => {
   const test = over(mode)
   test("A defect of this module ends no command of the host", function*({ start }) {
     const died = (): never => {

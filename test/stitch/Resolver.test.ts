@@ -28,7 +28,7 @@ const settles = Effect.fnUntraced(function*({ settle }: Command, millis: number)
 
 const atOnce = { process: { cold: loaded } }
 
-describe.each(modes)("The API, over $mode,", (mode) => {
+describe.each(modes)("requests over $mode", (mode) => {
   const test = over(mode, { isNew: true, credential: key })
 
   test("The API is asked about a new credential only", function*(given) {
@@ -93,7 +93,7 @@ const never = [
   { what: "hangs and cannot be interrupted", effect: Effect.uninterruptible(Effect.never) }
 ]
 
-describe.each(modes)("A command that waits for the API, over $mode,", (mode) => {
+describe.each(modes)("time limits over $mode", (mode) => {
   const test = over(mode, { ...atOnce, credential: key, answer: Effect.never })
 
   test.each(never, ({ effect }) => ({ answer: effect }))(
@@ -168,7 +168,7 @@ const died = (): never => {
   throw new Error("the keychain is locked")
 }
 
-describe.each(modes)("A resolver that fails, over $mode,", (mode) => {
+describe.each(modes)("resolver failures over $mode", (mode) => {
   const loggedIn = over(mode, { ...atOnce, loggedIn: P })
   const asked = over(mode, { ...atOnce, credential: key })
 

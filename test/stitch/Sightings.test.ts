@@ -141,7 +141,7 @@ const sceneOf = (mode: (typeof modes)[number], { claim, seenBy, under }: Case) =
   })
 }
 
-describe.each(modes)("A principal that is seen, over $mode", (mode) => {
+describe.each(modes)("sighting table over $mode", (mode) => {
   it.effect.each(cases)("$title", (row) =>
     Effect.gen(function*() {
       const all = yield* sceneOf(mode, row)
@@ -255,7 +255,7 @@ describe.each(modes)("A principal that is seen, over $mode", (mode) => {
   )
 })
 
-describe("A principal that is seen after a steady event", () => {
+describe("sightings after a steady event", () => {
   const mode = { mode: "a credentials file that was parsed before", isSteady: true, makeApi: Device.makeFileApi }
   const steady = cases.filter(({ runtime, seenBy }) => seenBy !== "resolver" && lasting.includes(runtime))
 
@@ -278,7 +278,7 @@ describe("A principal that is seen after a steady event", () => {
     }))
 })
 
-describe("An illegal principal", () => {
+describe("principal validation", () => {
   const illegal = ["", " ", "undefined", "NULL\0", "null", "[object Object]", "'anonymous'", "x".repeat(201), "\ud800"]
 
   it.effect.each(illegal)(

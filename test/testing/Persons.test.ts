@@ -35,7 +35,7 @@ const identified = (distinctId: string) => alias(distinctId, `${distinctId}-devi
 
 const idsOf = (folded: Persons.Folded<unknown>) => folded.persons.map(({ distinctIds }) => [...distinctIds].toSorted())
 
-describe("plain events", () => {
+describe("capture", () => {
   it("A plain event creates a person that is not identified", () => {
     const event = plain("user")
     assert.deepStrictEqual(Persons.fold([event]), {
@@ -394,7 +394,7 @@ describe("illegal distinct ids", () => {
   })
 })
 
-describe("any sequence of messages", () => {
+describe("invariants", () => {
   const id = Schema.Literals(["a", "b", "c", "d", "e", "null"])
   const step = Schema.Struct({
     event: Schema.Literals(["ran", "$identify", "$create_alias", "$merge_dangerously"]),

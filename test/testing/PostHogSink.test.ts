@@ -12,7 +12,7 @@ import { body, event, names, post, test, uuid } from "./Requests.ts"
 
 const { Answer } = PostHogSink
 
-describe("the sink as PostHog", () => {
+describe("requests and responses", () => {
   test("The sink accepts a batch and shows its messages, in order of arrival", function*(sink) {
     assert.match(sink.url, /^http:\/\/127\.0\.0\.1:\d+$/)
     const reply = yield* post(sink, body(event(1), event(2)))
@@ -203,7 +203,7 @@ describe("the sink as PostHog", () => {
   })
 })
 
-describe("any request to the sink", () => {
+describe("arbitrary requests", () => {
   const encodings = ["", "gzip", "identity", "br", "gzip, gzip"] as const
 
   it.live.prop(
@@ -239,7 +239,7 @@ describe("any request to the sink", () => {
   )
 })
 
-describe("an answer of the sink", () => {
+describe("response rules", () => {
   const { NotJson, Ok, Redirect, Reset, Status } = Answer
 
   interface Row {
@@ -297,14 +297,14 @@ describe("an answer of the sink", () => {
     })
   }
 
-  test("Ok accepts any message", function*(sink) {
+  test("The rule Ok accepts any message", function*(sink) {
     yield* sink.answer(Ok({}))
     assert.strictEqual((yield* post(sink, body({ event: "bare" }))).status, 200)
     const [message] = yield* sink.messages
     assert.deepStrictEqual([message?.event, message?.distinct_id, message?.uuid], ["bare", "", ""])
   })
 
-  test("Hang takes the request and never answers, while later requests are answered", function*(sink) {
+  test("The rule Hang takes the request and never answers, while later requests are answered", function*(sink) {
     yield* sink.answer(Answer.Hang())
     const client = yield* Effect.forkChild(post(sink, body(event(1))))
     yield* sink.waitFor((_, requests) => requests.length === 1)
@@ -315,7 +315,7 @@ describe("an answer of the sink", () => {
     assert.deepStrictEqual(yield* sink.messages, [])
   })
 
-  test("Reset cuts the connection after half of a 200", function*(sink) {
+  test("The rule Reset cuts the connection after half of a 200", function*(sink) {
     yield* sink.answer(Reset({}))
     // The half that does arrive is what makes a careless client believe in a success.
     const response = yield* Effect.promise(() => fetch(`${sink.url}/batch/`, { method: "POST", body: body(event(1)) }))
@@ -325,7 +325,7 @@ describe("an answer of the sink", () => {
     assert.deepStrictEqual(yield* sink.messages, [])
   })
 
-  test("RejectPoison refuses each batch that holds a bad message", function*(sink) {
+  test("The rule RejectPoison refuses each batch that holds a bad message", function*(sink) {
     yield* sink.answer(Answer.RejectPoison({ isBad: (message) => message.properties["n"] === 2 }))
     assert.strictEqual((yield* post(sink, body(event(1), event(2)))).status, 400)
     assert.strictEqual((yield* post(sink, body(event(1)))).status, 200)
@@ -364,7 +364,7 @@ describe("an answer of the sink", () => {
       return { sink, client }
     })
 
-    it.live("Drip accepts with the last byte, after more than five seconds", () =>
+    it.live("The rule Drip accepts with the last byte, after more than five seconds", () =>
       Effect.gen(function*() {
         const { client, sink } = yield* dripping
         vi.advanceTimersByTime(5_000)
@@ -377,7 +377,7 @@ describe("an answer of the sink", () => {
         assert.lengthOf(yield* sink.messages, 1)
       }))
 
-    it.live("Drip does not accept what the client did not wait for", () =>
+    it.live("The rule Drip does not accept what the client did not wait for", () =>
       Effect.gen(function*() {
         const { client, sink } = yield* dripping
         yield* Fiber.interrupt(client)

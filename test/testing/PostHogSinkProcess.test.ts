@@ -26,7 +26,7 @@ const closing = Effect.fnUntraced(function*(options?: Parameters<typeof makeSink
   return { sink, close: Scope.close(scope, Exit.void) }
 })
 
-describe("waiting for the sink", () => {
+describe("waitFor and onMessage", () => {
   test("The waitFor of a sink returns at once what is there already", function*(sink) {
     yield* post(sink, body(event(1)))
     assert.deepStrictEqual(names(yield* sink.waitFor(({ length }) => length === 1, 0)), ["event 1"])
@@ -81,7 +81,7 @@ describe("waiting for the sink", () => {
   })
 })
 
-describe("the start and the end of a sink", () => {
+describe("life cycle", () => {
   test("A sink that cannot listen says why", function*(sink) {
     const port = portOf(sink)
     const error = yield* Effect.flip(makeSink({ port }))
@@ -91,7 +91,7 @@ describe("the start and the end of a sink", () => {
     assert.include((yield* Effect.flip(makeSink({ tls: { key: "none", cert: "none" } }))).message, "TLS key")
   })
 
-  it.live("The end of its scope cuts a hanging connection and an idle one, and frees the port", () =>
+  it.live("The end of a sink's scope cuts a hanging connection and an idle one, and frees the port", () =>
     Effect.gen(function*() {
       const { close, sink } = yield* closing()
       yield* sink.answer(Answer.Hang())

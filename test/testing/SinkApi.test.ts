@@ -61,7 +61,7 @@ const listen = (sink: PostHogSink.PostHogSink) =>
       )
   )
 
-describe("what the sink has", () => {
+describe("state of the sink", () => {
   test("The sink shows the persons, with their ids and properties, and none of a personless event", function*(sink) {
     yield* post(sink, body(personless(1, "anon"), alias(2, "account_1", "anon"), personless(3, "nobody")))
     assert.deepStrictEqual(yield* read(sink, "/api/persons"), [
@@ -146,7 +146,7 @@ describe("what the sink has", () => {
   })
 })
 
-describe("faults on demand", () => {
+describe("requested faults", () => {
   const send = (sink: PostHogSink.PostHogSink) =>
     Effect.match(post(sink, body(event(1))), { onFailure: (code) => code, onSuccess: ({ status }) => status })
 

@@ -29,7 +29,7 @@ const app = Command.make("app").pipe(Command.withSubcommands([sync, logout, Usag
 
 const both = ["Template chosen", "CLI execution succeeded"]
 
-describe("what was recorded", () => {
+describe("recorded messages", () => {
   test("A recorded event has its command, its device, what it declares, and apart from that what every event has", function*() {
     yield* runLine(app, "sync")
     const { aliases, events: [first, second], refused } = yield* recorded
@@ -148,7 +148,7 @@ describe("users and machines", () => {
   })
 })
 
-describe("what a test with TestUsage touches", () => {
+describe("isolation", () => {
   it.effect("TestUsage reads the variables of a ConfigProvider that the test provides, none of which denies", () => {
     const outer = "00000000-0000-4000-8000-000000000000"
     const env = { TEST_USAGE_INVOCATION: outer, NODE_ENV: "test", VITEST: "true", DO_NOT_TRACK: "1" }

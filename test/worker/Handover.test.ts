@@ -114,7 +114,7 @@ const counting = (answer: Effect.Success<ReturnType<Worker.Send>>, millis = 0) =
 
 const isLease = (path: string): boolean => Path.basename(path).startsWith("lease-")
 
-describe("the hand-over from a worker that ends", () => {
+describe("lease handover", () => {
   // When a host does its step: before the worker gives up its lease, before the worker's last look at the outbox, or after
   // that look.
   const moments = ["the lease is given up", "the last look", "the end"] as const
@@ -197,7 +197,7 @@ describe("the hand-over from a worker that ends", () => {
   })
 })
 
-describe("the end of a command", () => {
+describe("CaptureWorker.ensure", () => {
   const Used = UsageEvent.make("Used", { description: "A test", properties: Schema.Struct({}) })
 
   /** A command that records one event; its end, and what a flush does before that. */
@@ -253,7 +253,7 @@ describe("the end of a command", () => {
   })
 })
 
-describe("the environment of a worker", () => {
+describe("variables and compile cache", () => {
   /** Starts a worker that keeps its environment; returns that. */
   const environmentOf = Effect.fnUntraced(function*(
     device: Device.Device,
@@ -297,7 +297,7 @@ describe("the environment of a worker", () => {
   })
 })
 
-describe("a worker's life", () => {
+describe("worker life cycle", () => {
   test("A worker lives no longer than its process, which may have begun before a home that is slow to answer", function*() {
     const { files, lease, leases, outbox, work, write } = yield* setUp()
     write(1)

@@ -24,7 +24,7 @@ const read = Effect.fnUntraced(function*(answer: PostHogSink.Answer) {
   return read
 })
 
-describe("an answer of PostHog", () => {
+describe("response decoding", () => {
   const kept: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
     ...[401, 403, 404, 408, 429, 500, 501, 502, 503, 504].map((status) =>
       [`status ${status}`, Status({ status, body: "{\"status\":1}" })] as const
@@ -69,7 +69,7 @@ describe("an answer of PostHog", () => {
     }))
 })
 
-describe("a connection that was kept alive", () => {
+describe("keep-alive connections", () => {
   /** A PostHog that answers the first request of a connection and resets the connection at the next; or at each. */
   const server = (resets: "the second" | "each") =>
     Effect.acquireRelease(
@@ -142,7 +142,7 @@ it.live("A request on a kept connection that gets no answer in time is given up,
     assert.strictEqual(requests, 2)
   }))
 
-describe("a request that is not answered", () => {
+describe("request timeout", () => {
   afterEach(() => {
     vi.useRealTimers()
   })

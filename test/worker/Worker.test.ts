@@ -16,7 +16,7 @@ import { alice, anon, assertDelivered, assertKept, device, first, of, run, suite
 const { Drip, Hang, NotJson, Ok, RejectPoison, Reset, Status, Validate } = PostHogSink.Answer
 
 suite("the worker", (test) => {
-  describe.concurrent("a message that PostHog does not take", () => {
+  describe.concurrent("retries", () => {
     test("A message waits, unchanged, for the next worker when the answer takes nothing", function*() {
       const elsewhere = yield* makeSink()
       const headers = { location: `${elsewhere.url}/batch/` }
@@ -105,7 +105,7 @@ suite("the worker", (test) => {
     })
   })
 
-  describe.concurrent("a message that is refused", () => {
+  describe.concurrent("refusals", () => {
     test("A malformed message among 200 is set aside, and one drain sends the others", function*(worker) {
       const poison = of(17, 18, 111, 199)
       yield* worker.record(...events(200))
@@ -177,7 +177,7 @@ suite("the worker", (test) => {
     })
   })
 
-  describe.concurrent("what goes over the wire", () => {
+  describe.concurrent("request format", () => {
     test(
       "A message goes as it is on disk, byte for byte, to the batch endpoint, with the starter's key",
       function*(worker) {
@@ -226,7 +226,7 @@ suite("the worker", (test) => {
     })
   })
 
-  describe.concurrent("a file of the outbox that cannot be sent", () => {
+  describe.concurrent("invalid outbox entries", () => {
     const text = (n: number, version = 1) => JSON.stringify({ version, message: event(n) })
 
     test(

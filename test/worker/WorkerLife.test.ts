@@ -58,7 +58,7 @@ const loader = `
 const killed: Ended = { ...silently, code: null, signal: "SIGKILL" }
 
 suite("the worker's life", (test) => {
-  describe.concurrent("an opt-out", () => {
+  describe.concurrent("opt-outs", () => {
     test(
       "An opt-out in a drain lets no request follow the one in flight, and leaves nothing behind",
       function*(worker) {
@@ -121,7 +121,7 @@ suite("the worker's life", (test) => {
     })
   })
 
-  describe.concurrent("the code that V8 compiled for a worker", () => {
+  describe.concurrent("compile cache", () => {
     /** A device whose workers keep their compiled code. */
     const keeping = (worker: Device) => {
       const folder = Path.join(usageOf(worker), "compile-cache")
@@ -251,7 +251,7 @@ suite("the worker's life", (test) => {
     })
   })
 
-  describe.concurrent("its process", () => {
+  describe.concurrent("process lifetime", () => {
     test("A worker in an archive of Yarn is found and run by the loader of Yarn", function*(worker) {
       const { file } = yield* RealWorker
       const project = yield* temporaryFolder("worker-archive-")

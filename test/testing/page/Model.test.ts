@@ -11,7 +11,7 @@ import { alias, anon, anonAfterLogout, anonymous, message, refused, story } from
 
 const named = (rows: ReadonlyArray<Model.Row>) => rows.map(({ message }) => message.event)
 
-describe("a message", () => {
+describe("rows", () => {
   it("A message has its person, its command, its flow with the step, and its sequence", () => {
     const { rows } = Model.derive(story())
     assert.deepStrictEqual(
@@ -56,7 +56,7 @@ describe("a message", () => {
   })
 })
 
-describe("a person", () => {
+describe("persons", () => {
   it("A person is named by the account, and knows the messages that brought its ids together", () => {
     const { persons } = Model.derive([
       ...story(),
@@ -93,7 +93,7 @@ describe("a person", () => {
   })
 })
 
-describe("a device", () => {
+describe("devices and stories", () => {
   const named = (messages: ReadonlyArray<Model.Received>) => Model.derive(messages).devices.map(Words.deviceName)
 
   it("A device has the messages that share an anonymous id, a session or a command, the newest device first", () => {
@@ -170,7 +170,7 @@ describe("a device", () => {
   })
 })
 
-describe("what is shown", () => {
+describe("state and filter", () => {
   const { clear, lose, open, pause, receive, resume, shown, waiting } = State
 
   it("A page that is paused shows what was there, counts what comes, and shows that when it goes on", () => {
@@ -223,7 +223,7 @@ describe("what is shown", () => {
   })
 })
 
-describe("the rows that are drawn", () => {
+describe("Window", () => {
   const tops = Window.tops(Array.from({ length: 10_000 }, (_, n) => n % 2 === 0 ? 20 : 40))
 
   it("Of ten thousand rows those in view are drawn, with a few above and below", () => {
@@ -243,7 +243,7 @@ describe("the rows that are drawn", () => {
   })
 })
 
-describe("words", () => {
+describe("Words", () => {
   it("The JSON of a message is shown whole, in pieces, and what a reader cannot see is escaped", () => {
     const value = { "a\"b": ["text: 1, \u202e\\u{a}", 1.5e-7, true, null], nested: { e: [] } }
     const pieces = Words.json(value)
