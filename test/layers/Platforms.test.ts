@@ -207,7 +207,8 @@ describe("NodeProcess", () => {
   it("A process is not isolated where there is no /proc", async () => {
     withoutProc()
     const { make } = await anew(() => import("../../src/layers/NodeHostRuntime.ts"))
-    assert.isFalse(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).isolated)
+    const { isolated } = await Effect.runPromise(Effect.provide(make, Stdio.layerTest({})))
+    assert.isFalse(isolated)
   })
 
   /** What a process of such a runtime starts a worker with. */
