@@ -61,6 +61,33 @@ const listen = (sink: PostHogSink.PostHogSink) =>
       )
   )
 
+/** A stream that is not read until `read` is called, with the number of events that it has received. */
+const openStream = (sink: PostHogSink.PostHogSink) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<{ request: Http.ClientRequest; response: Http.IncomingMessage }>((resume) => {
+        const request = Http.get(`${sink.url}/api/events`, { agent: false }, (response) =>
+          resume(Effect.succeed({ request, response })))
+        request.on("error", () => {})
+      }),
+      ({ request }) =>
+        Effect.sync(() =>
+          request.destroy()
+        )
+    ),
+    ({ response }) => {
+      let lines = 0
+      let isClosed = false
+      response.on("error", () => {}).on("close", () => isClosed = true)
+      return {
+        read: () =>
+          void response.setEncoding("utf8").on("data", (part: string) => lines += part.split("\n").length - 1),
+        // An event has three lines.
+        state: () => ({ events: Math.floor(lines / 3), isClosed })
+      }
+    }
+  )
+
 describe("state of the sink", () => {
   test("The sink shows the persons, with their ids and properties, and none of a personless event", function*(sink) {
     yield* post(sink, body(personless(1, "anon"), alias(2, "account_1", "anon"), personless(3, "nobody")))
@@ -137,6 +164,29 @@ describe("state of the sink", () => {
     const stream = yield* listen(sink)
     assert.deepStrictEqual((yield* stream(3))[1], ["message", script])
   })
+
+  test(
+    "The sink closes a stream whose reader does not read more than 20 MiB, and no stream whose reader reads",
+    function*(sink) {
+      const properties = { padding: "x".repeat(5 * 1024 * 1024) }
+      const [reader, stalled] = [yield* openStream(sink), yield* openStream(sink)]
+      const read = (stream: typeof reader, count: number) =>
+        eventually(Effect.sync(stream.state), ({ events, isClosed }) => isClosed || events === count)
+      const send = (n: number) => post(sink, body({ ...event(n), properties }))
+      for (const n of [1, 2, 3]) yield* send(n)
+      reader.read()
+      assert.deepStrictEqual(yield* read(reader, 3), { events: 3, isClosed: false })
+      // The operating system holds some of the messages in its buffers.
+      for (let n = 4; n <= 10; n += 1) {
+        yield* send(n)
+        yield* read(reader, n)
+      }
+      assert.deepStrictEqual(reader.state(), { events: 10, isClosed: false })
+      stalled.read()
+      const { events, isClosed } = yield* read(stalled, 10)
+      assert.deepStrictEqual([isClosed, events < 10], [true, true])
+    }
+  )
 
   test("The sink's API is not among the requests", function*(sink) {
     for (const route of ["GET /api/persons", "GET /api/warnings", "DELETE /api/messages", "DELETE /api/faults"]) {
