@@ -4,6 +4,7 @@
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Http from "node:http"
+import * as Net from "node:net"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { post } from "../../src/worker/Transport.ts"
@@ -107,6 +108,69 @@ describe("keep-alive connections", () => {
         assert.deepStrictEqual([first._tag, second._tag, posthog.requests()], ["Taken", tag, 3])
       }))
   }
+})
+
+describe("an answer that is not HTTP to its end", () => {
+  /** A server that writes one text for each request of a connection, and closes the connection after the last text. */
+  const server = (...texts: ReadonlyArray<string>) =>
+    Effect.acquireRelease(
+      Effect.callback<{ readonly url: URL; readonly requests: () => number; readonly close: () => void }>((resume) => {
+        let requests = 0
+        const sockets = new Set<Net.Socket>()
+        const server = Net.createServer((socket) => {
+          sockets.add(socket)
+          let count = 0
+          // The client closes the connection of an answer that it cannot parse.
+          socket.on("error", () => {})
+          socket.on("data", (data) => {
+            if (!data.toString().includes("POST ")) return
+            requests += 1
+            const text = texts[count++] ?? ""
+            if (count < texts.length) socket.write(text)
+            else socket.end(text)
+          })
+        })
+        const close = () => {
+          for (const socket of sockets) socket.destroy()
+          server.close()
+        }
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          const port = typeof address === "object" ? address?.port : undefined
+          resume(Effect.succeed({ url: new URL(`http://127.0.0.1:${port}/`), requests: () => requests, close }))
+        })
+      }),
+      ({ close }) => Effect.sync(close)
+    )
+  const send = (url: URL) => Effect.promise(() => post(url, {}, "{}", 60_000))
+
+  for (
+    const [what, text] of [
+      ["its content-length", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}"],
+      ["its last chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"]
+    ] as const
+  ) {
+    it.effect(`An answer takes no message if its connection closes before ${what}, also if what arrived is JSON`, () =>
+      Effect.gen(function*() {
+        const { requests, url } = yield* server(text)
+        assert.deepStrictEqual(yield* send(url), { _tag: "Kept", reason: "the answer broke off" })
+        assert.strictEqual(requests(), 1)
+      }))
+  }
+
+  it.effect("A request on a kept connection is not sent again if its answer is not HTTP", () =>
+    Effect.gen(function*() {
+      const { requests, url } = yield* server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "not HTTP\r\n\r\n")
+      const first = yield* send(url)
+      const free = Effect.sync(() => Object.keys(Http.globalAgent.freeSockets).join(" "))
+      yield* eventually(free, (names) => names.includes(`:${url.port}:`))
+      const second = yield* send(url)
+      assert.deepStrictEqual([first, second, requests()], [
+        { _tag: "Taken", quotaLimited: false },
+        { _tag: "Kept", reason: "no connection (HPE_INVALID_CONSTANT)" },
+        2
+      ])
+    }))
 })
 
 it.live("A request on a kept connection that gets no answer in time is given up, and not sent again", () =>
