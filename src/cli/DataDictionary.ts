@@ -187,7 +187,9 @@ export const typeOf = (schema: unknown): string => {
     return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(", ")
   }
   if ("anyOf" in schema && Array.isArray(schema.anyOf)) return schema.anyOf.map(typeOf).join(", ")
-  if ("type" in schema && schema.type === "array" && "items" in schema) return `list of ${typeOf(schema.items)}`
+  // The elements of a tuple have types of their own.
+  const isList = "type" in schema && schema.type === "array" && "items" in schema && !("prefixItems" in schema)
+  if (isList) return `list of ${typeOf(schema.items)}`
   return "type" in schema ? String(schema.type) : "any"
 }
 

@@ -30,6 +30,7 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
   { name: "Nothing", description, properties: Schema.Struct({}) },
   { name: "Class", description, properties: Template },
   { name: "Itself", description, properties: Tree },
+  { name: "Later", description, properties: Schema.suspend(() => Template) },
   {
     name: "Everything",
     description,
@@ -46,6 +47,9 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
       number: Schema.Finite,
       optional: Schema.optional(Schema.String),
       optionalKey: Schema.optionalKey(Schema.Finite),
+      pair: Schema.Tuple([Schema.String, Schema.Int]),
+      path: Schema.TupleWithRest(Schema.Tuple([Schema.String]), [Schema.Int]),
+      port: Schema.Number.check(Schema.isInt32()),
       record: Schema.Record(Schema.String, Schema.String),
       template: Schema.TemplateLiteral(["v", Schema.Int]),
       text: Schema.FiniteFromString,
