@@ -16,6 +16,7 @@ import { trackEffect } from "../../src/cli/CommandTracking.ts"
 import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
+import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
@@ -109,6 +110,20 @@ describe("optOutVariables", () => {
     const [line] = yield* TestConsole.logLines
     assert.deepInclude(JSON.parse(`${line}`), { enabled: false, decided_by: "OLD_NO_TELEMETRY" })
   })
+})
+
+test("A command with telemetry denied by a variable stores an opt-out and removes it, and delivers nothing", function*() {
+  yield* stubEnvironment("DO_NOT_TRACK", "1")
+  const folder = yield* temporaryFolder("denied-")
+  const optOut = Path.join(folder, "usage/opt-out")
+  yield* Effect.gen(function*() {
+    const { allow, deny } = yield* Consent
+    assert.deepStrictEqual(yield* (yield* CaptureWorker).flush, { delivered: 0, kept: 0, reason: undefined })
+    yield* deny
+    assert.isTrue(NFS.existsSync(optOut))
+    yield* allow
+    assert.isFalse(NFS.existsSync(optOut))
+  }).pipe(Effect.provide(layerOf({ home: folder })))
 })
 
 test("A host in a process that was started as a worker runs nothing, and ends if no worker ends it", function*() {
