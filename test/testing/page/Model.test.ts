@@ -87,6 +87,32 @@ describe("persons", () => {
     )
   })
 
+  it("A merge of an id without a person joins the person of the other id, and a second merge moves nothing", () => {
+    const [person] = Model.derive([
+      message("ran", "account_1"),
+      alias("account_1", "device"),
+      alias("account_1", "device")
+    ]).persons
+    assert.deepStrictEqual(person?.merges.map(({ merge }) => merge && Words.merged(merge)), [
+      "One of account_1 and device had a person. The other id joins it.",
+      "account_1 and device were one person already. Nothing moves."
+    ])
+  })
+
+  it("A person is identified by a merge only, and does not exist before an event with a person", () => {
+    const { persons } = Model.derive([
+      anonymous("ran", "device_1"),
+      message("ran", "device_2"),
+      message("ran", "account_1"),
+      alias("account_1", "device_3")
+    ])
+    assert.deepStrictEqual(Object.fromEntries(persons.map((person) => [person.name, Words.kindOf(person)])), {
+      device_1: "anonymous, no person yet",
+      device_2: "not identified",
+      account_1: "identified"
+    })
+  })
+
   it("A person with an account that was seen after its device is named by the account", () => {
     const [person] = Model.derive([message("ran", anon), alias("account_1", anon)]).persons
     assert.deepStrictEqual([person?.name, person?.ids], ["account_1", ["account_1", anon]])
