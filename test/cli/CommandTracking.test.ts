@@ -204,6 +204,12 @@ describe("recorded commands", () => {
     ])
   })
 
+  test("Properties that are added outside of a command are added to no event", function*() {
+    yield* Usage.annotateCommand({ properties: { kind: "web" } })
+    yield* run("failing")
+    assert.deepStrictEqual(yield* told("command_name", "kind"), [["failing", undefined]])
+  })
+
   test("A command is recorded under the author's names, which the dictionary lists", function*() {
     const names = { succeeded: "app ran", failed: "app broke" }
     const command = untracked.pipe(Usage.track({ events: names }))

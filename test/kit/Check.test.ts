@@ -219,6 +219,12 @@ it("A finding names the message and the property, and never a value", () => {
   }])
 })
 
+it("A property of an event with a sensitive value is found once, however many messages have it", () => {
+  const path = of({ path: "/home/jane" })
+  const other = of({ path: "/home/jane" }, "a")
+  assert.deepStrictEqual(rulesOf([path, path, other]), ["path", "path"])
+})
+
 it("Any event may be sent where no dictionary is given, and every event has its own properties", () => {
   const os_release = "/home/jane@acme.test"
   assert.deepStrictEqual(Check.check(received([{ event: "walked", properties: { os_release } }])), [])

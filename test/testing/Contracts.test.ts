@@ -5,7 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as Path from "node:path"
+import { IsDebugMode } from "../../src/layers/Debug.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { IdentityStore, type Rotation } from "../../src/services/IdentityStore.ts"
@@ -59,6 +61,19 @@ PrincipalResolverContract.suite(
   }),
   { describe, it }
 )
+
+it.effect("FixedPrincipalResolver resolves no principal from an illegal id, and a debug line says why", () =>
+  Effect.gen(function*() {
+    const { credential, resolve } = yield* PrincipalResolver
+    const found = (yield* credential) ?? assert.fail("there is no credential")
+    assert.isUndefined(yield* resolve(found))
+    const lines = (yield* TestConsole.errorLines).map(String)
+    assert.lengthOf(lines, 1)
+    assert.match(lines[0] ?? "", /^usage: a principal was refused: /)
+  }).pipe(
+    Effect.provide(FixedPrincipalResolver.layer("undefined")),
+    Effect.provideService(IsDebugMode, true)
+  ))
 
 describe("IdentityStoreContract", () => {
   type Store = IdentityStore["Service"]

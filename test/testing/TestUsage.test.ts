@@ -226,6 +226,13 @@ describe("the assertions", () => {
     }
   })
 
+  test("An assertion that fails names the device of an event without an account, and no command of one outside a command", function*() {
+    yield* choose("blog")
+    const seen = yield* recorded
+    const { message } = failureOf(() => assertEvents(seen, []))
+    assert.include(message, `\n  Template chosen of nobody, ${seen.events[0]?.anonId}: {"template":"blog"}`)
+  })
+
   test("An assertion that fails where nothing was recorded says so, and shows a runner both sides", function*() {
     const seen = yield* recorded
     const { actual, expected, message } = failureOf(() => assertEvents(seen, ["Template chosen"]))
