@@ -113,12 +113,11 @@ describe("state of the sink", () => {
   })
 
   test("The sink forgets what it has, and what is accepted after that begins anew", function*(sink) {
-    yield* sink.answer((_, index) => index === 0 ? Answer.Delay({ millis: 200 }) : Answer.Validate())
+    yield* sink.answer((_, index) => index === 0 ? Answer.Delay({ millis: 1_000 }) : Answer.Validate())
     const late = yield* Effect.forkChild(post(sink, body(alias(1, "account_1", "anon"))))
-    yield* sink.waitFor((_, requests) => requests.length === 1).pipe(
-      Effect.andThen(post(sink, body(event(2)))),
-      Effect.andThen(ask(sink, "DELETE /api/messages"))
-    )
+    yield* eventually(sink.requests, ({ length }) => length === 1)
+    yield* post(sink, body(event(2)))
+    yield* ask(sink, "DELETE /api/messages")
     assert.deepStrictEqual((yield* Fiber.join(late)).status, 200)
     for (const path of ["/api/messages", "/api/persons", "/api/warnings"]) {
       assert.deepStrictEqual(yield* read(sink, path), [], path)
