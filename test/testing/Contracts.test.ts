@@ -8,6 +8,8 @@ import * as Redacted from "effect/Redacted"
 import * as TestConsole from "effect/testing/TestConsole"
 import * as Path from "node:path"
 import { IsDebugMode } from "../../src/layers/Debug.ts"
+import * as FileIdentityStore from "../../src/layers/FileIdentityStore.ts"
+import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { IdentityStore, type Rotation } from "../../src/services/IdentityStore.ts"
@@ -16,6 +18,7 @@ import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import type { Runner } from "../../src/testing/Contract.ts"
 import { IdentityStoreContract, OutboxContract, PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
+import { machineOf } from "../fixtures/Files.ts"
 import { run } from "../fixtures/Process.ts"
 
 /** The rules of a suite that fail. */
@@ -49,7 +52,19 @@ const device = Effect.map(Device.make, (device) => {
   return device.layer({ disk })
 })
 
+/** The store of a host that composes its own layers. */
+const publicStore = (device: Device.Device, consent = FixedConsent.layer()) =>
+  Layer.fresh(Layer.provide(FileIdentityStore.layer, [machineOf(device), consent]))
+
 IdentityStoreContract.suite("FileIdentityStore over a disk in memory", device, { describe, it })
+IdentityStoreContract.suite(
+  "FileIdentityStore of a host that composes its own layers",
+  Effect.map(Device.make, publicStore),
+  {
+    describe,
+    it
+  }
+)
 OutboxContract.suite("FileOutbox over a disk in memory", device, { describe, it })
 PrincipalResolverContract.suite(
   "FixedPrincipalResolver",
@@ -61,6 +76,15 @@ PrincipalResolverContract.suite(
   }),
   { describe, it }
 )
+
+it.effect("FileIdentityStore of a host that composes its own layers writes no file without consent", () =>
+  Effect.gen(function*() {
+    const device = yield* Device.make
+    const denied = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
+    const { get } = yield* Effect.provide(IdentityStore, publicStore(device, denied))
+    assert.isFalse((yield* get).durable)
+    assert.deepStrictEqual(device.tree(), [])
+  }))
 
 it.effect("FixedPrincipalResolver resolves no principal from an illegal id, and a debug line says why", () =>
   Effect.gen(function*() {
