@@ -79,28 +79,45 @@ it.live("A host with the published package delivers as an entry and its chunks, 
     assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
   }))
 
-it.live("A host runs its commands when an upgrade removes a part of the package meanwhile, and says so in debug mode", () =>
-  Effect.gen(function*() {
-    const folder = inProject("removed")
-    Fs.cpSync(Path.dirname(esbuild(project, "split")), folder, { recursive: true })
-    const chunk = (part: string) => Fs.readdirSync(folder).find((name) => name.startsWith(`${part}-`)) ?? "none"
-    const command = (variables: Readonly<Record<string, string>> = {}) =>
-      run([process.execPath, Path.join(folder, "entry.js")], {
+/** A host in a folder of its own, with the removal of a part of the package and a run of the host. */
+const splitHost = (name: string) => {
+  const folder = inProject(name)
+  Fs.cpSync(Path.dirname(esbuild(project, "split")), folder, { recursive: true })
+  const chunk = (part: string) => Fs.readdirSync(folder).find((name) => name.startsWith(`${part}-`)) ?? "none"
+  return {
+    remove: (part: string) => Fs.rmSync(Path.join(folder, chunk(part))),
+    command: (args: ReadonlyArray<string>, variables: Readonly<Record<string, string>> = {}) =>
+      run([process.execPath, Path.join(folder, "entry.js"), ...args], {
         env: {
           PATH: process.env["PATH"],
           HOME: project,
-          INSTALLED_HOME: inProject("home-of-removed"),
+          INSTALLED_HOME: inProject(`home-of-${name}`),
           INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9",
           ...variables
         }
       })
+  }
+}
+
+it.live("A host runs its commands when an upgrade removes a part of the package meanwhile, and says so in debug mode", () =>
+  Effect.gen(function*() {
+    const { command, remove } = splitHost("removed")
     for (const part of ["Cold", "Steady"]) {
-      Fs.rmSync(Path.join(folder, chunk(part)))
-      assert.deepStrictEqual(yield* command(), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
-      const told = yield* command({ INSTALLED_USAGE_DEBUG: "1" })
+      remove(part)
+      assert.deepStrictEqual(yield* command([]), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+      const told = yield* command([], { INSTALLED_USAGE_DEBUG: "1" })
       assert.deepStrictEqual([told.stdout, told.code], ["Ran\n", 0])
       assert.match(told.stderr, new RegExp(`^usage: nothing is recorded.*${part}-`, "s"))
     }
+  }))
+
+it.live("A host whose part for the opt-out was removed says that the opt-out could not be changed, and exits with 1", () =>
+  Effect.gen(function*() {
+    const { command, remove } = splitHost("removed-opt-out")
+    remove("Cold")
+    const { code, stderr, stdout } = yield* command(["telemetry", "disable"])
+    assert.deepStrictEqual([stdout, code], ["", 1])
+    assert.match(stderr, /The opt-out at .* could not be changed: a file of the program is missing/)
   }))
 
 it.live("A host delivers and runs once when a bundler runs the file of the worker and that of the host in every process", () =>
@@ -161,7 +178,7 @@ it("The published package exports its entry points and nothing internal", () => 
   const open = ["layers", "testing", "worker"]
   const names = [...open, ...internal].map((name) => `effect-cli-usage/${name}`)
   const script = `for (const name of ${JSON.stringify(names)})
-      console.log(await import(name).then(() => "open", ({ code }) => code))`
+    console.log(await import(name).then(() => "open", ({ code }) => code))`
   const { stdout } = ChildProcess.spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     cwd: project,
     encoding: "utf8"
@@ -241,11 +258,11 @@ it.live("The published program checks what a host sends, and writes its dictiona
     Fs.writeFileSync(
       inProject("Events.ts"),
       `import { UsageEvent } from "effect-cli-usage"
-        import * as Schema from "effect/Schema"
-        export const Chosen = UsageEvent.make("Chosen", {
-          description: "A template was chosen",
-          properties: Schema.Struct({ template: Schema.String })
-        })`
+      import * as Schema from "effect/Schema"
+      export const Chosen = UsageEvent.make("Chosen", {
+        description: "A template was chosen",
+        properties: Schema.Struct({ template: Schema.String })
+      })`
     )
     const dictionary = yield* program("dictionary", "Events.ts")
     assert.deepStrictEqual([dictionary.code, dictionary.stderr], [0, ""])
@@ -254,10 +271,10 @@ it.live("The published program checks what a host sends, and writes its dictiona
 
 it("The published worker can be required, and does nothing in a process that is no worker", () => {
   const timers = `const set = globalThis.setTimeout
-      let count = 0
-      globalThis.setTimeout = (...all) => (count++, set(...all))
-      require("effect-cli-usage/worker/main")
-      console.log(count)`
+    let count = 0
+    globalThis.setTimeout = (...all) => (count++, set(...all))
+    require("effect-cli-usage/worker/main")
+    console.log(count)`
   const worker = ChildProcess.spawnSync(process.execPath, ["-e", timers], { cwd: project, encoding: "utf8" })
   assert.deepStrictEqual([worker.stdout, worker.stderr, worker.status], ["0\n", "", 0])
 })
