@@ -86,6 +86,15 @@ it.effect("FileIdentityStore of a host that composes its own layers writes no fi
     assert.deepStrictEqual(device.tree(), [])
   }))
 
+it.effect("FixedPrincipalResolver of a host without accounts has no input, and resolves no credential", () =>
+  Effect.gen(function*() {
+    const other = yield* Effect.provide(PrincipalResolver, FixedPrincipalResolver.layer("account_1"))
+    const credential = (yield* other.credential) ?? assert.fail("there is no credential")
+    const { input, resolve } = yield* Effect.provide(PrincipalResolver, FixedPrincipalResolver.layerNone)
+    assert.deepInclude(input, { files: [], variables: {} })
+    assert.isUndefined(yield* resolve(credential))
+  }))
+
 it.effect("FixedPrincipalResolver resolves no principal from an illegal id, and a debug line says why", () =>
   Effect.gen(function*() {
     const { credential, resolve } = yield* PrincipalResolver
