@@ -11,10 +11,10 @@ export default defineConfig({
     maxConcurrency: 3,
     // The module is off in a test run (a test run is a denial), so a test says where it is not one.
     env: { NODE_ENV: "test" },
-    // Of the tests' own process: a child, such as a worker, a host or the kit, is not counted.
+    // Of the tests' own process: a child, such as a worker, a host or the kit, is not counted (docs/coverage.md).
     coverage: {
       include: ["src/**/*.ts"],
-      reporter: [["text", { skipFull: true, maxCols: 120 }]],
+      reporter: [["text", { skipFull: true, maxCols: 120 }], "json-summary"],
       reportsDirectory: ".cache/coverage"
     }
   }

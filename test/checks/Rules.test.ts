@@ -196,6 +196,31 @@ it("A dictionary that does not list what is sent fails the check", () => {
   tells(check(), `${files.join(", ")}: out of date.`, "People read there", "Run the same command without --check")
 })
 
+it("A file with a line that no test reaches fails the check of the coverage until the document names the file", () => {
+  const copy = copyOf("scripts/Rule.ts", "scripts/coverage.ts")
+  const named = (...files: ReadonlyArray<string>) =>
+    write(copy, "docs/coverage.md", files.map((file) => `| \`${file}\` | why |\n`).join(""))
+  const lines = (file: string, covered: number) => ({ [Path.join(copy, file)]: { lines: { total: 10, covered } } })
+  write(copy, "src/cli/Half.ts", "")
+  write(
+    copy,
+    ".cache/coverage/coverage-summary.json",
+    JSON.stringify({
+      total: { lines: { total: 20, covered: 15 } },
+      ...lines("src/cli/Half.ts", 5),
+      ...lines("src/Whole.ts", 10)
+    })
+  )
+  const check = () => run(copy, "scripts/coverage.ts")
+  named()
+  tells(check(), "Rule broken: docs/coverage.md names each file", "  src/cli/Half.ts\n", "Why: ", "Fix: ")
+  assert.notInclude(check().output, "src/Whole.ts")
+  named("src/cli/Half.ts")
+  passes(check())
+  named("src/cli/Half.ts", "src/cli/Gone.ts")
+  tells(check(), "Rule broken: docs/coverage.md names only files that exist", "  src/cli/Gone.ts\n", "Why: ", "Fix: ")
+})
+
 it("A commit subject that is too long or has no scope fails the check", () => {
   const copy = copyOf("scripts/Rule.ts", "scripts/commits.ts")
   const git = (...args: ReadonlyArray<string>) =>
