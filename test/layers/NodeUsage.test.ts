@@ -126,6 +126,13 @@ test("A command with telemetry denied by a variable stores an opt-out and remove
   }).pipe(Effect.provide(layerOf({ home: folder })))
 })
 
+test("A host that names no home keeps its files in the platform's folder, under its own name", function*() {
+  const folder = yield* temporaryFolder("platform-")
+  yield* stubEnvironment("XDG_STATE_HOME", folder)
+  yield* Effect.provide(Effect.flatMap(Consent, ({ deny }) => deny), layerOf({ home: undefined }))
+  assert.isTrue(NFS.existsSync(Path.join(folder, "acme/usage/opt-out")))
+})
+
 test("A host in a process that was started as a worker runs nothing, and ends if no worker ends it", function*() {
   yield* stubEnvironment(variable, "{}")
   yield* Effect.acquireRelease(

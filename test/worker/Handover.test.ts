@@ -227,6 +227,22 @@ describe("CaptureWorker.ensure", () => {
     assert.strictEqual(lease(), 1)
   })
 
+  test("A command removes the oldest events of a large outbox while delivery is backed off", function*() {
+    const { device, outbox } = yield* setUp()
+    const folder = `usage/outbox/${device.settings.destinationId}/events/`
+    const nameOf = (millis: number) => {
+      const id = `00000000-0000-4000-8000-${String(millis).padStart(12, "0")}`
+      return `${folder}${String(millis).padStart(15, "0")}-000000-${id}-${id}-2.json`
+    }
+    for (let millis = 0; millis < 1_005; millis += 1) yield* device.write(nameOf(millis), "{}")
+    yield* TestClock.adjust("2 seconds")
+    yield* outbox.backOff("status 503")
+    yield* (yield* command(device)).end
+    assert.deepStrictEqual(device.events().map(({ event }) => event), ["Used"])
+    const names = device.tree().filter((name) => name.startsWith(folder) && name.endsWith(".json")).toSorted()
+    assert.deepStrictEqual([names.length, names[0]], [1_000, nameOf(6)])
+  })
+
   test("A command does not wait for a worker that its host was bundled without, nor does a flush", function*() {
     for (const ci of [undefined, "GitHub Actions"]) {
       const device = yield* Device.make
