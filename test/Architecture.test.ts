@@ -123,6 +123,7 @@ describe("loaded modules", () => {
 
   const cold = [
     "layers/Cold.ts",
+    "layers/ContinuousIntegration.ts",
     "layers/Delivery.ts",
     "layers/FileIdentityStore.ts",
     "layers/FileOutbox.ts",
@@ -141,7 +142,7 @@ describe("loaded modules", () => {
     "layers/HomeSafety.ts",
     "layers/KnownFile.ts",
     "layers/NodeDisk.ts",
-    "layers/NodeHostRuntime.ts",
+    "layers/HostFacts.ts",
     "layers/NodeProcess.ts",
     "layers/OutboxWriter.ts",
     "layers/Recorder.ts",

@@ -7,6 +7,7 @@ import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stdio from "effect/Stdio"
+import { mayBeCi } from "../domain/CiVariables.ts"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
@@ -20,8 +21,8 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug, IsDebugMode } from "./Debug.ts"
 import * as EnvironmentConsent from "./EnvironmentConsent.ts"
 import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
+import * as HostFacts from "./HostFacts.ts"
 import { cold } from "./LoadCold.ts"
-import * as NodeHostRuntime from "./NodeHostRuntime.ts"
 import { merge } from "./NodeProcess.ts"
 import type { Options, Usage } from "./NodeUsage.ts"
 import * as UsageServices from "./UsageServices.ts"
@@ -97,7 +98,8 @@ export const make = Effect.fnUntraced(function*(
   denial: ConsentDecision | undefined
 ): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
   const isDebugMode = yield* IsDebugMode
-  const own = yield* NodeHostRuntime.make
+  const ci = mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined
+  const own = yield* HostFacts.make(ci)
   const runtime = isDebugMode && denial === undefined ? yield* dryRun(own) : own
   const settings = yield* settingsOf(isDebugMode ? { ...options, notice: undefined } : options, variables, runtime)
   const base = Context.make(HostRuntime, runtime).pipe(

@@ -207,8 +207,7 @@ describe("NodeProcess", () => {
   it("A process is not isolated where there is no /proc", async () => {
     withoutProc()
     const { make } = await anew(() => import("../../src/layers/NodeHostRuntime.ts"))
-    const { isolated } = await Effect.runPromise(Effect.provide(make, Stdio.layerTest({})))
-    assert.isFalse(isolated)
+    assert.isFalse(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).isolated)
   })
 
   /** What a process of such a runtime starts a worker with. */
