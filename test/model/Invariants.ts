@@ -264,6 +264,14 @@ const wellFormed: Check = ({ messages, trace, wire }) => {
   return changed === undefined ? undefined : `a message was not sent as it was recorded: ${changed.text}`
 }
 
+/** Whether a command was killed where its events are held in memory until the API has named the principal. */
+const mayHaveHeld = (trace: Trace.Trace, actor: number): boolean => {
+  const found = command(trace, actor)
+  if (found === undefined || ended(trace, actor) < Infinity) return false
+  const { ci, container, terminal } = Program.runtimes[found.runtime]
+  return ci || (container && !terminal)
+}
+
 /** 6. Each file is whole, and what was recorded is there, or was delivered. */
 const wholeAndKept: Check = ({ events, trace }) => {
   const { disk, program } = trace
@@ -283,7 +291,7 @@ const wholeAndKept: Check = ({ events, trace }) => {
   const mayBeGone = !program.hasLinks ||
     program.actors.some((actor) => actor._tag === "Delete" || (actor._tag === "Wait" && actor.minutes >= 90 * 24 * 60))
   for (const [actor, count] of trace.captured) {
-    if (trace.failed.has(actor) || mayBeGone) continue
+    if (trace.failed.has(actor) || mayBeGone || mayHaveHeld(trace, actor)) continue
     const invocation = trace.invocations.get(actor)
     const kept = new Set(events.filter((one) => one.invocation === invocation).map((one) => one.uuid)).size
     if (kept < count) return `#${actor} captured ${count} events, of which ${kept} were kept`
