@@ -120,6 +120,40 @@ describe.each(modes)("concurrent claims over $mode", (mode) => {
   )
 })
 
+describe.each(modes)("a rotation by another process over $mode", (mode) => {
+  /** A disk on which another process, which logged out, publishes the successor of the anon id just before this one. */
+  const rotated = (home: Device.Device) =>
+    FaultyDisk.interposed(({ operation, path }) => {
+      if (operation === "link" && path.endsWith(`/successors/${anon.a}.json`)) {
+        Effect.runSync(home.write(`usage/successors/${anon.a}.json`, JSON.stringify({ version: 1, anon_id: anon.b })))
+      }
+      return undefined
+    })
+
+  over(mode, { loggedIn: Q })(
+    "A login that switches the account claims the anon id of another process's rotation",
+    function*({ home, start }) {
+      const { slot, stitch, store } = yield* start({ disk: rotated(home) })
+      yield* stitch.login(P)
+      assert.strictEqual((yield* store.get).anonId, anon.b)
+      assert.strictEqual(home.claim(anon.b)?.principal_id, P)
+      assert.strictEqual(yield* slot.get, P)
+    }
+  )
+
+  over(mode, { claim: { principal_id: Q }, credential: Device.stored("new"), accounts: { new: P } })(
+    "A response that switches the account does not claim the anon id of another process's rotation",
+    function*({ home, start }) {
+      const { begin, slot, stitch } = yield* start({ disk: rotated(home) })
+      yield* begin
+      yield* stitch.observe(P)
+      assert.include(home.tree(), `usage/successors/${anon.a}.json`)
+      assert.isUndefined(home.claim(anon.b))
+      assert.strictEqual(yield* slot.get, P)
+    }
+  )
+})
+
 describe.each(modes)("failed claims over $mode", (mode) => {
   const test = over(mode)
   /** A disk that refuses new files, but for events, until it has room again. */
