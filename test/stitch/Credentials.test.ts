@@ -181,6 +181,26 @@ describe("credential files", () => {
         assert.deepStrictEqual(home.claimed(), given.claims ? [anon.a] : [])
       })
   )
+
+  it.effect("A file without a credential leaves the events of a command to the device, and is parsed once", () =>
+    Effect.gen(function*() {
+      const home = yield* Device.make
+      yield* home.seed(anon.a)
+      yield* home.write("credentials.yaml", "region: eu")
+      const resolver = HttpPrincipalResolver.layer({
+        file: home.at("credentials.yaml"),
+        forms: [{ key: "key", base: "http://127.0.0.1:9", path: "/whoami", principal: ["id"] }]
+      })
+      const loads = yield* Effect.forEach([1, 2], () =>
+        Effect.scoped(Effect.gen(function*() {
+          const command = yield* start(home, { resolver })
+          yield* command.begin
+          assert.deepStrictEqual(yield* command.owner, device(anon.a))
+          yield* command.end
+          return yield* command.loads
+        })))
+      assert.deepStrictEqual(loads, [1, 0])
+    }))
 })
 
 describe.each(modes)("replaced credentials over $mode", (mode) => {
