@@ -48,7 +48,7 @@ const acmeFor = (...user: ReadonlyArray<TestUsage.Options>) =>
 /** Runs a command line as `main.ts` does. */
 const run = (line: string) => Effect.exit(Command.runWith(Usage.track(acme), { version: "1.2.3" })(line.split(" ")))
 
-describe("a command", () => {
+describe("tracked commands", () => {
   it.effect("A command is one event, which has the names of its flags and none of their values", () =>
     Effect.gen(function*() {
       yield* run("deploy shop --region us --message hush")
@@ -80,7 +80,7 @@ describe("a command", () => {
     }).pipe(Effect.provide(acmeFor())))
 })
 
-describe("a login", () => {
+describe("acme login", () => {
   it.effect("A login is a flow from its start to its end, and joins the device to the account", () =>
     Effect.gen(function*() {
       yield* run("deploy shop")
@@ -165,7 +165,7 @@ describe("users and machines", () => {
     }).pipe(Effect.provide(acmeFor())))
 })
 
-describe("the data dictionary", () => {
+describe("DataDictionary", () => {
   it.effect("Every property that acme sends is in the data dictionary", () =>
     Effect.gen(function*() {
       for (const line of ["login --api-key key-of-1", "login --api-key wrong", "fail", "deploy shop --region us"]) {
