@@ -71,16 +71,20 @@ export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: 
           (attribution.personless && isVolatile(runtime, identity) && StitchState.holds(current, awaited)))
         if (!isHeld) return record(event, owner, now)
         if (held.length === 0) stopListening = runtime.onSignal(endSync)
-        // Saves the session of now: another process may begin a new session before the answer.
-        known.save(known.sessionOf(identity.anonId, now), now, identity.durable)
-        held.push((principal) => {
-          const hasPerson = principal !== undefined && attribution.personless
-          return record(
-            event,
-            hasPerson ? { identity, attribution: { distinctId: principal, personless: false } } : owner,
-            now
-          )
-        })
+        // The session of now: before the answer, another process may begin a new one, or replace the anon id.
+        const session = known.sessionOf(identity.anonId, now)
+        known.save(session, now, identity.durable)
+        held.push((principal) =>
+          Effect.suspend(() => {
+            known.save(session, now, identity.durable)
+            const hasPerson = principal !== undefined && attribution.personless
+            return record(
+              event,
+              hasPerson ? { identity, attribution: { distinctId: principal, personless: false } } : owner,
+              now
+            )
+          })
+        )
         return Effect.void
       }),
     release

@@ -214,15 +214,11 @@ export const make = Effect.fnUntraced(function*(
     if (names.length > 0) notes.add(`"${event}" is sent without ${names.join(", ")}: ${why}`)
   }
 
-  const printInDebugMode = Effect.fnUntraced(function*(message: Message) {
-    if (yield* IsDebugMode) yield* Console.error(JSON.stringify(message))
-  })
+  const printInDebugMode = (message: Message | undefined): Effect.Effect<void> =>
+    isDebugMode && message !== undefined ? Console.error(JSON.stringify(message)) : Effect.void
 
   const record: Recorder.Record = (event, owner, now) =>
-    Effect.flatMap(
-      notes.run(() => recordNow(event, owner, now)),
-      (message) => message === undefined ? Effect.void : printInDebugMode(message)
-    )
+    Effect.flatMap(notes.run(() => recordNow(event, owner, now)), printInDebugMode)
 
   const recordWithFullStitch = (event: Recorder.Event): Effect.Effect<void> =>
     Effect.flatMap(loadFullStitch, (loaded) =>
@@ -284,8 +280,7 @@ export const make = Effect.fnUntraced(function*(
         const owner = steady.attribution(now) ?? (isExiting ? steady.fallback() : undefined)
         return owner === undefined && !isExiting ? { draft } : { message: recordNow(draft, owner, now) }
       })
-      if (result?.draft !== undefined) yield* recordWithFullStitch(result.draft)
-      else if (result?.message !== undefined && isDebugMode) yield* printInDebugMode(result.message)
+      yield* result?.draft === undefined ? printInDebugMode(result?.message) : recordWithFullStitch(result.draft)
       // The events of a long-running command (`dev`, `watch`) are delivered before it ends.
       const ended = clock.monotonicTimeNanosUnsafe()
       if (ended - lastDeliveryStart < deliverEveryNanos) return

@@ -287,6 +287,13 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
   ],
   "A steady command uses the account of a credential that another process has learned since": [
     program([command([]), stores("A1"), command([], { api: "hangs" }), logsIn, command([])], "0 0 1 2 2 4 3 3 3 4")
+  ],
+  "An event that waits for the answer keeps its session, although another tool replaces the anon id meanwhile": [
+    program(
+      [command([event, logout], { env: "A2", runtime: "ci" }), replaces, records, records],
+      "2 0 2 0 3 1 3",
+      { initial: "empty" }
+    )
   ]
 }
 
