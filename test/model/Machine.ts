@@ -287,8 +287,8 @@ class Machine {
       onCaptured: unlessKilled(() => void trace.captured.set(index, (trace.captured.get(index) ?? 0) + 1)),
       onBlind: unlessKilled(() => void trace.blind.add(index))
     })
-    // Only what the host could not do itself fails a command.
-    const hasFailed = () => trace.ops.some((op) => op.actor === index && op.hasFailed)
+    // Only what the host could not do itself fails a command, and a kill ends it.
+    const hasFailed = () => actor.isKilled || trace.ops.some((op) => op.actor === index && op.hasFailed)
     return Effect.sync(() => this.beginOp(process, "begin", undefined)).pipe(
       Effect.andThen(Effect.scoped(program)),
       Effect.tapCause((cause) =>
