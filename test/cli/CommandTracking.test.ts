@@ -367,6 +367,14 @@ describe("attribution", () => {
     ])
   })
 
+  test("A logout records no success of a command that failed before it in the same process", function*() {
+    const { login, logout } = yield* IdentityStitch
+    yield* login("account_1")
+    yield* run("failing")
+    yield* logout
+    assert.deepStrictEqual(yield* told("command_name", "exit_code"), [["failing", 1]])
+  })
+
   test("A response that comes after a logout brings no account back, and a login does", function*() {
     const { login, logout, observe } = yield* IdentityStitch
     yield* login("account_1")
