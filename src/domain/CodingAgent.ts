@@ -22,6 +22,7 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["kiro", [["TERM_PROGRAM", /kiro/]]]
 ]
 
+// Not derived from the table, which would cost every command two functions. A test compares them.
 /** The variables that `detect` reads. */
 export const variables: ReadonlyArray<string> = [
   "AI_AGENT",

@@ -40,9 +40,3 @@ export const read = (
   if (stored._tag === "Unreadable") return "Unknown"
   return stored._tag === "Text" ? { ...claim, credential: "stored" } : claim
 }
-
-/** Returns the claim of an anon id; unreadable if its file is invalid or cannot be read now. */
-export const find = (files: StateFiles, anonId: AnonId): Claim.Claim | Claim.UnreadableClaim | undefined => {
-  const claim = read(files, anonId)
-  return claim === "Unknown" ? Claim.unreadable : claim
-}

@@ -147,7 +147,7 @@ const make = Effect.fnUntraced(
     Context.add(
       context,
       ConfigProvider.ConfigProvider,
-      Variable.orOfProcess(Context.get(context, ConfigProvider.ConfigProvider))
+      Variable.withProcessEnvironment(Context.get(context, ConfigProvider.ConfigProvider))
     )
   ),
   // A runtime may keep the environment from its programs.

@@ -98,6 +98,7 @@ export const make = Effect.fnUntraced(function*(
   denial: ConsentDecision | undefined
 ): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
   const isDebugMode = yield* IsDebugMode
+  // ci-info reads the environment of the process, whatever the host's `ConfigProvider` reads.
   const ci = mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined
   const own = yield* HostFacts.make(ci)
   const runtime = isDebugMode && denial === undefined ? yield* dryRun(own) : own

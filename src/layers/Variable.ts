@@ -9,7 +9,7 @@ export const ofProcess = (name: string): string | undefined => process.env[name]
  * Returns a provider that falls back to the environment of the process. `ConfigProvider.fromEnv` would index every
  * variable for a few names.
  */
-export const orOfProcess = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider =>
+export const withProcessEnvironment = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider =>
   ConfigProvider.make((path) =>
     Effect.map(provider.load(path), (node) => {
       const value = node === undefined ? ofProcess(path.join("_")) : undefined

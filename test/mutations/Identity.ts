@@ -288,8 +288,9 @@ export const identity: ReadonlyArray<Mutation> = [
         make: (shared, runtime, settings, input) => {
           const decode: typeof settings.codec.decode = (text) =>
             Option.map(settings.codec.decode(text), (pointer) => {
-              const claim = ClaimFiles.find(shared.files, pointer.anonId)
-              return { ...pointer, linkedPrincipal: claim && Claim.principalOf(claim) }
+              const claim = ClaimFiles.read(shared.files, pointer.anonId)
+              const isClaim = claim !== undefined && claim !== "Unknown"
+              return { ...pointer, linkedPrincipal: isClaim ? Claim.principalOf(claim) : undefined }
             })
           return right.make(shared, runtime, { ...settings, codec: overriding(settings.codec, { decode }) }, input)
         }
