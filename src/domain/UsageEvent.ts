@@ -120,8 +120,7 @@ const isName = (name: string): boolean => name !== "__proto__" && name.isWellFor
 
 // A schema such as `Schema.Unknown` also accepts values that are not JSON.
 const toJson = (value: unknown): Schema.Json | undefined => {
-  if (typeof value === "boolean") return value
-  if (typeof value === "number") return Number.isFinite(value) ? value : undefined
+  if (typeof value === "number" && !Number.isFinite(value)) return undefined
   if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
   try {
     return JSON.parse(

@@ -135,6 +135,10 @@ describe("encode and sanitize", () => {
     },
     { arbitrary: { runs: 200, size: 20 } }
   )
+
+  it("Minus zero is sent as zero, as JSON has it", () => {
+    assert.deepStrictEqual(encoded(anything, { n: -0 }).properties, { n: 0 })
+  })
 })
 
 describe("isReserved and isPersonProperty", () => {
