@@ -15,7 +15,7 @@ type Write = (from: string, to: string) => Errno | undefined
 /** The dependencies of `make`. */
 export interface Requirements {
   readonly home: StateHome
-  readonly path: Pick<Path, "dirname" | "join">
+  readonly path: Pick<Path, "dirname">
   readonly runtime: Pick<HostRuntime["Service"], "disk" | "uid" | "uuid">
   readonly notes: Notes
   /** Returns whether the user has not opted out since consent was decided; undefined if that cannot be read now. */
@@ -97,7 +97,7 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
 
   // Writes a temp file, and publishes it by `move`.
   const publishBy = (move: Write, file: string, text: string, holdsConsent = false): Errno | undefined => {
-    const temp = path.join(home.temp, uuid())
+    const temp = `${home.temp}/${uuid()}`
     let code = writeInFolder(temp, disk.create, temp, text)
     if (code === undefined) {
       // A later opt-out removes the temp file, and then nothing is published.
