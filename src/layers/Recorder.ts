@@ -2,7 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Attribution } from "../domain/Attribution.ts"
-import type { Message } from "../domain/Message.ts"
+import { type Message, timestampOf } from "../domain/Message.ts"
 import { isPersonProperty, isReserved } from "../domain/UsageEvent.ts"
 import { version } from "../domain/Version.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
@@ -94,7 +94,7 @@ export const make = (
             $session_id: session.session_id,
             ...(draft.personless ? { $process_person_profile: false } : {})
           },
-          timestamp: new Date(now).toISOString(),
+          timestamp: timestampOf(now),
           uuid: runtime.uuid(),
           distinct_id: draft.distinctId
         },

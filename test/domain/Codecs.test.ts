@@ -340,3 +340,17 @@ describe("BackOff", () => {
     assert.strictEqual(BackOff.until(undefined, 0), 0)
   })
 })
+
+it.prop(
+  "The time of a message is written as toISOString writes it",
+  {
+    millis: Schema.Int.check(Schema.isBetween({ minimum: -8.64e15, maximum: 8.64e15 })),
+    now: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4e12 }))
+  },
+  ({ millis, now }) => {
+    for (const time of [millis, now, 0, -30610224000001, -30610224000000, 253402300799999, 253402300800000]) {
+      assert.strictEqual(Message.timestampOf(time), new Date(time).toISOString())
+    }
+  },
+  { arbitrary: { runs: 300 } }
+)
