@@ -181,7 +181,7 @@ export const current = {
     : { effective: process.geteuid(), real: process.getuid() },
   disk,
   uuid: () => process.getBuiltinModule("node:crypto").randomUUID(),
-  sha256: (text) => process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex"),
+  sha256: (text) => process.getBuiltinModule("node:crypto").hash("sha256", text),
   executable: process.execPath,
   get worker() {
     return workerArguments()
