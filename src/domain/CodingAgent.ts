@@ -2,8 +2,8 @@
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-// A variable that is set, or a variable with a value that matches.
-type Mark = string | readonly [variable: string, mark: RegExp]
+// A variable that is set, or a variable whose value contains one of the texts.
+type Mark = string | readonly [variable: string, ...texts: ReadonlyArray<string>]
 
 // The agents of std-env 4.3, in its order. std-env itself detects more than agents, and does so when it is loaded.
 const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]> = [
@@ -12,14 +12,14 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["gemini", ["GEMINI_CLI"]],
   ["codex", ["CODEX_SANDBOX", "CODEX_THREAD_ID"]],
   ["opencode", ["OPENCODE"]],
-  ["pi", [["PATH", /\.pi[\\/]agent/]]],
+  ["pi", [["PATH", ".pi/agent", ".pi\\agent"]]],
   ["auggie", ["AUGMENT_AGENT"]],
   ["goose", ["GOOSE_PROVIDER"]],
   ["junie", ["JUNIE_DATA", "JUNIE_SHIM_PATH"]],
   ["copilot", ["COPILOT_AGENT", "COPILOT_CLI"]],
-  ["devin", [["EDITOR", /devin/]]],
+  ["devin", [["EDITOR", "devin"]]],
   ["cursor", ["CURSOR_AGENT"]],
-  ["kiro", [["TERM_PROGRAM", /kiro/]]]
+  ["kiro", [["TERM_PROGRAM", "kiro"]]]
 ]
 
 // Not derived from the table, which would cost every command two functions. A test compares them.
@@ -64,7 +64,12 @@ export const detect = (env: Environment, stdoutIsTerminal: boolean): string | un
     // A person may also use Kiro's terminal. Kiro's agent has no terminal.
     if (name === "kiro" && stdoutIsTerminal) continue
     for (const mark of marks) {
-      if (typeof mark === "string" ? env[mark] : mark[1].test(env[mark[0]] ?? "")) return name
+      if (typeof mark === "string") {
+        if (env[mark]) return name
+        continue
+      }
+      const [variable, ...texts] = mark
+      for (const text of texts) if (env[variable]?.includes(text)) return name
     }
   }
   return undefined

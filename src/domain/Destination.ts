@@ -29,7 +29,7 @@ export const make = (options: { readonly host: string; readonly key: string }): 
     )
   }
   // PostHog accepts no event with a personal key, and every copy of the host would publish the secret.
-  if (/^phx_/i.test(key)) {
+  if (key.toLowerCase().startsWith("phx_")) {
     return Result.fail(
       "the PostHog key is a personal API key (\"phx_…\"), a secret: use the project's API key (\"phc_…\") of " +
         "PostHog's project settings, and revoke this one if it was published"
@@ -45,5 +45,6 @@ export const make = (options: { readonly host: string; readonly key: string }): 
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     return Result.fail("the PostHog host must have no user, password, query or fragment")
   }
-  return Result.succeed({ host: `${url.origin}${url.pathname}`.replace(/\/+$/, ""), key })
+  const path = url.pathname === "/" ? "" : url.pathname.replace(/\/+$/, "")
+  return Result.succeed({ host: `${url.origin}${path}`, key })
 }
