@@ -37,7 +37,7 @@ const schemaOf = (ast: SchemaAST.AST): { readonly [keyword: string]: unknown } =
 }
 
 const described = (ast: SchemaAST.AST): unknown => {
-  const description = SchemaAST.resolveDescription(ast)
+  const description = SchemaAST.resolve(ast)?.description
   return description === undefined ? schemaOf(ast) : { ...schemaOf(ast), description }
 }
 

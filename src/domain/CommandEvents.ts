@@ -17,11 +17,12 @@ export interface CommandFailed extends CommandSucceeded {
   readonly user_cancelled: boolean
 }
 
+// The schemas are created at their first use. Every command would create `Schema.JsonObject`, a constant of its module.
 const common = () => ({
   duration_ms: Schema.Finite,
   exit_code: Schema.Int,
   flags_used: Schema.Array(Schema.String),
-  flag_values: Schema.optionalKey(Schema.JsonObject)
+  flag_values: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
 })
 
 const succeeded = ({ duration_ms, exit_code, flag_values, flags_used }: CommandSucceeded) => ({
