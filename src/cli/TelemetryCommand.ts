@@ -43,12 +43,14 @@ const makeSubcommands = () => {
   ] as const
 }
 
-const leaf = Command.make("telemetry").pipe(
-  Command.withDescription("Usage telemetry of this program"),
-  Command.annotate(Untracked, true)
-)
+const leaf = Command.make("telemetry")
 
-const makeFullCommand = () => Command.withSubcommands(leaf, makeSubcommands())
+const makeFullCommand = () =>
+  leaf.pipe(
+    Command.withDescription("Usage telemetry of this program"),
+    Command.annotate(Untracked, true),
+    Command.withSubcommands(makeSubcommands())
+  )
 
 let made: ReturnType<typeof makeFullCommand> | undefined
 
@@ -92,7 +94,7 @@ const children = ["status", "enable", "disable", "log", "events", "flush"].map((
  */
 export const command: ReturnType<typeof makeFullCommand> = lazyCommand(
   {
-    ...leafProperties(["name", "alias", "annotations", "config", "contextConfig", "globalFlags", "unlisted"]),
+    ...leafProperties(["name", "alias", "config", "contextConfig", "globalFlags", "unlisted"]),
     subcommands: [{ group: undefined, commands: children }]
   },
   fullCommand
