@@ -11,6 +11,7 @@ import type { Credential } from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { debug } from "./Debug.ts"
+import { none } from "./NoPrincipalResolver.ts"
 
 /**
  * Provides a credential whose principal is known. With `undefined`, the credential has no known principal.
@@ -40,17 +41,6 @@ export const layer = (
         onSuccess: Effect.succeed
       })
   })
-
-/**
- * A resolver without a credential, for hosts without accounts.
- *
- * @internal
- */
-export const none: PrincipalResolver["Service"] = PrincipalResolver.of({
-  input: { files: [], variables: {}, configuration: "", parse: () => Effect.succeed(undefined) },
-  credential: Effect.succeed(undefined),
-  resolve: () => Effect.succeed(undefined)
-})
 
 /**
  * Provides no credential, for a host without accounts.

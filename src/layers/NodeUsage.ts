@@ -20,9 +20,9 @@ import { Outbox } from "../services/Outbox.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import { debug, IsDebugMode, isLogged } from "./Debug.ts"
-import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
 import { once, outboxOf, storeOf } from "./Lazy.ts"
 import { steady } from "./Load.ts"
+import * as NoPrincipalResolver from "./NoPrincipalResolver.ts"
 import * as Variable from "./Variable.ts"
 import * as VariableConsent from "./VariableConsent.ts"
 import * as WorkerMarks from "./WorkerMarks.ts"
@@ -93,7 +93,7 @@ const denied = (
   return Context.make(UsageCapture, { capture: () => Effect.void, follow: () => Effect.as(report, undefined) }).pipe(
     Context.add(IdentityStitch, { observe: () => Effect.void, login: () => Effect.void, logout: Effect.void }),
     Context.add(IdentitySlot, { get: Effect.succeed(undefined), set: () => Effect.void }),
-    Context.add(PrincipalResolver, FixedPrincipalResolver.none),
+    Context.add(PrincipalResolver, NoPrincipalResolver.none),
     Context.add(Consent, {
       decision: Effect.succeed(denial),
       stillGiven: Effect.succeed(false),

@@ -20,11 +20,11 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug, IsDebugMode } from "./Debug.ts"
 import * as EnvironmentConsent from "./EnvironmentConsent.ts"
-import * as FixedPrincipalResolver from "./FixedPrincipalResolver.ts"
 import * as HostFacts from "./HostFacts.ts"
 import { cold } from "./LoadCold.ts"
 import { merge } from "./NodeProcess.ts"
 import type { Options, Usage } from "./NodeUsage.ts"
+import * as NoPrincipalResolver from "./NoPrincipalResolver.ts"
 import * as UsageServices from "./UsageServices.ts"
 import * as Variable from "./Variable.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
@@ -111,7 +111,7 @@ export const make = Effect.fnUntraced(function*(
     ? yield* Effect.provideContext(EnvironmentConsent.make, base)
     : EnvironmentConsent.fixed(denial)
   const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), base)
-  const none = Context.make(PrincipalResolver, FixedPrincipalResolver.none)
+  const none = Context.make(PrincipalResolver, NoPrincipalResolver.none)
   const principals = denial !== undefined || options.principals === undefined
     ? none
     : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(

@@ -12,6 +12,7 @@ import * as FileIdentityStore from "../../src/layers/FileIdentityStore.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
+import * as NoPrincipalResolver from "../../src/layers/NoPrincipalResolver.ts"
 import { IdentityStore, type Rotation } from "../../src/services/IdentityStore.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
@@ -194,7 +195,7 @@ describe("PrincipalResolverContract", () => {
     const users = Effect.succeed({
       principal: "account_1",
       loggedIn: changed(make("account_1")),
-      loggedOut: changed(Effect.succeed(FixedPrincipalResolver.none)),
+      loggedOut: changed(Effect.succeed(NoPrincipalResolver.none)),
       unanswered: changed(make(undefined))
     })
     PrincipalResolverContract.suite("wrong", users, runner)
