@@ -1,5 +1,4 @@
 /** `Usage.layer`: all services of a host. */
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -77,7 +76,7 @@ export type Usage =
   | PrincipalResolver
   | UsageCapture
 
-const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value?.trim() ?? "")
+const isOn = (value: string): boolean => /^(1|true|yes|on)$/i.test(value.trim())
 
 const workerTimeLimit = "11 seconds"
 
@@ -126,7 +125,10 @@ const make = Effect.fnUntraced(
     const variables = ConsentDecision.variablePrefix(options.name)
     // First, so that a user who denies telemetry pays for nothing.
     const denial = yield* VariableConsent.decide(variables, options.optOutVariables)
-    const isDebugMode = isOn(yield* Variable.read(`${variables}_USAGE_DEBUG`))
+    // The variable of the user also counts if the host's `ConfigProvider` does not read the environment.
+    const debugVariable = `${variables}_USAGE_DEBUG`
+    const debugValue = (yield* Variable.read(debugVariable)) ?? Variable.ofProcess(debugVariable)
+    const isDebugMode = debugValue !== undefined && isOn(debugValue)
     const context = Context.add(
       yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(),
       IsDebugMode,
@@ -142,14 +144,6 @@ const make = Effect.fnUntraced(
       : denied(denial, once(full))
     return Context.add(usage, IsDebugMode, isDebugMode)
   },
-  // The variables of the user also count if the host's `ConfigProvider` does not read the environment.
-  Effect.updateContext((context: Context.Context<Path.Path | Stdio.Stdio | Scope.Scope>) =>
-    Context.add(
-      context,
-      ConfigProvider.ConfigProvider,
-      Variable.withProcessEnvironment(Context.get(context, ConfigProvider.ConfigProvider))
-    )
-  ),
   // A runtime may keep the environment from its programs.
   Effect.catchDefect((defect) => notLoaded(defect))
 )

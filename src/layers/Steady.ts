@@ -1,4 +1,5 @@
 /** The services of a host, if no variable denies telemetry. */
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -92,37 +93,57 @@ const dryRunWorker = Effect.gen(function*() {
 const dryRun = (runtime: HostRuntime["Service"]): Effect.Effect<HostRuntime["Service"]> =>
   Effect.map(cold, ({ MemoryDisk }) => merge(runtime, { disk: MemoryDisk.make({ below: runtime.disk }) }))
 
-export const make = Effect.fnUntraced(function*(
-  options: Options,
-  variables: string,
-  denial: ConsentDecision | undefined
-): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
-  const isDebugMode = yield* IsDebugMode
-  // ci-info reads the environment of the process, whatever the host's `ConfigProvider` reads.
-  const ci = mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined
-  const own = yield* HostFacts.make(ci)
-  const runtime = isDebugMode && denial === undefined ? yield* dryRun(own) : own
-  const settings = yield* settingsOf(isDebugMode ? { ...options, notice: undefined } : options, variables, runtime)
-  const base = Context.make(HostRuntime, runtime).pipe(
-    Context.add(UsageSettings, settings),
-    Context.merge(yield* Effect.context<Path.Path | Scope.Scope>())
+// Returns a provider that falls back to the environment of the process. `ConfigProvider.fromEnv` would index every
+// variable for a few names.
+const withProcessEnvironment = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider =>
+  ConfigProvider.make((path) =>
+    Effect.map(provider.load(path), (node) => {
+      const value = node === undefined ? Variable.ofProcess(path.join("_")) : undefined
+      return value === undefined ? node : ConfigProvider.makeValue(value)
+    })
   )
-  const checks = denial === undefined
-    ? yield* Effect.provideContext(EnvironmentConsent.make, base)
-    : EnvironmentConsent.fixed(denial)
-  const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), base)
-  const none = Context.make(PrincipalResolver, NoPrincipalResolver.none)
-  const principals = denial !== undefined || options.principals === undefined
-    ? none
-    : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
-      // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
-      Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), none)),
-      Effect.provideContext(base)
+
+export const make = Effect.fnUntraced(
+  function*(
+    options: Options,
+    variables: string,
+    denial: ConsentDecision | undefined
+  ): Effect.fn.Return<Context.Context<Usage>, never, Path.Path | Stdio.Stdio | Scope.Scope> {
+    const isDebugMode = yield* IsDebugMode
+    // ci-info reads the environment of the process, whatever the host's `ConfigProvider` reads.
+    const ci = mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined
+    const own = yield* HostFacts.make(ci)
+    const runtime = isDebugMode && denial === undefined ? yield* dryRun(own) : own
+    const settings = yield* settingsOf(isDebugMode ? { ...options, notice: undefined } : options, variables, runtime)
+    const base = Context.make(HostRuntime, runtime).pipe(
+      Context.add(UsageSettings, settings),
+      Context.merge(yield* Effect.context<Path.Path | Scope.Scope>())
     )
-  const requirements = Context.merge(Context.add(base, Consent, consent), principals)
-  const services = yield* UsageServices.make({
-    checks,
-    worker: isDebugMode ? dryRunWorker : undefined
-  }).pipe(Effect.provideContext(requirements))
-  return Context.merge(Context.add(principals, Consent, consent), services)
-})
+    const checks = denial === undefined
+      ? yield* Effect.provideContext(EnvironmentConsent.make, base)
+      : EnvironmentConsent.fixed(denial)
+    const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), base)
+    const none = Context.make(PrincipalResolver, NoPrincipalResolver.none)
+    const principals = denial !== undefined || options.principals === undefined
+      ? none
+      : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
+        // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
+        Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), none)),
+        Effect.provideContext(base)
+      )
+    const requirements = Context.merge(Context.add(base, Consent, consent), principals)
+    const services = yield* UsageServices.make({
+      checks,
+      worker: isDebugMode ? dryRunWorker : undefined
+    }).pipe(Effect.provideContext(requirements))
+    return Context.merge(Context.add(principals, Consent, consent), services)
+  },
+  // The variables of the user also count if the host's `ConfigProvider` does not read the environment.
+  Effect.updateContext((context: Context.Context<Path.Path | Stdio.Stdio | Scope.Scope>) =>
+    Context.add(
+      context,
+      ConfigProvider.ConfigProvider,
+      withProcessEnvironment(Context.get(context, ConfigProvider.ConfigProvider))
+    )
+  )
+)

@@ -1,4 +1,6 @@
 /** The denial of consent by variables. */
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import * as Variable from "./Variable.ts"
@@ -14,10 +16,11 @@ export const valueOf = (name: string): Effect.Effect<string> =>
  * must not give consent that the user denied.
  */
 export const decide = Effect.fnUntraced(function*(prefix: string, optOuts?: ReadonlyArray<string>) {
+  const provider = Context.getOrUndefined(yield* Effect.context<never>(), ConfigProvider.ConfigProvider)
   for (const variable of ConsentDecision.variables(prefix, optOuts)) {
     const { name } = variable
-    const isAllowed = ConsentDecision.allows(variable, yield* valueOf(name)) &&
-      ConsentDecision.allows(variable, Variable.ofProcess(name) ?? "")
+    const isAllowed = ConsentDecision.allows(variable, Variable.ofProcess(name) ?? "") &&
+      (provider === undefined || ConsentDecision.allows(variable, yield* valueOf(name)))
     if (!isAllowed) return ConsentDecision.denied({ _tag: "Variable", name })
   }
   return undefined

@@ -77,6 +77,42 @@ describe("ConfigProvider", () => {
   })
 })
 
+describe("variables of the process and of the host's ConfigProvider", () => {
+  const names = ["ACME_USAGE_TRACKING", "DO_NOT_TRACK"] as const
+  const denials = { ACME_USAGE_TRACKING: "0", DO_NOT_TRACK: "1" }
+  for (const [ofProcess, ofProvider] of [names, names.toReversed()] as const) {
+    test(`The first variable that denies is named, if ${ofProcess} of the process and ${ofProvider} of the ConfigProvider deny`, function*() {
+      yield* stubEnvironment(ofProcess, denials[ofProcess])
+      const provider = ConfigProvider.fromUnknown({ [ofProvider]: denials[ofProvider] })
+      assert.deepStrictEqual(yield* decidedBy(provider), { _tag: "Variable", name: "ACME_USAGE_TRACKING" })
+    })
+  }
+
+  test("The ConfigProvider of a host is not asked for consent that a variable of the process denies", function*() {
+    yield* stubEnvironment("ACME_USAGE_TRACKING", "0")
+    const asked: Array<string> = []
+    const provider = ConfigProvider.make((path) => {
+      asked.push(path.join("."))
+      return Effect.succeed(undefined)
+    })
+    assert.deepStrictEqual(yield* decidedBy(provider), { _tag: "Variable", name: "ACME_USAGE_TRACKING" })
+    assert.deepStrictEqual(asked, ["ACME_USAGE_DEBUG"])
+  })
+
+  for (const [value, lines] of [[undefined, ["usage: telemetry is off: DO_NOT_TRACK"]], ["0", []]] as const) {
+    test(`Debug mode of the process is ${value === undefined ? "on" : "off"} if the ConfigProvider of a host has the value ${value}`, function*() {
+      yield* stubEnvironment("DO_NOT_TRACK", "1")
+      yield* stubEnvironment("ACME_USAGE_DEBUG", "1")
+      const provider = ConfigProvider.fromUnknown(value === undefined ? {} : { ACME_USAGE_DEBUG: value })
+      yield* trackEffect("deploy")(Effect.void).pipe(
+        Effect.provide(layerOf()),
+        Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      )
+      assert.deepStrictEqual(yield* TestConsole.errorLines, lines)
+    })
+  }
+})
+
 describe("optOutVariables", () => {
   const optOutVariables = ["SUPABASE_TELEMETRY_DISABLED", "OLD_NO_TELEMETRY"]
   const decide = (env: Record<string, string>) => decidedBy(ConfigProvider.fromUnknown(env), { optOutVariables })
