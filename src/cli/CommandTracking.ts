@@ -12,9 +12,10 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
 import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
 import type { UsageEvent } from "../domain/UsageEvent.ts"
-import { debug, debugFailure } from "../layers/Debug.ts"
+import { debug, debugFailure, isLogged } from "../layers/Debug.ts"
 import { type Annotations, type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
@@ -167,88 +168,99 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
   }
 }
 
-/** Returns the layer of a command's handler. When the layer closes, it records the exit of the handler. */
-const trackingLayer = (invocation: Invocation, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
-  Layer.effect(
-    CurrentCommand,
-    Effect.gen(function*() {
-      const current = yield* CurrentCommand
-      const outer = current === "untracked" ? undefined : current
-      // The leaf is tracked by itself and by its tree. By itself its name has no path.
-      if (outer !== undefined && `.${outer.name}`.endsWith(`.${invocation.name}`)) {
-        yield* debug(`"${invocation.name}" is not recorded again: apply \`Usage.track\` once, to the root`)
-        return outer
-      }
-      const usage = yield* UsageCapture
-      const clock = yield* Clock.Clock
-      // Undefined before the handler runs.
-      let startedAt: bigint | undefined
-      let recorded: "no" | "succeeded" | "failed" = "no"
-      const annotations = Ref.makeUnsafe<Annotations>({ flagValues: {}, shared: {} })
+/** Begins a command. When the scope closes, it records the exit of the handler. */
+const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Options) {
+  const current = yield* CurrentCommand
+  const outer = current === "untracked" ? undefined : current
+  // The leaf is tracked by itself and by its tree. By itself its name has no path.
+  if (outer !== undefined && `.${outer.name}`.endsWith(`.${invocation.name}`)) {
+    yield* debug(`"${invocation.name}" is not recorded again: apply \`Usage.track\` once, to the root`)
+    return Context.make(CurrentCommand, outer)
+  }
+  const usage = yield* UsageCapture
+  const clock = yield* Clock.Clock
+  // Undefined before the handler runs.
+  let startedAt: bigint | undefined
+  let recorded: "no" | "succeeded" | "failed" = "no"
+  const annotations = Ref.makeUnsafe<Annotations>({ flagValues: {}, shared: {} })
 
-      const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
-        const kind = outcome.code === 0 ? "succeeded" : "failed"
-        // A logout records its success before the device gets its new id. If the handler fails later, then both are
-        // recorded.
-        if (recorded === kind) return
-        recorded = kind
-        const { flagValues } = Ref.getUnsafe(annotations)
-        const common = {
-          ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
-          duration_ms: startedAt === undefined ? 0 : Math.round(Number(endedAt - startedAt) / 1e6),
-          exit_code: outcome.code,
-          flags_used: invocation.flags
-        }
-        const { failed, succeeded } = options.events ?? {}
-        if (outcome.code === 0) return yield* usage.capture(withName(CommandSucceeded, succeeded), common)
-        yield* usage.capture(withName(CommandFailed, failed), {
-          ...common,
-          ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
-          ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
-          user_cancelled: outcome.isCancelled
-        })
-      })
-
-      const recordNow = (outcome: Outcome): Effect.Effect<void> =>
-        Effect.provideService(
-          Effect.suspend(() => record(outcome, clock.monotonicTimeNanosUnsafe())),
-          CurrentCommand,
-          command
-        )
-      const command: CommandRun = {
-        name: invocation.name,
-        outer,
-        annotations,
-        recordSuccess: Effect.suspend(() => recordNow(succeeded)),
-        recordExit: (code, error) =>
-          Effect.suspend(() =>
-            recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
-          )
-      }
-      const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)
-      if (followed === undefined) return command
-      startedAt = clock.monotonicTimeNanosUnsafe()
-
-      yield* Effect.addFinalizer((exit) => {
-        if (exit._tag === "Failure" && isUsageError(exit)) return Effect.void
-        return Effect.gen(function*() {
-          // The duration of the command ends here: the rest is the time of telemetry.
-          const endedAt = clock.monotonicTimeNanosUnsafe()
-          const exitOutcome = outcomeOf(exit, options)
-          // A handler that succeeds may have set the exit code of the process.
-          const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
-          if (!outcome.isCancelled) yield* followed.awaitPrincipal
-          yield* Effect.provideService(record(outcome, endedAt), CurrentCommand, command)
-        }).pipe(debugFailure("could not record a command", undefined))
-      })
-      return command
+  const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
+    const kind = outcome.code === 0 ? "succeeded" : "failed"
+    // A logout records its success before the device gets its new id. If the handler fails later, then both are
+    // recorded.
+    if (recorded === kind) return
+    recorded = kind
+    const { flagValues } = Ref.getUnsafe(annotations)
+    const common = {
+      ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
+      duration_ms: startedAt === undefined ? 0 : Math.round(Number(endedAt - startedAt) / 1e6),
+      exit_code: outcome.code,
+      flags_used: invocation.flags
+    }
+    const { failed, succeeded } = options.events ?? {}
+    if (outcome.code === 0) return yield* usage.capture(withName(CommandSucceeded, succeeded), common)
+    yield* usage.capture(withName(CommandFailed, failed), {
+      ...common,
+      ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
+      ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
+      user_cancelled: outcome.isCancelled
     })
-  )
+  })
+
+  const recordNow = (outcome: Outcome): Effect.Effect<void> =>
+    Effect.provideService(
+      Effect.suspend(() => record(outcome, clock.monotonicTimeNanosUnsafe())),
+      CurrentCommand,
+      command
+    )
+  const command: CommandRun = {
+    name: invocation.name,
+    outer,
+    annotations,
+    recordSuccess: Effect.suspend(() => recordNow(succeeded)),
+    recordExit: (code, error) =>
+      Effect.suspend(() =>
+        recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
+      )
+  }
+  const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)
+  const context = Context.make(CurrentCommand, command)
+  if (followed === undefined) return context
+  startedAt = clock.monotonicTimeNanosUnsafe()
+
+  yield* Effect.addFinalizer((exit) => {
+    if (exit._tag === "Failure" && isUsageError(exit)) return Effect.void
+    return Effect.gen(function*() {
+      // The duration of the command ends here: the rest is the time of telemetry.
+      const endedAt = clock.monotonicTimeNanosUnsafe()
+      const exitOutcome = outcomeOf(exit, options)
+      // A handler that succeeds may have set the exit code of the process.
+      const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
+      if (!outcome.isCancelled) yield* followed.awaitPrincipal
+      yield* Effect.provideService(record(outcome, endedAt), CurrentCommand, command)
+    }).pipe(debugFailure("could not record a command", undefined))
+  })
+  return context
+})
 
 // Inside the handler of a tracked command, the events of an untracked command count for the tracked command.
-const untrackedLayer = (options: Options): Layer.Layer<never> =>
-  Layer.effect(CurrentCommand, Effect.map(CurrentCommand, (current) => current ?? "untracked")).pipe(
-    Layer.merge(Layer.succeed(TrackOptions, options))
+const beginUntracked = (options: Options) =>
+  Effect.map(
+    CurrentCommand,
+    (current) => Context.make(CurrentCommand, current ?? "untracked").pipe(Context.add(TrackOptions, options))
+  )
+
+/** Returns the layer of a command's handler. */
+const layerOf = (describe: () => Invocation, options: Options): Layer.Layer<never, never, GivenByUsageLayer> =>
+  Layer.effectContext(
+    Effect.withFiber((fiber): Effect.Effect<Context.Context<never>, never, UsageCapture | Scope.Scope> => {
+      const usage = Context.getOrUndefined(fiber.context, UsageCapture)
+      // Nothing is recorded, and no debug line is written. Only `telemetry events` reads the options.
+      const isIgnored = usage !== undefined && "isOff" in usage && !isLogged(fiber)
+      if (isIgnored) return Effect.succeed(Context.make(TrackOptions, options))
+      const invocation = describe()
+      return invocation.isUntracked ? beginUntracked(options) : begin(invocation, options)
+    })
   )
 
 const trackTree = <const Name extends string, Input, ContextInput, E, R>(
@@ -256,10 +268,10 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
   options: Options = {}
 ): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
   const tokens = new WeakMap<object, Command.ParsedTokens>()
-  const provided = Command.provide(root, (input: Input) => {
-    const invocation = describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined)
-    return invocation.isUntracked ? untrackedLayer(options) : trackingLayer(invocation, options)
-  })
+  const provided = Command.provide(
+    root,
+    (input: Input) => layerOf(() => describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined), options)
+  )
   // `parse` and `parseContext` are the only internals in use: they receive the tokens. `Command.ParsedTokens` is
   // public.
   if (!hasParser(provided)) return provided
@@ -329,7 +341,7 @@ export const track: <Self extends Command.Command.Any | Options>(self: Self, opt
 export const trackEffect =
   (name: string, options: Options = {}) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
-    Effect.provide(effect, trackingLayer({ name, flags: [], isUntracked: false }, options))
+    Effect.provide(effect, layerOf(() => ({ name, flags: [], isUntracked: false }), options))
 
 const trackedTooEarly = "subcommands are not recorded: apply `Usage.track` after them"
 

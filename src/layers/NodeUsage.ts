@@ -17,7 +17,7 @@ import { IdentityStitch } from "../services/IdentityStitch.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
-import { UsageCapture } from "../services/UsageCapture.ts"
+import { type Off, UsageCapture } from "../services/UsageCapture.ts"
 import { debug, IsDebugMode, isLogged } from "./Debug.ts"
 import { once, outboxOf, storeOf } from "./Lazy.ts"
 import { steady } from "./Load.ts"
@@ -89,7 +89,8 @@ const denied = (
   const report = Effect.withFiber((fiber) =>
     isLogged(fiber) ? debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`) : Effect.void
   )
-  return Context.make(UsageCapture, { capture: () => Effect.void, follow: () => Effect.as(report, undefined) }).pipe(
+  const usage: Off = { capture: () => Effect.void, follow: () => Effect.as(report, undefined), isOff: true }
+  return Context.make(UsageCapture, usage).pipe(
     Context.add(IdentityStitch, { observe: () => Effect.void, login: () => Effect.void, logout: Effect.void }),
     Context.add(IdentitySlot, { get: Effect.succeed(undefined), set: () => Effect.void }),
     Context.add(PrincipalResolver, NoPrincipalResolver.none),

@@ -71,3 +71,11 @@ export class UsageCapture extends Context.Service<UsageCapture, {
    */
   readonly follow: (command: CommandRun) => Effect.Effect<Followed | undefined, never, Scope.Scope>
 }>()("effect-cli-usage/services/UsageCapture") {}
+
+/**
+ * The service of a process whose telemetry is off until it ends, such as by a variable. `Usage.track` follows a command
+ * only if debug lines are written.
+ *
+ * @internal
+ */
+export type Off = UsageCapture["Service"] & { readonly isOff: true }

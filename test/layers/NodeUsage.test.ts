@@ -1,10 +1,15 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
+import * as Command from "effect/cli/Command"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type { LogLevel } from "effect/LogLevel"
+import * as References from "effect/References"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
@@ -14,10 +19,12 @@ import * as Path from "node:path"
 import { vi } from "vitest"
 import { trackEffect } from "../../src/cli/CommandTracking.ts"
 import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
+import { Usage, UsageEvent } from "../../src/index.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import { Consent } from "../../src/services/Consent.ts"
+import { CurrentCommand } from "../../src/services/CurrentCommand.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
@@ -111,6 +118,48 @@ describe("variables of the process and of the host's ConfigProvider", () => {
       assert.deepStrictEqual(yield* TestConsole.errorLines, lines)
     })
   }
+})
+
+describe("a command with telemetry denied by a variable", () => {
+  const Built = UsageEvent.make("Built", { description: "A site was built", properties: Schema.Struct({}) })
+  const build = Command.make(
+    "build",
+    {},
+    () =>
+      Effect.flatMap(
+        CurrentCommand,
+        (current) => Console.log(`runs in ${current === undefined ? "no command" : "one"}`)
+      )
+  )
+  const acme = Command.make("acme").pipe(
+    Command.withSubcommands([Usage.track(build), Usage.telemetryCommand]),
+    Usage.track({ catalog: [Built] })
+  )
+  const run = Effect.fnUntraced(function*(line: string, level: LogLevel) {
+    yield* stubEnvironment("DO_NOT_TRACK", "1")
+    yield* Command.runWith(acme, { version: "1.2.3" })(line.split(" ")).pipe(
+      Effect.provide(layerOf()),
+      Effect.provideService(References.MinimumLogLevel, level)
+    )
+  })
+
+  test("A command with telemetry denied by a variable is not followed, and writes no line", function*() {
+    yield* run("build", "Info")
+    assert.deepStrictEqual(yield* TestConsole.logLines, ["runs in no command"])
+    assert.deepStrictEqual(yield* TestConsole.errorLines, [])
+  })
+
+  test("A command with telemetry denied by a variable says so once at level Debug, and that it is tracked twice", function*() {
+    yield* run("build", "Debug")
+    const lines = (yield* TestConsole.errorLines).map(String)
+    const about = ["telemetry is off: DO_NOT_TRACK", "\"build\" is not recorded again"]
+    assert.deepStrictEqual(about.map((text) => lines.filter((line) => line.includes(text)).length), [1, 1])
+  })
+
+  test("The command `telemetry events` lists the catalog also if a variable denies telemetry", function*() {
+    yield* run("telemetry events", "Info")
+    assert.include(String(yield* TestConsole.logLines), "Built")
+  })
 })
 
 describe("optOutVariables", () => {
