@@ -18,6 +18,7 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import * as ForeignFile from "./ForeignFile.ts"
 import * as HomeSafety from "./HomeSafety.ts"
 import { cold } from "./LoadCold.ts"
+import * as Variable from "./Variable.ts"
 import * as VariableConsent from "./VariableConsent.ts"
 
 /**
@@ -48,13 +49,14 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
   const { disk, os } = runtime
   const { codec, home } = settings
   // The author's own tests must not reach production.
-  const isTestRun = (yield* VariableConsent.valueOf("NODE_ENV")) === "test" ||
-    (yield* VariableConsent.valueOf("VITEST")) !== "" ||
-    (yield* VariableConsent.valueOf("NODE_TEST_CONTEXT")) !== ""
-  const programData = os.type === "Windows_NT" ? yield* VariableConsent.valueOf("PROGRAMDATA") : ""
+  const { NODE_ENV, NODE_TEST_CONTEXT, PROGRAMDATA = "", VITEST } = yield* Variable.readAll(
+    ["NODE_ENV", "NODE_TEST_CONTEXT", "PROGRAMDATA", "VITEST"],
+    VariableConsent.unreadable
+  )
+  const isTestRun = NODE_ENV === "test" || VITEST !== undefined || NODE_TEST_CONTEXT !== undefined
 
   const policyFolder = os.type === "Windows_NT"
-    ? programData
+    ? PROGRAMDATA
     : os.type === "Darwin"
     ? "/Library/Application Support"
     : "/etc"

@@ -17,8 +17,7 @@ interface Terminals {
 export const make = Effect.fnUntraced(function*(ci: string | undefined) {
   const stdio: Terminals = yield* Stdio.Stdio
   const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
-  const marks: Record<string, string | undefined> = {}
-  for (const name of CodingAgent.variables) marks[name] = yield* Variable.read(name)
+  const marks = yield* Variable.readAll(CodingAgent.variables)
   let container: boolean | undefined
   const facts = {
     ci,

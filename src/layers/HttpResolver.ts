@@ -13,12 +13,10 @@ import * as Variable from "./Variable.ts"
 export const make = Effect.fnUntraced(function*({ file, forms }: Options, parseYaml: (text: string) => unknown) {
   const { disk } = yield* HostRuntime
   // The environment of a process does not change.
-  const variables: Record<string, string | undefined> = {}
-  for (const { environment } of forms) {
-    if (environment === undefined) continue
-    const value = yield* Variable.read(environment)
-    variables[environment] = value === undefined || value.trim() === "" ? undefined : value
-  }
+  const variables: Record<string, string | undefined> = yield* Variable.readAll(
+    forms.flatMap(({ environment }) => environment ?? [])
+  )
+  for (const name in variables) if (variables[name]?.trim() === "") variables[name] = undefined
   const input: CredentialInput = {
     files: file === undefined ? [] : [file],
     variables,

@@ -128,7 +128,7 @@ const make = Effect.fnUntraced(
     const denial = yield* VariableConsent.decide(variables, options.optOutVariables)
     // The variable of the user also counts if the host's `ConfigProvider` does not read the environment.
     const debugVariable = `${variables}_USAGE_DEBUG`
-    const debugValue = (yield* Variable.read(debugVariable)) ?? Variable.ofProcess(debugVariable)
+    const { [debugVariable]: debugValue = Variable.ofProcess(debugVariable) } = yield* Variable.readAll([debugVariable])
     const isDebugMode = debugValue !== undefined && isOn(debugValue)
     const context = Context.add(
       yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(),

@@ -36,11 +36,7 @@ const defaultHost = "https://us.i.posthog.com"
 
 // Reads the variables of the platform's home. Most hosts configure their home.
 const platformHome = Effect.fnUntraced(function*(system: string, name: string) {
-  const variables: Partial<Record<typeof StateHome.platformVariables[number], string>> = {}
-  for (const variable of StateHome.platformVariables) {
-    const value = yield* Variable.read(variable)
-    if (value !== undefined) variables[variable] = value
-  }
+  const variables = yield* Variable.readAll(StateHome.platformVariables)
   return StateHome.ofPlatform(system, variables, name)
 })
 
@@ -93,8 +89,7 @@ const dryRunWorker = Effect.gen(function*() {
 const dryRun = (runtime: HostRuntime["Service"]): Effect.Effect<HostRuntime["Service"]> =>
   Effect.map(cold, ({ MemoryDisk }) => merge(runtime, { disk: MemoryDisk.make({ below: runtime.disk }) }))
 
-// Returns a provider that falls back to the environment of the process. `ConfigProvider.fromEnv` would index every
-// variable for a few names.
+// Returns a provider that falls back to the environment of the process.
 const withProcessEnvironment = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider =>
   ConfigProvider.make((path) =>
     Effect.map(provider.load(path), (node) => {
@@ -139,11 +134,10 @@ export const make = Effect.fnUntraced(
     return Context.merge(Context.add(principals, Consent, consent), services)
   },
   // The variables of the user also count if the host's `ConfigProvider` does not read the environment.
-  Effect.updateContext((context: Context.Context<Path.Path | Stdio.Stdio | Scope.Scope>) =>
-    Context.add(
-      context,
-      ConfigProvider.ConfigProvider,
-      withProcessEnvironment(Context.get(context, ConfigProvider.ConfigProvider))
-    )
-  )
+  Effect.updateContext((context: Context.Context<Path.Path | Stdio.Stdio | Scope.Scope>) => {
+    const provider = Variable.providerIn(context)
+    return provider === undefined
+      ? context
+      : Context.add(context, ConfigProvider.ConfigProvider, withProcessEnvironment(provider))
+  })
 )

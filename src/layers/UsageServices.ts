@@ -123,7 +123,7 @@ export const make = Effect.fnUntraced(function*(
   // A host that runs itself passes its invocation id to its child processes. The variable is restored when the scope
   // closes: a later command of this process is not a child of this command.
   const variable = `${settings.variables}_USAGE_INVOCATION`
-  const outer = yield* Variable.read(variable)
+  const { [variable]: outer } = yield* Variable.readAll([variable])
   yield* Effect.addFinalizer(() => runtime.setVariable(variable, outer))
   yield* runtime.setVariable(variable, id)
   const recorder = Recorder.make({
@@ -349,7 +349,10 @@ export const make = Effect.fnUntraced(function*(
   )
   const outbox = outboxOf(fileOutbox)
   const starter = once(
-    Effect.provideContext(WorkerProcess.make(files, !isStateless(runtime)), context)
+    // Not merged with the context of a command, whose `ConfigProvider` may be another one.
+    Effect.updateContext<never, Requirements | Scope.Scope>(() => context)(
+      WorkerProcess.make(files, !isStateless(runtime))
+    )
   )
   const start = (how: WorkerProcess.Start) => Effect.flatMap(starter, (start) => start(how))
   const delivery = once(

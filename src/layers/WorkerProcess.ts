@@ -1,6 +1,5 @@
 /** Starts a worker as a detached process. */
 import * as Clock from "effect/Clock"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
@@ -193,7 +192,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
   const { codec, destination, destinationId, name, variables } = yield* UsageSettings
   const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }
   // The provider of the layer has the environment of the process. A command may replace it by the host's configuration.
-  const provider = yield* ConfigProvider.ConfigProvider
+  const provider = Variable.providerIn(yield* Effect.context<never>())
 
   const delimiter = path.sep === "\\" ? ";" : ":"
   // A relative path would be resolved in the directory of the worker.
@@ -215,13 +214,13 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
 
   const environment = Effect.fnUntraced(function*(job: WorkerJob.WorkerJob) {
     const env: Record<string, string> = {}
-    for (const name of inheritedVariables) {
-      const value = yield* Variable.read(name)
+    const { NODE_V8_COVERAGE, ...own } = yield* Variable.readFrom(provider, ["NODE_V8_COVERAGE", ...inheritedVariables])
+    for (const [name, value] of Object.entries(own)) {
       const text = value === undefined ? undefined : normalize(name, value)
       if (text !== undefined) env[name] = text
     }
     // Node.js passes this variable to a child, unless it is set.
-    if ((yield* Variable.read("NODE_V8_COVERAGE")) !== undefined) env["NODE_V8_COVERAGE"] = ""
+    if (NODE_V8_COVERAGE !== undefined) env["NODE_V8_COVERAGE"] = ""
     if (proxies.some((name) => name in env)) env["NODE_USE_ENV_PROXY"] = "1"
     // Deno would sometimes request its newest version.
     if (runtime.runtime.language === "deno") env["DENO_NO_UPDATE_CHECK"] = "1"
@@ -229,7 +228,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
     if (job.lingers && (yield* files.notes.run(isCodeSafe))) env["NODE_COMPILE_CACHE"] = files.home.compileCache
     env[variable] = WorkerJob.encode(job)
     return env
-  }, Effect.provideService(ConfigProvider.ConfigProvider, provider))
+  })
 
   return Effect.fnUntraced(
     function*(how: Start): Effect.fn.Return<Started | undefined, string> {
