@@ -48,11 +48,12 @@ export const observe = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<(client: HttpClient.HttpClient) => HttpClient.HttpClient, never, IdentityStitch> {
   const stitch = yield* IdentityStitch
-  const origin = originOf(options.origin)
   const header = options.header.toLowerCase()
 
   const principalIn = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
     const { headers, request, status, url } = response
+    // Most commands make no request.
+    const origin = originOf(options.origin)
     const isOwn = origin !== undefined && originOf(request.url) === origin && originOf(url) === origin
     const isAbout = isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
     const value = isAbout ? headers[header] : undefined
