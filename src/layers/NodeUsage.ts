@@ -128,13 +128,11 @@ const make = Effect.fnUntraced(
     const denial = yield* VariableConsent.decide(variables, options.optOutVariables)
     // The variable of the user also counts if the host's `ConfigProvider` does not read the environment.
     const debugVariable = `${variables}_USAGE_DEBUG`
-    const { [debugVariable]: debugValue = Variable.ofProcess(debugVariable) } = yield* Variable.readAll([debugVariable])
+    const host = yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>()
+    const read = yield* Variable.readFrom(Variable.providerIn(host), [debugVariable])
+    const debugValue = read[debugVariable] ?? Variable.ofProcess(debugVariable)
     const isDebugMode = debugValue !== undefined && isOn(debugValue)
-    const context = Context.add(
-      yield* Effect.context<Path.Path | Stdio.Stdio | Scope.Scope>(),
-      IsDebugMode,
-      isDebugMode
-    )
+    const context = Context.add(host, IsDebugMode, isDebugMode)
     const full = Effect.provideContext(Effect.flatMap(steady, ({ make }) => make(options, variables, denial)), context)
     // In debug mode the full services are used, also for a denial, so that every debug line is printed.
     const usage = denial === undefined || isDebugMode
