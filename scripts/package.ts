@@ -8,6 +8,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { bundle as bundlePage } from "../src/testing/page/Bundle.ts"
 import { defer, namespaces } from "./Deferred.ts"
+import { makeEager } from "./Eager.ts"
 import { bundleWorker, inBundle } from "./WorkerBundle.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
@@ -129,6 +130,8 @@ for (
   }
   Fs.writeFileSync(file, JSON.stringify({ ...map, sources: map.sources.map(rename) }))
 }
+
+makeEager(dist)
 
 // What is for contributors is not published.
 const forContributors = ["docs/adr", "docs/architecture.md", "docs/fleet.md"].map((name) => Path.join(root, name))
