@@ -1,7 +1,7 @@
 /**
  * The parts of a host that the code blocks of the documents use without showing them. It is compiled, and never run.
  */
-import type { IdentityStore, PrincipalResolver, Usage } from "effect-cli-usage"
+import type { Disk, PrincipalResolver, Usage } from "effect-cli-usage"
 import type * as Argument from "effect/cli/Argument"
 import type * as Command from "effect/cli/Command"
 import type * as Flag from "effect/cli/Flag"
@@ -39,8 +39,7 @@ export declare const keychain: {
 export declare const api: { readonly accountOf: (token: Redacted.Redacted<string>) => Effect.Effect<string> }
 
 // A host's own services.
-export declare const emptyDatabase: Effect.Effect<object>
-export declare const SqlIdentityStore: { readonly layer: (database: object) => Layer.Layer<IdentityStore> }
+export declare const emptyDisk: Effect.Effect<Disk>
 export declare const KeychainResolver: {
   readonly layer: (options: { readonly token: string | undefined }) => Layer.Layer<PrincipalResolver>
 }

@@ -435,7 +435,8 @@ export const make = Effect.fnUntraced(function*(
  *
  * **When to use**
  *
- * Use it if `Usage.layer` does not fit, such as for another disk. The layer is one invocation of the CLI.
+ * Use it in a test that `TestUsage.layer` does not fit, such as over another disk. The layer is one invocation of the
+ * CLI. `TestUsage.layer` provides the settings.
  *
  * @category layers
  * @since 0.1.0

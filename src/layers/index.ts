@@ -1,9 +1,9 @@
 /**
- * The parts that `Usage.layer` is made of, for a host that composes them itself.
+ * The parts that `Usage.layer` is made of, for tests of a host that composes them itself.
  *
  * **Details**
  *
- * The tags that only such a host needs are exported here, and their types from `effect-cli-usage`.
+ * The tags that only such tests need are exported here, and their types from `effect-cli-usage`.
  *
  * @since 0.1.0
  */

@@ -45,7 +45,8 @@ export interface Obstacle {
  *
  * **When to use**
  *
- * Replace it in a test that must start no process. `TestUsage.layer` does.
+ * Replace it, by the option `worker` of `UsageServices.layer`, in a test that must start no process. `TestUsage.layer`
+ * does.
  *
  * @category services
  * @since 0.1.0

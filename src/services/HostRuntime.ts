@@ -13,7 +13,7 @@ import type { Disk } from "./Disk.ts"
  *
  * **When to use**
  *
- * Replace it in a test that needs another machine: `TestUsage.layerWith({ runtime: { ci: "GitHub Actions" } })`.
+ * Replace it in a test that needs another machine: `TestUsage.layer({ runtime: { ci: "GitHub Actions" } })`.
  *
  * @category services
  * @since 0.1.0

@@ -63,11 +63,16 @@ export type Rotation =
  *
  * **When to use**
  *
- * Use it to show the device's id, such as in a bug report. Replace it to keep the identity elsewhere.
+ * Use it to show the device's id, such as in a bug report.
  *
  * **Details**
  *
  * A published fact is never changed: a newer fact follows it.
+ *
+ * **Gotchas**
+ *
+ * Another `IdentityStore` in the context of a host changes no event: `UsageServices.layer` makes its own, on the disk of
+ * `HostRuntime`.
  *
  * **Example** (Showing the device's id)
  *

@@ -44,7 +44,11 @@ export interface OutboxStatus {
  *
  * **When to use**
  *
- * Replace it to keep messages elsewhere. In a test, `TestUsage.messages` reads it.
+ * Use it to read what waits for delivery. In a test, `TestUsage.recorded` returns it as plain values.
+ *
+ * **Gotchas**
+ *
+ * Another `Outbox` in the context of a host receives no messages: `UsageServices.layer` makes its own.
  *
  * @category services
  * @since 0.1.0

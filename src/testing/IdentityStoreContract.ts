@@ -1,5 +1,5 @@
 /**
- * The contract of `IdentityStore` as tests, for a store of a host's own.
+ * The contract of `IdentityStore` as tests, for `FileIdentityStore` over a disk of a host's own.
  *
  * @since 0.1.0
  */
@@ -160,13 +160,16 @@ const rules: Contract.Rules<Device> = {
  * The effect makes a device that nothing ran on before, once for each test; each build of its layer is a process on that
  * device.
  *
- * **Example** (Testing a store over a database)
+ * **Example** (Testing a store over another disk)
  *
  * ```ts
  * import { IdentityStoreContract } from "effect-cli-usage/testing"
  * import { describe, it } from "vitest"
  *
- * IdentityStoreContract.suite("SqlIdentityStore", Effect.map(emptyDatabase, SqlIdentityStore.layer), { describe, it })
+ * const device = Effect.map(emptyDisk, (disk) =>
+ *   Layer.provide(FileIdentityStore.layer, [TestUsage.layer({ runtime: { disk } }), NodeServices.layer]))
+ *
+ * IdentityStoreContract.suite("FileIdentityStore over another disk", device, { describe, it })
  * ```
  *
  * @category suites

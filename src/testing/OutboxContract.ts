@@ -1,5 +1,5 @@
 /**
- * The contract of `Outbox` as tests, for an outbox of a host's own.
+ * The contract of `Outbox` as tests, for `FileOutbox` over a disk of a host's own.
  *
  * @since 0.1.0
  */
