@@ -170,7 +170,11 @@ export const makeWith = Effect.fnUntraced(function*(
     backedOffUntil: at(writer.backedOffUntil),
     look: at(look),
     entries: at((now) => look(now).entries),
-    isEmpty: notes.run(() => list().length === 0 && claims().aliases.length === 0),
+    // An outbox that cannot be listed now may have messages.
+    isEmpty: notes.run(() => {
+      const listed = list()
+      return !isRefused(listed) && listed.length === 0 && claims().aliases.length === 0
+    }),
     has: (invocationId) =>
       notes.run(() => {
         const listed = list()

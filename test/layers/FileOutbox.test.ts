@@ -383,6 +383,16 @@ describe("Outbox.sent", () => {
         assert.isDefined((yield* outbox.status).lastDelivery)
       }), { discard: true }))
 
+  test("An outbox that cannot be listed now is not empty", function*({ open }) {
+    yield* (yield* open()).add(event(1))
+    const outbox = yield* open({
+      disk: FaultyDisk.interposed(({ operation, path }) =>
+        operation === "list" && path.endsWith("/events") ? "EIO" : undefined
+      )
+    })
+    assert.isFalse(yield* outbox.isEmpty)
+  })
+
   it.effect("A sent message is in exactly one of the outbox and the list, wherever its worker is stopped", () =>
     Effect.gen(function*() {
       let isOver = false
