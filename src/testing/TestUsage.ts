@@ -329,7 +329,6 @@ const observed = Layer.effectContext(Effect.gen(function*() {
   const { capture, follow } = yield* UsageCapture
   const { decision } = yield* Consent
   const outbox = yield* Outbox
-  const count = Effect.map(outbox.entries, ({ length }) => length)
   const refused: Array<RefusedEvent> = []
   return Context.make(
     UsageCapture,
@@ -337,9 +336,8 @@ const observed = Layer.effectContext(Effect.gen(function*() {
       follow,
       capture: (event, properties) =>
         Effect.gen(function*() {
-          const before = yield* count
           yield* capture(event, properties)
-          if ((yield* count) !== before || !(yield* decision).enabled) return
+          if (!(yield* decision).enabled) return
           const encoded = UsageEvent.encode(event, properties)
           if (Result.isFailure(encoded)) refused.push({ event: event.name, reason: encoded.failure })
         })

@@ -54,6 +54,27 @@ describe("recorded messages", () => {
       refused: [{ event: "Template chosen", reason: "the event does not declare this value of template" }]
     })
   })
+
+  test("The test sees a refused event also if another event is recorded at the same time", function*() {
+    const context = yield* Effect.context<UsageCapture>()
+    let isRecorded = false
+    // Runs while the event is captured, as another fiber may.
+    const recordAnother = Schema.makeFilter(() => {
+      if (!isRecorded) Effect.runSyncWith(context)(choose("blog"))
+      isRecorded = true
+      return false
+    })
+    const Refused = UsageEvent.make("Refused", {
+      description: "An event that is always refused",
+      properties: Schema.Struct({ text: Schema.String.check(recordAnother) })
+    })
+    yield* Effect.flatMap(UsageCapture, (usage) => usage.capture(Refused, { text: "" }))
+    const { events, refused } = yield* recorded
+    assert.deepStrictEqual([events.map(({ event }) => event), refused.map(({ event }) => event)], [
+      ["Template chosen"],
+      ["Refused"]
+    ])
+  })
 })
 
 describe("users and machines", () => {
