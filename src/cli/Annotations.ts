@@ -1,8 +1,4 @@
-/**
- * Properties and groups of the running command.
- *
- * @since 0.1.0
- */
+/** Properties and groups of the running command. */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { merge, type Shared } from "../domain/Shared.ts"

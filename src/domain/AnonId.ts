@@ -1,8 +1,4 @@
-/**
- * The random id of a device before a user has logged in on it.
- *
- * @since 0.1.0
- */
+/** The random id of a device before a user has logged in on it. */
 import type * as Brand from "effect/Brand"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -24,12 +20,7 @@ export type AnonId = string & Brand.Brand<"AnonId">
 // Both cases in each class: compiling a pattern that ignores case takes twice as long.
 const uuid = /^[\dA-Fa-f]{8}-[\dA-Fa-f]{4}-[1-8][\dA-Fa-f]{3}-[89ABab][\dA-Fa-f]{3}-[\dA-Fa-f]{12}$/
 
-/**
- * Returns whether a value is an anon id.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether a value is an anon id. */
 export const isAnonId = (input: unknown): input is AnonId => Predicate.isString(input) && uuid.test(input)
 
 /**

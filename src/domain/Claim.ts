@@ -1,8 +1,4 @@
-/**
- * The write-once link of an anon id to a principal.
- *
- * @since 0.1.0
- */
+/** The write-once link of an anon id to a principal. */
 import * as Predicate from "effect/Predicate"
 import { type AnonId, isAnonId } from "./AnonId.ts"
 import * as JsonDocument from "./JsonDocument.ts"
@@ -62,26 +58,12 @@ export interface UnreadableClaim {
   readonly _tag: "UnreadableClaim"
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const unreadable: UnreadableClaim = { _tag: "UnreadableClaim" }
 
-/**
- * Returns whether a claim could be read.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether a claim could be read. */
 export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !("_tag" in claim)
 
-/**
- * Returns the principal of a claim; undefined if the claim could not be read.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns the principal of a claim; undefined if the claim could not be read. */
 export const principalOf = (claim: Claim | UnreadableClaim): PrincipalId | undefined =>
   isReadable(claim) ? claim.principal_id : undefined
 
@@ -91,12 +73,7 @@ const isSource = (value: unknown): value is CredentialSource =>
 const isSighting = (value: unknown): value is Sighting =>
   value === "login" || value === "observe" || value === "resolver" || value === "adopted"
 
-/**
- * Decodes a claim's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Decodes a claim's file. */
 export const decode = JsonDocument.decoder<Claim>((document) => {
   const { alias, anon_id, credential, destination, learned_by, principal_id, version } = document
   const isClaim = version === 1 && isAnonId(anon_id) && isPrincipalId(principal_id) && isSighting(learned_by) &&
@@ -108,20 +85,10 @@ export const decode = JsonDocument.decoder<Claim>((document) => {
     : { version, anon_id, principal_id, learned_by, credential, destination, alias: message }
 })
 
-/**
- * Encodes a claim's file.
- *
- * @category codecs
- * @since 0.1.0
- */
+/** Encodes a claim's file. */
 export const encode = (claim: Claim): string => JSON.stringify(claim)
 
-/**
- * Returns the facts of a claim that the rules need.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Returns the facts of a claim that the rules need. */
 export const facts = (claim: Claim | UnreadableClaim | undefined) =>
   claim === undefined ? undefined : {
     principal: principalOf(claim),

@@ -2,8 +2,6 @@
  * The properties of every event. An event's own properties cannot override them.
  *
  * Only the data dictionary needs this schema. `Recorder` creates the values.
- *
- * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 

@@ -1,8 +1,4 @@
-/**
- * Whether a command may record anything, and which setting decided it.
- *
- * @since 0.1.0
- */
+/** Whether a command may record anything, and which setting decided it. */
 
 /**
  * The setting that decided about consent.

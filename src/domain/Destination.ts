@@ -1,8 +1,4 @@
-/**
- * The destination of events: a PostHog host and the API key of a project.
- *
- * @since 0.1.0
- */
+/** The destination of events: a PostHog host and the API key of a project. */
 import * as Result from "effect/Result"
 
 /**

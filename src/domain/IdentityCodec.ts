@@ -1,8 +1,4 @@
-/**
- * The formats of the identity file. With the format of an existing CLI, its users keep their ids.
- *
- * @since 0.1.0
- */
+/** The formats of the identity file. With the format of an existing CLI, its users keep their ids. */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"

@@ -1,8 +1,4 @@
-/**
- * The unit of delivery: one element of the `batch` that PostHog's `/batch/` accepts.
- *
- * @since 0.1.0
- */
+/** The unit of delivery: one element of the `batch` that PostHog's `/batch/` accepts. */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"

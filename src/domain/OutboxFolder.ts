@@ -1,8 +1,4 @@
-/**
- * The paths and bounds of an outbox.
- *
- * @since 0.1.0
- */
+/** The paths and bounds of an outbox. */
 import type { Message } from "./Message.ts"
 import type { StateHome } from "./StateHome.ts"
 

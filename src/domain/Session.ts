@@ -1,8 +1,4 @@
-/**
- * A session: commands with less than 30 minutes between them, on one device, under one anon id.
- *
- * @since 0.1.0
- */
+/** A session: commands with less than 30 minutes between them, on one device, under one anon id. */
 import type { AnonId } from "./AnonId.ts"
 
 /**

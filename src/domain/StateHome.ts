@@ -1,8 +1,4 @@
-/**
- * The paths of the state on disk.
- *
- * @since 0.1.0
- */
+/** The paths of the state on disk. */
 import type { Path } from "effect/Path"
 
 /**

@@ -1,8 +1,4 @@
-/**
- * The process that delivers the messages of an outbox.
- *
- * @since 0.1.0
- */
+/** The process that delivers the messages of an outbox. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 

@@ -1,8 +1,4 @@
-/**
- * Whether this command may record anything.
- *
- * @since 0.1.0
- */
+/** Whether this command may record anything. */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"

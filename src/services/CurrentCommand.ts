@@ -1,8 +1,4 @@
-/**
- * The tracked command of the running fiber.
- *
- * @since 0.1.0
- */
+/** The tracked command of the running fiber. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
@@ -44,12 +40,7 @@ export interface CommandRun {
   readonly recordExit: (code: number, error: unknown) => Effect.Effect<void>
 }
 
-/**
- * The command of the running fiber; `"untracked"` in a command that is not recorded.
- *
- * @category references
- * @since 0.1.0
- */
+/** The command of the running fiber; `"untracked"` in a command that is not recorded. */
 export const CurrentCommand: Context.Reference<CommandRun | "untracked" | undefined> = Context.Reference<
   CommandRun | "untracked" | undefined
 >("effect-cli-usage/services/CurrentCommand", { defaultValue: () => undefined })

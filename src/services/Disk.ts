@@ -1,8 +1,4 @@
-/**
- * The file operations of this package, all synchronous.
- *
- * @since 0.1.0
- */
+/** The file operations of this package, all synchronous. */
 
 /**
  * The errno code of a refused operation.
@@ -97,9 +93,6 @@ export interface Disk {
  * Returns whether a code means that the path does not exist.
  *
  * With every other code the file may exist: it cannot be read now.
- *
- * @category guards
- * @since 0.1.0
  */
 export const isAbsent = (code: Errno | undefined): boolean => code === "ENOENT" || code === "ENOTDIR"
 
@@ -110,9 +103,6 @@ export const isAbsent = (code: Errno | undefined): boolean => code === "ENOENT" 
  *
  * Only `EFBIG` is certain. `ELOOP` and `EPERM` may also be the codes of a file that can be read later, so the entry of
  * the path decides.
- *
- * @category guards
- * @since 0.1.0
  */
 export const isIrregular = (disk: Disk, path: string, code: Errno, owner?: number): boolean => {
   if (code === "EFBIG") return true
@@ -122,18 +112,8 @@ export const isIrregular = (disk: Disk, path: string, code: Errno, owner?: numbe
   return type !== "File" || (owner !== undefined && uid !== owner)
 }
 
-/**
- * Returns whether a result is the code of a refused operation.
- *
- * @category guards
- * @since 0.1.0
- */
+/** Returns whether a result is the code of a refused operation. */
 export const isRefused = <A extends object>(answer: A | Errno): answer is Errno => typeof answer === "string"
 
-/**
- * Returns the result of a read that was refused with a code.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Returns the result of a read that was refused with a code. */
 export const refusedRead = (code: Errno): Read => isAbsent(code) ? { _tag: "Missing" } : { _tag: "Unreadable", code }

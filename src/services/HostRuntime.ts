@@ -1,8 +1,4 @@
-/**
- * The process and the machine that a command runs on.
- *
- * @since 0.1.0
- */
+/** The process and the machine that a command runs on. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

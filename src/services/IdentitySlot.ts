@@ -1,8 +1,4 @@
-/**
- * The principal of this process, in memory.
- *
- * @since 0.1.0
- */
+/** The principal of this process, in memory. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { PrincipalId } from "../domain/PrincipalId.ts"

@@ -1,8 +1,4 @@
-/**
- * The link between a device and an account.
- *
- * @since 0.1.0
- */
+/** The link between a device and an account. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 

@@ -1,8 +1,4 @@
-/**
- * The identity of this device.
- *
- * @since 0.1.0
- */
+/** The identity of this device. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AnonId } from "../domain/AnonId.ts"

@@ -1,8 +1,4 @@
-/**
- * The queue of messages between host processes and the worker.
- *
- * @since 0.1.0
- */
+/** The queue of messages between host processes and the worker. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AnonId } from "../domain/AnonId.ts"

@@ -1,8 +1,4 @@
-/**
- * The credential of the user, and its account.
- *
- * @since 0.1.0
- */
+/** The credential of the user, and its account. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"

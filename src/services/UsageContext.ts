@@ -1,8 +1,4 @@
-/**
- * The properties and groups of every event of a scope.
- *
- * @since 0.1.0
- */
+/** The properties and groups of every event of a scope. */
 import * as Context from "effect/Context"
 import type { Shared } from "../domain/Shared.ts"
 

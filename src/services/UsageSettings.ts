@@ -1,8 +1,4 @@
-/**
- * The settings of a host.
- *
- * @since 0.1.0
- */
+/** The settings of a host. */
 import * as Context from "effect/Context"
 import type { Destination } from "../domain/Destination.ts"
 import type { IdentityCodec } from "../domain/IdentityCodec.ts"

@@ -1,8 +1,4 @@
-/**
- * Assertions about what was recorded: a failure says what that is.
- *
- * @since 0.1.0
- */
+/** Assertions about what was recorded: a failure says what that is. */
 import * as Equal from "effect/Equal"
 import { AssertionError } from "node:assert"
 import type { Recorded, RecordedEvent } from "./TestUsage.ts"

@@ -1,8 +1,4 @@
-/**
- * A contract of a service as tests, for any test runner.
- *
- * @since 0.1.0
- */
+/** A contract of a service as tests, for any test runner. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -20,32 +16,17 @@ export interface Runner {
   readonly it: (title: string, run: () => Promise<void>) => unknown
 }
 
-/**
- * Each rule of a contract, by the sentence that says it.
- *
- * @category models
- * @since 0.1.0
- */
+/** Each rule of a contract, by the sentence that says it. */
 export type Rules<Subject> = Readonly<Record<string, (subject: Subject) => Effect.Effect<void, unknown, Scope.Scope>>>
 
-/**
- * Builds a layer anew: another process has services of its own.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Builds a layer anew: another process has services of its own. */
 export const start = <I, S>(
   service: Context.Key<I, S>,
   layer: Layer.Layer<I>
 ): Effect.Effect<S, never, Scope.Scope> =>
   Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, service))
 
-/**
- * Declares one test a rule, each with a subject of its own, under a clock that the rule sets.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Declares one test a rule, each with a subject of its own, under a clock that the rule sets. */
 export const declare = <Subject>(
   name: string,
   { describe, it }: Runner,

@@ -1,8 +1,4 @@
-/**
- * How a running sink is looked at and told to fail: its `/api/`.
- *
- * @since 0.1.0
- */
+/** How a running sink is looked at and told to fail: its `/api/`. */
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Persons from "./Persons.ts"
@@ -10,12 +6,7 @@ import type { ReceivedMessage } from "./PostHogSink.ts"
 import { send } from "./SinkHttp.ts"
 import type { SinkStore } from "./SinkStore.ts"
 
-/**
- * What the next requests get in place of an answer.
- *
- * @category models
- * @since 0.1.0
- */
+/** What the next requests get in place of an answer. */
 export interface Fault {
   readonly fault: "status" | "delay" | "hang" | "reset" | "html"
   /** Of a `status`: 300 to 599. */
@@ -91,9 +82,6 @@ const stream = (store: SinkStore, response: Http.ServerResponse): void => {
  * - `GET /api/persons`, `GET /api/warnings`: what PostHog would make of it.
  * - `GET /api/events`: a stream of `message` events, which begins with those that are there, and of `clear` events.
  * - `POST /api/faults`, `DELETE /api/faults`: what the next requests get; ends it.
- *
- * @category requests
- * @since 0.1.0
  */
 export const answer = (
   route: string,

@@ -1,8 +1,4 @@
-/**
- * How the sink takes a request, from programs of this machine only and within bounds, and how it answers.
- *
- * @since 0.1.0
- */
+/** How the sink takes a request, from programs of this machine only and within bounds, and how it answers. */
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Zlib from "node:zlib"
@@ -18,32 +14,19 @@ const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
  * Returns why a request is refused; undefined if it is accepted.
  *
  * A web page can send requests to this machine. By DNS rebinding it can also read the answers.
- *
- * @category guards
- * @since 0.1.0
  */
 export const refusal = ({ host = "", origin }: Http.IncomingHttpHeaders, scheme: string): string | undefined => {
   if (!loopback.test(host)) return "the sink is reached by a name of this machine only"
   return origin === undefined || origin === `${scheme}://${host}` ? undefined : "the request is from a page elsewhere"
 }
 
-/**
- * A body; empty where it was too large.
- *
- * @category models
- * @since 0.1.0
- */
+/** A body; empty where it was too large. */
 export interface Body {
   readonly bytes: Buffer
   readonly isTooLarge: boolean
 }
 
-/**
- * Reads a whole body, and keeps no more than its limit of it.
- *
- * @category reading
- * @since 0.1.0
- */
+/** Reads a whole body, and keeps no more than its limit of it. */
 export const readBody = (incoming: Http.IncomingMessage, read: (body: Body) => void): void => {
   let chunks: Array<Buffer> = []
   let size = 0
@@ -57,21 +40,12 @@ export const readBody = (incoming: Http.IncomingMessage, read: (body: Body) => v
   incoming.on("error", () => {})
 }
 
-/**
- * @category models
- * @since 0.1.0
- */
 export interface Refused {
   readonly status: number
   readonly error: string
 }
 
-/**
- * What is in a request.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is in a request. */
 export interface Decoded {
   /** The inflated body. If it cannot be inflated: the bytes as received, to show the mistake of the client. */
   readonly body: string
@@ -126,12 +100,7 @@ const inflate = ({ bytes, isTooLarge }: Body, encoding: string | undefined) => {
   }
 }
 
-/**
- * Decodes the body of a request; what is no batch is refused.
- *
- * @category decoding
- * @since 0.1.0
- */
+/** Decodes the body of a request; what is no batch is refused. */
 export const decode = (bytes: Body, encoding: string | undefined): Decoded => {
   const { body, isTooLarge, isWhole } = inflate(bytes, encoding)
   const none = (what: string): Decoded => ({
@@ -152,12 +121,7 @@ export const decode = (bytes: Body, encoding: string | undefined): Decoded => {
   }
 }
 
-/**
- * Answers a request, with JSON unless the headers say otherwise.
- *
- * @category requests
- * @since 0.1.0
- */
+/** Answers a request, with JSON unless the headers say otherwise. */
 export const send = (
   response: Http.ServerResponse,
   status: number,

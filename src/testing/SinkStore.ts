@@ -1,16 +1,7 @@
-/**
- * What a sink has received.
- *
- * @since 0.1.0
- */
+/** What a sink has received. */
 import type { Answered, ReceivedMessage, ReceivedRequest } from "./PostHogSink.ts"
 
-/**
- * What is told of changes.
- *
- * @category models
- * @since 0.1.0
- */
+/** What is told of changes. */
 export interface Watcher {
   /** A message was accepted. */
   readonly onMessage?: (message: ReceivedMessage) => void
@@ -19,12 +10,7 @@ export interface Watcher {
   readonly onClear?: () => void
 }
 
-/**
- * Requests in order of arrival, with their answers.
- *
- * @category models
- * @since 0.1.0
- */
+/** Requests in order of arrival, with their answers. */
 export interface SinkStore {
   readonly requests: () => ReadonlyArray<ReceivedRequest>
   /** Every message, accepted or not. */
@@ -44,10 +30,6 @@ interface Entry {
   readonly isAccepted: boolean
 }
 
-/**
- * @category constructors
- * @since 0.1.0
- */
 export const make = (): SinkStore => {
   let entries: Array<Entry> = []
   const watchers = new Set<Watcher>()
