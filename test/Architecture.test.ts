@@ -129,7 +129,6 @@ describe("loaded modules", () => {
     "layers/FileOutbox.ts",
     "layers/HttpJson.ts",
     "layers/HttpPrincipal.ts",
-    "layers/HybridIdentityStitch.ts",
     "layers/MemoryDisk.ts",
     "layers/OptOutFiles.ts",
     "layers/FullStitch.ts",

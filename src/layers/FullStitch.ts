@@ -1,64 +1,498 @@
 /**
- * The full stitch of a command that is not steady: a claim, a switch, a rotation, a login, a logout or a new
+ * The full identity rules, for a command that is not steady: a claim, a switch, a rotation, a login, a logout or a new
  * credential.
  */
 import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
+import { attribute, consequenceOf, isSignedOutElsewhere } from "../domain/Attribution.ts"
+import * as Claim from "../domain/Claim.ts"
+import * as Credential from "../domain/Credential.ts"
+import type { Knowledge } from "../domain/Known.ts"
+import * as PrincipalId from "../domain/PrincipalId.ts"
+import { isEphemeral } from "../domain/Runtime.ts"
 import * as StitchState from "../domain/StitchState.ts"
-import { IdentityStore } from "../services/IdentityStore.ts"
-import { PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { Consent } from "../services/Consent.ts"
+import { type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
+import { HostRuntime } from "../services/HostRuntime.ts"
+import { IdentitySlot } from "../services/IdentitySlot.ts"
+import { IdentityStitch } from "../services/IdentityStitch.ts"
+import type { Identity } from "../services/IdentityStore.ts"
+import { type CredentialInput, PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { UsageSettings } from "../services/UsageSettings.ts"
 import { abandonAfter } from "./AbandonAfter.ts"
 import * as CredentialText from "./CredentialText.ts"
-import { debugFailure } from "./Debug.ts"
+import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
 import * as HeldEvents from "./HeldEvents.ts"
-import * as HybridIdentityStitch from "./HybridIdentityStitch.ts"
+import * as Notice from "./Notice.ts"
 import type * as Recorder from "./Recorder.ts"
-import type { Handover } from "./SteadyStitch.ts"
+import type { EventOwner, Handover } from "./SteadyStitch.ts"
 
-// Parses the first credential of the command from its input: the host may have changed the files since.
-const initialCredential = Effect.fnUntraced(function*({ initial, snapshot, shared: { known } }: Handover) {
-  const { input } = yield* PrincipalResolver
-  if (initial === undefined || input === undefined) return undefined
-  const { text } = initial
-  if (text === undefined) return StitchState.none
-  // A parser of the host may die or hang. Then nothing is cached: the credential is unreadable, not absent.
-  const answer = yield* input.parse(CredentialText.decode(text)).pipe(
-    abandonAfter(HybridIdentityStitch.credentialLimit),
-    debugFailure("could not parse the credential", undefined)
-  )
-  if (answer === undefined) return StitchState.unreadable
-  if (Option.isNone(answer)) return "TimedOut" as const
-  const found = answer.value
-  known.noteInput(text, found)
-  if (found === undefined) return StitchState.none
-  const now = yield* Clock.currentTimeMillis
-  return { found, known: snapshot?.knowledge ?? initial.knowledge ?? known.recall(found, now) }
-})
+type SeenBy = "login" | "observe" | "resolver"
+
+// Each retry follows a claim or rotation that another process published during the attempt.
+const maxAttempts = 8
+
+/** The maximum time that a command waits for its credential: a keychain may prompt its user. */
+const credentialLimit = Duration.seconds(1)
+
+/** The maximum time that a command waits for the API, from the request. */
+const answerLimit = Duration.seconds(2)
+
+const noPrincipal = "no principal is known for the credential"
+
+// Returns whether a command is `outer`, or runs within its handler.
+const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =>
+  command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
 /** Creates the full stitch of a command that was steady until now, with its identity store. */
-export const make = Effect.fnUntraced(function*(handover: Handover, record: Recorder.Record) {
-  const { snapshot, shared } = handover
-  const store = yield* FileIdentityStore.makeWith(shared.files, snapshot?.identity)
-  const answer = yield* initialCredential(handover)
-  const isSilent = answer === "TimedOut"
-  const initial = isSilent ? StitchState.unreadable : answer
-  const idle = isSilent ? StitchState.timeOut(StitchState.idle) : StitchState.idle
-  const begun = initial === undefined ? idle : StitchState.begin(idle, initial)
-  const state = snapshot === undefined || initial === undefined
-    ? begun
-    : StitchState.replaceCurrent(StitchState.open(begun), initial)
-  const held = yield* HeldEvents.make(record, shared.known)
-  const stitch = yield* HybridIdentityStitch.make(shared, state, held).pipe(Effect.provideService(IdentityStore, store))
+export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: Handover, record: Recorder.Record) {
+  const { files, known, recorder, running } = shared
+  const { notes } = files
+  const consent = yield* Consent
+  const store = yield* FileIdentityStore.makeWith(files, snapshot?.identity)
+  const slot = yield* IdentitySlot
+  const { input, ...resolver } = yield* PrincipalResolver
+  const runtime = yield* HostRuntime
+  const settings = yield* UsageSettings
+  const scope = yield* Effect.scope
+
+  const lock = yield* Semaphore.make(1)
+  // Runs one effect at a time: the attribution must not change before the event is recorded. While the process exits, an
+  // effect that holds the lock never continues, so the lock is not awaited.
+  const locked = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock.withPermit(effect))
+  const now = Clock.currentTimeMillis
+  const stitchAttempted = {
+    get: Effect.sync(() => shared.stitchAttempted),
+    set: (attempted: boolean) =>
+      Effect.sync(() => {
+        shared.stitchAttempted = attempted
+      })
+  }
+
+  const state = yield* Ref.make(StitchState.idle)
+  const transition = <A extends ReadonlyArray<unknown>>(
+    change: (state: StitchState.StitchState, ...args: A) => StitchState.StitchState,
+    ...args: A
+  ): Effect.Effect<void> => Ref.update(state, (before) => change(before, ...args))
+  const current = Effect.map(Ref.get(state), ({ current }) => current)
+  const facts = Effect.map(current, StitchState.facts)
+  const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
+
+  // == the credential
+
+  const recall = (found: Credential.Credential) =>
+    Effect.flatMap(now, (now) => notes.run(() => known.recall(found, now)))
+  const cacheAnswer = (about: Credential.Credential, principal: PrincipalId.PrincipalId | undefined) =>
+    Effect.flatMap(now, (now) => notes.run(() => known.remember(about, principal, now)))
+
+  // The result of parsing is cached with the next event, so that the next command does not parse the input.
+  const parse = Effect.fnUntraced(function*(input: CredentialInput, text: string | undefined) {
+    if (text === undefined) return undefined
+    const found = yield* input.parse(CredentialText.decode(text))
+    known.noteInput(text, found)
+    return found
+  })
+
+  const loadFrom = Effect.fnUntraced(function*(
+    credential: Effect.Effect<Credential.Credential | undefined>,
+    knowledge?: Knowledge
+  ) {
+    if ((yield* Ref.get(state)).timedOut) return StitchState.unreadable
+    // A resolver of the host may die or hang. Then the credential is unreadable, not absent.
+    const answer = yield* credential.pipe(
+      abandonAfter(credentialLimit),
+      debugFailure("could not read the credential", undefined)
+    )
+    if (answer === undefined) return StitchState.unreadable
+    if (Option.isNone(answer)) {
+      yield* transition(StitchState.timeOut)
+      return yield* Effect.as(debug("the credential was not read within its time limit"), StitchState.unreadable)
+    }
+    const found = answer.value
+    return found === undefined ? StitchState.none : { found, known: knowledge ?? (yield* recall(found)) }
+  })
+
+  const loadCredential = loadFrom(
+    input === undefined
+      ? resolver.credential
+      : Effect.suspend(() => parse(input, CredentialText.read(runtime.disk, input)))
+  )
+
+  // The first credential of the command is parsed from the input that was read then: the host may have changed the files
+  // since.
+  if (initial !== undefined && input !== undefined) {
+    const first = yield* loadFrom(parse(input, initial.text), snapshot?.knowledge ?? initial.knowledge)
+    yield* transition(StitchState.begin, first)
+    if (snapshot !== undefined) {
+      yield* transition(StitchState.open)
+      yield* transition(StitchState.replaceCurrent, first)
+    }
+  }
+
+  const held = yield* HeldEvents.make(record, known)
+
+  const readCredential = Effect.tap(loadCredential, (credential) => transition(StitchState.replaceCurrent, credential))
+
+  const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
+    const { found } = yield* current
+    if (found === undefined) return
+    yield* cacheAnswer(found, principal)
+    yield* transition(StitchState.identify, principal)
+    // The claim was published before the credential was stored: during a login, by another tool, or with a variable.
+    // From now on it ends with the stored credential.
+    if (found.source !== "stored") return
+    const { claim } = yield* store.get
+    if (claim !== undefined && Claim.principalOf(claim) === principal) yield* store.confirmStored
+  })
+
+  // A response may be about the credential of a login that is not complete yet. So its principal is cached only if the
+  // command succeeds without a later login or logout.
+  yield* Effect.addFinalizer((exit) =>
+    Effect.flatMap(
+      Ref.get(state),
+      ({ observed }) => observed === undefined || Exit.isFailure(exit) ? Effect.void : remember(observed)
+    )
+  )
+
+  // == acting on a principal
+
+  const publish = Effect.fnUntraced(function*(
+    identity: Identity,
+    principal: PrincipalId.PrincipalId,
+    seenBy: SeenBy,
+    withAlias: boolean
+  ) {
+    const { source } = yield* facts
+    const claim: Claim.Claim = {
+      version: 1,
+      anon_id: identity.anonId,
+      principal_id: principal,
+      learned_by: seenBy,
+      // A login stores its credential, also if a variable takes precedence in this command.
+      credential: seenBy === "login" && source === "environment" ? "stored" : source,
+      destination: null,
+      alias: null
+    }
+    if (!withAlias) return yield* store.claim(claim)
+    const command = yield* CurrentCommand
+    const draft = {
+      event: "$create_alias",
+      distinctId: principal,
+      // PostHog drops a personless alias.
+      personless: false,
+      properties: { distinct_id: principal, alias: identity.anonId },
+      command: command === undefined || command === "untracked" ? undefined : command.name
+    }
+    const at = yield* now
+    const { confirm, message } = yield* notes.run(() => recorder.compose(draft, identity, at))
+    const result = yield* store.claim({ ...claim, destination: settings.destinationId, alias: message })
+    if (result._tag !== "Published") return result
+    yield* notes.run(confirm)
+    if (yield* IsDebugMode) yield* Console.error(JSON.stringify(message))
+    return result
+  })
+
+  const unstamp = Effect.andThen(slot.set(undefined), stitchAttempted.set(false))
+
+  // Applies the consequence of a sighting. Retries if another process or tool changed the identity in the meantime.
+  const apply = (
+    principal: PrincipalId.PrincipalId,
+    seenBy: SeenBy,
+    identity: Identity,
+    attempt = 0
+  ): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const consequence = consequenceOf({
+        principal,
+        seenBy,
+        slot: attempt === 0 ? yield* slot.get : undefined,
+        claim: Claim.facts(identity.claim),
+        credential: yield* facts,
+        ephemeral: isEphemeral(runtime, identity)
+      })
+      if (consequence === "Nothing") return
+      yield* slot.set(principal)
+      if (consequence === "Stamp" || attempt === maxAttempts) return
+      let claimed = identity
+      if (consequence === "Switch") {
+        const rotation = yield* store.rotate
+        if (rotation._tag === "Unwritable") return yield* unstamp
+        if (rotation._tag === "Overtaken") {
+          // The other process may have logged out. Only a login in this command is newer than that.
+          return seenBy === "login" ? yield* apply(principal, seenBy, rotation.identity, attempt + 1) : undefined
+        }
+        claimed = rotation.identity
+      }
+      const result = yield* publish(claimed, principal, seenBy, consequence === "Claim")
+      if (result._tag === "Unwritable") return yield* unstamp
+      if (result._tag === "Held") {
+        return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, attempt + 1)
+      }
+      if (result._tag === "Replaced") return yield* apply(principal, seenBy, result.identity, attempt + 1)
+    })
+
+  const decodePrincipal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
+    Result.match(PrincipalId.decode(input), {
+      onFailure: (reason) => Effect.as(debug(`ignored a principal: ${reason}`), undefined),
+      onSuccess: Effect.succeed
+    })
+
+  // Stamps the principal of this command. The device and the current credential may have another principal.
+  const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
+    if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
+    if ((yield* slot.get) === undefined) yield* slot.set(principal)
+  })
+
+  // Returns whether a request was made with the current credential; true if the credential is not read yet.
+  const isForCurrent = (authorization: string | undefined) =>
+    Effect.map(Ref.get(state), ({ current, initial }) => {
+      const found = current.found ?? initial?.found
+      return found === undefined || authorization === undefined || Credential.authorizes(found, authorization)
+    })
+
+  const handleSighting = Effect.fnUntraced(function*(
+    principal: PrincipalId.PrincipalId,
+    seenBy: "observe" | "resolver",
+    authorization?: string
+  ) {
+    if (yield* stitchAttempted.get) return
+    yield* stitchAttempted.set(true)
+    if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
+    // A response to an earlier request is about the previous credential.
+    if (
+      seenBy === "observe" && (StitchState.hasChanged(yield* Ref.get(state)) || !(yield* isForCurrent(authorization)))
+    ) {
+      return yield* stampOnly(principal)
+    }
+    yield* apply(principal, seenBy, yield* store.get)
+    const isStamped = (yield* slot.get) === principal
+    if (isStamped) yield* held.release(principal)
+    if (seenBy === "resolver") yield* remember(principal)
+    else if (isStamped) yield* transition(StitchState.observe, principal)
+  })
+
+  // == the request to the API
+
+  const pendingRequest = yield* Ref.make<Fiber.Fiber<void> | undefined>(undefined)
+
+  // Before the first event, an answer changes nothing on disk: a usage error must leave no trace.
+  const handleAnswer = Effect.fnUntraced(function*({ about, principal }: StitchState.Answer) {
+    if (!(yield* Ref.get(state)).isOpen) return
+    if (principal === undefined) return yield* cacheAnswer(about, undefined)
+    if (!(yield* open)) return
+    // The credential may have been replaced or removed since.
+    if (StitchState.holds(yield* current, about)) yield* handleSighting(principal, "resolver")
+  })
+
+  const requestPrincipal = Effect.fnUntraced(function*(credential: Credential.Credential) {
+    if ((yield* Ref.get(pendingRequest)) !== undefined) return
+    if (!Credential.isKnown(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
+    const request = Effect.gen(function*() {
+      const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
+        debugFailure(noPrincipal, undefined),
+        abandonAfter(answerLimit)
+      )
+      const answer = { about: credential, principal: Option.getOrUndefined(reply) }
+      yield* transition(StitchState.answer, answer)
+      yield* Effect.uninterruptible(locked(Effect.andThen(handleAnswer(answer), held.release(answer.principal))))
+    })
+    held.hold(credential)
+    yield* Ref.set(pendingRequest, yield* Effect.forkIn(Effect.interruptible(request), scope))
+  })
+
+  const cancelRequest = Effect.flatMap(
+    Ref.get(pendingRequest),
+    (fiber) => Effect.andThen(Effect.sync(() => fiber?.interruptUnsafe()), held.release(undefined))
+  )
+
+  // == the identity
+
+  const { notice } = settings
+  const showNotice = Effect.flatMap(
+    notes.run(() =>
+      Notice.isDue(files, runtime, notice) && files.publish(files.home.notice, "") === undefined ? notice : undefined
+    ),
+    (text) => text === undefined ? Effect.void : Console.error(text)
+  )
+
+  // Reads the identity, once. Returns false if consent is denied or cannot be read: then the identity is unknown, and
+  // the command must not use the principal of the claim.
+  const open: Effect.Effect<boolean> = yield* Effect.cached(Effect.gen(function*() {
+    if ((yield* Ref.get(state)).isOpen) return true
+    yield* transition(StitchState.open)
+    if (!(yield* isAllowed)) return false
+    yield* showNotice
+    // The identity is read first: with a newer credential the account was switched, but not with a newer identity.
+    const identity = yield* store.get
+    // The host removes the credential before it reports a logout, so the first credential names the account.
+    const { initial, phase } = yield* Ref.get(state)
+    const former = phase === "SigningOut" ? initial : undefined
+    if (former !== undefined) yield* transition(StitchState.replaceCurrent, former)
+    const { found, known: knowledge } = former ?? (yield* readCredential)
+    if (isSignedOutElsewhere({ claim: Claim.facts(identity.claim), credential: yield* facts })) {
+      yield* debug("the device gets a new anon id: its stored credential was removed")
+      if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
+    }
+    // Another process has logged out or logged in: this command keeps the principal of its first credential.
+    const initialKnowledge = initial?.known
+    if (initialKnowledge?._tag === "Principal" && StitchState.hasChanged(yield* Ref.get(state))) {
+      yield* stitchAttempted.set(true)
+      yield* slot.set(initialKnowledge.principal)
+      return true
+    }
+    if (found === undefined) return true
+    const { answer } = yield* Ref.get(state)
+    const fresh = answer !== undefined && StitchState.holds({ found, known: knowledge }, answer.about)
+      ? answer
+      : undefined
+    const principal = knowledge?._tag === "Principal" ? knowledge.principal : fresh?.principal
+    if (principal !== undefined) {
+      // Set also during a response: the principal of the credential was known before it.
+      yield* stitchAttempted.set(true)
+      yield* apply(principal, "resolver", yield* store.get)
+      yield* remember(principal)
+    } else if (fresh !== undefined) yield* cacheAnswer(found, undefined)
+    // During a login or a response, the principal is named without a request.
+    else if (knowledge === undefined && !(yield* stitchAttempted.get)) yield* requestPrincipal(found)
+    return true
+  }))
+
+  const attribution = Effect.gen(function*() {
+    const wasOpen = (yield* Ref.get(state)).isOpen
+    if (!(yield* open)) return undefined
+    const check = wasOpen ? yield* store.check : "Current"
+    if (check === "Deleted") return undefined
+    // Another tool gave the device another anon id, which is used from now on.
+    const identity = check === "Replaced" ? yield* store.refresh : yield* store.get
+    const result = attribute({
+      slot: yield* slot.get,
+      anonId: identity.anonId,
+      claim: Claim.facts(identity.claim),
+      credential: yield* facts,
+      invocationId: recorder.id
+    })
+    return { identity, attribution: result } satisfies EventOwner
+  })
+
+  // == the operations
+
+  const begin = Effect.gen(function*() {
+    const { isOpen } = yield* Ref.get(state)
+    if (isOpen || !(yield* isAllowed)) return
+    const credential = yield* loadCredential
+    yield* transition(StitchState.begin, credential)
+    if (credential.found === undefined) yield* debug("no credential was found")
+    else if (credential.known === undefined) yield* requestPrincipal(credential.found)
+  })
+
+  const observe = (principalId: string, authorization?: string) =>
+    Effect.gen(function*() {
+      if ((yield* CurrentCommand) === "untracked") return
+      const principal = yield* decodePrincipal(principalId)
+      if (principal === undefined) return
+      return yield* (yield* isForCurrent(authorization))
+        ? handleSighting(principal, "observe", authorization)
+        : stampOnly(principal)
+    })
+
+  const login = (principalId: string) =>
+    Effect.gen(function*() {
+      yield* transition(StitchState.observe, undefined)
+      const principal = yield* decodePrincipal(principalId)
+      if (principal === undefined) return
+      // From now on responses are about another credential, also if consent cannot be read now.
+      yield* stitchAttempted.set(true)
+      if (!(yield* isAllowed)) return
+      yield* open
+      // The pending request is about the previous credential.
+      yield* cancelRequest
+      const identity = yield* store.refresh
+      const credential = yield* loadCredential
+      yield* transition(StitchState.signIn, credential)
+      yield* apply(principal, "login", identity)
+      if (credential.found?.source === "stored") yield* remember(principal)
+    })
+
+  // The first step of a logout. Undefined if no user was signed in; `isFirst` if the running commands must record their
+  // success.
+  const beginLogout = Effect.gen(function*() {
+    if (!(yield* isAllowed)) {
+      // Consent may be unreadable only now, and this process must not use the account any more.
+      yield* transition(StitchState.forget)
+      yield* slot.set(undefined)
+      yield* store.forget
+      return undefined
+    }
+    yield* transition(StitchState.beginSignOut)
+    const isKnown = yield* open
+    const before = yield* store.get
+    const identity = yield* store.refresh
+    const { current, phase } = yield* Ref.get(state)
+    const hasCredential = current.found !== undefined && current !== StitchState.unattributable
+    const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined || before.claim !== undefined ||
+      identity.claim !== undefined
+    return wasSignedIn ? { isFirst: phase !== "SignedOut" } : undefined
+  })
+
+  const endLogout = Effect.gen(function*() {
+    yield* stitchAttempted.set(true)
+    yield* cancelRequest
+    yield* slot.set(undefined)
+    yield* transition(StitchState.signOut, StitchState.none)
+    const rotation = yield* store.rotate
+    if (rotation._tag === "Unwritable") yield* store.forget
+    // The other process may have logged in: then the new anon id is claimed by that account.
+    if (rotation._tag === "Overtaken") yield* transition(StitchState.signOut, StitchState.unattributable)
+  })
+
+  const logout = Effect.gen(function*() {
+    const logoutStep = yield* locked(beginLogout)
+    if (logoutStep === undefined) return
+    // A second logout must not be recorded under the previous principal. A logout outside any command counts for every
+    // running command.
+    const current = yield* CurrentCommand
+    const command = current === "untracked" ? undefined : current
+    const ends = logoutStep.isFirst ? [...running].filter((run) => command === undefined || isWithin(command, run)) : []
+    for (const run of ends) yield* run.recordSuccess
+    yield* locked(endLogout)
+  })
+
+  const operation = (what: string) => (effect: Effect.Effect<void>) =>
+    locked(effect).pipe(Effect.uninterruptible, debugFailure(what, undefined))
+
+  const start = operation("could not begin a command")(begin)
+
+  const awaitPrincipal = Effect.gen(function*() {
+    const fiber = yield* Ref.get(pendingRequest)
+    if (fiber === undefined) return
+    // A finalizer is not interruptible, but a user who interrupts must not wait.
+    const awaited = yield* Effect.exit(Effect.interruptible(Fiber.await(fiber)))
+    if (Exit.isFailure(awaited)) yield* cancelRequest
+  })
+
+  const service = IdentityStitch.of({
+    observe: (principalId, authorization) =>
+      operation("could not act on an observed principal")(observe(principalId, authorization)),
+    login: (principalId) => operation("could not act on a login")(login(principalId)),
+    logout: logout.pipe(Effect.uninterruptible, debugFailure("could not act on a logout", undefined))
+  })
 
   const capture = (event: Recorder.Event): Effect.Effect<void> =>
-    stitch.locked(Effect.gen(function*() {
-      const owner = yield* stitch.attribution
-      const now = yield* Clock.currentTimeMillis
-      if (owner === undefined) return yield* record(event, owner, now)
-      yield* held.record(event, owner, now, yield* stitch.current)
+    locked(Effect.gen(function*() {
+      const owner = yield* attribution
+      const at = yield* now
+      yield* owner === undefined ? record(event, owner, at) : held.record(event, owner, at, yield* current)
     }))
 
-  return { ...stitch, capture, store }
+  return { service, current, capture, awaitPrincipal, start, store }
 })

@@ -10,12 +10,16 @@ import * as Credential from "../../src/domain/Credential.ts"
 import * as JsonDocument from "../../src/domain/JsonDocument.ts"
 import * as StitchState from "../../src/domain/StitchState.ts"
 import * as ClaimFiles from "../../src/layers/ClaimFiles.ts"
+import type { Record, Recorder } from "../../src/layers/Recorder.ts"
+import type { StateFiles } from "../../src/layers/StateFiles.ts"
 import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
-import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import { type Mutation, overriding, withoutSuccessors, wrong } from "./Wrong.ts"
 
 const steady = "layers/SteadyStitch.ts"
+
+// For a mutation of two modules, of which only one has the recorder of a process.
+const recorders = new WeakMap<StateFiles, Recorder>()
 
 export const identity: ReadonlyArray<Mutation> = [
   // == sightings
@@ -24,11 +28,11 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "the guard is never set, and the slot is not looked at",
     why: "of many responses at once, each stitches",
     wrong: [
-      wrong("layers/HybridIdentityStitch.ts", (right) => ({
-        make: (shared, initial, held) => {
-          const set: ProxyHandler<typeof shared>["set"] = (target, key, value) =>
+      wrong("layers/FullStitch.ts", (right) => ({
+        make: (handover, record) => {
+          const set: ProxyHandler<typeof handover.shared>["set"] = (target, key, value) =>
             key === "stitchAttempted" || Reflect.set(target, key, value)
-          return right.make(new Proxy(shared, { set }), initial, held)
+          return right.make({ ...handover, shared: new Proxy(handover.shared, { set }) }, record)
         }
       })),
       wrong("domain/Attribution.ts", (right) => ({
@@ -52,31 +56,35 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "a switch aliases the new anon id",
     why: "an alias for an id without a history",
     wrong: [
-      wrong("layers/HybridIdentityStitch.ts", (right) => ({
-        make: (shared, initial, held) =>
-          Effect.flatMap(UsageSettings, ({ destinationId }) => {
-            const claimWithAlias = Effect.fnUntraced(function*(store: IdentityStore["Service"], claim: Claim.Claim) {
-              const draft = {
-                event: "$create_alias",
-                distinctId: claim.principal_id,
-                personless: false,
-                properties: { distinct_id: claim.principal_id, alias: claim.anon_id },
-                command: undefined
-              }
-              const { confirm, message } = shared.recorder.compose(
-                draft,
-                yield* store.get,
-                yield* Clock.currentTimeMillis
-              )
-              const result = yield* store.claim({ ...claim, destination: destinationId, alias: message })
-              if (result._tag === "Published") confirm()
-              return result
-            })
-            return Effect.updateService(right.make(shared, initial, held), IdentityStore, (store) =>
-              overriding(store, {
-                claim: (claim) => claim.alias === null ? claimWithAlias(store, claim) : store.claim(claim)
-              }))
+      wrong("layers/FullStitch.ts", (right) => ({
+        make: (handover, record) => {
+          recorders.set(handover.shared.files, handover.shared.recorder)
+          return right.make(handover, record)
+        }
+      })),
+      wrong("layers/FileIdentityStore.ts", (right) => ({
+        makeWith: Effect.fnUntraced(function*(files, initial) {
+          const store = yield* right.makeWith(files, initial)
+          const recorder = recorders.get(files)
+          const { destinationId } = yield* UsageSettings
+          if (recorder === undefined) return store
+          const claimWithAlias = Effect.fnUntraced(function*(claim: Claim.Claim) {
+            const draft = {
+              event: "$create_alias",
+              distinctId: claim.principal_id,
+              personless: false,
+              properties: { distinct_id: claim.principal_id, alias: claim.anon_id },
+              command: undefined
+            }
+            const { confirm, message } = recorder.compose(draft, yield* store.get, yield* Clock.currentTimeMillis)
+            const result = yield* store.claim({ ...claim, destination: destinationId, alias: message })
+            if (result._tag === "Published") confirm()
+            return result
           })
+          return overriding(store, {
+            claim: (claim) => claim.alias === null ? claimWithAlias(claim) : store.claim(claim)
+          })
+        })
       }))
     ]
   },
@@ -112,9 +120,10 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "a response is taken for one about the current credential",
     why: "a login that validates another key makes the old one its account's",
     wrong: [
-      wrong("layers/HybridIdentityStitch.ts", (right) => ({
-        make: (shared, initial, held) =>
-          Effect.map(right.make(shared, initial, held), (stitch) => {
+      wrong("layers/FullStitch.ts", (right) => ({
+        make: (handover, record) =>
+          Effect.map(right.make(handover, record), (stitch) => {
+            const { shared } = handover
             const observe = Effect.fnUntraced(function*(principalId: string, authorization?: string) {
               yield* stitch.service.observe(principalId, authorization)
               const { found } = yield* stitch.current
@@ -144,10 +153,10 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "a logout leaves the slot",
     why: "what comes after it goes to the former account",
     wrong: [
-      wrong("layers/HybridIdentityStitch.ts", (right) => ({
-        make: (shared, initial, held) =>
+      wrong("layers/FullStitch.ts", (right) => ({
+        make: (handover, record) =>
           Effect.updateService(
-            right.make(shared, initial, held),
+            right.make(handover, record),
             IdentitySlot,
             (slot) => overriding(slot, { set: (next) => next === undefined ? Effect.void : slot.set(next) })
           )
@@ -163,11 +172,11 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "a logout ends no stitching",
     why: "a late response brings the account back",
     wrong: [
-      wrong("layers/HybridIdentityStitch.ts", (right) => ({
-        make: (shared, initial, held) =>
-          Effect.map(right.make(shared, initial, held), (stitch) => {
+      wrong("layers/FullStitch.ts", (right) => ({
+        make: (handover, record) =>
+          Effect.map(right.make(handover, record), (stitch) => {
             const allowStitching = Effect.sync(() => {
-              shared.stitchAttempted = false
+              handover.shared.stitchAttempted = false
             })
             const logout = Effect.ensuring(stitch.service.logout, allowStitching)
             return { ...stitch, service: overriding(stitch.service, { logout }) }
@@ -215,25 +224,29 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "nothing is known of the device, and a command records all the same",
     why: "it passes for one without a credential, under the account that the device belongs to",
     wrong: [
-      wrong("layers/HybridIdentityStitch.ts", (right) => ({
-        make: Effect.fnUntraced(function*(shared, initial, held) {
-          const stitch = yield* right.make(shared, initial, held)
-          const store = yield* IdentityStore
-          const attribution = Effect.gen(function*() {
-            const owner = yield* stitch.attribution
-            if (owner !== undefined || (yield* store.check) === "Deleted") return owner
-            const identity = yield* store.get
-            const result = attribute({
+      wrong("layers/FullStitch.ts", (right) => ({
+        make: (handover, record) => {
+          const { shared } = handover
+          let stitch: Effect.Success<ReturnType<typeof right.make>> | undefined
+          const recordAnyway: Record = Effect.fnUntraced(function*(event, owner, now) {
+            if (owner !== undefined || stitch === undefined || (yield* stitch.store.check) === "Deleted") {
+              return yield* record(event, owner, now)
+            }
+            const identity = yield* stitch.store.get
+            const attribution = attribute({
               slot: shared.slot,
               anonId: identity.anonId,
               claim: Claim.facts(identity.claim),
               credential: StitchState.facts(yield* stitch.current),
               invocationId: shared.recorder.id
             })
-            return { identity, attribution: result }
+            return yield* record(event, { identity, attribution }, now)
           })
-          return { ...stitch, attribution }
-        })
+          return Effect.tap(right.make(handover, recordAnyway), (made) =>
+            Effect.sync(() => {
+              stitch = made
+            }))
+        }
       }))
     ]
   },
