@@ -71,13 +71,6 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
   const locked = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock.withPermit(effect))
   const now = Clock.currentTimeMillis
-  const stitchAttempted = {
-    get: Effect.sync(() => shared.stitchAttempted),
-    set: (attempted: boolean) =>
-      Effect.sync(() => {
-        shared.stitchAttempted = attempted
-      })
-  }
 
   const state = yield* Ref.make(StitchState.idle)
   const transition = <A extends ReadonlyArray<unknown>>(
@@ -202,7 +195,10 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     return result
   })
 
-  const unstamp = Effect.andThen(slot.set(undefined), stitchAttempted.set(false))
+  const unstamp = Effect.suspend(() => {
+    shared.stitchAttempted = false
+    return slot.set(undefined)
+  })
 
   // Applies the consequence of a sighting. Retries if another process or tool changed the identity in the meantime.
   const apply = (
@@ -265,8 +261,8 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     seenBy: "observe" | "resolver",
     authorization?: string
   ) {
-    if (yield* stitchAttempted.get) return
-    yield* stitchAttempted.set(true)
+    if (shared.stitchAttempted) return
+    shared.stitchAttempted = true
     if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
     // A response to an earlier request is about the previous credential.
     if (
@@ -346,7 +342,7 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     // Another process has logged out or logged in: this command keeps the principal of its first credential.
     const initialKnowledge = initial?.known
     if (initialKnowledge?._tag === "Principal" && StitchState.hasChanged(yield* Ref.get(state))) {
-      yield* stitchAttempted.set(true)
+      shared.stitchAttempted = true
       yield* slot.set(initialKnowledge.principal)
       return true
     }
@@ -358,12 +354,12 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     const principal = knowledge?._tag === "Principal" ? knowledge.principal : fresh?.principal
     if (principal !== undefined) {
       // Set also during a response: the principal of the credential was known before it.
-      yield* stitchAttempted.set(true)
+      shared.stitchAttempted = true
       yield* apply(principal, "resolver", yield* store.get)
       yield* remember(principal)
     } else if (fresh !== undefined) yield* cacheAnswer(found, undefined)
     // During a login or a response, the principal is named without a request.
-    else if (knowledge === undefined && !(yield* stitchAttempted.get)) yield* requestPrincipal(found)
+    else if (knowledge === undefined && !shared.stitchAttempted) yield* requestPrincipal(found)
     return true
   }))
 
@@ -411,7 +407,7 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
       const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
       // From now on responses are about another credential, also if consent cannot be read now.
-      yield* stitchAttempted.set(true)
+      shared.stitchAttempted = true
       if (!(yield* isAllowed)) return
       yield* open
       // The pending request is about the previous credential.
@@ -445,7 +441,7 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
   })
 
   const endLogout = Effect.gen(function*() {
-    yield* stitchAttempted.set(true)
+    shared.stitchAttempted = true
     yield* cancelRequest
     yield* slot.set(undefined)
     yield* transition(StitchState.signOut, StitchState.none)
