@@ -36,10 +36,8 @@ export interface Known {
   readonly credentials: ReadonlyArray<Resolution>
 }
 
-/** The cached knowledge of a credential: its principal, or a request without an answer in the last hour. */
-export type Knowledge =
-  | { readonly _tag: "Principal"; readonly principal: PrincipalId }
-  | { readonly _tag: "NoAnswer" }
+/** The cached knowledge of a credential: its principal; null after a request without an answer in the last hour. */
+export type Knowledge = PrincipalId | null
 
 /** The time without a new request after a request without an answer. */
 const noAnswerMillis = 60 * 60 * 1000
@@ -99,9 +97,9 @@ export const encode = (known: Known): string => JSON.stringify({ version: 1, ...
 export const recall = (known: Known, fingerprint: string, now: number): Knowledge | undefined => {
   const found = known.credentials.find((resolution) => resolution.fingerprint === fingerprint)
   if (found === undefined) return undefined
-  if (found.principal_id !== null) return { _tag: "Principal", principal: found.principal_id }
+  if (found.principal_id !== null) return found.principal_id
   // After the clock was set back, an entry may be from the future. It must not prevent requests for more than an hour.
-  return Math.abs(now - found.at) < noAnswerMillis ? { _tag: "NoAnswer" } : undefined
+  return Math.abs(now - found.at) < noAnswerMillis ? null : undefined
 }
 
 /**

@@ -68,7 +68,7 @@ export const idle: StitchState = {
 /** Returns the facts of a credential that the rules need. */
 export const facts = ({ found, known }: ReadCredential): CredentialFacts => ({
   source: found?.source ?? "none",
-  principal: known?._tag === "Principal" ? known.principal : undefined
+  principal: known ?? undefined
 })
 
 /** Returns whether a read credential is equal to a credential. */
@@ -100,7 +100,7 @@ export const open = (state: StitchState): StitchState => ({
 /** Sets the principal of the current credential. */
 export const identify = (state: StitchState, principal: PrincipalId): StitchState => ({
   ...state,
-  current: { found: state.current.found, known: { _tag: "Principal", principal } }
+  current: { found: state.current.found, known: principal }
 })
 
 /** Sets the answer of the API. */

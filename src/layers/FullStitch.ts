@@ -112,7 +112,8 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
       return yield* Effect.as(debug("the credential was not read within its time limit"), StitchState.unreadable)
     }
     const found = answer.value
-    return found === undefined ? StitchState.none : { found, known: knowledge ?? (yield* recall(found)) }
+    if (found === undefined) return StitchState.none
+    return { found, known: knowledge === undefined ? yield* recall(found) : knowledge }
   })
 
   const loadCredential = loadFrom(
@@ -124,7 +125,8 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
   // The first credential of the command is parsed from the input that was read then: the host may have changed the files
   // since.
   if (initial !== undefined && input !== undefined) {
-    const first = yield* loadFrom(parse(input, initial.text), snapshot?.knowledge ?? initial.knowledge)
+    const knowledge = snapshot?.knowledge === undefined ? initial.knowledge : snapshot.knowledge
+    const first = yield* loadFrom(parse(input, initial.text), knowledge)
     yield* transition(StitchState.begin, first)
     if (snapshot !== undefined) {
       yield* transition(StitchState.open)
@@ -340,10 +342,10 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
       if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
     }
     // Another process has logged out or logged in: this command keeps the principal of its first credential.
-    const initialKnowledge = initial?.known
-    if (initialKnowledge?._tag === "Principal" && StitchState.hasChanged(yield* Ref.get(state))) {
+    const initialPrincipal = initial?.known ?? undefined
+    if (initialPrincipal !== undefined && StitchState.hasChanged(yield* Ref.get(state))) {
       shared.stitchAttempted = true
-      yield* slot.set(initialKnowledge.principal)
+      yield* slot.set(initialPrincipal)
       return true
     }
     if (found === undefined) return true
@@ -351,7 +353,7 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     const fresh = answer !== undefined && StitchState.holds({ found, known: knowledge }, answer.about)
       ? answer
       : undefined
-    const principal = knowledge?._tag === "Principal" ? knowledge.principal : fresh?.principal
+    const principal = knowledge ?? fresh?.principal
     if (principal !== undefined) {
       // Set also during a response: the principal of the credential was known before it.
       shared.stitchAttempted = true

@@ -117,10 +117,7 @@ export const make = (
     if (source === "none") return { credential: { source, principal: undefined }, knowledge: undefined }
     const knowledge = Known.recall(cache, parsed.fingerprint, now)
     if (knowledge === undefined) return undefined
-    return {
-      credential: { source, principal: knowledge._tag === "Principal" ? knowledge.principal : undefined },
-      knowledge
-    }
+    return { credential: { source, principal: knowledge ?? undefined }, knowledge }
   }
 
   // Reads the snapshot; undefined if the command is not steady.

@@ -143,7 +143,7 @@ export const identity: ReadonlyArray<Mutation> = [
     why: "a logout in another terminal is undone",
     wrong: [
       wrong("domain/StitchState.ts", (right) => ({
-        hasChanged: (state) => state.initial?.known?._tag === "Principal" && right.hasChanged(state)
+        hasChanged: (state) => typeof state.initial?.known === "string" && right.hasChanged(state)
       }))
     ]
   },
@@ -216,7 +216,7 @@ export const identity: ReadonlyArray<Mutation> = [
     why: "another process's login takes its events",
     wrong: [
       wrong("domain/StitchState.ts", (right) => ({
-        hasChanged: (state) => state.initial?.known?._tag !== "Principal" && right.hasChanged(state)
+        hasChanged: (state) => typeof state.initial?.known !== "string" && right.hasChanged(state)
       }))
     ]
   },
