@@ -7,8 +7,6 @@ import * as JsonDocument from "./JsonDocument.ts"
 export interface WorkerJob {
   /** The host's name. */
   readonly name: string
-  /** The prefix of the host's variables. */
-  readonly variables: string
   /** The state home. */
   readonly home: string
   /** The name of the identity file's codec. */
@@ -25,15 +23,14 @@ export interface WorkerJob {
 
 /** Decodes a job from the value of a variable. */
 export const decode = JsonDocument.decoder<WorkerJob>((document) => {
-  const { codec, destination, destinationId, home, id, lingers, name, variables, version } = document
-  if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(variables) || !Predicate.isString(home)) return
+  const { codec, destination, destinationId, home, id, lingers, name, version } = document
+  if (version !== 1 || !Predicate.isString(name) || !Predicate.isString(home)) return
   if (!IdentityCodec.isName(codec) || !Predicate.isString(destinationId) || !Predicate.isBoolean(lingers)) return
   if (!Predicate.isObject(destination) || !Predicate.isString(destination["host"])) return
   if (!Predicate.isString(destination["key"]) || !Predicate.isString(id)) return
   const { host, key } = destination
   return {
     name,
-    variables,
     home,
     codec,
     destination: { host, key },

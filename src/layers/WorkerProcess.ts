@@ -189,7 +189,7 @@ export interface Started {
 export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: boolean) {
   const runtime = yield* HostRuntime
   const path = yield* Path.Path
-  const { codec, destination, destinationId, name, variables } = yield* UsageSettings
+  const { codec, destination, destinationId, name } = yield* UsageSettings
   const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }
   // The provider of the layer has the environment of the process. A command may replace it by the host's configuration.
   const provider = Variable.providerIn(yield* Effect.context<never>())
@@ -240,7 +240,6 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
       const home = files.home.root
       const env = yield* environment({
         name,
-        variables,
         home,
         codec: codec.name,
         destination,

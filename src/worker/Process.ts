@@ -47,7 +47,7 @@ const settings = (job: WorkerJob.WorkerJob) =>
       UsageSettings.of({
         name: job.name,
         version: "",
-        variables: job.variables,
+        variables: "",
         home: StateHome.make(path, job.home),
         destination: job.destination,
         destinationId: job.destinationId,

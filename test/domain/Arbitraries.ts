@@ -98,7 +98,6 @@ export const backOffs: Arbitrary.Arbitrary<BackOff> = Arbitrary.map(
 
 export const jobs: Arbitrary.Arbitrary<WorkerJob> = Arbitrary.all({
   name: text,
-  variables: text,
   home: text,
   codec: Arbitrary.schema(Schema.Literals(["arcade", "supabase"])),
   destination: Arbitrary.all({ host: text, key: text }),

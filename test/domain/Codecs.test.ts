@@ -214,7 +214,6 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
   values: Arbitraries.jobs,
   example: {
     name: "acme",
-    variables: "ACME",
     home: "/home/me/.acme",
     codec: "arcade",
     destination: { host: "http://127.0.0.1:1", key: "phc_test" },
@@ -225,7 +224,6 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
   },
   accepts: {
     name: ["empty", "words"],
-    variables: ["empty", "words"],
     home: ["empty", "words"],
     "destination.host": ["empty", "words"],
     "destination.key": ["empty", "words"],
@@ -235,6 +233,25 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
     keepsSent: Object.keys(replacements),
     id: ["empty", "words"]
   }
+})
+
+it("A worker reads a job with the prefix of the host's variables, as an earlier version of the host writes it", () => {
+  const job = JSON.stringify({
+    version: 1,
+    name: "acme",
+    variables: "ACME",
+    home: "/home/me/.acme",
+    codec: "arcade",
+    destination: { host: "http://127.0.0.1:1", key: "phc_test" },
+    destinationId: Device.destinationId,
+    lingers: true,
+    keepsSent: true,
+    id: "3f0e"
+  })
+  assert.strictEqual(
+    WorkerJob.encode(Option.getOrThrow(WorkerJob.decode(job))),
+    job.replace("\"variables\":\"ACME\",", "")
+  )
 })
 
 describe("Message", () => {

@@ -154,12 +154,11 @@ describe("process attributes", () => {
       // macOS adds this one to every process.
       const { __CF_USER_TEXT_ENCODING: _, [variable]: job = "", ...env } = (yield* report(device)).env
       assert.deepStrictEqual(env, { ...kept, NODE_USE_ENV_PROXY: "1", PATH: "/bin:/sbin" })
-      const { codec, destination, destinationId, name, variables } = device.settings
+      const { codec, destination, destinationId, name } = device.settings
       const { id, ...told } = JSON.parse(job)
       assert.deepStrictEqual(told, {
         version: 1,
         name,
-        variables,
         home: device.home,
         codec: codec.name,
         destination,

@@ -193,7 +193,6 @@ export class RealWorker extends Context.Service<RealWorker, {
           const start: Device["start"] = (options = {}) => {
             const job = {
               name: "acme",
-              variables: "ACME",
               home,
               codec: "arcade",
               destination: { host: sink.url, key: "phc_test" },
