@@ -1,6 +1,5 @@
 /** The random id of a device before a user has logged in on it. */
 import type * as Brand from "effect/Brand"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
 /**
@@ -22,11 +21,3 @@ const uuid = /^[\dA-Fa-f]{8}-[\dA-Fa-f]{4}-[1-8][\dA-Fa-f]{3}-[89ABab][\dA-Fa-f]
 
 /** Returns whether a value is an anon id. */
 export const isAnonId = (input: unknown): input is AnonId => Predicate.isString(input) && uuid.test(input)
-
-/**
- * Decodes an anon id that comes from outside this process.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const decode: (input: unknown) => Option.Option<AnonId> = Option.liftPredicate(isAnonId)

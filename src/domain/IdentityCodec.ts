@@ -42,8 +42,8 @@ export interface IdentityCodec {
   readonly name: Name
   /** The file's name in the state home. */
   readonly fileName: string
-  /** Decodes a file's text; none if the text is not usable. */
-  readonly decode: (text: string) => Option.Option<Pointer>
+  /** Decodes a file's text; undefined if the text is not usable. */
+  readonly decode: (text: string) => Pointer | undefined
   /**
    * Encodes a file's text. It keeps the other keys of `document`.
    *
@@ -64,16 +64,13 @@ export interface IdentityCodec {
  */
 export const hasByteOrderMark = (text: string): boolean => text.startsWith("\ufeff")
 
-const document = (text: string): Option.Option<Schema.JsonObject> =>
-  JsonDocument.parse(hasByteOrderMark(text) ? text.slice(1) : text)
+const document = (text: string): Schema.JsonObject | undefined =>
+  Option.getOrUndefined(JsonDocument.parse(hasByteOrderMark(text) ? text.slice(1) : text))
 
 /**
  * Returns every key of an identity file, so that a rewrite keeps the keys of other tools; none if it is not an object.
  */
-export const keysOf = (text: string): Schema.JsonObject => {
-  const found = document(text)
-  return found._tag === "Some" ? found.value : {}
-}
+export const keysOf = (text: string): Schema.JsonObject => document(text) ?? {}
 
 const maxBytes = 1024 * 1024
 
@@ -84,12 +81,12 @@ const print = (document: object): string => {
   return text
 }
 
-const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Option.Option<Pointer> => {
+const decodeKeys = (anonKey: string, principalKey: string) => (text: string): Pointer | undefined => {
   const { [anonKey]: anonId, [principalKey]: principal } = keysOf(text)
-  if (!AnonId.isAnonId(anonId)) return Option.none()
+  if (!AnonId.isAnonId(anonId)) return undefined
   // Another tool may write its distinct id there. Before a login that is the anon id.
   const isLinked = principal !== anonId && PrincipalId.isPrincipalId(principal)
-  return Option.some({ anonId, linkedPrincipal: isLinked ? principal : undefined })
+  return { anonId, linkedPrincipal: isLinked ? principal : undefined }
 }
 
 /** The format of Arcade's `usage.json`: `{ "anon_id": "…", "linked_principal_id": "…" | null }`, indented by two. */
@@ -172,22 +169,30 @@ export const supabase = {
       session?.anon_id === anonId ? session : newSession(newId),
       !holdsDenial(document)
     ),
-  denies: (text) => Option.match(document(text), { onNone: () => true, onSome: holdsDenial }),
+  denies: (text) => {
+    const found = document(text)
+    return found === undefined || holdsDenial(found)
+  },
   session: (text: string) => sessionIn(keysOf(text)),
   // After a change of consent, a file has no id of a sent event.
   withConsent: (text: string, given: boolean, newId: () => string) =>
     printComplete(keysOf(text), newId(), undefined, newSession(newId), given)
 } satisfies IdentityCodec
 
-const isJson = (text: string): boolean => Option.isSome(Option.liftThrowable(JSON.parse)(text))
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Returns whether a text is JSON of another format: a host may have a JSON file of the same name. */
 export const isForeign = (codec: IdentityCodec, text: string): boolean => {
-  const holdsConsent = Option.exists(
-    document(text),
-    ({ consent, enabled }) => Predicate.isString(consent) || Predicate.isBoolean(enabled)
-  )
-  return isJson(text) && Option.isNone(codec.decode(text)) && !holdsConsent
+  const { consent, enabled } = keysOf(text)
+  const holdsConsent = Predicate.isString(consent) || Predicate.isBoolean(enabled)
+  return isJson(text) && codec.decode(text) === undefined && !holdsConsent
 }
 
 /** The codecs of this module. */

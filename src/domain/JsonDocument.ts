@@ -20,13 +20,12 @@ export const parse = (text: string): Option.Option<Schema.JsonObject> => {
 export const isNumber = (value: unknown): value is number => Number.isFinite(value)
 
 /**
- * Returns a decoder of text, given a decoder of the parsed object.
+ * Returns a decoder of text, given a decoder of the parsed object; undefined if the text is not valid.
  *
  * The fields are checked by hand: every command decodes some of these documents, and compiling a schema for them would
  * take longer than the rest of its work.
  */
-export const decoder =
-  <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): Option.Option<A> => {
-    const document = parse(text)
-    return document._tag === "None" ? Option.none() : Option.fromUndefinedOr(decode(document.value))
-  }
+export const decoder = <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): A | undefined => {
+  const document = Option.getOrUndefined(parse(text))
+  return document && decode(document)
+}

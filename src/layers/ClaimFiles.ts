@@ -19,7 +19,7 @@ export const path = (
 /** Decodes the claim of an anon id; undefined if the file has no claim of it. */
 export const decode = (read: Read, anonId: AnonId): Claim.Claim | undefined => {
   const claim = read._tag === "Text" ? Claim.decode(read.text) : undefined
-  return claim?._tag === "Some" && claim.value.anon_id === anonId ? claim.value : undefined
+  return claim?.anon_id === anonId ? claim : undefined
 }
 
 /**

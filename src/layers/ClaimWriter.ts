@@ -1,6 +1,5 @@
 /** Publishes claims and the facts beside them. */
-import * as Option from "effect/Option"
-import { type AnonId, decode as decodeAnonId } from "../domain/AnonId.ts"
+import { type AnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import type { Message } from "../domain/Message.ts"
 import { isRefused } from "../services/Disk.ts"
@@ -45,10 +44,8 @@ const aliasesOf = (
   const names = new Set(listed)
   let isUncertain = false
   const aliases = listed.flatMap((name): Undelivered["aliases"] => {
-    const anonId = name.endsWith(".json")
-      ? Option.getOrUndefined(decodeAnonId(name.slice(0, -".json".length)))
-      : undefined
-    if (anonId === undefined || !isWanted((fact) => names.has(`${anonId}.${fact}`))) return []
+    const anonId = name.slice(0, -".json".length)
+    if (!name.endsWith(".json") || !isAnonId(anonId) || !isWanted((fact) => names.has(`${anonId}.${fact}`))) return []
     const read = files.read(ClaimFiles.path(files, anonId, "json"))
     if (read._tag === "Unreadable") isUncertain = true
     const claim = ClaimFiles.decode(read, anonId)

@@ -6,9 +6,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import { type AnonId, decode as decodeAnonId, isAnonId } from "../domain/AnonId.ts"
+import { type AnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import { formerCodecs, hasByteOrderMark, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
@@ -67,7 +66,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const read = files.read(successorFile(key))
     if (read._tag === "Missing") return { _tag: "None" }
     if (read._tag === "Unreadable") return { _tag: "Unreadable" }
-    const successor = Option.getOrUndefined(decodeSuccessor(read.text))
+    const successor = decodeSuccessor(read.text)
     return successor === undefined
       ? { _tag: "Unusable", key: sha256(`${key}\n${read.text}`) }
       : { _tag: "AnonId", anonId: successor }
@@ -89,7 +88,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   // Returns the anon id of an identity file; for a file without one, its successor.
   const firstAnonIdOf = (text: string, mayWrite: boolean): AnonId | undefined => {
-    const pointer = Option.getOrUndefined(codec.decode(text))
+    const pointer = codec.decode(text)
     if (pointer !== undefined) return pointer.anonId
     const key = sha256(text)
     const next = successorOf(key)
@@ -166,7 +165,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   // Undefined if the successors or the claim cannot be read now.
   const resolveIdentity = (text: string, start: AnonId, firstRun: boolean, mayWrite: boolean): Identity | undefined => {
-    const pointer = Option.getOrUndefined(codec.decode(text))
+    const pointer = codec.decode(text)
     const anonId = follow(start, mayWrite)
     const found = anonId === undefined ? undefined : ClaimFiles.read(files, anonId)
     if (anonId === undefined || found === "Unknown") return undefined
@@ -206,7 +205,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       const path = home.identityFile(former.fileName)
       const file = files.read(path)
       if (mayExist(path, file)) return "Unknown"
-      const pointer = file._tag === "Text" ? Option.getOrUndefined(former.decode(file.text)) : undefined
+      const pointer = file._tag === "Text" ? former.decode(file.text) : undefined
       if (pointer === undefined) continue
       const code = publishPointer(pointer)
       // Without this, a new identity would be created next and replace the former one for ever.
@@ -266,8 +265,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       if (isOld(`${home.successors}/${name}`, now)) files.remove(`${home.successors}/${name}`)
     }
     for (const name of claims) {
-      const anonId = Option.getOrUndefined(decodeAnonId(name.slice(0, -".json".length)))
-      if (anonId === undefined || !isOld(`${home.claims}/${name}`, now)) continue
+      const anonId = name.slice(0, -".json".length)
+      if (!isAnonId(anonId) || !isOld(`${home.claims}/${name}`, now)) continue
       const aliasFacts = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => claims.includes(name))
       const claim = ClaimFiles.read(files, anonId)
       if (claim === "Unknown") continue
@@ -321,7 +320,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     // Another tool may have linked the anon id since it was read, and sent the alias. The first link is kept.
     const file = files.read(pointerFile)
     if (file._tag === "Unreadable") return { _tag: "Unwritable" }
-    const pointer = file._tag === "Text" ? Option.getOrUndefined(codec.decode(file.text)) : undefined
+    const pointer = file._tag === "Text" ? codec.decode(file.text) : undefined
     const first = pointer?.anonId === claim.anon_id && pointer.linkedPrincipal !== undefined
       ? ClaimFiles.read(files, claim.anon_id) ?? adopt(pointer, mayCreate)
       : undefined

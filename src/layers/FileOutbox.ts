@@ -6,7 +6,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import * as BackOff from "../domain/BackOff.ts"
@@ -72,7 +71,7 @@ export const makeWith = Effect.fnUntraced(function*(
       setAsideFile(name, now)
       return undefined
     }
-    const message = Option.getOrUndefined(Message.decode(file.text))
+    const message = Message.decode(file.text)
     if (message !== undefined) return { _tag: "Event", name, message }
     if (!Message.isNewer(file.text)) setAsideFile(name, now)
     return undefined

@@ -50,8 +50,7 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
     const found = files.read(file, uid?.effective)
     if (found._tag === "Unreadable" && !isIrregular(disk, file, found.code, uid?.effective)) isUnreadable = true
     const known = found._tag === "Text" ? Known.decode(found.text) : undefined
-    if (known?._tag === "Some") return known.value
-    return { salt: salt ??= uuid(), session: undefined, input: undefined, credentials: [] }
+    return known ?? { salt: salt ??= uuid(), session: undefined, input: undefined, credentials: [] }
   }
 
   const update = (change: (known: Known.Known) => Known.Known): void => {

@@ -5,7 +5,6 @@
  *
  * A lease that its worker did not release is evidence that workers end with their commands here (ADR 0023).
  */
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { type Disk, isAbsent, isRefused } from "../services/Disk.ts"
@@ -94,7 +93,7 @@ export const inspect = (leases: Leases, now: number, isRetry = false): LeaseStat
     const isHeld = file === undefined || mayHold(runtime.disk, file, now)
     return { number: number ?? 0, lease: undefined, isHeld, isStale: false }
   }
-  const lease = found?._tag === "Text" ? Option.getOrUndefined(decode(found.text)) : undefined
+  const lease = found?._tag === "Text" ? decode(found.text) : undefined
   const isStale = lease !== undefined && !(runtime.isAlive(lease.process) ?? !runtime.isolated)
   const isHeld = lease !== undefined && !isStale && lease.until > now && lease.until - now <= longestMillis
   // A worker publishes the next lease before it removes the previous one. If a newer lease exists, then it counts.

@@ -28,6 +28,6 @@ export const rewrite = (
 export const touch = (files: StateFiles, codec: IdentityCodec, session: Session, newId: () => string): void => {
   const found = files.read(files.home.identityFile(codec.fileName))
   const pointer = found._tag === "Text" ? codec.decode(found.text) : undefined
-  if (found._tag !== "Text" || pointer?._tag !== "Some" || pointer.value.anonId !== session.anon_id) return
-  rewrite(files, codec, found.text, pointer.value, newId, session)
+  if (found._tag !== "Text" || pointer?.anonId !== session.anon_id) return
+  rewrite(files, codec, found.text, pointer, newId, session)
 }

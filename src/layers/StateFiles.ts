@@ -1,5 +1,4 @@
 /** Atomic files below the state home: a file is complete or absent. */
-import type * as Option from "effect/Option"
 import type { Path } from "effect/Path"
 import type { StateHome } from "../domain/StateHome.ts"
 import { type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
@@ -29,7 +28,7 @@ export interface StateFiles {
   /** Reads a file of an owner. It refuses a file in an unsafe folder: a link, or a folder of another user. */
   readonly read: (file: string, owner?: number) => Read
   /** Reads and decodes a file; undefined if it is missing, unreadable or invalid. */
-  readonly decode: <A>(file: string, decode: (text: string) => Option.Option<A>) => A | undefined
+  readonly decode: <A>(file: string, decode: (text: string) => A | undefined) => A | undefined
   /** Publishes a write-once file. Returns `EEXIST` if the file exists. */
   readonly publish: (file: string, text: string, holdsConsent?: boolean) => Errno | undefined
   /** Publishes a file, and replaces an existing file. */
@@ -120,9 +119,7 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
     read,
     decode: (file, decode) => {
       const found = read(file)
-      if (found._tag !== "Text") return undefined
-      const value = decode(found.text)
-      return value._tag === "Some" ? value.value : undefined
+      return found._tag === "Text" ? decode(found.text) : undefined
     },
     // link(2) also fails on file systems without hard links (FAT, some network file systems), or by a security policy.
     // Then the file is created directly, which a full or read-only disk refuses.

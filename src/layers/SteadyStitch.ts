@@ -2,7 +2,7 @@
  * The identity rules of a steady command, which changes no identity: it reads one snapshot of identity and credential.
  * If the rules require more than an event, then it hands over to the full stitch.
  */
-import { decode as decodeAnonId } from "../domain/AnonId.ts"
+import { isAnonId } from "../domain/AnonId.ts"
 import {
   attribute,
   type Attribution,
@@ -75,9 +75,9 @@ export interface SteadyStitch {
 
 /** Returns a new identity in memory. */
 export const identityInMemory = (uuid: () => string, firstRun: boolean): Identity => {
-  const anonId = decodeAnonId(uuid())
-  return anonId._tag === "Some"
-    ? { anonId: anonId.value, claim: undefined, durable: false, firstRun, published: false }
+  const anonId = uuid()
+  return isAnonId(anonId)
+    ? { anonId, claim: undefined, durable: false, firstRun, published: false }
     : identityInMemory(uuid, firstRun)
 }
 
@@ -97,8 +97,8 @@ export const make = (
   const readIdentity = (): Identity | undefined => {
     const file = files.read(pointerFile)
     const pointer = file._tag === "Text" && !hasByteOrderMark(file.text) ? codec.decode(file.text) : undefined
-    if (pointer?._tag !== "Some") return undefined
-    const { anonId, linkedPrincipal } = pointer.value
+    if (pointer === undefined) return undefined
+    const { anonId, linkedPrincipal } = pointer
     if (files.read(`${home.successors}/${anonId}.json`)._tag !== "Missing") return undefined
     const claim = ClaimFiles.read(files, anonId)
     if (claim === "Unknown" || (claim !== undefined && !Claim.isReadable(claim))) return undefined

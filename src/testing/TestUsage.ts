@@ -12,7 +12,6 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as AnonId from "../domain/AnonId.ts"
 import { arcade } from "../domain/IdentityCodec.ts"
 import type { Message } from "../domain/Message.ts"
 import * as StateHome from "../domain/StateHome.ts"
@@ -20,6 +19,7 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
 import * as FixedPrincipalResolver from "../layers/FixedPrincipalResolver.ts"
 import * as MemoryDisk from "../layers/MemoryDisk.ts"
+import { identityInMemory } from "../layers/SteadyStitch.ts"
 import * as UsageServices from "../layers/UsageServices.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -294,7 +294,7 @@ const makeDisk = (options: Options) =>
     const disk = MemoryDisk.make()
     for (const folder of ["/home", home.root]) disk.makeFolder(folder)
     if (options.firstRun !== true) {
-      const anonId = yield* Effect.fromOption(AnonId.decode(runtime(disk).uuid()))
+      const { anonId } = identityInMemory(runtime(disk).uuid, true)
       disk.create(home.identityFile(arcade.fileName), arcade.encode({ anonId, linkedPrincipal: undefined }, {}))
       if (options.principal !== undefined) {
         yield* Effect.provide(loginBefore(options.principal), processOn(disk, options))
@@ -305,7 +305,7 @@ const makeDisk = (options: Options) =>
       disk.create(home.optOut, "")
     }
     return disk
-  }).pipe(Effect.orDie, Effect.provide(Path.layer))
+  }).pipe(Effect.provide(Path.layer))
 
 const isCommon = (name: string): boolean => UsageEvent.isReserved(name) || name === "$groups"
 

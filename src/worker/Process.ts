@@ -3,7 +3,6 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Destination from "../domain/Destination.ts"
@@ -84,7 +83,7 @@ const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number):
 export const run = async (): Promise<number> => {
   const until = Date.now() + Worker.lifeMillis
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
-  const job = Option.getOrUndefined(WorkerJob.decode(process.env[variable] ?? ""))
+  const job = WorkerJob.decode(process.env[variable] ?? "")
   if (job === undefined) return 0
   // Checked again, as in the host: plain http, for example, is allowed on loopback only.
   const destination = Result.getOrUndefined(Destination.make(job.destination))

@@ -6,7 +6,6 @@ import { assert, describe, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -59,7 +58,7 @@ const told = (messages: ReadonlyArray<PostHogSink.ReceivedMessage | Message.Mess
 
 /** The events that wait, oldest first. */
 const waiting = (home: string): ReadonlyArray<Message.Message> =>
-  eventFiles(home).flatMap((file) => Option.toArray(Message.decode(Fs.readFileSync(file, "utf8"))))
+  eventFiles(home).flatMap((file) => Message.decode(Fs.readFileSync(file, "utf8")) ?? [])
 
 const services = Records.layer.pipe(Layer.provideMerge(Harness.layer))
 

@@ -4,7 +4,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -69,6 +68,6 @@ export const usedDevice = Effect.gen(function*() {
 
 /** The events that wait, oldest first. */
 export const waiting = (home: string): ReadonlyArray<Message.Message> =>
-  eventFiles(home).flatMap((file) => Option.toArray(Message.decode(Fs.readFileSync(file, "utf8"))))
+  eventFiles(home).flatMap((file) => Message.decode(Fs.readFileSync(file, "utf8")) ?? [])
 
 export const services = Prepared.layer.pipe(Layer.provideMerge(Harness.layer))

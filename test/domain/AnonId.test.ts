@@ -1,18 +1,14 @@
 import { assert, it } from "@effect/vitest"
-import * as Option from "effect/Option"
-import * as AnonId from "../../src/domain/AnonId.ts"
+import { isAnonId } from "../../src/domain/AnonId.ts"
 import * as Fuzz from "../fixtures/Fuzz.ts"
 import * as Arbitraries from "./Arbitraries.ts"
 
-const isAnonId = (input: unknown) => Option.isSome(AnonId.decode(input))
-
-it("An anon id is a UUID of any version, in any letter case, and stays as it is: another tool may have made it", () => {
+it("An anon id is a UUID of any version, in any letter case: another tool may have made it", () => {
   for (const version of [1, 2, 3, 4, 5, 6, 7, 8]) {
     for (
       const id of [`01234567-89ab-${version}def-8123-456789abcdef`, `01234567-89AB-${version}DEF-8123-456789ABCDEF`]
     ) {
-      assert.strictEqual(Option.getOrUndefined(AnonId.decode(id)), id)
-      assert.isTrue(AnonId.isAnonId(id))
+      assert.isTrue(isAnonId(id))
     }
   }
 })
@@ -48,7 +44,7 @@ it.prop(
   ({ id, mutation }) => {
     const mutated = Fuzz.mutate(id, mutation)
     if (isAnonId(mutated)) assert.match(mutated, /^[0-9a-f-]{36}$/)
-    Fuzz.assertSafe({ anon_id: Option.getOrElse(AnonId.decode(mutated), () => id) })
+    Fuzz.assertSafe({ anon_id: isAnonId(mutated) ? mutated : id })
   },
   { arbitrary: { runs: 500 } }
 )

@@ -41,7 +41,7 @@ const replacements: Readonly<Record<string, Schema.Json | undefined>> = {
 }
 
 interface Case<A> {
-  readonly decode: (text: string) => Option.Option<A>
+  readonly decode: (text: string) => A | undefined
   readonly encode: (value: A) => string
   readonly values: Arbitrary.Arbitrary<A>
   /** A value with each of its parts. */
@@ -81,6 +81,8 @@ const extended = (value: Schema.Json): Schema.Json => {
 
 const parse = (text: string): Schema.Json => JSON.parse(text)
 
+const valid = <A>(value: A | undefined): A => value ?? assert.fail("the text is not valid")
+
 const suite = <A>(name: string, { accepts, decode, encode, example, values }: Case<A>) =>
   describe(name, () => {
     it.prop(
@@ -88,10 +90,10 @@ const suite = <A>(name: string, { accepts, decode, encode, example, values }: Ca
       { value: values },
       ({ value }) => {
         const text = encode(value)
-        const read = Option.getOrThrow(decode(text))
+        const read = valid(decode(text))
         assert.strictEqual(encode(read), text)
         assert.deepStrictEqual(parse(JSON.stringify(read)), parse(JSON.stringify(value)))
-        const surplus = Option.getOrThrow(decode(JSON.stringify(extended(parse(text)))))
+        const surplus = valid(decode(JSON.stringify(extended(parse(text)))))
         assert.strictEqual(encode(surplus), text)
       },
       { arbitrary: { runs: 150, size: 30 } }
@@ -101,8 +103,8 @@ const suite = <A>(name: string, { accepts, decode, encode, example, values }: Ca
       `${name} is never read from a text or an object that is none`,
       { text: Schema.String, document: jsonObject },
       ({ document, text }) => {
-        assert.isTrue(Option.isNone(decode(text)))
-        assert.isTrue(Option.isNone(decode(JSON.stringify(document))))
+        assert.isUndefined(decode(text))
+        assert.isUndefined(decode(JSON.stringify(document)))
       },
       { arbitrary: { runs: 100, size: 30 } }
     )
@@ -112,9 +114,9 @@ const suite = <A>(name: string, { accepts, decode, encode, example, values }: Ca
       { value: values, bytes: Fuzz.bytes, mutation: Fuzz.mutations },
       ({ bytes, mutation, value }) => {
         for (const text of [bytes.toString(), Fuzz.mutate(encode(value), mutation)]) {
-          const read = Option.getOrUndefined(decode(text))
+          const read = decode(text)
           Fuzz.assertSafe(read)
-          if (read !== undefined) assert.strictEqual(encode(Option.getOrThrow(decode(encode(read)))), encode(read))
+          if (read !== undefined) assert.strictEqual(encode(valid(decode(encode(read)))), encode(read))
         }
       },
       { arbitrary: { runs: 150, size: 30 } }
@@ -122,14 +124,14 @@ const suite = <A>(name: string, { accepts, decode, encode, example, values }: Ca
 
     it(`${name} is read whole or not at all: no part of its text counts`, () => {
       const text = encode(example)
-      for (let end = 0; end < text.length; end++) assert.isTrue(Option.isNone(decode(text.slice(0, end))), `${end}`)
-      assert.isTrue(Option.isSome(decode(text)))
+      for (let end = 0; end < text.length; end++) assert.isUndefined(decode(text.slice(0, end)), `${end}`)
+      assert.isDefined(decode(text))
     })
 
     it(`${name} is invalid as a whole where one of its parts is`, () => {
       const accepted: Record<string, Array<string>> = {}
       for (const [path, replacement, document] of changed(parse(encode(example)))) {
-        if (Option.isSome(decode(JSON.stringify(document)))) (accepted[path] ??= []).push(replacement)
+        if (decode(JSON.stringify(document)) !== undefined) (accepted[path] ??= []).push(replacement)
       }
       assert.deepStrictEqual(accepted, accepts)
     })
@@ -153,8 +155,7 @@ suite<Message.Message>("A message's file", {
 })
 
 suite<Message.Message>("A message as a value", {
-  decode: (text) =>
-    Option.flatMap(JsonDocument.parse(text), (value) => Option.fromUndefinedOr(Message.decodeValue(value))),
+  decode: (text) => Message.decodeValue(Option.getOrUndefined(JsonDocument.parse(text))),
   encode: JSON.stringify,
   values: Arbitraries.messages,
   example: message,
@@ -249,7 +250,7 @@ it("A worker reads a job with the prefix of the host's variables, as an earlier 
     id: "3f0e"
   })
   assert.strictEqual(
-    WorkerJob.encode(Option.getOrThrow(WorkerJob.decode(job))),
+    WorkerJob.encode(valid(WorkerJob.decode(job))),
     job.replace("\"variables\":\"ACME\",", "")
   )
 })
@@ -263,7 +264,7 @@ describe("Message", () => {
 
   it("A message of a newer version is not read, and is distinguished from a damaged one", () => {
     const ofVersion = (version: Schema.Json) => JSON.stringify({ version, message })
-    assert.isTrue(Option.isNone(Message.decode(ofVersion(2))))
+    assert.isUndefined(Message.decode(ofVersion(2)))
     assert.deepStrictEqual([2, 1, 0, "2", null].map((version) => Message.isNewer(ofVersion(version))), [
       true,
       false,
@@ -278,7 +279,7 @@ describe("Message", () => {
 describe("Claim", () => {
   it("A claim with an illegal principal id is not read", () => {
     for (const principal_id of ["undefined", "0", "null", "x".repeat(201)]) {
-      assert.isTrue(Option.isNone(Claim.decode(JSON.stringify({ ...claimOf(anon.a, P), principal_id }))))
+      assert.isUndefined(Claim.decode(JSON.stringify({ ...claimOf(anon.a, P), principal_id })))
     }
   })
 
@@ -298,7 +299,7 @@ describe("Known", () => {
   it("A cache with more than 20 credentials, or with an id, a hash or a salt that is none, is not read", () => {
     const resolution = { fingerprint: "f", principal_id: null, at: 0 }
     const known = { version: 1, ...empty, credentials: Array.from({ length: 20 }, () => resolution) }
-    assert.isTrue(Option.isSome(Known.decode(JSON.stringify(known))))
+    assert.isDefined(Known.decode(JSON.stringify(known)))
     for (
       const wrong of [
         { credentials: [...known.credentials, resolution] },
@@ -309,7 +310,7 @@ describe("Known", () => {
         { version: 2 }
       ]
     ) {
-      assert.isTrue(Option.isNone(Known.decode(JSON.stringify({ ...known, ...wrong }))), JSON.stringify(wrong))
+      assert.isUndefined(Known.decode(JSON.stringify({ ...known, ...wrong })), JSON.stringify(wrong))
     }
   })
 

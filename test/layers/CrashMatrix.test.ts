@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Claim from "../../src/domain/Claim.ts"
 import * as Message from "../../src/domain/Message.ts"
@@ -46,8 +45,8 @@ interface Scenario {
 // Every file that another process may read is whole.
 const assertWhole = (home: Device.Device) => {
   for (const [name, text] of Object.entries(home.snapshot())) {
-    if (/^usage\/claims\/.*\.json$/.test(name)) assert.isTrue(Option.isSome(Claim.decode(text)), name)
-    else if (/\/events\/.+/.test(name)) assert.isTrue(Option.isSome(Message.decode(text)), name)
+    if (/^usage\/claims\/.*\.json$/.test(name)) assert.isDefined(Claim.decode(text), name)
+    else if (/\/events\/.+/.test(name)) assert.isDefined(Message.decode(text), name)
     else if (name.endsWith(".json")) assert.doesNotThrow(() => JSON.parse(text), name)
   }
 }

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import { execFileSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
@@ -33,7 +32,7 @@ describe("format and repair", () => {
       const { store } = yield* device.start()
       const identity = yield* store.get
       const { anonId } = identity
-      assert.isTrue(Option.isSome(AnonId.decode(anonId)))
+      assert.isTrue(AnonId.isAnonId(anonId))
       assert.deepInclude(identity, { claim: undefined, durable: true, firstRun: true, published: true })
       assert.strictEqual(
         device.text("usage.json"),
@@ -343,7 +342,7 @@ describe("identities in memory", () => {
           const before = look()
           const { store } = yield* device.start(disk === undefined ? {} : { disk })
           const identity = yield* store.get
-          assert.isTrue(Option.isSome(AnonId.decode(identity.anonId)))
+          assert.isTrue(AnonId.isAnonId(identity.anonId))
           assert.notStrictEqual(identity.anonId, anon.a)
           assert.deepInclude(identity, { claim: undefined, durable: false, published: false, firstRun })
           assert.deepStrictEqual([yield* store.get, yield* store.refresh], [identity, identity])

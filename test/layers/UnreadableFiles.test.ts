@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import * as Path from "node:path"
 import * as Claim from "../../src/domain/Claim.ts"
@@ -57,7 +56,7 @@ const filesIn = (home: string, disk: MemoryDisk.MemoryDisk): Files =>
 /** The messages of the files that were not there before. */
 const recordedIn = (files: Files, before: Files) =>
   Object.entries(files).flatMap(([name, text]) =>
-    name in before || !name.includes("/events/") ? [] : Option.toArray(Message.decode(text))
+    name in before || !name.includes("/events/") ? [] : Message.decode(text) ?? []
   )
 
 /** A device that is not on the real disk, and its API. */

@@ -2,7 +2,6 @@
  * Mistakes in what is written, deleted and delivered, as wrong implementations of exported functions.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Path from "node:path"
 import * as StateHome from "../../src/domain/StateHome.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
@@ -46,11 +45,10 @@ export const files: ReadonlyArray<Mutation> = [
             })
           const store = Effect.updateService(right.makeWith(files, initial), UsageSettings, (settings) => {
             const { codec } = settings
-            const decode: typeof codec.decode = (text) =>
-              Option.map(
-                codec.decode(text),
-                (pointer) => isClaiming ? { ...pointer, linkedPrincipal: undefined } : pointer
-              )
+            const decode: typeof codec.decode = (text) => {
+              const pointer = codec.decode(text)
+              return isClaiming && pointer !== undefined ? { ...pointer, linkedPrincipal: undefined } : pointer
+            }
             return { ...settings, codec: overriding(codec, { decode }) }
           })
           return Effect.map(store, (store) => {

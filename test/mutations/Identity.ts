@@ -299,12 +299,13 @@ export const identity: ReadonlyArray<Mutation> = [
     wrong: [
       wrong(steady, (right) => ({
         make: (shared, runtime, settings, input) => {
-          const decode: typeof settings.codec.decode = (text) =>
-            Option.map(settings.codec.decode(text), (pointer) => {
-              const claim = ClaimFiles.read(shared.files, pointer.anonId)
-              const isClaim = claim !== undefined && claim !== "Unknown"
-              return { ...pointer, linkedPrincipal: isClaim ? Claim.principalOf(claim) : undefined }
-            })
+          const decode: typeof settings.codec.decode = (text) => {
+            const pointer = settings.codec.decode(text)
+            if (pointer === undefined) return undefined
+            const claim = ClaimFiles.read(shared.files, pointer.anonId)
+            const isClaim = claim !== undefined && claim !== "Unknown"
+            return { ...pointer, linkedPrincipal: isClaim ? Claim.principalOf(claim) : undefined }
+          }
           return right.make(shared, runtime, { ...settings, codec: overriding(settings.codec, { decode }) }, input)
         }
       }))
@@ -338,20 +339,22 @@ export const identity: ReadonlyArray<Mutation> = [
     why: "an account's id of another tool's making is sent",
     wrong: [
       wrong("domain/Known.ts", (right) => ({
-        decode: (text) =>
-          Option.flatMap(JsonDocument.parse(text), ({ credentials, input, salt, session, version }) => {
-            const valid = (part: object) => {
-              const document = JSON.stringify({ version, salt, credentials: [], ...part })
-              return Option.isSome(right.decode(document)) ? part : {}
-            }
-            const entries = Array.isArray(credentials) ? credentials : []
-            const part = {
-              ...valid({ session }),
-              ...valid({ input }),
-              credentials: entries.filter((entry) => "credentials" in valid({ credentials: [entry] }))
-            }
-            return right.decode(JSON.stringify({ version, salt, ...part }))
-          })
+        decode: (text) => {
+          const document = Option.getOrUndefined(JsonDocument.parse(text))
+          if (document === undefined) return undefined
+          const { credentials, input, salt, session, version } = document
+          const valid = (part: object) => {
+            const document = JSON.stringify({ version, salt, credentials: [], ...part })
+            return right.decode(document) === undefined ? {} : part
+          }
+          const entries = Array.isArray(credentials) ? credentials : []
+          const part = {
+            ...valid({ session }),
+            ...valid({ input }),
+            credentials: entries.filter((entry) => "credentials" in valid({ credentials: [entry] }))
+          }
+          return right.decode(JSON.stringify({ version, salt, ...part }))
+        }
       }))
     ]
   },

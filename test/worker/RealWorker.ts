@@ -6,7 +6,6 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as EffectPath from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
@@ -250,8 +249,8 @@ export class RealWorker extends Context.Service<RealWorker, {
             disk: Effect.sync(() => ({
               waiting: list(outbox.events).map(uuidIn),
               setAside: list(outbox.setAside).map(uuidIn),
-              backOff: Option.getOrUndefined(BackOff.decode(text(outbox.backOff))),
-              lastDelivery: Option.getOrUndefined(lastDelivery(text(outbox.lastDelivery))),
+              backOff: BackOff.decode(text(outbox.backOff)),
+              lastDelivery: lastDelivery(text(outbox.lastDelivery)),
               settled: list(claims).filter((name) => !name.endsWith(".json")),
               leases: list(outbox.root).filter((name) => name.startsWith("lease-"))
             })),
