@@ -67,7 +67,8 @@ export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !(
 export const principalOf = (claim: Claim | UnreadableClaim): PrincipalId | undefined =>
   isReadable(claim) ? claim.principal_id : undefined
 
-const isSource = (value: unknown): value is CredentialSource =>
+/** Returns whether a value is the source of a credential. */
+export const isSource = (value: unknown): value is CredentialSource =>
   value === "stored" || value === "environment" || value === "none"
 
 const isSighting = (value: unknown): value is Sighting =>

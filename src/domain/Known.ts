@@ -6,7 +6,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import { isAnonId } from "./AnonId.ts"
-import type { CredentialSource } from "./Claim.ts"
+import { type CredentialSource, isSource } from "./Claim.ts"
 import * as JsonDocument from "./JsonDocument.ts"
 import { isPrincipalId, type PrincipalId } from "./PrincipalId.ts"
 import type { Session } from "./Session.ts"
@@ -50,9 +50,6 @@ type Fields = Readonly<Record<PropertyKey, unknown>>
 const text = /^[\w-]{1,128}$/
 
 const isText = (value: unknown): value is string => Predicate.isString(value) && text.test(value)
-
-const isSource = (value: unknown): value is CredentialSource =>
-  value === "stored" || value === "environment" || value === "none"
 
 const decodeSession = ({ anon_id, last_active, session_id }: Fields): Session | undefined =>
   // A session id is a UUID, as an anon id is.
