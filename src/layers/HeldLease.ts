@@ -3,7 +3,6 @@ import * as Lease from "./Lease.ts"
 
 /** A lease that this process holds. */
 export interface HeldLease {
-  readonly number: number
   /** Returns whether the lease still exists. An opt-out deletes it, and another process may then acquire a lease. */
   readonly isHeld: () => boolean
   readonly release: (now: number) => void
@@ -47,7 +46,6 @@ export const acquire = (
   // Numbers restart after an opt-out, so a file of this name may be the lease of another worker.
   const isOwn = () => files.decode(own, Lease.decode)?.id === id
   return {
-    number,
     // A lease that cannot be read now still exists.
     isHeld: () => isOwn() || files.read(own)._tag === "Unreadable",
     // After the end of the lease, another process may acquire it and remove the file.
