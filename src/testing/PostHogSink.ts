@@ -202,21 +202,6 @@ const describe = (
     })
   ].join("\n")
 
-const answerOf = ({ fault, millis, status }: SinkApi.Fault): Answer => {
-  switch (fault) {
-    case "status":
-      return Answer.Status({ status })
-    case "delay":
-      return Answer.Delay({ millis })
-    case "hang":
-      return Answer.Hang()
-    case "reset":
-      return Answer.Reset({ before: true })
-    case "html":
-      return Answer.NotJson()
-  }
-}
-
 /** How long an idle connection is kept. */
 const keepAliveMillis = 60_000
 
@@ -266,7 +251,7 @@ export const make = Effect.fnUntraced(function*(options?: {
   const { recordAnswer } = store
   let rule: Rule = Answer.Validate()
   let ruleIndex = 0
-  let fault: { readonly answer: Answer; left: number } | undefined
+  let fault: SinkApi.Fault | undefined
 
   // Each answer is settled before its last byte leaves: a client that has its answer finds its messages here.
   const respond = (
@@ -351,13 +336,14 @@ export const make = Effect.fnUntraced(function*(options?: {
   const scheme = tls === undefined ? "http" : "https"
 
   const setFault = (next: SinkApi.Fault | undefined): void => {
-    fault = next === undefined ? undefined : { answer: answerOf(next), left: next.requests }
+    fault = next
   }
 
   const nextAnswer = (request: ReceivedRequest): Answer => {
-    if (fault !== undefined && fault.left > 0) {
-      fault.left -= 1
-      return fault.answer
+    if (fault !== undefined && fault.requests > 0) {
+      const { answer, requests } = fault
+      fault = { answer, requests: requests - 1 }
+      return answer
     }
     return typeof rule === "function" ? rule(request, ruleIndex++) : rule
   }

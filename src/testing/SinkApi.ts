@@ -2,18 +2,14 @@
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Persons from "./Persons.ts"
-import type { ReceivedMessage } from "./PostHogSink.ts"
+import type { Answer, ReceivedMessage } from "./PostHogSink.ts"
 import { send } from "./SinkHttp.ts"
 import type { SinkStore } from "./SinkStore.ts"
 
 /** What the next requests get in place of an answer. */
 export interface Fault {
-  readonly fault: "status" | "delay" | "hang" | "reset" | "html"
-  /** Of a `status`: 300 to 599. */
-  readonly status: number
-  /** Of a `delay`: up to 10 minutes. */
-  readonly millis: number
-  /** How many requests get it; all where none is named. */
+  readonly answer: Answer
+  /** The number of requests that get it. */
   readonly requests: number
 }
 
@@ -30,9 +26,20 @@ const decodeFault = (text: string): Fault | undefined => {
     const { fault, millis = 0, requests = Number.MAX_SAFE_INTEGER, status = 0 } = value
     const isCounted = isWithin(requests, 1, Number.MAX_SAFE_INTEGER)
     if (!isCounted || !isWithin(millis, 0, 600_000) || !isWithin(status, 0, 599)) return undefined
-    const isWhole = fault === "hang" || fault === "reset" || fault === "html" ||
-      (fault === "status" && status >= 300) || (fault === "delay" && millis > 0)
-    return isWhole ? { fault, status, millis, requests } : undefined
+    switch (fault) {
+      case "status":
+        return status < 300 ? undefined : { answer: { _tag: "Status", status }, requests }
+      case "delay":
+        return millis === 0 ? undefined : { answer: { _tag: "Delay", millis }, requests }
+      case "hang":
+        return { answer: { _tag: "Hang" }, requests }
+      case "reset":
+        return { answer: { _tag: "Reset", before: true }, requests }
+      case "html":
+        return { answer: { _tag: "NotJson" }, requests }
+      default:
+        return undefined
+    }
   } catch {
     return undefined
   }
