@@ -11,15 +11,8 @@ export const isStateless = (runtime: RuntimeFacts): boolean =>
   runtime.ci !== undefined || (runtime.container && !runtime.stdoutIsTerminal)
 
 /**
- * Returns whether no later command can read the state of this command: in a stateless runtime, or if the identity could
- * not be written.
- */
-export const isVolatile = (runtime: RuntimeFacts, identity: { readonly durable: boolean }): boolean =>
-  isStateless(runtime) || !identity.durable
-
-/**
- * Returns whether the disk of this runtime may be discarded: in a volatile runtime, or in a first run without a
- * terminal, which may be the only run.
+ * Returns whether the disk of this runtime may be discarded: in a stateless runtime, if the identity could not be
+ * written, or in a first run without a terminal, which may be the only run.
  */
 export const isEphemeral = (
   runtime: RuntimeFacts,

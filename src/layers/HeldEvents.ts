@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
-import { isVolatile } from "../domain/Runtime.ts"
+import { isEphemeral } from "../domain/Runtime.ts"
 import * as StitchState from "../domain/StitchState.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import type { KnownFile } from "./KnownFile.ts"
@@ -67,8 +67,10 @@ export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: 
     record: (event, owner, now, current) =>
       Effect.suspend(() => {
         const { identity, attribution } = owner
-        const isHeld = awaited !== undefined && (held.length > 0 ||
-          (attribution.personless && isVolatile(runtime, identity) && StitchState.holds(current, awaited)))
+        // The identity of a first run is on the disk: if the disk is kept, then a later command can claim it.
+        const isVolatile = isEphemeral(runtime, { ...identity, firstRun: false })
+        const isHeld = awaited !== undefined &&
+          (held.length > 0 || (attribution.personless && isVolatile && StitchState.holds(current, awaited)))
         if (!isHeld) return record(event, owner, now)
         if (held.length === 0) stopListening = runtime.onSignal(endSync)
         // The session of now: before the answer, another process may begin a new one, or replace the anon id.
