@@ -165,7 +165,6 @@ export const makeWith = Effect.fnUntraced(function*(
 
   return Outbox.of({
     add: (message) => at((now) => writer.add(message, now)),
-    trim: at(writer.trim),
     backedOffUntil: at(writer.backedOffUntil),
     look: at(look),
     entries: at((now) => look(now).entries),

@@ -26,7 +26,6 @@ export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): Identit
 export const outboxOf = (outbox: Effect.Effect<Outbox["Service"]>): Outbox["Service"] =>
   Outbox.of({
     add: (message) => Effect.flatMap(outbox, (outbox) => outbox.add(message)),
-    trim: Effect.flatMap(outbox, (outbox) => outbox.trim),
     backedOffUntil: Effect.flatMap(outbox, (outbox) => outbox.backedOffUntil),
     look: Effect.flatMap(outbox, (outbox) => outbox.look),
     entries: Effect.flatMap(outbox, (outbox) => outbox.entries),

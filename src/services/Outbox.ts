@@ -52,8 +52,6 @@ export interface OutboxStatus {
 export class Outbox extends Context.Service<Outbox, {
   /** Adds a message. If it returns true, then the complete message is on disk. */
   readonly add: (message: Message) => Effect.Effect<boolean>
-  /** Removes the oldest messages beyond the bounds. */
-  readonly trim: Effect.Effect<void>
   /** Returns the messages that can be sent: the aliases first, then the events in the order of recording. */
   readonly entries: Effect.Effect<ReadonlyArray<Entry>>
   /** Returns the messages that can be sent, and the reason if other messages cannot be sent now. */

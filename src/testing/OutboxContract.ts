@@ -58,12 +58,6 @@ const rules: Contract.Rules<Device> = {
     }
   ),
 
-  "What is within the bounds stays when the outbox is trimmed": Effect.fnUntraced(function*(device) {
-    const { entries, trim } = yield* filled(device)
-    yield* trim
-    Assert.deepEqual(messagesOf(yield* entries), [1, 2, 3].map(message))
-  }),
-
   "An event is found by its invocation until it was delivered": Effect.fnUntraced(function*(device) {
     const { delivered, entries, has } = yield* filled(device)
     const found = Effect.all([1, 2, 4].map((n) => has(idOf(n))))

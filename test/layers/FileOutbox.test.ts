@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -30,6 +31,8 @@ interface Setup {
   readonly open: (options?: Device.ProcessOptions) => Effect.Effect<Outbox["Service"], never, Scope.Scope>
   /** Claims an anon id; its alias is the nth message. */
   readonly claim: (n: number, anonId: typeof anon.a, destination?: string) => void
+  /** Removes the oldest messages beyond the bounds, as a process does before it starts a worker. */
+  readonly trim: Effect.Effect<void>
   /** The names in a folder of the outbox. */
   readonly names: (folder: string) => ReadonlyArray<string>
 }
@@ -41,6 +44,7 @@ const setup = Effect.map(Device.make, (device): Setup => ({
     const claim = claimOf(anonId, P, { destination, alias: aliasOf(n, anonId, P) })
     assert.strictEqual(ClaimWriter.publish(filesOf(device), claim)._tag, "Published")
   },
+  trim: Effect.map(Clock.currentTimeMillis, OutboxWriter.make(filesOf(device), device.settings).trim),
   names: (folder) => {
     const path = device.at(root, folder)
     return NFS.existsSync(path) ? NFS.readdirSync(path).toSorted() : []
@@ -180,14 +184,14 @@ describe("entries of claims", () => {
       }
     }))
 
-  test("An alias has no age and takes no room", function*({ claim, names, open }) {
+  test("An alias has no age and takes no room", function*({ claim, names, open, trim }) {
     const outbox = yield* open()
     claim(0, anon.a)
     yield* TestClock.adjust(365 * day)
     for (let n = 1; n <= 1_000; n++) yield* outbox.add(event(n))
     const later = yield* open()
     yield* later.add(event(1_001))
-    yield* later.trim
+    yield* trim
     assert.lengthOf(names("events"), 1_000)
     assert.deepStrictEqual(uuids(yield* later.entries).slice(0, 1), uuidsOf(0))
   })
@@ -200,7 +204,7 @@ describe("trimming", () => {
   test(
     "The bounds of the outbox are 1,000 messages, of which the oldest go; a process looks at the folder now and then",
     function*(
-      { names, open }
+      { names, open, trim }
     ) {
       const outbox = yield* open()
       let most = 0
@@ -209,7 +213,7 @@ describe("trimming", () => {
         if (n > 900) most = Math.max(most, names("events").length)
       }
       assert.isBelow(most, 1_050)
-      yield* outbox.trim
+      yield* trim
       assert.deepStrictEqual(uuids(yield* outbox.entries), range(120, 1_120))
     }
   )
@@ -223,7 +227,7 @@ describe("trimming", () => {
     assert.deepStrictEqual(uuids(yield* outbox.entries), range(20, 30))
   })
 
-  test("The bounds of the outbox are 1 MiB, of which the oldest go", function*({ device, names, open }) {
+  test("The bounds of the outbox are 1 MiB, of which the oldest go", function*({ device, names, open, trim }) {
     const outbox = yield* open()
     const size = () =>
       names("events").reduce((sum, name) => sum + NFS.statSync(device.at(root, "events", name)).size, 0)
@@ -233,7 +237,7 @@ describe("trimming", () => {
       most = Math.max(most, size())
     }
     assert.isBelow(most, (1024 + 128) * 1024)
-    yield* outbox.trim
+    yield* trim
     assert.isAtMost(size(), 1024 * 1024)
     assert.isAbove(size(), (1024 - 64) * 1024)
     const left = uuids(yield* outbox.entries)
@@ -242,10 +246,10 @@ describe("trimming", () => {
 
   test(
     "The bounds of the outbox are seven days, and none for a message of the future, after a clock was set back",
-    function*({ open }) {
+    function*({ open, trim }) {
       const outbox = yield* open()
       const added = (n: number) =>
-        Effect.all([outbox.add(event(n)), outbox.trim, outbox.entries]).pipe(Effect.map(([, , all]) => uuids(all)))
+        Effect.all([outbox.add(event(n)), trim, outbox.entries]).pipe(Effect.map(([, , all]) => uuids(all)))
       yield* TestClock.setTime(100 * day)
       yield* added(1)
       yield* TestClock.adjust(second)

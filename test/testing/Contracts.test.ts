@@ -172,7 +172,6 @@ describe("OutboxContract", () => {
       "has the last message first": wrong(({ entries }) => ({
         entries: Effect.map(entries, (entries) => entries.toReversed())
       })),
-      "trims everything": wrong(({ entries, remove }) => ({ trim: Effect.flatMap(entries, remove) })),
       "finds no invocation": wrong(() => ({ has: () => Effect.succeed(false) })),
       "does not note a delivery": wrong(({ remove }) => ({ delivered: remove })),
       "keeps what was set aside": wrong(() => ({ setAside: () => Effect.void })),
