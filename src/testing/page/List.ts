@@ -15,8 +15,6 @@ export interface Options<A> {
 export interface List<A> {
   /** Shows these items. What is in view stays there, unless the list is at its top. */
   readonly show: (items: ReadonlyArray<A>, opened: string | undefined) => void
-  /** Draws anew what is in view. */
-  readonly draw: () => void
   readonly focus: () => void
 }
 
@@ -142,7 +140,6 @@ export const makeList = <A>({ element, key, kind, onOpen, render }: Options<A>):
       if (topBefore !== undefined && topAfter !== undefined) element.scrollTop += topAfter - topBefore
       draw()
     },
-    draw,
     focus: () => element.focus()
   }
 }
