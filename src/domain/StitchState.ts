@@ -22,12 +22,11 @@ export interface Answer {
  *
  * **Details**
  *
- * `Idle`: the identity was not read yet. `SigningOut`: a logout has begun, and the host has already removed the
- * credential. `Open`: the identity was read, and the current credential was compared with it. `SignedOut`: a logout has
- * ended, and only a login stitches again.
+ * `Active`: no logout has begun, or a login has ended it. `SigningOut`: a logout has begun, and the host has already
+ * removed the credential. `SignedOut`: a logout has ended, and only a login stitches again.
  */
 export interface StitchState {
-  readonly phase: "Idle" | "SigningOut" | "Open" | "SignedOut"
+  readonly phase: "Active" | "SigningOut" | "SignedOut"
   /** Whether the identity was read in this command. */
   readonly isOpen: boolean
   /** The first credential of the command; undefined before it was read, and after a logout without consent. */
@@ -56,7 +55,7 @@ export const unattributable: ReadCredential = {
 }
 
 export const idle: StitchState = {
-  phase: "Idle",
+  phase: "Active",
   isOpen: false,
   initial: undefined,
   current: none,
@@ -91,11 +90,7 @@ export const replaceCurrent = (state: StitchState, current: ReadCredential): Sti
 export const timeOut = (state: StitchState): StitchState => ({ ...state, timedOut: true })
 
 /** Notes that the identity is read. */
-export const open = (state: StitchState): StitchState => ({
-  ...state,
-  isOpen: true,
-  phase: state.phase === "Idle" ? "Open" : state.phase
-})
+export const open = (state: StitchState): StitchState => ({ ...state, isOpen: true })
 
 /** Sets the principal of the current credential. */
 export const identify = (state: StitchState, principal: PrincipalId): StitchState => ({
@@ -115,7 +110,7 @@ export const observe = (state: StitchState, principal: PrincipalId | undefined):
 /** Notes a login: its credential is the first and current credential. */
 export const signIn = (state: StitchState, credential: ReadCredential): StitchState => ({
   ...state,
-  phase: "Open",
+  phase: "Active",
   initial: credential,
   current: credential,
   observed: undefined

@@ -183,7 +183,7 @@ export const identity: ReadonlyArray<Mutation> = [
           })
       })),
       wrong("domain/StitchState.ts", (right) => ({
-        signOut: (state, current) => ({ ...right.signOut(state, current), phase: "Open" })
+        signOut: (state, current) => ({ ...right.signOut(state, current), phase: "Active" })
       }))
     ]
   },
