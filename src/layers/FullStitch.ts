@@ -395,7 +395,6 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
 
   const observe = (principalId: string, authorization?: string) =>
     Effect.gen(function*() {
-      if ((yield* CurrentCommand) === "untracked") return
       const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
       return yield* (yield* isForCurrent(authorization))
