@@ -31,12 +31,8 @@ const unquoted = (id: string): string => {
   return id.length >= 2 && (quote === "'" || quote === "\"") && id.endsWith(quote) ? id.slice(1, -1) : id
 }
 
-/**
- * Returns why PostHog refuses to merge an id, or `undefined` if PostHog merges it.
- *
- * @internal
- */
-export const problem = (id: string): string | undefined => {
+// Returns why PostHog refuses to merge an id, or `undefined` if PostHog merges it.
+const problem = (id: string): string | undefined => {
   if (id.trim() === "") return "a principal id must not be blank"
   if (id.length > maxLength) return `a principal id has at most ${maxLength} characters`
   if (id.includes("\0")) return "a principal id must not contain a NUL"
