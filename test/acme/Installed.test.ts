@@ -48,6 +48,18 @@ const delivers = Effect.fnUntraced(function*(file: string) {
   return home
 })
 
+it("The functions that every command calls are in parentheses, in which V8 compiles them as it loads them", () => {
+  const count = (file: string): number => {
+    const text = Fs.readFileSync(inProject("node_modules/effect-cli-usage", file), "utf8")
+    return [...text.matchAll(/(?:=|:) \((?:async )?\([^()]*\) =>|\(\(function\* ?\(/g)].length
+  }
+  assert.isAbove(count("layers/Steady.js"), 80)
+  assert.isAbove(count("cli/CommandTracking.js"), 1)
+  for (const file of ["layers/Cold.js", "cli/TelemetryHandlers.js", "cli/ErrorClass.js"]) {
+    assert.strictEqual(count(file), 0, file)
+  }
+})
+
 for (const [form, name] of [["one file", "one esm file"], ["cjs", "one cjs file"]] as const) {
   it.live(`A host with the published package delivers as ${name}`, () =>
     Effect.suspend(() => delivers(esbuild(project, form, "entry"))))
