@@ -208,20 +208,16 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
   })
 
   const recordNow = (outcome: Outcome): Effect.Effect<void> =>
-    Effect.provideService(
-      Effect.suspend(() => record(outcome, clock.monotonicTimeNanosUnsafe())),
-      CurrentCommand,
-      command
+    Effect.suspend(() =>
+      Effect.provideService(record(outcome, clock.monotonicTimeNanosUnsafe()), CurrentCommand, command)
     )
   const command: CommandRun = {
     name: invocation.name,
     outer,
     annotations,
-    recordSuccess: Effect.suspend(() => recordNow(succeeded)),
+    recordSuccess: recordNow(succeeded),
     recordExit: (code, error) =>
-      Effect.suspend(() =>
-        recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
-      )
+      recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
   }
   const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)
   const context = Context.make(CurrentCommand, command)

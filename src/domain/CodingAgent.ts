@@ -22,28 +22,13 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["kiro", [["TERM_PROGRAM", "kiro"]]]
 ]
 
-// Not derived from the table, which would cost every command two functions. A test compares them.
+const names = ["AI_AGENT"]
+for (const [, marks] of agents) {
+  for (const mark of marks) names.push(typeof mark === "string" ? mark : mark[0])
+}
+
 /** The variables that `detect` reads. */
-export const variables: ReadonlyArray<string> = [
-  "AI_AGENT",
-  "CLAUDECODE",
-  "CLAUDE_CODE",
-  "REPL_ID",
-  "GEMINI_CLI",
-  "CODEX_SANDBOX",
-  "CODEX_THREAD_ID",
-  "OPENCODE",
-  "PATH",
-  "AUGMENT_AGENT",
-  "GOOSE_PROVIDER",
-  "JUNIE_DATA",
-  "JUNIE_SHIM_PATH",
-  "COPILOT_AGENT",
-  "COPILOT_CLI",
-  "EDITOR",
-  "CURSOR_AGENT",
-  "TERM_PROGRAM"
-]
+export const variables: ReadonlyArray<string> = names
 
 const aliases: Environment = { github_copilot_vscode_agent: "copilot", github_copilot_cloud_agent: "copilot" }
 
