@@ -4,7 +4,8 @@
  *
  * `-- --quick` takes few samples and leaves the documents alone; `-- --only start,worker` takes some measurements and
  * writes nothing; `-- --check` says whether `bench/results.json` is of the code that is here; `-- --looks` lists the
- * system calls of a steady command, `-- --graph` the modules that are loaded; `-- --fleet` runs the simulation only.
+ * system calls of a steady command, `-- --instructions` counts what it executes, `-- --graph` lists the modules that are
+ * loaded; `-- --fleet` runs the simulation only.
  */
 import * as Fs from "node:fs"
 import { loadavg } from "node:os"
@@ -13,6 +14,7 @@ import { parseArgs } from "node:util"
 import * as Build from "./Build.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Graph from "./Graph.ts"
+import * as Instructions from "./Instructions.ts"
 import * as Looks from "./Looks.ts"
 import { machine, pinned, traces } from "./Machine.ts"
 import * as Report from "./Report.ts"
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     check: { type: "boolean", default: false },
     looks: { type: "boolean", default: false },
+    instructions: { type: "boolean", default: false },
     graph: { type: "boolean", default: false },
     fleet: { type: "boolean", default: false }
   }
@@ -93,4 +96,5 @@ if (values.fleet) writeFleet()
 else if (values.check) await check()
 else if (values.graph) console.log(await Graph.report())
 else if (values.looks) await looks()
+else if (values.instructions) console.log(Instructions.report(await Build.build()))
 else await measure(values.quick, values.only?.split(","))
