@@ -14,7 +14,8 @@ export interface Destination {
   readonly key: string
 }
 
-const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
+/** The names of this machine in a URL: without TLS, nothing is sent to another machine. */
+export const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 /** Creates a destination from the configured host and key. The failure names the problem and the expected form. */
 export const make = (options: { readonly host: string; readonly key: string }): Result.Result<Destination, string> => {

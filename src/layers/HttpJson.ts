@@ -10,13 +10,12 @@ import * as Predicate from "effect/Predicate"
 import type { Resolver } from "node:dns/promises"
 import * as NFS from "node:fs"
 import type { LookupFunction } from "node:net"
+import { loopback } from "../domain/Destination.ts"
 
 const maxBodyBytes = 64 * 1024
 
 // RFC 8305, section 3: the wait for the other address family once one has answered.
 const resolutionDelayMillis = 50
-
-const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 const hostsFile = (): string =>
   process.platform === "win32" ? "C:\\Windows\\System32\\drivers\\etc\\hosts" : "/etc/hosts"
