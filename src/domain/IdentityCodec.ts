@@ -6,6 +6,7 @@ import * as AnonId from "./AnonId.ts"
 import * as JsonDocument from "./JsonDocument.ts"
 import * as PrincipalId from "./PrincipalId.ts"
 import type { Session } from "./Session.ts"
+import { maxFileBytes } from "./StateHome.ts"
 
 /**
  * The contents of an identity file: the anon id, and the principal that the file links it to.
@@ -72,12 +73,10 @@ const document = (text: string): Schema.JsonObject | undefined =>
  */
 export const keysOf = (text: string): Schema.JsonObject => document(text) ?? {}
 
-const maxBytes = 1024 * 1024
-
 // A file above the limit of a disk would never be read again.
 const print = (document: object): string => {
   const text = JSON.stringify(document, null, 2) + "\n"
-  if (new TextEncoder().encode(text).length > maxBytes) throw new RangeError()
+  if (new TextEncoder().encode(text).length > maxFileBytes) throw new RangeError()
   return text
 }
 

@@ -1,6 +1,9 @@
 /** The paths of the state on disk. */
 import type { Path } from "effect/Path"
 
+/** The maximum size of a file of the state, in bytes. A disk reads no larger file: an identity file has some hundred. */
+export const maxFileBytes = 1024 * 1024
+
 /**
  * The paths below the folder in which a host keeps its state.
  *

@@ -3,10 +3,8 @@
  *
  * @since 0.1.0
  */
+import { maxFileBytes } from "../domain/StateHome.ts"
 import { type Disk, type Entry, type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
-
-// The limit of `NodeDisk`.
-const maxBytes = 1024 * 1024
 
 /**
  * One change of a disk in memory.
@@ -236,7 +234,7 @@ export const make = (options: Options = {}): MemoryDisk => {
     query<Read>(path, ({ text }) => {
       if (text === undefined) return refusedRead("EFTYPE")
       if (uid !== undefined && options?.owner !== undefined && options.owner !== uid) return refusedRead("EPERM")
-      return new TextEncoder().encode(text).length > maxBytes ? refusedRead("EFBIG") : { _tag: "Text", text }
+      return new TextEncoder().encode(text).length > maxFileBytes ? refusedRead("EFBIG") : { _tag: "Text", text }
     }, (disk) => disk.read(path, options))
 
   const link = (from: string, to: string): void => {

@@ -4,10 +4,8 @@
  * @since 0.1.0
  */
 import * as NFS from "node:fs"
+import { maxFileBytes } from "../domain/StateHome.ts"
 import { type Disk, type Entry, type Errno, refusedRead } from "../services/Disk.ts"
-
-// An identity file has some hundred bytes.
-const maxBytes = 1024 * 1024
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = NFS.constants
 
@@ -54,7 +52,7 @@ const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
     try {
       const stat = NFS.fstatSync(fd)
       if (!stat.isFile()) return { _tag: "Unreadable", code: "EFTYPE" }
-      if (stat.size > maxBytes) return { _tag: "Unreadable", code: "EFBIG" }
+      if (stat.size > maxFileBytes) return { _tag: "Unreadable", code: "EFBIG" }
       if (owner !== undefined && stat.uid !== owner) return { _tag: "Unreadable", code: "EPERM" }
       const bytes = Buffer.allocUnsafe(stat.size)
       let length = 0
