@@ -11,7 +11,10 @@ import { type Disk, isAbsent, isRefused } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
-/** The maximum time of a lease. A lease that ends later is expired: it was written before the clock was set back. */
+/**
+ * The maximum life of a worker and of its lease. A lease that ends later is expired: it was written before the clock was
+ * set back.
+ */
 export const longestMillis = 10_000
 
 const prefix = "lease-"

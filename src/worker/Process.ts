@@ -11,6 +11,7 @@ import * as StateHome from "../domain/StateHome.ts"
 import * as WorkerJob from "../domain/WorkerJob.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../layers/FileOutbox.ts"
+import * as Lease from "../layers/Lease.ts"
 import { current, merge } from "../layers/NodeProcess.ts"
 import * as Notes from "../layers/Notes.ts"
 import * as OutboxWriter from "../layers/OutboxWriter.ts"
@@ -81,8 +82,8 @@ const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number):
  * A timer kills the process: `process.exit` would wait for a name look-up in the thread pool.
  */
 export const run = async (): Promise<number> => {
-  const until = Date.now() + Worker.lifeMillis
-  setTimeout(() => process.kill(process.pid, "SIGKILL"), Worker.lifeMillis).unref()
+  const until = Date.now() + Lease.longestMillis
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), Lease.longestMillis).unref()
   const job = WorkerJob.decode(process.env[variable] ?? "")
   if (job === undefined) return 0
   // Checked again, as in the host: plain http, for example, is allowed on loopback only.

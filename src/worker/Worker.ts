@@ -8,9 +8,6 @@ import type { Leases } from "../layers/Lease.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { Answer } from "./Transport.ts"
 
-/** The maximum life of a worker, in milliseconds. */
-export const lifeMillis = 10_000
-
 /**
  * The maximum time of one request and of the writes after it. A worker sends no request that could exceed its life.
  */

@@ -24,6 +24,7 @@ import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as HeldLease from "../../src/layers/HeldLease.ts"
+import * as Lease from "../../src/layers/Lease.ts"
 import * as Notes from "../../src/layers/Notes.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
@@ -273,7 +274,7 @@ const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send
       leases,
       outbox,
       startSuccessor: Effect.void,
-      until: now + Worker.lifeMillis
+      until: now + Lease.longestMillis
     })
   })
   return { consent, files, looks, outbox, run }

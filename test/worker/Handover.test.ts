@@ -69,7 +69,7 @@ const processOf = Effect.fnUntraced(
       lease: () => Lease.newest(leases) ?? 0,
       seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.inspect(leases, now)),
       /** Runs a worker; returns how many messages it delivered. */
-      work: ({ life = Worker.lifeMillis, lingers = false, ...options }:
+      work: ({ life = Lease.longestMillis, lingers = false, ...options }:
         & Partial<Pick<WorkerJob, "lingers">>
         & Partial<Pick<Worker.Options, "isAllowed" | "send" | "startSuccessor">>
         & { readonly life?: number } = {}) =>
@@ -471,7 +471,7 @@ describe("worker life cycle", () => {
   test("A worker ends at once and sends nothing while another holds the lease", function*() {
     const { device, leases, work, write } = yield* setUp()
     write(1)
-    assert.isDefined(HeldLease.acquire(leases, 0, Worker.lifeMillis, { id: "another", boots: false, pid: 1 }))
+    assert.isDefined(HeldLease.acquire(leases, 0, Lease.longestMillis, { id: "another", boots: false, pid: 1 }))
     const { count, counted } = counter()
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
     yield* work({ send, lingers: true, startSuccessor: count })
