@@ -14,7 +14,7 @@ import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
-import type { Message } from "../domain/Message.ts"
+import { isUuid, type Message } from "../domain/Message.ts"
 import { isPrincipalId } from "../domain/PrincipalId.ts"
 import { isShortLived, isStateless } from "../domain/Runtime.ts"
 import { merge } from "../domain/Shared.ts"
@@ -86,8 +86,6 @@ export interface Options {
 
 const deliverEveryNanos = 30_000_000_000n
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 const checksOf = ({ decision, stillGiven }: Consent["Service"]): Checks => ({
   decide: () => Effect.runSync(decision),
   stillGiven: () => Effect.runSync(stillGiven)
@@ -131,7 +129,7 @@ export const make = Effect.fnUntraced(function*(
     known,
     runtime,
     settings,
-    parent: outer !== undefined && uuid.test(outer) ? outer : undefined
+    parent: outer !== undefined && isUuid(outer) ? outer : undefined
   })
   const shared: SteadyStitch.Shared = {
     files,
