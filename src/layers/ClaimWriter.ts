@@ -26,6 +26,12 @@ export const recordFact = (files: StateFiles, anonId: AnonId, fact: "stored" | "
   if (code !== undefined && code !== "EEXIST") files.notes.add(`could not note that a claim is ${fact}: ${code}`)
 }
 
+/** Returns the anon id of a claim, given the name of its file; undefined for any other name. */
+export const anonIdOf = (name: string): AnonId | undefined => {
+  const anonId = name.slice(0, -".json".length)
+  return name.endsWith(".json") && isAnonId(anonId) ? anonId : undefined
+}
+
 /** The undelivered aliases of a destination. */
 export interface Undelivered {
   readonly aliases: ReadonlyArray<Extract<Entry, { readonly _tag: "Alias" }>>
@@ -44,8 +50,8 @@ const aliasesOf = (
   const names = new Set(listed)
   let isUncertain = false
   const aliases = listed.flatMap((name): Undelivered["aliases"] => {
-    const anonId = name.slice(0, -".json".length)
-    if (!name.endsWith(".json") || !isAnonId(anonId) || !isWanted((fact) => names.has(`${anonId}.${fact}`))) return []
+    const anonId = anonIdOf(name)
+    if (anonId === undefined || !isWanted((fact) => names.has(`${anonId}.${fact}`))) return []
     const read = files.read(ClaimFiles.path(files, anonId, "json"))
     if (read._tag === "Unreadable") isUncertain = true
     const claim = ClaimFiles.decode(read, anonId)

@@ -265,8 +265,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       if (isOld(`${home.successors}/${name}`, now)) files.remove(`${home.successors}/${name}`)
     }
     for (const name of claims) {
-      const anonId = name.slice(0, -".json".length)
-      if (!isAnonId(anonId) || !isOld(`${home.claims}/${name}`, now)) continue
+      const anonId = ClaimWriter.anonIdOf(name)
+      if (anonId === undefined || !isOld(`${home.claims}/${name}`, now)) continue
       const aliasFacts = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => claims.includes(name))
       const claim = ClaimFiles.read(files, anonId)
       if (claim === "Unknown") continue
