@@ -14,6 +14,7 @@ import { nodeExecutable } from "../../scripts/Bundlers.ts"
 import { bundleWorker } from "../../scripts/WorkerBundle.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
+import { test } from "../fixtures/Tests.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 const entry = fileURLToPath(new URL("../../examples/acme/entry.ts", import.meta.url))
@@ -73,93 +74,87 @@ for (const format of ["esm", "cjs"] as const) {
     Effect.flatMap(directory, (home) => isDelivered([process.execPath, bundled[format]], home)))
 }
 
-it.live("A bundled host delivers as a single executable", () =>
-  Effect.gen(function*() {
-    const home = yield* directory
-    const executable = yield* Effect.promise(() => nodeExecutable(process.execPath, bundled.cjs, home))
-    yield* isDelivered([executable], home)
-  }))
+test.live("A bundled host delivers as a single executable", function*() {
+  const home = yield* directory
+  const executable = yield* Effect.promise(() => nodeExecutable(process.execPath, bundled.cjs, home))
+  yield* isDelivered([executable], home)
+})
 
-it.live("A bundled host without a worker says in debug mode and in its status what to do", () =>
-  Effect.gen(function*() {
-    const home = yield* directory
-    const file = Path.join(home, "acme.mjs")
-    bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
-    const run = (main: string, line: string, env: Readonly<Record<string, string>> = {}) =>
-      ChildProcess.spawnSync(process.execPath, [main, ...line.split(" ")], {
-        encoding: "utf8",
-        env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ...env }
-      })
-    const why =
-      "this host has no worker: the entry of a bundled host must first call isWorker() of effect-cli-usage/worker; any other host lacks its worker file"
-    const debugs = { ACME_USAGE_DEBUG: "yes" }
-    const without = run(file, "deploy x", debugs)
-    assert.strictEqual(without.stdout, "Deployed x to eu\n")
-    assert.include(without.stderr, `usage: nothing is delivered: ${why}\n`)
-    assert.notInclude(run(bundled.esm, "deploy x", debugs).stderr, "has no worker")
-    assert.include(run(file, "telemetry status").stdout, `Nothing is delivered: ${why}\n`)
-    const { obstacles } = JSON.parse(run(file, "telemetry status --json").stdout)
-    assert.deepStrictEqual(obstacles, [{ what: "no_worker", why }])
-    assert.include(run(bundled.esm, "telemetry status --json").stdout, "\"obstacles\":[]")
-  }))
+test.live("A bundled host without a worker says in debug mode and in its status what to do", function*() {
+  const home = yield* directory
+  const file = Path.join(home, "acme.mjs")
+  bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
+  const run = (main: string, line: string, env: Readonly<Record<string, string>> = {}) =>
+    ChildProcess.spawnSync(process.execPath, [main, ...line.split(" ")], {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ...env }
+    })
+  const why =
+    "this host has no worker: the entry of a bundled host must first call isWorker() of effect-cli-usage/worker; any other host lacks its worker file"
+  const debugs = { ACME_USAGE_DEBUG: "yes" }
+  const without = run(file, "deploy x", debugs)
+  assert.strictEqual(without.stdout, "Deployed x to eu\n")
+  assert.include(without.stderr, `usage: nothing is delivered: ${why}\n`)
+  assert.notInclude(run(bundled.esm, "deploy x", debugs).stderr, "has no worker")
+  assert.include(run(file, "telemetry status").stdout, `Nothing is delivered: ${why}\n`)
+  const { obstacles } = JSON.parse(run(file, "telemetry status --json").stdout)
+  assert.deepStrictEqual(obstacles, [{ what: "no_worker", why }])
+  assert.include(run(bundled.esm, "telemetry status --json").stdout, "\"obstacles\":[]")
+})
 
-it.live("A bundled host never runs one of its own files as the worker, nor a file of the place where it was bundled", () =>
-  Effect.gen(function*() {
-    const home = yield* directory
-    const started = Path.join(home, "started")
-    for (const folder of ["bin", "worker", "layers"]) Fs.mkdirSync(Path.join(home, folder))
-    Fs.writeFileSync(
-      Path.join(home, "worker/main.cjs"),
-      `require("node:fs").writeFileSync(${JSON.stringify(started)}, "")`
-    )
-    const bundler = JSON.stringify(pathToFileURL(Path.join(home, "layers/NodeProcess.js")).href)
-    for (const define of [{}, { "import.meta.url": bundler }]) {
-      const file = Path.join(home, "bin/acme.mjs")
-      bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)), define)
-      const run = ChildProcess.spawnSync(process.execPath, [file, "deploy", "x"], {
-        encoding: "utf8",
-        env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", CI: "true" }
-      })
-      assert.strictEqual(run.stdout, "Deployed x to eu\n")
-      assert.isFalse(Fs.existsSync(started))
-    }
-  }))
+test.live("A bundled host never runs one of its own files as the worker, nor a file of the place where it was bundled", function*() {
+  const home = yield* directory
+  const started = Path.join(home, "started")
+  for (const folder of ["bin", "worker", "layers"]) Fs.mkdirSync(Path.join(home, folder))
+  Fs.writeFileSync(
+    Path.join(home, "worker/main.cjs"),
+    `require("node:fs").writeFileSync(${JSON.stringify(started)}, "")`
+  )
+  const bundler = JSON.stringify(pathToFileURL(Path.join(home, "layers/NodeProcess.js")).href)
+  for (const define of [{}, { "import.meta.url": bundler }]) {
+    const file = Path.join(home, "bin/acme.mjs")
+    bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)), define)
+    const run = ChildProcess.spawnSync(process.execPath, [file, "deploy", "x"], {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", CI: "true" }
+    })
+    assert.strictEqual(run.stdout, "Deployed x to eu\n")
+    assert.isFalse(Fs.existsSync(started))
+  }
+})
 
-it.live("A bundled host finds the published worker beside it on a runtime that names modules by their paths", () =>
-  Effect.gen(function*() {
-    const home = yield* directory
-    for (const folder of ["layers", "worker"]) Fs.mkdirSync(Path.join(home, folder))
-    const beside = Path.join(home, "worker/main.cjs")
-    Fs.writeFileSync(beside, "")
-    const file = Path.join(home, "layers/NodeProcess.js")
-    bundle(file, "cjs", fileURLToPath(new URL("../../src/layers/NodeProcess.ts", import.meta.url)))
-    const script = `console.log(require(${JSON.stringify(file)}).current.worker.join())`
-    const run = ChildProcess.spawnSync(process.execPath, ["-e", script], { encoding: "utf8" })
-    assert.deepStrictEqual([run.stdout, run.stderr], [`${beside}\n`, ""])
-  }))
+test.live("A bundled host finds the published worker beside it on a runtime that names modules by their paths", function*() {
+  const home = yield* directory
+  for (const folder of ["layers", "worker"]) Fs.mkdirSync(Path.join(home, folder))
+  const beside = Path.join(home, "worker/main.cjs")
+  Fs.writeFileSync(beside, "")
+  const file = Path.join(home, "layers/NodeProcess.js")
+  bundle(file, "cjs", fileURLToPath(new URL("../../src/layers/NodeProcess.ts", import.meta.url)))
+  const script = `console.log(require(${JSON.stringify(file)}).current.worker.join())`
+  const run = ChildProcess.spawnSync(process.execPath, ["-e", script], { encoding: "utf8" })
+  assert.deepStrictEqual([run.stdout, run.stderr], [`${beside}\n`, ""])
+})
 
-it.live("A bundled host delivers on a runtime without single executables", () =>
-  Effect.gen(function*() {
-    const home = yield* directory
-    const unknown = Path.join(home, "unknown.mjs")
-    Fs.writeFileSync(
-      unknown,
-      `const get = process.getBuiltinModule
+test.live("A bundled host delivers on a runtime without single executables", function*() {
+  const home = yield* directory
+  const unknown = Path.join(home, "unknown.mjs")
+  Fs.writeFileSync(
+    unknown,
+    `const get = process.getBuiltinModule
          process.getBuiltinModule = (name) => name === "node:sea" ? undefined : get(name)`
-    )
-    yield* isDelivered([process.execPath, "--import", unknown, bundled.esm], home)
-  }))
+  )
+  yield* isDelivered([process.execPath, "--import", unknown, bundled.esm], home)
+})
 
-it.live("A bundled host that is started with only one of the two marks of a worker is no worker", () =>
-  Effect.gen(function*() {
-    const home = yield* directory
-    const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
-      ChildProcess.spawnSync(process.execPath, [bundled.esm, ...args], {
-        encoding: "utf8",
-        env: { PATH: process.env["PATH"], HOME: home, ...env }
-      })
-    assert.strictEqual(run(["deploy", "x"], { EFFECT_CLI_USAGE_WORKER: "{}" }).stdout, "Deployed x to eu\n")
-    const marked = run(["deploy", "x", "--effect-cli-usage-worker"], {})
-    assert.include(marked.stderr, "--effect-cli-usage-worker")
-    assert.strictEqual(marked.status, 1)
-  }))
+test.live("A bundled host that is started with only one of the two marks of a worker is no worker", function*() {
+  const home = yield* directory
+  const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+    ChildProcess.spawnSync(process.execPath, [bundled.esm, ...args], {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: home, ...env }
+    })
+  assert.strictEqual(run(["deploy", "x"], { EFFECT_CLI_USAGE_WORKER: "{}" }).stdout, "Deployed x to eu\n")
+  const marked = run(["deploy", "x", "--effect-cli-usage-worker"], {})
+  assert.include(marked.stderr, "--effect-cli-usage-worker")
+  assert.strictEqual(marked.status, 1)
+})

@@ -1,44 +1,42 @@
 /**
  * What is recorded and delivered of a command that ends in an unusual way.
  */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run } from "../fixtures/Process.ts"
 import { eventually, runtimeName } from "./Harness.ts"
-import { endsDevice, runUntilAsked, services, usedDevice, waiting, words } from "./Prepared.ts"
+import { endsDevice, runUntilAsked, suite, usedDevice, waiting, words } from "./Prepared.ts"
 
-layer(services, { excludeTestServices: true, timeout: "2 minutes" })("end of a process", (it) => {
+suite("end of a process", (test) => {
   describe.concurrent("signals", () => {
-    it.effect("A command that Ctrl-C ends 2 ms after its output is recorded, 5 of 5 times", () =>
-      Effect.gen(function*() {
-        const acme = yield* usedDevice
-        yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
-        const command = yield* words("wait 5")
-        for (let n = 0; n < 5; n++) {
-          const { stdout } = yield* run(command, {
-            env: acme.env,
-            onStdout: (child) => setTimeout(() => child.kill("SIGINT"), 2)
-          })
-          assert.strictEqual(stdout, "Done\n")
-          assert.lengthOf(waiting(acme.home), n + 1)
-        }
-        assert.isTrue(waiting(acme.home).every(({ properties }) => properties["command_name"] === "wait"))
-      }))
+    test("A command that Ctrl-C ends 2 ms after its output is recorded, 5 of 5 times", function*() {
+      const acme = yield* usedDevice
+      yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
+      const command = yield* words("wait 5")
+      for (let n = 0; n < 5; n++) {
+        const { stdout } = yield* run(command, {
+          env: acme.env,
+          onStdout: (child) => setTimeout(() => child.kill("SIGINT"), 2)
+        })
+        assert.strictEqual(stdout, "Done\n")
+        assert.lengthOf(waiting(acme.home), n + 1)
+      }
+      assert.isTrue(waiting(acme.home).every(({ properties }) => properties["command_name"] === "wait"))
+    })
 
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      it.effect(`A command that ${signal} ends in its middle is recorded as cancelled and delivered`, () =>
-        Effect.gen(function*() {
-          const { env, sink, words } = yield* endsDevice
-          const { code } = yield* run(words("wait"), { env, onStdout: (child) => child.kill(signal) })
-          assert.strictEqual(code, 130)
-          const [event] = yield* sink.waitFor(({ length }) => length === 1)
-          const { command_name, exit_code, user_cancelled } = { ...event?.properties }
-          assert.deepStrictEqual(
-            [event?.event, command_name, exit_code, user_cancelled],
-            ["CLI execution failed", "wait", 130, true]
-          )
-        }))
+      test(`A command that ${signal} ends in its middle is recorded as cancelled and delivered`, function*() {
+        const { env, sink, words } = yield* endsDevice
+        const { code } = yield* run(words("wait"), { env, onStdout: (child) => child.kill(signal) })
+        assert.strictEqual(code, 130)
+        const [event] = yield* sink.waitFor(({ length }) => length === 1)
+        const { command_name, exit_code, user_cancelled } = { ...event?.properties }
+        assert.deepStrictEqual(
+          [event?.event, command_name, exit_code, user_cancelled],
+          ["CLI execution failed", "wait", 130, true]
+        )
+      })
     }
   })
 
@@ -62,19 +60,18 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("end of a p
       ["defect", "by a defect", "CLI execution failed", 1, "Broken"]
     ]
     for (const [line, how, name, code, errorClass] of ends) {
-      it.effect(`A command that ends its process ${how} is recorded once, with its exit code, and delivered`, () =>
-        Effect.gen(function*() {
-          const { env, home, sink, words } = yield* endsDevice
-          const ended = yield* run(words(...line.split(" ")), { env })
-          assert.strictEqual(ended.code, code)
-          const [event] = yield* sink.waitFor(({ length }) => length === 1)
-          yield* eventually(Effect.sync(() => waiting(home)), ({ length }) => length === 0)
-          assert.lengthOf(yield* sink.attempts, 1)
-          assert.deepStrictEqual(
-            [event?.event, event?.properties["exit_code"], event?.properties["error_class"]],
-            [name, code, errorClass]
-          )
-        }))
+      test(`A command that ends its process ${how} is recorded once, with its exit code, and delivered`, function*() {
+        const { env, home, sink, words } = yield* endsDevice
+        const ended = yield* run(words(...line.split(" ")), { env })
+        assert.strictEqual(ended.code, code)
+        const [event] = yield* sink.waitFor(({ length }) => length === 1)
+        yield* eventually(Effect.sync(() => waiting(home)), ({ length }) => length === 0)
+        assert.lengthOf(yield* sink.attempts, 1)
+        assert.deepStrictEqual(
+          [event?.event, event?.properties["exit_code"], event?.properties["error_class"]],
+          [name, code, errorClass]
+        )
+      })
     }
   })
 
@@ -85,44 +82,40 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("end of a p
         "never closes the layer"
       ]] as const
     ) {
-      it.effect(`A host that ${what} delivers`, () =>
-        Effect.gen(function*() {
-          const { env, sink, words } = yield* endsDevice
-          const { code } = yield* run(words("say"), { env: { ...env, ENDS_MODE: mode } })
-          assert.strictEqual(code, 0)
-          const messages = yield* sink.waitFor(({ length }) => length === 1)
-          assert.deepStrictEqual(messages.map(({ properties }) => properties["command_name"]), ["say"])
-        }))
+      test(`A host that ${what} delivers`, function*() {
+        const { env, sink, words } = yield* endsDevice
+        const { code } = yield* run(words("say"), { env: { ...env, ENDS_MODE: mode } })
+        assert.strictEqual(code, 0)
+        const messages = yield* sink.waitFor(({ length }) => length === 1)
+        assert.deepStrictEqual(messages.map(({ properties }) => properties["command_name"]), ["say"])
+      })
     }
 
-    it.effect("A host that listens to a signal with `once` still handles the signal during the wait for delivery", () =>
-      Effect.gen(function*() {
-        const acme = yield* endsDevice
-        yield* acme.stopWorkers()
-        const { code, stdout } = yield* runUntilAsked(acme, acme.words("say"), "SIGTERM", {
-          env: { ...acme.env, CI: "true", ENDS_MODE: "gracefully" }
-        })
-        assert.deepStrictEqual([code, stdout], [0, "Said\nShut down\n"])
-      }))
+    test("A host that listens to a signal with `once` still handles the signal during the wait for delivery", function*() {
+      const acme = yield* endsDevice
+      yield* acme.stopWorkers()
+      const { code, stdout } = yield* runUntilAsked(acme, acme.words("say"), "SIGTERM", {
+        env: { ...acme.env, CI: "true", ENDS_MODE: "gracefully" }
+      })
+      assert.deepStrictEqual([code, stdout], [0, "Said\nShut down\n"])
+    })
 
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      it.effect(`A host that listens to no signal is ended by ${signal} during the wait for delivery`, () =>
-        Effect.gen(function*() {
-          const acme = yield* endsDevice
-          yield* acme.stopWorkers()
-          const ended = yield* runUntilAsked(acme, acme.words("say"), signal, {
-            env: { ...acme.env, CI: "true", ENDS_MODE: "goes on" }
-          })
-          assert.deepStrictEqual([ended.signal, ended.stdout], [signal, "Said\n"])
-          assert.lengthOf(waiting(acme.home), 1)
-        }))
+      test(`A host that listens to no signal is ended by ${signal} during the wait for delivery`, function*() {
+        const acme = yield* endsDevice
+        yield* acme.stopWorkers()
+        const ended = yield* runUntilAsked(acme, acme.words("say"), signal, {
+          env: { ...acme.env, CI: "true", ENDS_MODE: "goes on" }
+        })
+        assert.deepStrictEqual([ended.signal, ended.stdout], [signal, "Said\n"])
+        assert.lengthOf(waiting(acme.home), 1)
+      })
     }
   })
 
-  it.effect("A command that ends its process says in debug mode why it is not recorded", () =>
-    Effect.gen(function*() {
-      const { env, words } = yield* endsDevice
-      const { stderr } = yield* run(words("exit", "7"), { env: { ...env, ENDS_USAGE_DEBUG: "1", DO_NOT_TRACK: "1" } })
-      assert.strictEqual(stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
-    }))
+  test("A command that ends its process says in debug mode why it is not recorded", function*() {
+    const { env, words } = yield* endsDevice
+    const { stderr } = yield* run(words("exit", "7"), { env: { ...env, ENDS_USAGE_DEBUG: "1", DO_NOT_TRACK: "1" } })
+    assert.strictEqual(stderr, "usage: telemetry is off: DO_NOT_TRACK\n")
+  })
 })

@@ -1,7 +1,7 @@
 /**
  * Faults from the field: a disk that refuses for a moment, and another tool that writes while a command runs.
  */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
@@ -11,7 +11,7 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Faults from "../fixtures/Faults.ts"
 import { run } from "../fixtures/Process.ts"
 import { noLease } from "../fixtures/Wait.ts"
-import { aliasesOf, type Device, eventFiles, eventually, Harness } from "./Harness.ts"
+import { aliasesOf, type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
@@ -55,96 +55,90 @@ const sent = (acme: Device) =>
 
 const succeeded = "CLI execution succeeded"
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("disk faults", (it) => {
+suite("disk faults", (test) => {
   describe.concurrent("temporary failures", () => {
-    it.effect("A message that cannot be read for a moment is kept for the next flush", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* waiting(acme, "deploy a", "deploy b", "deploy c")
-        const [first = ""] = eventFiles(acme.home)
-        const fault = { call: "openat", path: first, error: "EIO", isOnce: true } as const
-        const { code, stdout } = yield* faulty(acme, "telemetry flush --json", fault)
-        assert.deepStrictEqual([yield* decodeFlush(stdout), code], [{ delivered: 2, kept: 1 }, 1])
-        assert.deepStrictEqual(eventFiles(acme.home), [first])
-        assert.strictEqual(yield* lastFailure(acme), "1 of the waiting messages cannot be read")
-        const next = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
-        assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 1, kept: 0 })
-        assert.lengthOf(yield* acme.sink.messages, 4)
-      }))
+    test("A message that cannot be read for a moment is kept for the next flush", function*() {
+      const acme = yield* device
+      yield* waiting(acme, "deploy a", "deploy b", "deploy c")
+      const [first = ""] = eventFiles(acme.home)
+      const fault = { call: "openat", path: first, error: "EIO", isOnce: true } as const
+      const { code, stdout } = yield* faulty(acme, "telemetry flush --json", fault)
+      assert.deepStrictEqual([yield* decodeFlush(stdout), code], [{ delivered: 2, kept: 1 }, 1])
+      assert.deepStrictEqual(eventFiles(acme.home), [first])
+      assert.strictEqual(yield* lastFailure(acme), "1 of the waiting messages cannot be read")
+      const next = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+      assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 1, kept: 0 })
+      assert.lengthOf(yield* acme.sink.messages, 4)
+    })
 
-    it.effect("Messages that cannot be listed for a moment are kept, and the flush reports the reason", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* waiting(acme, "deploy a", "deploy b")
-        const events = Path.dirname(eventFiles(acme.home)[0] ?? "")
-        const fault = { call: "openat", path: events, error: "EIO", isOnce: true } as const
-        const { code, stdout } = yield* faulty(acme, "telemetry flush --json", fault)
-        assert.deepStrictEqual([yield* decodeFlush(stdout), code], [{ delivered: 0, kept: 2 }, 1])
-        assert.strictEqual(yield* lastFailure(acme), "the outbox cannot be read (EIO)")
-        const next = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
-        assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 2, kept: 0 })
-      }))
+    test("Messages that cannot be listed for a moment are kept, and the flush reports the reason", function*() {
+      const acme = yield* device
+      yield* waiting(acme, "deploy a", "deploy b")
+      const events = Path.dirname(eventFiles(acme.home)[0] ?? "")
+      const fault = { call: "openat", path: events, error: "EIO", isOnce: true } as const
+      const { code, stdout } = yield* faulty(acme, "telemetry flush --json", fault)
+      assert.deepStrictEqual([yield* decodeFlush(stdout), code], [{ delivered: 0, kept: 2 }, 1])
+      assert.strictEqual(yield* lastFailure(acme), "the outbox cannot be read (EIO)")
+      const next = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+      assert.deepStrictEqual(yield* decodeFlush(next.stdout), { delivered: 2, kept: 0 })
+    })
 
-    it.effect("No event of an account is sent before its alias while the claims cannot be listed", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* waiting(acme, login, "deploy a", "deploy b")
-        const { anon_id } = yield* acme.identity
-        const claims = Path.join(acme.home, "usage/claims")
-        const fault = { call: "openat", path: claims, error: "EIO", isOnce: true } as const
-        const { code } = yield* faulty(acme, "telemetry flush --json", fault)
-        assert.strictEqual(code, 1)
-        assert.match(yield* lastFailure(acme), /^a claim cannot be read/)
-        assert.deepStrictEqual(yield* sent(acme), [["CLI Auth Started", anon_id]])
-        yield* acme.run("telemetry flush")
-        assert.deepStrictEqual((yield* sent(acme)).slice(1), [
-          ["$create_alias", "account_b"],
-          ["CLI Auth Completed", "account_b"],
-          ...[1, 2, 3].map(() => [succeeded, "account_b"])
-        ])
-      }))
+    test("No event of an account is sent before its alias while the claims cannot be listed", function*() {
+      const acme = yield* device
+      yield* waiting(acme, login, "deploy a", "deploy b")
+      const { anon_id } = yield* acme.identity
+      const claims = Path.join(acme.home, "usage/claims")
+      const fault = { call: "openat", path: claims, error: "EIO", isOnce: true } as const
+      const { code } = yield* faulty(acme, "telemetry flush --json", fault)
+      assert.strictEqual(code, 1)
+      assert.match(yield* lastFailure(acme), /^a claim cannot be read/)
+      assert.deepStrictEqual(yield* sent(acme), [["CLI Auth Started", anon_id]])
+      yield* acme.run("telemetry flush")
+      assert.deepStrictEqual((yield* sent(acme)).slice(1), [
+        ["$create_alias", "account_b"],
+        ["CLI Auth Completed", "account_b"],
+        ...[1, 2, 3].map(() => [succeeded, "account_b"])
+      ])
+    })
 
-    it.effect("A device keeps its anon id while the successors cannot be read", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const before = yield* acme.identity
-        const successors = Path.join(acme.home, "usage/successors")
-        const fault = { call: "statx", path: successors, error: "EIO", isOnce: true } as const
-        const { code, stdout } = yield* faulty(acme, "deploy a", fault)
-        assert.deepStrictEqual([stdout, code], ["Deployed a to eu\n", 0])
-        assert.deepStrictEqual(yield* acme.identity, before)
-        yield* acme.run("deploy b")
-        yield* acme.delivered(3)
-        assert.deepStrictEqual(yield* acme.identity, before)
-      }))
+    test("A device keeps its anon id while the successors cannot be read", function*() {
+      const acme = yield* device
+      const before = yield* acme.identity
+      const successors = Path.join(acme.home, "usage/successors")
+      const fault = { call: "statx", path: successors, error: "EIO", isOnce: true } as const
+      const { code, stdout } = yield* faulty(acme, "deploy a", fault)
+      assert.deepStrictEqual([stdout, code], ["Deployed a to eu\n", 0])
+      assert.deepStrictEqual(yield* acme.identity, before)
+      yield* acme.run("deploy b")
+      yield* acme.delivered(3)
+      assert.deepStrictEqual(yield* acme.identity, before)
+    })
   })
 
   describe.concurrent("file system features", () => {
-    it.effect("A disk without hard links gives the device one anon id, and messages are delivered", () =>
-      Effect.gen(function*() {
-        const acme = yield* (yield* Harness).device("links")
-        const fault = { call: "linkat", error: "EACCES" } as const
-        for (const name of ["a", "b"]) yield* faulty(acme, `deploy ${name}`, fault)
-        const { anon_id } = yield* acme.identity
-        const messages = yield* acme.delivered(2)
-        assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
-      }))
+    test("A disk without hard links gives the device one anon id, and messages are delivered", function*() {
+      const acme = yield* (yield* Harness).device("links")
+      const fault = { call: "linkat", error: "EACCES" } as const
+      for (const name of ["a", "b"]) yield* faulty(acme, `deploy ${name}`, fault)
+      const { anon_id } = yield* acme.identity
+      const messages = yield* acme.delivered(2)
+      assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
+    })
 
-    it.effect("A home that is made under a umask without rights for its owner can be used by its owner", () =>
-      Effect.gen(function*() {
-        const acme = yield* (yield* Harness).device("umask")
-        const words = [process.execPath, (yield* Harness).acme, "deploy", "a"]
-        const { code } = yield* run(["sh", "-c", `umask 377; exec "$0" "$@"`, ...words], { env: acme.env })
-        assert.strictEqual(code, 0)
-        yield* acme.delivered(1)
-        assert.strictEqual(Fs.statSync(acme.home).mode & 0o777, 0o700)
-        assert.strictEqual((yield* acme.run(login)).code, 0)
-        assert.deepInclude(yield* acme.status(), { enabled: true, principal_id: "account_b" })
-      }))
+    test("A home that is made under a umask without rights for its owner can be used by its owner", function*() {
+      const acme = yield* (yield* Harness).device("umask")
+      const words = [process.execPath, (yield* Harness).acme, "deploy", "a"]
+      const { code } = yield* run(["sh", "-c", `umask 377; exec "$0" "$@"`, ...words], { env: acme.env })
+      assert.strictEqual(code, 0)
+      yield* acme.delivered(1)
+      assert.strictEqual(Fs.statSync(acme.home).mode & 0o777, 0o700)
+      assert.strictEqual((yield* acme.run(login)).code, 0)
+      assert.deepInclude(yield* acme.status(), { enabled: true, principal_id: "account_b" })
+    })
   })
 })
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("other tools", (it) => {
+suite("other tools", (test) => {
   /** Runs a login that has recorded its first event when another tool writes the identity file. */
   const during = Effect.fnUntraced(function*(acme: Device, line: string, pointer: Record<string, string | null>) {
     yield* acme.api.mode({ _tag: "Hold" })
@@ -158,23 +152,22 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("other
   })
 
   describe.concurrent("concurrent writes of the identity file", () => {
-    it.effect("An anon id that another tool links during a login is not aliased to the account of the login", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const { anon_id } = yield* acme.identity
-        const messages = yield* during(acme, login, { anon_id, linked_principal_id: "account_a" })
-        const claim = JSON.parse(Fs.readFileSync(Path.join(acme.home, `usage/claims/${anon_id}.json`), "utf8"))
-        assert.deepInclude(claim, { principal_id: "account_a", learned_by: "adopted", alias: null })
-        const after = yield* acme.identity
-        assert.notStrictEqual(after.anon_id, anon_id)
-        assert.strictEqual(after.linked_principal_id, "account_b")
-        assert.lengthOf(aliasesOf(messages), 0)
-        assert.deepStrictEqual(messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]), [
-          ["CLI Auth Started", anon_id],
-          ["CLI Auth Completed", "account_b"],
-          [succeeded, "account_b"]
-        ])
-      }))
+    test("An anon id that another tool links during a login is not aliased to the account of the login", function*() {
+      const acme = yield* device
+      const { anon_id } = yield* acme.identity
+      const messages = yield* during(acme, login, { anon_id, linked_principal_id: "account_a" })
+      const claim = JSON.parse(Fs.readFileSync(Path.join(acme.home, `usage/claims/${anon_id}.json`), "utf8"))
+      assert.deepInclude(claim, { principal_id: "account_a", learned_by: "adopted", alias: null })
+      const after = yield* acme.identity
+      assert.notStrictEqual(after.anon_id, anon_id)
+      assert.strictEqual(after.linked_principal_id, "account_b")
+      assert.lengthOf(aliasesOf(messages), 0)
+      assert.deepStrictEqual(messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]), [
+        ["CLI Auth Started", anon_id],
+        ["CLI Auth Completed", "account_b"],
+        [succeeded, "account_b"]
+      ])
+    })
 
     const other = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
     for (
@@ -192,17 +185,16 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("other
         ]
       ] as const
     ) {
-      it.effect(`An anon id that another tool writes during a command replaces the anon id of the device, ${what}`, () =>
-        Effect.gen(function*() {
-          const acme = yield* device
-          const { anon_id } = yield* acme.identity
-          const messages = yield* during(acme, line, { anon_id: other, linked_principal_id: null })
-          assert.strictEqual((yield* acme.identity).anon_id, other)
-          assert.sameDeepMembers(messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]), [
-            ["CLI Auth Started", anon_id],
-            ...events.map((event) => [event, owner])
-          ])
-        }))
+      test(`An anon id that another tool writes during a command replaces the anon id of the device, ${what}`, function*() {
+        const acme = yield* device
+        const { anon_id } = yield* acme.identity
+        const messages = yield* during(acme, line, { anon_id: other, linked_principal_id: null })
+        assert.strictEqual((yield* acme.identity).anon_id, other)
+        assert.sameDeepMembers(messages.slice(1).map(({ distinct_id, event }) => [event, distinct_id]), [
+          ["CLI Auth Started", anon_id],
+          ...events.map((event) => [event, owner])
+        ])
+      })
     }
   })
 })

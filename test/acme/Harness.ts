@@ -21,6 +21,7 @@ import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { filesIn } from "../fixtures/Folders.ts"
 import { runs, type RuntimeName } from "../fixtures/Runtimes.ts"
+import { suiteOf } from "../fixtures/Tests.ts"
 import { eventually, makeSink, type NotInTime } from "../fixtures/Wait.ts"
 
 export { eventually }
@@ -467,3 +468,6 @@ export class Harness extends Context.Service<Harness, {
     })
   )
 }
+
+/** Declares tests with a harness, which is made once for all of them. */
+export const suite = suiteOf(Harness.layer)

@@ -1,15 +1,15 @@
 /**
  * That telemetry changes nothing of what acme does.
  */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { type ApiMode, eventually, Harness, type Run } from "./Harness.ts"
+import { type ApiMode, eventually, type Run, suite } from "./Harness.ts"
 import { accountA, device, isPersonless, login } from "./Steps.ts"
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host", (it) => {
+suite("host", (test) => {
   describe.concurrent("unchanged output and exit code", () => {
     const commands = [
       "logout",
@@ -37,68 +37,63 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
     const seen = ({ code, stderr, stdout }: Run) => ({ stdout: stdout.replace(/^\[[\d:.]+\]/, "[time]"), stderr, code })
 
     for (const runtime of ["terminal", "ci"] as const) {
-      it.effect(`Every command prints and exits the same with telemetry on and off (${runtime})`, () =>
-        Effect.gen(function*() {
-          const [on, off] = [yield* device, yield* device]
-          for (const line of runtime === "ci" ? inCI : commands) {
-            const [first, second] = yield* Effect.all([
-              on.run(line, { runtime }),
-              off.run(line, { runtime, env: { ACME_USAGE_TRACKING: "0", ACME_API_URL: on.api.url } })
-            ], { concurrency: 2 })
-            assert.deepStrictEqual(seen(first), seen(second), line)
-          }
-          assert.isNotEmpty(yield* on.sink.waitFor(({ length }) => length > 0))
-          assert.isEmpty(yield* off.sink.requests)
-        }))
+      test(`Every command prints and exits the same with telemetry on and off (${runtime})`, function*() {
+        const [on, off] = [yield* device, yield* device]
+        for (const line of runtime === "ci" ? inCI : commands) {
+          const [first, second] = yield* Effect.all([
+            on.run(line, { runtime }),
+            off.run(line, { runtime, env: { ACME_USAGE_TRACKING: "0", ACME_API_URL: on.api.url } })
+          ], { concurrency: 2 })
+          assert.deepStrictEqual(seen(first), seen(second), line)
+        }
+        assert.isNotEmpty(yield* on.sink.waitFor(({ length }) => length > 0))
+        assert.isEmpty(yield* off.sink.requests)
+      })
     }
 
-    it.effect("A host that logs everything has its debug lines on stderr and none on stdout", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.storeKey("key-of-a")
-        yield* acme.api.mode({ _tag: "Answer", status: 500, body: "{}" })
-        const { code, stderr, stdout } = yield* acme.run("deploy site --log-level all")
-        assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
-        assert.include(stderr, "usage: no principal is known for the credential: status 500")
-      }))
+    test("A host that logs everything has its debug lines on stderr and none on stdout", function*() {
+      const acme = yield* device
+      yield* acme.storeKey("key-of-a")
+      yield* acme.api.mode({ _tag: "Answer", status: 500, body: "{}" })
+      const { code, stderr, stdout } = yield* acme.run("deploy site --log-level all")
+      assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
+      assert.include(stderr, "usage: no principal is known for the credential: status 500")
+    })
 
-    it.effect("A host works the same with a home that cannot be written", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        Fs.writeFileSync(acme.home, "in the way")
-        for (const runtime of ["terminal", "pipe", "ci"] as const) {
-          const { code, stderr, stdout } = yield* acme.run("deploy site", { runtime })
-          assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
-        }
-        assert.strictEqual((yield* acme.run("fail", { runtime: "pipe" })).code, 1)
-        assert.strictEqual((yield* acme.status()).decided_by, "unsafe home")
-        assert.strictEqual(Fs.readFileSync(acme.home, "utf8"), "in the way")
-      }))
-
-    it.effect("A host works the same with a folder for telemetry that cannot be written", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        Fs.mkdirSync(acme.home, { mode: 0o700 })
-        Fs.writeFileSync(Path.join(acme.home, "usage"), "in the way")
-        const { code, stderr, stdout } = yield* acme.run("deploy site")
+    test("A host works the same with a home that cannot be written", function*() {
+      const acme = yield* device
+      Fs.writeFileSync(acme.home, "in the way")
+      for (const runtime of ["terminal", "pipe", "ci"] as const) {
+        const { code, stderr, stdout } = yield* acme.run("deploy site", { runtime })
         assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
-        assert.deepStrictEqual(yield* acme.files, ["usage"])
-      }))
+      }
+      assert.strictEqual((yield* acme.run("fail", { runtime: "pipe" })).code, 1)
+      assert.strictEqual((yield* acme.status()).decided_by, "unsafe home")
+      assert.strictEqual(Fs.readFileSync(acme.home, "utf8"), "in the way")
+    })
 
-    it.effect("A host works the same with an invalid identity file, which gets one successor", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        Fs.mkdirSync(acme.home, { mode: 0o700 })
-        Fs.writeFileSync(Path.join(acme.home, "usage.json"), "{ not json", { mode: 0o600 })
-        for (const name of ["one", "two"]) {
-          const { code, stderr, stdout } = yield* acme.run(`deploy ${name}`)
-          assert.deepStrictEqual([stdout, stderr, code], [`Deployed ${name} to eu\n`, "", 0])
-        }
-        const messages = yield* acme.delivered(2)
-        assert.deepStrictEqual([...new Set(messages.map(({ distinct_id }) => distinct_id))], [
-          (yield* acme.identity).anon_id
-        ])
-      }))
+    test("A host works the same with a folder for telemetry that cannot be written", function*() {
+      const acme = yield* device
+      Fs.mkdirSync(acme.home, { mode: 0o700 })
+      Fs.writeFileSync(Path.join(acme.home, "usage"), "in the way")
+      const { code, stderr, stdout } = yield* acme.run("deploy site")
+      assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
+      assert.deepStrictEqual(yield* acme.files, ["usage"])
+    })
+
+    test("A host works the same with an invalid identity file, which gets one successor", function*() {
+      const acme = yield* device
+      Fs.mkdirSync(acme.home, { mode: 0o700 })
+      Fs.writeFileSync(Path.join(acme.home, "usage.json"), "{ not json", { mode: 0o600 })
+      for (const name of ["one", "two"]) {
+        const { code, stderr, stdout } = yield* acme.run(`deploy ${name}`)
+        assert.deepStrictEqual([stdout, stderr, code], [`Deployed ${name} to eu\n`, "", 0])
+      }
+      const messages = yield* acme.delivered(2)
+      assert.deepStrictEqual([...new Set(messages.map(({ distinct_id }) => distinct_id))], [
+        (yield* acme.identity).anon_id
+      ])
+    })
 
     // HttpPrincipalResolver.test.ts has every other answer.
     const modes: ReadonlyArray<readonly [name: string, mode: ApiMode]> = [
@@ -107,77 +102,73 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("host"
       ["in another shape", { _tag: "Answer", status: 200, body: JSON.stringify({ principal: accountA }) }],
       ["with a placeholder for an id", { _tag: "Principal", id: "undefined" }]
     ]
-    it.effect("A host ends its command and claims nothing when its API answers badly or too late", () =>
-      Effect.gen(function*() {
-        yield* Effect.forEach(modes, ([name, mode]) =>
-          Effect.gen(function*() {
-            const acme = yield* device
-            yield* acme.storeKey("key-of-a")
-            yield* acme.api.mode(mode)
-            // Only where no answer comes does the resolver's own limit end the wait.
-            const { code, stderr, stdout } = yield* acme.run("deploy site", {
-              limits: mode._tag === "Hold" ? "own" : "far"
-            })
-            assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0], name)
-            if (mode._tag === "Hold") yield* acme.api.release
-            const { anon_id, linked_principal_id } = yield* acme.identity
-            assert.isNull(linked_principal_id, name)
-            const messages = yield* acme.delivered(1)
-            assert.deepStrictEqual(messages.map((message) => [message.distinct_id, isPersonless(message)]), [
-              [anon_id, true]
-            ], name)
-            assert.lengthOf(acme.api.requests, 1, name)
-            // That there was no answer is remembered: the next command does not ask.
-            yield* acme.run("deploy again")
-            assert.lengthOf(acme.api.requests, 1, name)
-          }), { concurrency: 3, discard: true })
-      }))
+    test("A host ends its command and claims nothing when its API answers badly or too late", function*() {
+      yield* Effect.forEach(modes, ([name, mode]) =>
+        Effect.gen(function*() {
+          const acme = yield* device
+          yield* acme.storeKey("key-of-a")
+          yield* acme.api.mode(mode)
+          // Only where no answer comes does the resolver's own limit end the wait.
+          const { code, stderr, stdout } = yield* acme.run("deploy site", {
+            limits: mode._tag === "Hold" ? "own" : "far"
+          })
+          assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0], name)
+          if (mode._tag === "Hold") yield* acme.api.release
+          const { anon_id, linked_principal_id } = yield* acme.identity
+          assert.isNull(linked_principal_id, name)
+          const messages = yield* acme.delivered(1)
+          assert.deepStrictEqual(messages.map((message) => [message.distinct_id, isPersonless(message)]), [
+            [anon_id, true]
+          ], name)
+          assert.lengthOf(acme.api.requests, 1, name)
+          // That there was no answer is remembered: the next command does not ask.
+          yield* acme.run("deploy again")
+          assert.lengthOf(acme.api.requests, 1, name)
+        }), { concurrency: 3, discard: true })
+    })
 
-    it.effect("A host that is interrupted while its API hangs ends, and its event is recorded as cancelled by the user", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.run("deploy before")
-        yield* acme.storeKey("key-of-a")
-        // No answer and no limit ends the wait for the API.
-        yield* acme.api.mode({ _tag: "Hold" })
-        const { code, stdout } = yield* acme.run("wait 60000", {
-          runtime: "pipe",
-          interruptWhen: () => acme.api.requests.length > 0
-        })
-        assert.deepStrictEqual([stdout, code], ["", 130])
-        const [, message] = yield* acme.delivered(2)
-        assert.strictEqual(message?.event, "CLI execution failed")
-        assert.strictEqual(message?.properties["command_name"], "wait")
-        assert.strictEqual(message?.properties["exit_code"], 130)
-        assert.isTrue(message?.properties["user_cancelled"])
-      }))
+    test("A host that is interrupted while its API hangs ends, and its event is recorded as cancelled by the user", function*() {
+      const acme = yield* device
+      yield* acme.run("deploy before")
+      yield* acme.storeKey("key-of-a")
+      // No answer and no limit ends the wait for the API.
+      yield* acme.api.mode({ _tag: "Hold" })
+      const { code, stdout } = yield* acme.run("wait 60000", {
+        runtime: "pipe",
+        interruptWhen: () => acme.api.requests.length > 0
+      })
+      assert.deepStrictEqual([stdout, code], ["", 130])
+      const [, message] = yield* acme.delivered(2)
+      assert.strictEqual(message?.event, "CLI execution failed")
+      assert.strictEqual(message?.properties["command_name"], "wait")
+      assert.strictEqual(message?.properties["exit_code"], 130)
+      assert.isTrue(message?.properties["user_cancelled"])
+    })
 
-    it.effect("A host waits for an API that answers when the command's own work is done", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.storeKey("key-of-a")
-        yield* acme.api.mode({ _tag: "Hold" })
-        let hasPrinted = false
-        const command = yield* Effect.forkChild(acme.run("deploy site", { onStdout: () => hasPrinted = true }))
-        yield* eventually(
-          Effect.sync(() => [hasPrinted, acme.api.requests.length]),
-          ([printed, requests]) => printed === true && requests === 1
-        )
-        yield* acme.api.release
-        yield* Fiber.join(command)
-        assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
-      }))
+    test("A host waits for an API that answers when the command's own work is done", function*() {
+      const acme = yield* device
+      yield* acme.storeKey("key-of-a")
+      yield* acme.api.mode({ _tag: "Hold" })
+      let hasPrinted = false
+      const command = yield* Effect.forkChild(acme.run("deploy site", { onStdout: () => hasPrinted = true }))
+      yield* eventually(
+        Effect.sync(() => [hasPrinted, acme.api.requests.length]),
+        ([printed, requests]) => printed === true && requests === 1
+      )
+      yield* acme.api.release
+      yield* Fiber.join(command)
+      assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
+    })
 
-    it.effect("A login with a placeholder as its account succeeds, and claims nothing", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.api.mode({ _tag: "Principal", id: "undefined" })
-        const { code, stdout } = yield* acme.run(login())
-        assert.deepStrictEqual([stdout, code], ["Logged in as undefined\n", 0])
-        const { anon_id, linked_principal_id } = yield* acme.identity
-        assert.isNull(linked_principal_id)
-        const messages = yield* acme.delivered(1)
-        assert.isTrue(messages.every(({ distinct_id }) => distinct_id === anon_id))
-      }))
+    test("A login with a placeholder as its account succeeds, and claims nothing", function*() {
+      const acme = yield* device
+      yield* acme.api.mode({ _tag: "Principal", id: "undefined" })
+      const { code, stdout } = yield* acme.run(login())
+      assert.deepStrictEqual([stdout, code], ["Logged in as undefined\n", 0])
+      const { anon_id, linked_principal_id } = yield* acme.identity
+      assert.isNull(linked_principal_id)
+      const messages = yield* acme.delivered(1)
+      assert.isTrue(messages.every(({ distinct_id }) => distinct_id === anon_id))
+    })
   })
 })

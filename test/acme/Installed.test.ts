@@ -13,6 +13,7 @@ import { esbuild } from "../../scripts/Bundlers.ts"
 import { bundle } from "../../src/testing/page/Bundle.ts"
 import { run, start } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
+import { test } from "../fixtures/Tests.ts"
 import { eventually, makeSink, noLease } from "../fixtures/Wait.ts"
 import { request } from "../testing/Requests.ts"
 
@@ -68,28 +69,27 @@ for (const [form, name] of [["one file", "one esm file"], ["cjs", "one cjs file"
     Effect.suspend(() => delivers(esbuild(project, form))))
 }
 
-it.live("A host with the published package delivers as an entry and its chunks, and a command loads no chunk of the worker", () =>
-  Effect.gen(function*() {
-    const file = esbuild(project, "split")
-    yield* delivers(file)
-    const folder = Path.dirname(file)
-    const [worker, ...more] = Fs.readdirSync(folder).filter((name) =>
-      Fs.readFileSync(Path.join(folder, name), "utf8").includes("posthog-node")
-    )
-    assert.lengthOf(more, 0)
-    Fs.rmSync(Path.join(folder, worker ?? ""))
-    const run = ChildProcess.spawnSync(process.execPath, [file], {
-      encoding: "utf8",
-      env: {
-        PATH: process.env["PATH"],
-        HOME: project,
-        INSTALLED_HOME: inProject("home-of-split"),
-        INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9",
-        CI: "true"
-      }
-    })
-    assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
-  }))
+test.live("A host with the published package delivers as an entry and its chunks, and a command loads no chunk of the worker", function*() {
+  const file = esbuild(project, "split")
+  yield* delivers(file)
+  const folder = Path.dirname(file)
+  const [worker, ...more] = Fs.readdirSync(folder).filter((name) =>
+    Fs.readFileSync(Path.join(folder, name), "utf8").includes("posthog-node")
+  )
+  assert.lengthOf(more, 0)
+  Fs.rmSync(Path.join(folder, worker ?? ""))
+  const run = ChildProcess.spawnSync(process.execPath, [file], {
+    encoding: "utf8",
+    env: {
+      PATH: process.env["PATH"],
+      HOME: project,
+      INSTALLED_HOME: inProject("home-of-split"),
+      INSTALLED_POSTHOG_HOST: "http://127.0.0.1:9",
+      CI: "true"
+    }
+  })
+  assert.deepStrictEqual([run.stdout, run.stderr, run.status], ["Ran\n", "", 0])
+})
 
 /** A host in a folder of its own, with the removal of a part of the package and a run of the host. */
 const splitHost = (name: string) => {
@@ -111,58 +111,54 @@ const splitHost = (name: string) => {
   }
 }
 
-it.live("A host runs its commands when an upgrade removes a part of the package meanwhile, and says so in debug mode", () =>
-  Effect.gen(function*() {
-    const { command, remove } = splitHost("removed")
-    for (const part of ["Cold", "Steady"]) {
-      remove(part)
-      assert.deepStrictEqual(yield* command([]), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
-      const told = yield* command([], { INSTALLED_USAGE_DEBUG: "1" })
-      assert.deepStrictEqual([told.stdout, told.code], ["Ran\n", 0])
-      assert.match(told.stderr, new RegExp(`^usage: nothing is recorded.*${part}-`, "s"))
-    }
-  }))
+test.live("A host runs its commands when an upgrade removes a part of the package meanwhile, and says so in debug mode", function*() {
+  const { command, remove } = splitHost("removed")
+  for (const part of ["Cold", "Steady"]) {
+    remove(part)
+    assert.deepStrictEqual(yield* command([]), { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+    const told = yield* command([], { INSTALLED_USAGE_DEBUG: "1" })
+    assert.deepStrictEqual([told.stdout, told.code], ["Ran\n", 0])
+    assert.match(told.stderr, new RegExp(`^usage: nothing is recorded.*${part}-`, "s"))
+  }
+})
 
-it.live("A host whose part for the opt-out was removed says that the opt-out could not be changed, and exits with 1", () =>
-  Effect.gen(function*() {
-    const { command, remove } = splitHost("removed-opt-out")
-    remove("Cold")
-    const { code, stderr, stdout } = yield* command(["telemetry", "disable"])
-    assert.deepStrictEqual([stdout, code], ["", 1])
-    assert.match(stderr, /The opt-out at .* could not be changed: a file of the program is missing/)
-  }))
+test.live("A host whose part for the opt-out was removed says that the opt-out could not be changed, and exits with 1", function*() {
+  const { command, remove } = splitHost("removed-opt-out")
+  remove("Cold")
+  const { code, stderr, stdout } = yield* command(["telemetry", "disable"])
+  assert.deepStrictEqual([stdout, code], ["", 1])
+  assert.match(stderr, /The opt-out at .* could not be changed: a file of the program is missing/)
+})
 
-it.live("A host delivers and runs once when a bundler runs the file of the worker and that of the host in every process", () =>
-  Effect.gen(function*() {
-    const home = yield* delivers(esbuild(project, "one file", "Eager"))
-    assert.strictEqual(Fs.readFileSync(Path.join(home, ".installed-ran"), "utf8"), "once\n")
-  }))
+test.live("A host delivers and runs once when a bundler runs the file of the worker and that of the host in every process", function*() {
+  const home = yield* delivers(esbuild(project, "one file", "Eager"))
+  assert.strictEqual(Fs.readFileSync(Path.join(home, ".installed-ran"), "utf8"), "once\n")
+})
 
 it.live("A host with the published package delivers without a bundler", () =>
   Effect.suspend(() => delivers(inProject("Installed.ts"))))
 
-it.live("The published program for authors serves the page of the sink", () =>
-  Effect.gen(function*() {
-    const kit = inProject("node_modules/effect-cli-usage/kit/main.js")
-    const { child } = yield* start([process.execPath, kit, "sink", "--port", "0"], {
-      env: { PATH: process.env["PATH"], HOME: project }
-    })
-    let stdout = ""
-    child.stdout?.on("data", (text: string) => stdout += text)
-    yield* eventually(Effect.sync(() => stdout), (stdout) => stdout.includes("\n"))
-    const url = stdout.replace("listening on ", "").trim()
-    const get = (path: string) => Effect.map(request(url, "", { method: "GET", path }), ({ text }) => text)
-    const html = yield* get("/")
-    assert.include(html, "No messages yet")
-    for (const path of ["/page.js", "/page.css", "/page.svg"]) {
-      assert.include(html, path)
-      const source = Path.join(root, "src/testing/page", path)
-      assert.strictEqual(
-        yield* get(path),
-        path === "/page.js" ? yield* Effect.promise(bundle) : Fs.readFileSync(source, "utf8")
-      )
-    }
-  }))
+test.live("The published program for authors serves the page of the sink", function*() {
+  const kit = inProject("node_modules/effect-cli-usage/kit/main.js")
+  const { child } = yield* start([process.execPath, kit, "sink", "--port", "0"], {
+    env: { PATH: process.env["PATH"], HOME: project }
+  })
+  let stdout = ""
+  child.stdout?.on("data", (text: string) => stdout += text)
+  yield* eventually(Effect.sync(() => stdout), (stdout) => stdout.includes("\n"))
+  const url = stdout.replace("listening on ", "").trim()
+  const get = (path: string) => Effect.map(request(url, "", { method: "GET", path }), ({ text }) => text)
+  const html = yield* get("/")
+  assert.include(html, "No messages yet")
+  for (const path of ["/page.js", "/page.css", "/page.svg"]) {
+    assert.include(html, path)
+    const source = Path.join(root, "src/testing/page", path)
+    assert.strictEqual(
+      yield* get(path),
+      path === "/page.js" ? yield* Effect.promise(bundle) : Fs.readFileSync(source, "utf8")
+    )
+  }
+})
 
 it("The published package has every type that its declarations name", () => {
   const compilerOptions = {
@@ -250,36 +246,35 @@ it("The published package has the files that its documents link to, no text for 
   }
 })
 
-it.live("The published program checks what a host sends, and writes its dictionary with the Effect of the host", () =>
-  Effect.gen(function*() {
-    const installed = inProject("node_modules/effect-cli-usage")
-    const { bin } = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
-    const program = (...args: ReadonlyArray<string>) =>
-      run([Path.join(installed, bin["effect-cli-usage"]), ...args], {
-        cwd: project,
-        env: {
-          PATH: `${Path.dirname(process.execPath)}:${process.env["PATH"]}`,
-          HOME: project,
-          INSTALLED_HOME: inProject("home-of-check"),
-          CI: "true"
-        }
-      })
-    const check = yield* program("sink", "--check", "--json", "--", process.execPath, "Installed.ts")
-    assert.deepStrictEqual([check.code, check.stderr], [0, "Ran\n"])
-    assert.deepInclude(JSON.parse(check.stdout), { exit_code: 0, messages: 1, findings: [] })
-    Fs.writeFileSync(
-      inProject("Events.ts"),
-      `import { UsageEvent } from "effect-cli-usage"
+test.live("The published program checks what a host sends, and writes its dictionary with the Effect of the host", function*() {
+  const installed = inProject("node_modules/effect-cli-usage")
+  const { bin } = JSON.parse(Fs.readFileSync(Path.join(installed, "package.json"), "utf8"))
+  const program = (...args: ReadonlyArray<string>) =>
+    run([Path.join(installed, bin["effect-cli-usage"]), ...args], {
+      cwd: project,
+      env: {
+        PATH: `${Path.dirname(process.execPath)}:${process.env["PATH"]}`,
+        HOME: project,
+        INSTALLED_HOME: inProject("home-of-check"),
+        CI: "true"
+      }
+    })
+  const check = yield* program("sink", "--check", "--json", "--", process.execPath, "Installed.ts")
+  assert.deepStrictEqual([check.code, check.stderr], [0, "Ran\n"])
+  assert.deepInclude(JSON.parse(check.stdout), { exit_code: 0, messages: 1, findings: [] })
+  Fs.writeFileSync(
+    inProject("Events.ts"),
+    `import { UsageEvent } from "effect-cli-usage"
       import * as Schema from "effect/Schema"
       export const Chosen = UsageEvent.make("Chosen", {
         description: "A template was chosen",
         properties: Schema.Struct({ template: Schema.String })
       })`
-    )
-    const dictionary = yield* program("dictionary", "Events.ts")
-    assert.deepStrictEqual([dictionary.code, dictionary.stderr], [0, ""])
-    assert.include(dictionary.stdout, "## Chosen\n\nA template was chosen.\n")
-  }))
+  )
+  const dictionary = yield* program("dictionary", "Events.ts")
+  assert.deepStrictEqual([dictionary.code, dictionary.stderr], [0, ""])
+  assert.include(dictionary.stdout, "## Chosen\n\nA template was chosen.\n")
+})
 
 it("The published worker can be required, and does nothing in a process that is no worker", () => {
   const timers = `const set = globalThis.setTimeout

@@ -1,7 +1,7 @@
 /**
  * Where a worker cannot be left behind, cannot run, or must not hold what its host was given: real processes, real faults.
  */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
@@ -10,7 +10,7 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Faults from "../fixtures/Faults.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
-import { type Device, eventFiles, eventually, Harness } from "./Harness.ts"
+import { type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
@@ -51,75 +51,71 @@ const obstacles = Effect.fnUntraced(function*(acme: Device) {
   return (yield* decodeObstacles(stdout)).obstacles
 })
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("execution environments", (it) => {
+suite("execution environments", (test) => {
   describe.concurrent("workers that end with their command", () => {
-    it.effect("A command of a PID namespace without a container's marks delivers from the second one on", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        for (const turn of [1, 2, 3]) {
-          const command = `${quoted(yield* words(`deploy site-${turn}`))}; :`
-          const namespace = unshare("-pf", "--mount-proc", "--kill-child", "sh", "-c", command)
-          const { code } = yield* run(namespace, { env: acme.env })
-          assert.strictEqual(code, 0)
-          if (turn > 1) assert.lengthOf(yield* acme.sink.messages, 1 + turn)
-        }
-      }))
+    test("A command of a PID namespace without a container's marks delivers from the second one on", function*() {
+      const acme = yield* device
+      for (const turn of [1, 2, 3]) {
+        const command = `${quoted(yield* words(`deploy site-${turn}`))}; :`
+        const namespace = unshare("-pf", "--mount-proc", "--kill-child", "sh", "-c", command)
+        const { code } = yield* run(namespace, { env: acme.env })
+        assert.strictEqual(code, 0)
+        if (turn > 1) assert.lengthOf(yield* acme.sink.messages, 1 + turn)
+      }
+    })
 
-    it.effect("A command after a worker that was killed waits for delivery, until a worker outlives its command", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.stopWorkers()
-        yield* acme.run("deploy a")
-        yield* acme.sink.waitFor((_, requests) => requests.length > 1)
-        for (const { pid } of yield* acme.workers) process.kill(pid, "SIGKILL")
-        yield* noWorker(acme)
-        const why = "the last worker was killed"
-        assert.deepStrictEqual(yield* obstacles(acme), [{ what: "worker_ended", why }])
-        const { stdout } = yield* acme.run("telemetry status")
-        assert.include(stdout, `\nCommands wait up to a second for delivery: ${why}\n`)
-        const { stderr } = yield* acme.run("deploy nothing", { env: { ACME_USAGE_DEBUG: "1" } })
-        assert.include(stderr, `usage: delivery is blocked: ${why}\n`)
-        yield* acme.sink.answer(Validate())
-        // They are there when the command ends.
-        yield* acme.run("deploy b")
-        assert.lengthOf(yield* acme.sink.messages, 3)
-        yield* noWorker(acme)
-        assert.deepStrictEqual(yield* obstacles(acme), [])
-        // A command that waited would not end.
-        yield* acme.stopWorkers()
-        yield* acme.run("deploy c")
-        assert.lengthOf(eventFiles(acme.home), 1)
-      }))
+    test("A command after a worker that was killed waits for delivery, until a worker outlives its command", function*() {
+      const acme = yield* device
+      yield* acme.stopWorkers()
+      yield* acme.run("deploy a")
+      yield* acme.sink.waitFor((_, requests) => requests.length > 1)
+      for (const { pid } of yield* acme.workers) process.kill(pid, "SIGKILL")
+      yield* noWorker(acme)
+      const why = "the last worker was killed"
+      assert.deepStrictEqual(yield* obstacles(acme), [{ what: "worker_ended", why }])
+      const { stdout } = yield* acme.run("telemetry status")
+      assert.include(stdout, `\nCommands wait up to a second for delivery: ${why}\n`)
+      const { stderr } = yield* acme.run("deploy nothing", { env: { ACME_USAGE_DEBUG: "1" } })
+      assert.include(stderr, `usage: delivery is blocked: ${why}\n`)
+      yield* acme.sink.answer(Validate())
+      // They are there when the command ends.
+      yield* acme.run("deploy b")
+      assert.lengthOf(yield* acme.sink.messages, 3)
+      yield* noWorker(acme)
+      assert.deepStrictEqual(yield* obstacles(acme), [])
+      // A command that waited would not end.
+      yield* acme.stopWorkers()
+      yield* acme.run("deploy c")
+      assert.lengthOf(eventFiles(acme.home), 1)
+    })
 
-    it.effect("A command that was killed before it started its worker does not block the next command", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const preload = Path.join(yield* temporaryFolder("acme-killed-"), "preload.cjs")
-        Fs.writeFileSync(
-          preload,
-          `require("node:child_process").spawn = () => process.kill(process.pid, "SIGKILL")`
-        )
-        const [node = "", ...line] = yield* words("deploy killed")
-        const { signal } = yield* run([node, "--require", preload, ...line], { env: acme.env })
-        assert.strictEqual(signal, "SIGKILL")
-        assert.lengthOf(eventFiles(acme.home), 1)
-        yield* acme.run("deploy next")
-        yield* acme.delivered(3)
-      }))
+    test("A command that was killed before it started its worker does not block the next command", function*() {
+      const acme = yield* device
+      const preload = Path.join(yield* temporaryFolder("acme-killed-"), "preload.cjs")
+      Fs.writeFileSync(
+        preload,
+        `require("node:child_process").spawn = () => process.kill(process.pid, "SIGKILL")`
+      )
+      const [node = "", ...line] = yield* words("deploy killed")
+      const { signal } = yield* run([node, "--require", preload, ...line], { env: acme.env })
+      assert.strictEqual(signal, "SIGKILL")
+      assert.lengthOf(eventFiles(acme.home), 1)
+      yield* acme.run("deploy next")
+      yield* acme.delivered(3)
+    })
 
-    it.effect("A flush waits for a worker that is slow to start", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.sink.answer(Status({ status: 503 }))
-        yield* acme.run("deploy a")
-        yield* noWorker(acme)
-        yield* acme.sink.answer(Validate())
-        // Longer than a starter holds the lease for its worker.
-        const slow = { call: "execve", delayMillis: 4_000 } as const
-        const flush = Faults.under(slow, Path.dirname(acme.home), yield* words("telemetry flush --json"))
-        const { code, stdout } = yield* run(flush, { env: acme.env })
-        assert.deepStrictEqual([JSON.parse(stdout), code], [{ delivered: 1, kept: 0 }, 0])
-      }))
+    test("A flush waits for a worker that is slow to start", function*() {
+      const acme = yield* device
+      yield* acme.sink.answer(Status({ status: 503 }))
+      yield* acme.run("deploy a")
+      yield* noWorker(acme)
+      yield* acme.sink.answer(Validate())
+      // Longer than a starter holds the lease for its worker.
+      const slow = { call: "execve", delayMillis: 4_000 } as const
+      const flush = Faults.under(slow, Path.dirname(acme.home), yield* words("telemetry flush --json"))
+      const { code, stdout } = yield* run(flush, { env: acme.env })
+      assert.deepStrictEqual([JSON.parse(stdout), code], [{ delivered: 1, kept: 0 }, 0])
+    })
   })
 
   describe.concurrent("inherited locks", () => {
@@ -129,19 +125,18 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("execu
         [", though another descriptor is above the limit", "exec 255>/dev/null; ulimit -n 254;"]
       ] as const
     ) {
-      it.effect(`A worker does not keep the lock of a script that ran its command${what}`, () =>
-        Effect.gen(function*() {
-          const acme = yield* device
-          yield* acme.stopWorkers()
-          const lock = Path.join(Path.dirname(acme.home), "lock")
-          const script = `${before} ( flock -n 200; ${
-            quoted(yield* words("deploy x"))
-          } ) 200>'${lock}'; flock -n '${lock}' true`
-          const { code, stdout } = yield* run(["bash", "-c", script], { env: acme.env })
-          assert.deepStrictEqual([stdout, code], ["Deployed x to eu\n", 0])
-          yield* acme.sink.waitFor((_, requests) => requests.length > 1)
-          assert.lengthOf(yield* acme.workers, 1)
-        }))
+      test(`A worker does not keep the lock of a script that ran its command${what}`, function*() {
+        const acme = yield* device
+        yield* acme.stopWorkers()
+        const lock = Path.join(Path.dirname(acme.home), "lock")
+        const script = `${before} ( flock -n 200; ${
+          quoted(yield* words("deploy x"))
+        } ) 200>'${lock}'; flock -n '${lock}' true`
+        const { code, stdout } = yield* run(["bash", "-c", script], { env: acme.env })
+        assert.deepStrictEqual([stdout, code], ["Deployed x to eu\n", 0])
+        yield* acme.sink.waitFor((_, requests) => requests.length > 1)
+        assert.lengthOf(yield* acme.workers, 1)
+      })
     }
   })
 
@@ -153,68 +148,65 @@ layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("execu
       return { obstacles, stdout: (yield* status("telemetry status")).stdout }
     })
 
-    it.effect("The status says that a home without the permission to write keeps nothing", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        Fs.chmodSync(acme.home, 0o500)
-        // Root may write all the same, but not from a namespace of other users.
-        const { obstacles, stdout } = yield* statuses(acme, isRoot ? ["unshare", "-U"] : [])
-        Fs.chmodSync(acme.home, 0o700)
-        const why = `${acme.home} cannot be written to (EACCES)`
-        assert.deepStrictEqual(obstacles, [{ what: "home_not_writable", why }])
-        assert.include(stdout, `Telemetry is on (default)\nNothing new is kept: ${why}\n`)
-      }))
+    test("The status says that a home without the permission to write keeps nothing", function*() {
+      const acme = yield* device
+      Fs.chmodSync(acme.home, 0o500)
+      // Root may write all the same, but not from a namespace of other users.
+      const { obstacles, stdout } = yield* statuses(acme, isRoot ? ["unshare", "-U"] : [])
+      Fs.chmodSync(acme.home, 0o700)
+      const why = `${acme.home} cannot be written to (EACCES)`
+      assert.deepStrictEqual(obstacles, [{ what: "home_not_writable", why }])
+      assert.include(stdout, `Telemetry is on (default)\nNothing new is kept: ${why}\n`)
+    })
 
-    it.effect("The status says that a read-only file system keeps nothing", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const mount = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"`
-        const { obstacles } = yield* statuses(acme, unshare("-m", "sh", "-c", mount, acme.home))
-        assert.deepStrictEqual(obstacles, [
-          { what: "home_not_writable", why: `${acme.home} cannot be written to (EROFS)` }
-        ])
-      }))
+    test("The status says that a read-only file system keeps nothing", function*() {
+      const acme = yield* device
+      const mount = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"`
+      const { obstacles } = yield* statuses(acme, unshare("-m", "sh", "-c", mount, acme.home))
+      assert.deepStrictEqual(obstacles, [
+        { what: "home_not_writable", why: `${acme.home} cannot be written to (EROFS)` }
+      ])
+    })
   })
 
   describe.concurrent("compile cache", () => {
-    it.effect("Compiled code is in folders of the user alone, and not run from any other", () =>
-      Effect.gen(function*() {
-        const acme = yield* (yield* Harness).device("code")
-        // The umask of a careless shell.
-        const command = `umask 0; exec ${quoted(yield* words("deploy first"))}`
-        yield* run(["script", "-qec", command, "/dev/null"], { env: acme.env })
-        yield* acme.delivered(1)
+    test("Compiled code is in folders of the user alone, and not run from any other", function*() {
+      const acme = yield* (yield* Harness).device("code")
+      // The umask of a careless shell.
+      const command = `umask 0; exec ${quoted(yield* words("deploy first"))}`
+      yield* run(["script", "-qec", command, "/dev/null"], { env: acme.env })
+      yield* acme.delivered(1)
+      yield* noWorker(acme)
+      const cache = usage(acme, "compile-cache")
+      const names = Fs.readdirSync(cache)
+      assert.lengthOf(names, 1)
+      const own = Path.join(cache, ...names)
+      assert.deepStrictEqual([cache, own].map((folder) => Fs.statSync(folder).mode & 0o777), [0o700, 0o700])
+
+      /** The folder that the next worker takes its code from. */
+      let delivered = 1
+      const folder = Effect.gen(function*() {
+        yield* acme.stopWorkers(Validate())
+        yield* acme.run(`deploy ${delivered}`)
+        yield* acme.sink.waitFor((_, requests) => requests.length > delivered)
+        const env = (yield* acme.workers)[0]?.env
+        yield* acme.continueWorkers
+        delivered += 1
         yield* noWorker(acme)
-        const cache = usage(acme, "compile-cache")
-        const names = Fs.readdirSync(cache)
-        assert.lengthOf(names, 1)
-        const own = Path.join(cache, ...names)
-        assert.deepStrictEqual([cache, own].map((folder) => Fs.statSync(folder).mode & 0o777), [0o700, 0o700])
+        return env?.["NODE_COMPILE_CACHE"]
+      }).pipe(Effect.scoped)
 
-        /** The folder that the next worker takes its code from. */
-        let delivered = 1
-        const folder = Effect.gen(function*() {
-          yield* acme.stopWorkers(Validate())
-          yield* acme.run(`deploy ${delivered}`)
-          yield* acme.sink.waitFor((_, requests) => requests.length > delivered)
-          const env = (yield* acme.workers)[0]?.env
-          yield* acme.continueWorkers
-          delivered += 1
-          yield* noWorker(acme)
-          return env?.["NODE_COMPILE_CACHE"]
-        }).pipe(Effect.scoped)
-
-        assert.strictEqual(yield* folder, cache)
-        for (const path of [cache, own]) {
-          Fs.chmodSync(path, 0o777)
-          assert.isUndefined(yield* folder, path)
-          Fs.chmodSync(path, 0o700)
-          if (!isRoot) continue
-          Fs.chownSync(path, 65_534, 65_534)
-          assert.isUndefined(yield* folder, path)
-          Fs.chownSync(path, 0, 0)
-        }
-        assert.strictEqual(yield* folder, cache)
-      }))
+      assert.strictEqual(yield* folder, cache)
+      for (const path of [cache, own]) {
+        Fs.chmodSync(path, 0o777)
+        assert.isUndefined(yield* folder, path)
+        Fs.chmodSync(path, 0o700)
+        if (!isRoot) continue
+        Fs.chownSync(path, 65_534, 65_534)
+        assert.isUndefined(yield* folder, path)
+        Fs.chownSync(path, 0, 0)
+      }
+      assert.strictEqual(yield* folder, cache)
+    })
   })
 })

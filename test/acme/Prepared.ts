@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import * as Message from "../../src/domain/Message.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { start, type StartOptions } from "../fixtures/Process.ts"
+import { suiteOf } from "../fixtures/Tests.ts"
 import { bundleHost, type Device, eventFiles, eventually, Harness, runtimeWords } from "./Harness.ts"
 
 /** What the tests share, made once. */
@@ -70,4 +71,5 @@ export const usedDevice = Effect.gen(function*() {
 export const waiting = (home: string): ReadonlyArray<Message.Message> =>
   eventFiles(home).flatMap((file) => Message.decode(Fs.readFileSync(file, "utf8")) ?? [])
 
-export const services = Prepared.layer.pipe(Layer.provideMerge(Harness.layer))
+/** Declares tests with what they share, which is made once for all of them. */
+export const suite = suiteOf(Prepared.layer.pipe(Layer.provideMerge(Harness.layer)))

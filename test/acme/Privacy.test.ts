@@ -1,11 +1,11 @@
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { type ApiMode, commandsOf, type Device, eventually, Harness, type RunOptions } from "./Harness.ts"
+import { type ApiMode, commandsOf, type Device, eventually, Harness, type RunOptions, suite } from "./Harness.ts"
 
 // Whatever a user might not want to be known has this word in it; and none of the module's own texts has.
 const canary = "canary"
@@ -124,87 +124,76 @@ const commonProperties = [
 ]
 const declared = [...ownProperties, ...flowProperties, ...commonProperties, "distinct_id", "alias"]
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("privacy", (it) => {
+suite("privacy", (test) => {
   describe.concurrent("default properties and files", () => {
     for (const runtime of ["terminal", "pipe", "ci", "container"] as const) {
-      it.effect(`No argument, flag value, variable, path or text of an error reaches PostHog (${runtime})`, () =>
-        Effect.gen(function*() {
-          const acme = yield* device
-          yield* runAll(acme, { runtime, env: runtime === "ci" ? { ...variables, ...ciVariables } : variables })
-          const messages = yield* acme.delivered(recorded.length)
-          assert.lengthOf(commandsOf(messages), recorded.length)
-          assertNothingTold(yield* acme.sink.requests)
-          yield* assertNothingKept(acme)
-
-          for (const { properties, raw } of messages) {
-            assert.sameMembers(Object.keys(JSON.parse(raw)), [
-              "event",
-              "properties",
-              "timestamp",
-              "uuid",
-              "distinct_id"
-            ])
-            assert.includeMembers(declared, Object.keys(properties))
-            // The user's address is personal data too.
-            assert.isTrue(properties["$geoip_disable"])
-            // That there is an agent is known, not what its variable says.
-            assert.strictEqual(properties["agent"], "other")
-          }
-        }))
-    }
-
-    it.effect("No argument, flag value, variable, path or text of an error is in a file of telemetry while messages wait", () =>
-      Effect.gen(function*() {
+      test(`No argument, flag value, variable, path or text of an error reaches PostHog (${runtime})`, function*() {
         const acme = yield* device
-        yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
-        yield* runAll(acme, { env: variables })
-        yield* acme.run(["login", "--no-browser", "--api-key", key], { env: variables })
-        const files = yield* assertNothingKept(acme)
-        assert.isAbove((yield* acme.status()).pending, recorded.length)
-        for (const name of ["usage.json", "usage/known.json"]) assert.include(files, name)
-        assert.isTrue(files.some((file) => file.startsWith("usage/claims/")))
-        assert.isTrue(files.some((file) => file.includes("/events/")))
-      }))
-
-    it.effect("No key of the environment is sent or kept", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.api.mode(account)
-        const env = { ...variables, ACME_API_KEY: key }
-        for (const runtime of ["pipe", "terminal", "ci"] as const) {
-          assert.strictEqual((yield* acme.run("deploy site", { runtime, env })).code, 0)
-        }
-        const messages = yield* acme.delivered(3)
-        assert.isTrue(messages.every(({ distinct_id }) => distinct_id === "account_a"))
-        assertNothingTold(yield* acme.sink.requests)
-        assert.include(yield* assertNothingKept(acme), "usage/known.json")
-      }))
-
-    it.effect("Nothing of a mistyped command line is sent or kept", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        for (const args of unrecorded) yield* acme.run(args, { env: variables })
-        // A recorded command ends the wait: its event comes after theirs.
-        yield* acme.run("deploy site")
-        assert.lengthOf(yield* acme.delivered(1), 1)
+        yield* runAll(acme, { runtime, env: runtime === "ci" ? { ...variables, ...ciVariables } : variables })
+        const messages = yield* acme.delivered(recorded.length)
+        assert.lengthOf(commandsOf(messages), recorded.length)
         assertNothingTold(yield* acme.sink.requests)
         yield* assertNothingKept(acme)
-      }))
+
+        for (const { properties, raw } of messages) {
+          assert.sameMembers(Object.keys(JSON.parse(raw)), ["event", "properties", "timestamp", "uuid", "distinct_id"])
+          assert.includeMembers(declared, Object.keys(properties))
+          // The user's address is personal data too.
+          assert.isTrue(properties["$geoip_disable"])
+          // That there is an agent is known, not what its variable says.
+          assert.strictEqual(properties["agent"], "other")
+        }
+      })
+    }
+
+    test("No argument, flag value, variable, path or text of an error is in a file of telemetry while messages wait", function*() {
+      const acme = yield* device
+      yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
+      yield* runAll(acme, { env: variables })
+      yield* acme.run(["login", "--no-browser", "--api-key", key], { env: variables })
+      const files = yield* assertNothingKept(acme)
+      assert.isAbove((yield* acme.status()).pending, recorded.length)
+      for (const name of ["usage.json", "usage/known.json"]) assert.include(files, name)
+      assert.isTrue(files.some((file) => file.startsWith("usage/claims/")))
+      assert.isTrue(files.some((file) => file.includes("/events/")))
+    })
+
+    test("No key of the environment is sent or kept", function*() {
+      const acme = yield* device
+      yield* acme.api.mode(account)
+      const env = { ...variables, ACME_API_KEY: key }
+      for (const runtime of ["pipe", "terminal", "ci"] as const) {
+        assert.strictEqual((yield* acme.run("deploy site", { runtime, env })).code, 0)
+      }
+      const messages = yield* acme.delivered(3)
+      assert.isTrue(messages.every(({ distinct_id }) => distinct_id === "account_a"))
+      assertNothingTold(yield* acme.sink.requests)
+      assert.include(yield* assertNothingKept(acme), "usage/known.json")
+    })
+
+    test("Nothing of a mistyped command line is sent or kept", function*() {
+      const acme = yield* device
+      for (const args of unrecorded) yield* acme.run(args, { env: variables })
+      // A recorded command ends the wait: its event comes after theirs.
+      yield* acme.run("deploy site")
+      assert.lengthOf(yield* acme.delivered(1), 1)
+      assertNothingTold(yield* acme.sink.requests)
+      yield* assertNothingKept(acme)
+    })
   })
 
-  it.effect("A worker gets no variable and no argument of the user that sending does not need", () =>
-    Effect.gen(function*() {
-      const acme = yield* device
-      yield* acme.sink.answer(PostHogSink.Answer.Hang())
-      yield* acme.run(["deploy", "name-canary", "--message", "message-canary"], {
-        env: { ...variables, ACME_API_KEY: key, NODE_OPTIONS: "--no-deprecation", NODE_TLS_REJECT_UNAUTHORIZED: "0" }
-      })
-      yield* acme.sink.waitFor((_, requests) => requests.length === 1)
-      const [worker, ...others] = yield* eventually(acme.workers, ({ length }) => length > 0)
-      assert.deepStrictEqual(others, [])
-      assert.sameMembers(Object.keys(worker?.env ?? {}), ["PATH", "HOME", "NODE_COMPILE_CACHE", variable])
-      // The home is where the messages are; its name stays on the machine.
-      const told = JSON.stringify([worker?.argv, worker?.env]).replaceAll("home-canary", "")
-      assert.notInclude(told, canary)
-    }))
+  test("A worker gets no variable and no argument of the user that sending does not need", function*() {
+    const acme = yield* device
+    yield* acme.sink.answer(PostHogSink.Answer.Hang())
+    yield* acme.run(["deploy", "name-canary", "--message", "message-canary"], {
+      env: { ...variables, ACME_API_KEY: key, NODE_OPTIONS: "--no-deprecation", NODE_TLS_REJECT_UNAUTHORIZED: "0" }
+    })
+    yield* acme.sink.waitFor((_, requests) => requests.length === 1)
+    const [worker, ...others] = yield* eventually(acme.workers, ({ length }) => length > 0)
+    assert.deepStrictEqual(others, [])
+    assert.sameMembers(Object.keys(worker?.env ?? {}), ["PATH", "HOME", "NODE_COMPILE_CACHE", variable])
+    // The home is where the messages are; its name stays on the machine.
+    const told = JSON.stringify([worker?.argv, worker?.env]).replaceAll("home-canary", "")
+    assert.notInclude(told, canary)
+  })
 })

@@ -1,130 +1,124 @@
 /**
  * What acme records of a command.
  */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as Persons from "../../src/testing/Persons.ts"
-import { aliasesOf, commandsOf, Harness, runtimeName, runtimeWords } from "./Harness.ts"
+import { aliasesOf, commandsOf, runtimeName, runtimeWords, suite } from "./Harness.ts"
 import { accountA, device, uuid } from "./Steps.ts"
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("recording", (it) => {
+suite("recording", (test) => {
   describe.concurrent("anonymous devices", () => {
-    it.effect("A command in a terminal before a login is one personless event of the device", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const { code, stderr, stdout } = yield* acme.run("deploy site --region us --message hello")
-        assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to us\n", "", 0])
+    test("A command in a terminal before a login is one personless event of the device", function*() {
+      const acme = yield* device
+      const { code, stderr, stdout } = yield* acme.run("deploy site --region us --message hello")
+      assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to us\n", "", 0])
 
-        const { anon_id, linked_principal_id } = yield* acme.identity
-        assert.match(anon_id, uuid)
-        assert.isNull(linked_principal_id)
-        const messages = yield* acme.delivered(1)
-        assert.lengthOf(messages, 1)
-        const [message] = messages
-        assert.strictEqual(message?.event, "CLI execution succeeded")
-        assert.strictEqual(message?.distinct_id, anon_id)
-        assert.match(message?.uuid ?? "", uuid)
-        const { $session_id, duration_ms, invocation_id, os_release, os_type, runtime_version, ...rest } = {
-          ...message?.properties
-        }
-        assert.deepStrictEqual(rest, {
-          command_name: "deploy",
-          exit_code: 0,
-          flags_used: ["message", "region"],
-          sequence: 0,
-          cli_version: "1.2.3",
-          runtime_language: runtimeName,
-          arch: process.arch,
-          is_ci: false,
-          is_tty: true,
-          is_first_run: true,
-          schema_version: 1,
-          $lib: "effect-cli-usage",
-          $lib_version: rest["$lib_version"],
-          $ignore_sent_at: true,
-          $geoip_disable: true,
-          $process_person_profile: false
-        })
-        assert.match(String($session_id), uuid)
-        assert.match(String(invocation_id), uuid)
-        assert.isAtLeast(Number(duration_ms), 0)
-        const [program = ""] = runtimeWords
-        const printed = execFileSync(program, ["--version"], { encoding: "utf8" })
-        assert.strictEqual(runtime_version, /\d+(\.\d+)+/.exec(printed)?.[0])
-        assert.isTrue([os_type, os_release].every((value) => typeof value === "string" && value !== ""))
-        assert.deepStrictEqual(Persons.fold(messages).persons, [])
-      }))
+      const { anon_id, linked_principal_id } = yield* acme.identity
+      assert.match(anon_id, uuid)
+      assert.isNull(linked_principal_id)
+      const messages = yield* acme.delivered(1)
+      assert.lengthOf(messages, 1)
+      const [message] = messages
+      assert.strictEqual(message?.event, "CLI execution succeeded")
+      assert.strictEqual(message?.distinct_id, anon_id)
+      assert.match(message?.uuid ?? "", uuid)
+      const { $session_id, duration_ms, invocation_id, os_release, os_type, runtime_version, ...rest } = {
+        ...message?.properties
+      }
+      assert.deepStrictEqual(rest, {
+        command_name: "deploy",
+        exit_code: 0,
+        flags_used: ["message", "region"],
+        sequence: 0,
+        cli_version: "1.2.3",
+        runtime_language: runtimeName,
+        arch: process.arch,
+        is_ci: false,
+        is_tty: true,
+        is_first_run: true,
+        schema_version: 1,
+        $lib: "effect-cli-usage",
+        $lib_version: rest["$lib_version"],
+        $ignore_sent_at: true,
+        $geoip_disable: true,
+        $process_person_profile: false
+      })
+      assert.match(String($session_id), uuid)
+      assert.match(String(invocation_id), uuid)
+      assert.isAtLeast(Number(duration_ms), 0)
+      const [program = ""] = runtimeWords
+      const printed = execFileSync(program, ["--version"], { encoding: "utf8" })
+      assert.strictEqual(runtime_version, /\d+(\.\d+)+/.exec(printed)?.[0])
+      assert.isTrue([os_type, os_release].every((value) => typeof value === "string" && value !== ""))
+      assert.deepStrictEqual(Persons.fold(messages).persons, [])
+    })
 
-    it.effect("A command that runs from source is recorded as one that is bundled", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const { code, stderr, stdout } = yield* acme.run("deploy site", { fromSource: true })
-        assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
-        const [message] = yield* acme.delivered(1)
-        assert.strictEqual(message?.distinct_id, (yield* acme.identity).anon_id)
-      }))
+    test("A command that runs from source is recorded as one that is bundled", function*() {
+      const acme = yield* device
+      const { code, stderr, stdout } = yield* acme.run("deploy site", { fromSource: true })
+      assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
+      const [message] = yield* acme.delivered(1)
+      assert.strictEqual(message?.distinct_id, (yield* acme.identity).anon_id)
+    })
 
-    it.effect("Commands of one device share its anon id and session, and each has its own invocation id", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        for (const name of ["one", "two", "three"]) yield* acme.run(`deploy ${name}`)
-        const messages = yield* acme.delivered(3)
-        assert.lengthOf(messages, 3)
-        assert.deepStrictEqual(messages.map(({ properties }) => properties["is_first_run"]), [true, false, false])
-        assert.strictEqual(new Set(messages.map((message) => message.distinct_id)).size, 1)
-        assert.strictEqual(new Set(messages.map(({ properties }) => properties["$session_id"])).size, 1)
-        assert.strictEqual(new Set(messages.map(({ properties }) => properties["invocation_id"])).size, 3)
-        assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
-      }))
+    test("Commands of one device share its anon id and session, and each has its own invocation id", function*() {
+      const acme = yield* device
+      for (const name of ["one", "two", "three"]) yield* acme.run(`deploy ${name}`)
+      const messages = yield* acme.delivered(3)
+      assert.lengthOf(messages, 3)
+      assert.deepStrictEqual(messages.map(({ properties }) => properties["is_first_run"]), [true, false, false])
+      assert.strictEqual(new Set(messages.map((message) => message.distinct_id)).size, 1)
+      assert.strictEqual(new Set(messages.map(({ properties }) => properties["$session_id"])).size, 1)
+      assert.strictEqual(new Set(messages.map(({ properties }) => properties["invocation_id"])).size, 3)
+      assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
+    })
 
-    it.effect("A command that fails exits with 1, and its event has no text of its error or defect", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const failed = yield* acme.run("fail --message canary-of-an-error")
-        assert.strictEqual(failed.code, 1)
-        assert.include(failed.stderr, "canary-of-an-error")
-        assert.strictEqual((yield* acme.run("fail --defect --message canary-of-a-defect")).code, 1)
-        const messages = yield* acme.delivered(2)
-        const failure = ["CLI execution failed", "DeployError"]
-        assert.deepStrictEqual(messages.map(({ event, properties }) => [event, properties["error_class"]]), [
-          failure,
-          failure
-        ])
-        for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
-      }))
+    test("A command that fails exits with 1, and its event has no text of its error or defect", function*() {
+      const acme = yield* device
+      const failed = yield* acme.run("fail --message canary-of-an-error")
+      assert.strictEqual(failed.code, 1)
+      assert.include(failed.stderr, "canary-of-an-error")
+      assert.strictEqual((yield* acme.run("fail --defect --message canary-of-a-defect")).code, 1)
+      const messages = yield* acme.delivered(2)
+      const failure = ["CLI execution failed", "DeployError"]
+      assert.deepStrictEqual(messages.map(({ event, properties }) => [event, properties["error_class"]]), [
+        failure,
+        failure
+      ])
+      for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
+    })
   })
 
   describe.concurrent("concurrency", () => {
     const six = ["one", "two", "three", "four", "five", "six"]
 
-    it.effect("Commands at the same time on a new device agree on one anon id, and exactly one is the first run", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
-        const messages = yield* acme.delivered(6)
-        assert.deepStrictEqual(
-          [...new Set(messages.map(({ distinct_id }) => distinct_id))],
-          [(yield* acme.identity).anon_id]
-        )
-        assert.lengthOf(messages.filter(({ properties }) => properties["is_first_run"] === true), 1)
-        assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 6)
-      }))
+    test("Commands at the same time on a new device agree on one anon id, and exactly one is the first run", function*() {
+      const acme = yield* device
+      yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
+      const messages = yield* acme.delivered(6)
+      assert.deepStrictEqual(
+        [...new Set(messages.map(({ distinct_id }) => distinct_id))],
+        [(yield* acme.identity).anon_id]
+      )
+      assert.lengthOf(messages.filter(({ properties }) => properties["is_first_run"] === true), 1)
+      assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 6)
+    })
 
-    it.effect("Commands at the same time that all find a new key make one alias", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        yield* acme.run("deploy before")
-        const { anon_id } = yield* acme.identity
-        yield* acme.storeKey("key-of-a")
-        yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
-        assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
-        const messages = yield* acme.delivered(7)
-        assert.lengthOf([...new Set(aliasesOf(messages).map(({ raw }) => raw))], 1)
-        assert.deepStrictEqual(
-          commandsOf(messages).map(({ distinct_id }) => distinct_id).toSorted(),
-          [anon_id, ...six.map(() => accountA)].toSorted()
-        )
-      }))
+    test("Commands at the same time that all find a new key make one alias", function*() {
+      const acme = yield* device
+      yield* acme.run("deploy before")
+      const { anon_id } = yield* acme.identity
+      yield* acme.storeKey("key-of-a")
+      yield* Effect.forEach(six, (name) => acme.run(`deploy ${name}`), { concurrency: 6 })
+      assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: accountA })
+      const messages = yield* acme.delivered(7)
+      assert.lengthOf([...new Set(aliasesOf(messages).map(({ raw }) => raw))], 1)
+      assert.deepStrictEqual(
+        commandsOf(messages).map(({ distinct_id }) => distinct_id).toSorted(),
+        [anon_id, ...six.map(() => accountA)].toSorted()
+      )
+    })
   })
 })

@@ -12,6 +12,7 @@ import * as Matrix from "../../scripts/Matrix.ts"
 import { run } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
 import { deno } from "../fixtures/Runtimes.ts"
+import { test } from "../fixtures/Tests.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 let project = ""
@@ -78,103 +79,96 @@ const keeps = Effect.fnUntraced(function*(words: Words) {
 describe("Node.js permissions", () => {
   const node = (...options: Words): Words => [process.execPath, ...options, source()]
 
-  it.live("A host on a Node.js without node:child_process keeps its events, and its status says why", () =>
-    Effect.gen(function*() {
-      const preload = inProject("without.mjs")
-      Fs.writeFileSync(
-        preload,
-        `const get = process.getBuiltinModule
+  test.live("A host on a Node.js without node:child_process keeps its events, and its status says why", function*() {
+    const preload = inProject("without.mjs")
+    Fs.writeFileSync(
+      preload,
+      `const get = process.getBuiltinModule
          process.getBuiltinModule = (name) => name === "node:child_process" ? undefined : get(name)`
-      )
-      const why = `node ${process.versions.node} has no node:child_process, which starts the worker`
-      assert.deepStrictEqual(yield* keeps(node("--import", preload)), [{ what: "no_process", why }])
-    }))
+    )
+    const why = `node ${process.versions.node} has no node:child_process, which starts the worker`
+    assert.deepStrictEqual(yield* keeps(node("--import", preload)), [{ what: "no_process", why }])
+  })
 
-  it.live("A host on Node.js without the permission to start processes keeps its events, and its status says why", () =>
-    Effect.gen(function*() {
-      const words = node("--permission", "--allow-fs-read=*", "--allow-fs-write=*")
-      const why = "node was started without --allow-child-process, so it may start no worker"
-      assert.deepStrictEqual(yield* keeps(words), [{ what: "no_process", why }])
-    }))
+  test.live("A host on Node.js without the permission to start processes keeps its events, and its status says why", function*() {
+    const words = node("--permission", "--allow-fs-read=*", "--allow-fs-write=*")
+    const why = "node was started without --allow-child-process, so it may start no worker"
+    assert.deepStrictEqual(yield* keeps(words), [{ what: "no_process", why }])
+  })
 
-  it.live("A host on Node.js with the permission to start processes delivers, also with descriptors that it cannot replace", () =>
-    Effect.gen(function*() {
-      const sink = yield* makeSink()
-      const { env, home } = makeDevice(sink.url)
-      const net = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : []
-      const writes = [`--allow-fs-write=${home}`, `--allow-fs-write=${home}/*`]
-      const words = node("--permission", "--allow-child-process", ...net, "--allow-fs-read=*", ...writes)
-      const noNull = inProject("no-null.mjs")
-      Fs.writeFileSync(
-        noNull,
-        `const fs = process.getBuiltinModule("node:fs")
+  test.live("A host on Node.js with the permission to start processes delivers, also with descriptors that it cannot replace", function*() {
+    const sink = yield* makeSink()
+    const { env, home } = makeDevice(sink.url)
+    const net = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : []
+    const writes = [`--allow-fs-write=${home}`, `--allow-fs-write=${home}/*`]
+    const words = node("--permission", "--allow-child-process", ...net, "--allow-fs-read=*", ...writes)
+    const noNull = inProject("no-null.mjs")
+    Fs.writeFileSync(
+      noNull,
+      `const fs = process.getBuiltinModule("node:fs")
          const { openSync } = fs
          fs.openSync = (...args) => {
            if (args[0] === "/dev/null") throw Object.assign(new Error(), { code: "ERR_ACCESS_DENIED" })
            return openSync(...args)
          }`
-      )
-      const all: ReadonlyArray<Words> = [words, node("--import", noNull)]
-      for (const [index, words] of all.entries()) {
-        const ended = yield* run(words, { env: { ...env, NODE_NO_WARNINGS: "1" }, pipes: 20 })
-        assert.deepStrictEqual(ended, { stdout: "Ran\n", stderr: "", code: 0, signal: null })
-        yield* sink.waitFor(({ length }) => length === index + 1)
-        yield* noLease(home)
-      }
-    }))
+    )
+    const all: ReadonlyArray<Words> = [words, node("--import", noNull)]
+    for (const [index, words] of all.entries()) {
+      const ended = yield* run(words, { env: { ...env, NODE_NO_WARNINGS: "1" }, pipes: 20 })
+      assert.deepStrictEqual(ended, { stdout: "Ran\n", stderr: "", code: 0, signal: null })
+      yield* sink.waitFor(({ length }) => length === index + 1)
+      yield* noLease(home)
+    }
+  })
 
-  it.live("A host on Node.js without the permission to write keeps nothing, and its status says so", () =>
-    Effect.gen(function*() {
-      const device = makeDevice()
-      const words = node("--permission", "--allow-fs-read=*")
-      yield* quiet(device, words)
-      assert.isFalse(Fs.existsSync(device.home))
-      const [first, ...more] = (yield* obstacles(device, words)).toReversed()
-      const why = `${device.home} cannot be written to (ERR_ACCESS_DENIED)`
-      assert.deepStrictEqual(first, { what: "home_not_writable", why })
-      assert.deepStrictEqual(more.map(({ what }: { what: string }) => what), ["no_process"])
-    }))
+  test.live("A host on Node.js without the permission to write keeps nothing, and its status says so", function*() {
+    const device = makeDevice()
+    const words = node("--permission", "--allow-fs-read=*")
+    yield* quiet(device, words)
+    assert.isFalse(Fs.existsSync(device.home))
+    const [first, ...more] = (yield* obstacles(device, words)).toReversed()
+    const why = `${device.home} cannot be written to (ERR_ACCESS_DENIED)`
+    assert.deepStrictEqual(first, { what: "home_not_writable", why })
+    assert.deepStrictEqual(more.map(({ what }: { what: string }) => what), ["no_process"])
+  })
 })
 
 // == files that are gone
 
 describe("missing files", () => {
-  it.live("A host without the file of its worker in its bundle keeps its events, and its status says so", () =>
-    Effect.gen(function*() {
-      const file = esbuild(project, "split")
-      const folder = Path.dirname(file)
-      const chunk = Fs.readdirSync(folder).find((name) => name.startsWith("main-")) ?? assert.fail("no worker")
-      Fs.rmSync(Path.join(folder, chunk))
-      const [{ what, why }] = yield* keeps([process.execPath, file])
-      assert.strictEqual(what, "worker_never_began")
-      assert.include(why, "its file is missing")
-    }))
+  test.live("A host without the file of its worker in its bundle keeps its events, and its status says so", function*() {
+    const file = esbuild(project, "split")
+    const folder = Path.dirname(file)
+    const chunk = Fs.readdirSync(folder).find((name) => name.startsWith("main-")) ?? assert.fail("no worker")
+    Fs.rmSync(Path.join(folder, chunk))
+    const [{ what, why }] = yield* keeps([process.execPath, file])
+    assert.strictEqual(what, "worker_never_began")
+    assert.include(why, "its file is missing")
+  })
 
-  it.live("A host without the file of the worker in the package keeps its events, and its status says so", () =>
-    Effect.gen(function*() {
-      const worker = inProject("node_modules/effect-cli-usage/worker/main.cjs")
-      yield* Effect.acquireRelease(
-        Effect.sync(() => Fs.renameSync(worker, `${worker}.gone`)),
-        () => Effect.sync(() => Fs.renameSync(`${worker}.gone`, worker))
-      )
-      const [{ what, why }] = yield* keeps([process.execPath, source()])
-      assert.strictEqual(what, "no_worker")
-      assert.include(why, "lacks its worker file")
-    }))
+  test.live("A host without the file of the worker in the package keeps its events, and its status says so", function*() {
+    const worker = inProject("node_modules/effect-cli-usage/worker/main.cjs")
+    yield* Effect.acquireRelease(
+      Effect.sync(() => Fs.renameSync(worker, `${worker}.gone`)),
+      () => Effect.sync(() => Fs.renameSync(`${worker}.gone`, worker))
+    )
+    const [{ what, why }] = yield* keeps([process.execPath, source()])
+    assert.strictEqual(what, "no_worker")
+    assert.include(why, "lacks its worker file")
+  })
 
   const replacements = { removed: undefined, "replaced by a program that is no worker": "#!/bin/sh\nexit 1\n" }
   for (const [what, program] of Object.entries(replacements)) {
-    it.live(`A host that has its executable ${what} during a run delivers with its next command`, () =>
-      Effect.gen(function*() {
-        const sink = yield* makeSink()
-        const device = makeDevice(sink.url)
-        const executable = inProject(`node-${homes}`)
-        Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
-        const replacing = edited("Replacing.ts", (source) =>
-          `import * as Fs from "node:fs"\n${
-            source.replace(
-              "() => Console.log(\"Ran\")",
-              `() => Effect.andThen(
+    test.live(`A host that has its executable ${what} during a run delivers with its next command`, function*() {
+      const sink = yield* makeSink()
+      const device = makeDevice(sink.url)
+      const executable = inProject(`node-${homes}`)
+      Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
+      const replacing = edited("Replacing.ts", (source) =>
+        `import * as Fs from "node:fs"\n${
+          source.replace(
+            "() => Console.log(\"Ran\")",
+            `() => Effect.andThen(
                  Effect.sync(() => {
                    Fs.rmSync(process.execPath)
                    const program = ${JSON.stringify(program)}
@@ -182,25 +176,26 @@ describe("missing files", () => {
                  }),
                  Console.log("Ran")
                )`
-            )
-          }`)
-        yield* quiet(device, [executable, replacing])
-        assert.strictEqual(device.events(), 1)
-        yield* quiet(device, [process.execPath, source()])
-        yield* sink.waitFor(({ length }) => length === 2)
-      }))
+          )
+        }`)
+      yield* quiet(device, [executable, replacing])
+      assert.strictEqual(device.events(), 1)
+      yield* quiet(device, [process.execPath, source()])
+      yield* sink.waitFor(({ length }) => length === 2)
+    })
   }
 
-  it.live("The status of a host without its executable says so", () =>
-    Effect.gen(function*() {
-      const device = makeDevice()
-      const executable = inProject("node-gone")
-      Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
-      const removing = edited("Removing.ts", (source) =>
-        `import * as Fs from "node:fs"\nFs.rmSync(process.execPath)\n${source}`)
-      const why = `${executable} is missing, so no worker can run`
-      assert.deepStrictEqual(yield* obstacles(device, [executable, removing]), [{ what: "no_process", why }])
-    }))
+  test.live("The status of a host without its executable says so", function*() {
+    const device = makeDevice()
+    const executable = inProject("node-gone")
+    Fs.copyFileSync(process.execPath, executable, Fs.constants.COPYFILE_FICLONE)
+    const removing = edited(
+      "Removing.ts",
+      (source) => `import * as Fs from "node:fs"\nFs.rmSync(process.execPath)\n${source}`
+    )
+    const why = `${executable} is missing, so no worker can run`
+    assert.deepStrictEqual(yield* obstacles(device, [executable, removing]), [{ what: "no_process", why }])
+  })
 })
 
 // == another Effect
@@ -232,29 +227,28 @@ describe("incompatible Effect version", () => {
     assert.throws(bundle, /effect-cli-usage\/\S+\.js:\d+:\d+: ERROR: .*"effect\/encoding\/Yaml"/)
   })
 
-  it.live("A host on an Effect that has moved a module prints nothing to its user, and its status exits with the reason", () =>
-    Effect.gen(function*() {
-      const device = makeDevice()
-      yield* quiet(device, [process.execPath, source()])
-      const kept = device.events()
-      const hooks = inProject("hooks.mjs")
-      Fs.writeFileSync(
-        hooks,
-        `import { registerHooks } from "node:module"
+  test.live("A host on an Effect that has moved a module prints nothing to its user, and its status exits with the reason", function*() {
+    const device = makeDevice()
+    yield* quiet(device, [process.execPath, source()])
+    const kept = device.events()
+    const hooks = inProject("hooks.mjs")
+    Fs.writeFileSync(
+      hooks,
+      `import { registerHooks } from "node:module"
          registerHooks({
            resolve: (name, context, next) => {
              if (name.endsWith("/Steady.js")) throw new Error("effect has no such module")
              return next(name, context)
            }
          })`
-      )
-      const words = [process.execPath, "--import", hooks, source()]
-      yield* quiet(device, words)
-      assert.deepStrictEqual([kept, device.events()], [1, 1])
-      const status = yield* device.run(words, "telemetry", "status")
-      assert.strictEqual(status.code, 1)
-      assert.include(status.stdout + status.stderr, "effect has no such module")
-    }))
+    )
+    const words = [process.execPath, "--import", hooks, source()]
+    yield* quiet(device, words)
+    assert.deepStrictEqual([kept, device.events()], [1, 1])
+    const status = yield* device.run(words, "telemetry", "status")
+    assert.strictEqual(status.code, 1)
+    assert.include(status.stdout + status.stderr, "effect has no such module")
+  })
 })
 
 // == Deno
@@ -272,48 +266,43 @@ describe("Deno permissions", () => {
   const granted = (options: Words, file = source()): Words => [deno, "run", "--no-prompt", ...options, file]
   const without = (name: string): Words => permissions(project).filter((word) => !word.startsWith(`--allow-${name}`))
 
-  it.live("A host on Deno with the permissions of the README delivers", () =>
-    Effect.gen(function*() {
-      const { messages } = yield* Matrix.deliver(granted(permissions(project)), project)
-      assert.lengthOf(messages, 2)
-    }))
+  test.live("A host on Deno with the permissions of the README delivers", function*() {
+    const { messages } = yield* Matrix.deliver(granted(permissions(project)), project)
+    assert.lengthOf(messages, 2)
+  })
 
-  it.live("A host on Deno without the permission to run processes keeps its events, and its status says why", () =>
-    Effect.gen(function*() {
-      const why = `deno was started without --allow-run=${Fs.realpathSync(deno)}, so it may start no worker`
-      assert.deepStrictEqual(yield* keeps(granted(without("run"))), [{ what: "no_process", why }])
-    }))
+  test.live("A host on Deno without the permission to run processes keeps its events, and its status says why", function*() {
+    const why = `deno was started without --allow-run=${Fs.realpathSync(deno)}, so it may start no worker`
+    assert.deepStrictEqual(yield* keeps(granted(without("run"))), [{ what: "no_process", why }])
+  })
 
-  it.live("A host on Deno without the permission to write keeps nothing, and its status says so", () =>
-    Effect.gen(function*() {
-      const device = makeDevice()
-      const words = granted(without("write"))
-      yield* quiet(device, words)
-      const why = `${device.home} cannot be written to (ERR_ACCESS_DENIED)`
-      assert.deepStrictEqual(yield* obstacles(device, words), [{ what: "home_not_writable", why }])
-    }))
+  test.live("A host on Deno without the permission to write keeps nothing, and its status says so", function*() {
+    const device = makeDevice()
+    const words = granted(without("write"))
+    yield* quiet(device, words)
+    const why = `${device.home} cannot be written to (ERR_ACCESS_DENIED)`
+    assert.deepStrictEqual(yield* obstacles(device, words), [{ what: "home_not_writable", why }])
+  })
 
-  it.live("A host on Deno without the permission to read records nothing", () =>
-    Effect.gen(function*() {
-      const device = makeDevice()
-      yield* quiet(device, granted(without("read")))
-      assert.isFalse(Fs.existsSync(device.home))
-    }))
+  test.live("A host on Deno without the permission to read records nothing", function*() {
+    const device = makeDevice()
+    yield* quiet(device, granted(without("read")))
+    assert.isFalse(Fs.existsSync(device.home))
+  })
 
   for (const name of ["sys", "env"]) {
-    it.live(`A host on Deno without the permission ${name} records nothing, and its status exits with the reason`, () =>
-      Effect.gen(function*() {
-        const device = makeDevice()
-        const file = edited("Fixed.ts", (source) =>
-          source
-            .replace("yield* Config.String(\"INSTALLED_HOME\")", JSON.stringify(device.home))
-            .replace("yield* Config.String(\"INSTALLED_POSTHOG_HOST\")", "\"http://127.0.0.1:9\""))
-        const words = granted(without(name), file)
-        yield* quiet(device, words)
-        assert.isFalse(Fs.existsSync(device.home))
-        const status = yield* device.run(words, "telemetry", "status")
-        assert.strictEqual(status.code, 1)
-        assert.match(status.stdout + status.stderr, new RegExp(`Requires ${name} access`))
-      }))
+    test.live(`A host on Deno without the permission ${name} records nothing, and its status exits with the reason`, function*() {
+      const device = makeDevice()
+      const file = edited("Fixed.ts", (source) =>
+        source
+          .replace("yield* Config.String(\"INSTALLED_HOME\")", JSON.stringify(device.home))
+          .replace("yield* Config.String(\"INSTALLED_POSTHOG_HOST\")", "\"http://127.0.0.1:9\""))
+      const words = granted(without(name), file)
+      yield* quiet(device, words)
+      assert.isFalse(Fs.existsSync(device.home))
+      const status = yield* device.run(words, "telemetry", "status")
+      assert.strictEqual(status.code, 1)
+      assert.match(status.stdout + status.stderr, new RegExp(`Requires ${name} access`))
+    })
   }
 })

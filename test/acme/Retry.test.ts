@@ -1,68 +1,63 @@
 /**
  * What becomes of messages that PostHog does not take.
  */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
-import { eventually, Harness } from "./Harness.ts"
+import { eventually, suite } from "./Harness.ts"
 import { waiting } from "./Prepared.ts"
 import { backOff, backOffEnd, device } from "./Steps.ts"
 
-layer(Harness.layer, { excludeTestServices: true, timeout: "2 minutes" })("retry", (it) => {
+suite("retry", (test) => {
   describe.concurrent("unaccepted messages", () => {
-    it.effect("Messages wait while PostHog is down, and the first command after it is back delivers each once, in order", () =>
-      Effect.gen(function*() {
-        const acme = yield* device
-        const down = yield* stoppedSink
-        const env = { ACME_POSTHOG_HOST: down.url }
+    test("Messages wait while PostHog is down, and the first command after it is back delivers each once, in order", function*() {
+      const acme = yield* device
+      const down = yield* stoppedSink
+      const env = { ACME_POSTHOG_HOST: down.url }
 
-        yield* acme.run("deploy one", { env })
-        const file = yield* backOff(acme)
-        yield* acme.run("deploy two", { env })
-        const { last_delivery, pending, set_aside } = yield* acme.status({ env })
-        assert.deepStrictEqual([pending, set_aside, last_delivery], [2, 0, null])
-        const kept = waiting(acme.home)
+      yield* acme.run("deploy one", { env })
+      const file = yield* backOff(acme)
+      yield* acme.run("deploy two", { env })
+      const { last_delivery, pending, set_aside } = yield* acme.status({ env })
+      assert.deepStrictEqual([pending, set_aside, last_delivery], [2, 0, null])
+      const kept = waiting(acme.home)
 
-        // On a slow machine the back-off may be over before the second command, which then starts a worker.
-        yield* eventually(acme.workers, ({ length }) => length === 0)
-        yield* backOffEnd(file)
-        const up = yield* makeSink({ port: Number(new URL(down.url).port) })
-        yield* acme.run("deploy three", { env })
-        const messages = yield* up.waitFor(({ length }) => length >= 3)
-        yield* eventually(acme.status({ env }), ({ pending }) => pending === 0)
-        assert.lengthOf(yield* up.attempts, 3)
-        assert.deepStrictEqual(
-          messages.slice(0, 2).map(({ raw }) => raw),
-          kept.map((message) => JSON.stringify(message))
-        )
-        const times = messages.map(({ timestamp }) => timestamp)
-        assert.deepStrictEqual(times, times.toSorted())
-        assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 3)
-        assert.isNotNull((yield* acme.status({ env })).last_delivery)
-      }))
+      // On a slow machine the back-off may be over before the second command, which then starts a worker.
+      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* backOffEnd(file)
+      const up = yield* makeSink({ port: Number(new URL(down.url).port) })
+      yield* acme.run("deploy three", { env })
+      const messages = yield* up.waitFor(({ length }) => length >= 3)
+      yield* eventually(acme.status({ env }), ({ pending }) => pending === 0)
+      assert.lengthOf(yield* up.attempts, 3)
+      assert.deepStrictEqual(messages.slice(0, 2).map(({ raw }) => raw), kept.map((message) => JSON.stringify(message)))
+      const times = messages.map(({ timestamp }) => timestamp)
+      assert.deepStrictEqual(times, times.toSorted())
+      assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 3)
+      assert.isNotNull((yield* acme.status({ env })).last_delivery)
+    })
 
     // PostHogClient.test.ts has every other answer.
     const refusals: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
       ["a captive portal's page", PostHogSink.Answer.NotJson()],
       ["an answer that breaks off", PostHogSink.Answer.Reset({})]
     ]
-    it.effect("A message that PostHog does not take is sent again in the same bytes", () =>
-      Effect.gen(function*() {
-        yield* Effect.forEach(refusals, ([name, answer]) =>
-          Effect.gen(function*() {
-            const acme = yield* device
-            yield* acme.sink.answer((_, index) => index === 0 ? answer : PostHogSink.Answer.Validate())
-            yield* acme.run("deploy one")
-            const file = yield* backOff(acme)
-            const { pending, set_aside } = yield* acme.status()
-            assert.deepStrictEqual([pending, set_aside], [1, 0], name)
-            yield* backOffEnd(file)
-            yield* acme.run("deploy two")
-            assert.lengthOf(yield* acme.delivered(2), 2, name)
-            const [first, second] = (yield* acme.sink.attempts).filter(({ properties }) => properties["is_first_run"])
-            assert.strictEqual(second?.raw, first?.raw, name)
-          }), { concurrency: 2, discard: true })
-      }))
+    test("A message that PostHog does not take is sent again in the same bytes", function*() {
+      yield* Effect.forEach(refusals, ([name, answer]) =>
+        Effect.gen(function*() {
+          const acme = yield* device
+          yield* acme.sink.answer((_, index) => index === 0 ? answer : PostHogSink.Answer.Validate())
+          yield* acme.run("deploy one")
+          const file = yield* backOff(acme)
+          const { pending, set_aside } = yield* acme.status()
+          assert.deepStrictEqual([pending, set_aside], [1, 0], name)
+          yield* backOffEnd(file)
+          yield* acme.run("deploy two")
+          assert.lengthOf(yield* acme.delivered(2), 2, name)
+          const [first, second] = (yield* acme.sink.attempts).filter(({ properties }) => properties["is_first_run"])
+          assert.strictEqual(second?.raw, first?.raw, name)
+        }), { concurrency: 2, discard: true })
+    })
   })
 })

@@ -14,6 +14,7 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run, start } from "../fixtures/Process.ts"
 import * as Project from "../fixtures/Project.ts"
 import { bun, runs, type RuntimeName } from "../fixtures/Runtimes.ts"
+import { test } from "../fixtures/Tests.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { bundleHost } from "./Harness.ts"
 
@@ -42,16 +43,15 @@ const found = <A>(value: A | undefined): A => value ?? assert.fail("the matrix h
 
 describe("delivery", () => {
   for (const [language, form, bundler] of cells) {
-    it.live(`A host delivers on ${language} in the form ${form} by ${bundler}, and its event names the runtime`, () =>
-      Effect.gen(function*() {
-        const runtime = found(Matrix.runtimes.find((runtime) => runtime.language === language))
-        const row = found(Matrix.rows.find((row) => row.form === form && row.bundler === bundler))
-        const file = yield* Effect.promise(async () => row.build(project, runtime))
-        const { messages, status } = yield* Matrix.deliver(Matrix.wordsOf(row, runtime, file), project)
-        assert.deepStrictEqual(messages.map(({ event }) => event), Array(2).fill("CLI execution succeeded"))
-        assert.deepStrictEqual(messages.map(({ properties }) => properties["runtime_language"]), [language, language])
-        assert.deepStrictEqual([status.enabled, status.set_aside], [true, 0])
-      }))
+    test.live(`A host delivers on ${language} in the form ${form} by ${bundler}, and its event names the runtime`, function*() {
+      const runtime = found(Matrix.runtimes.find((runtime) => runtime.language === language))
+      const row = found(Matrix.rows.find((row) => row.form === form && row.bundler === bundler))
+      const file = yield* Effect.promise(async () => row.build(project, runtime))
+      const { messages, status } = yield* Matrix.deliver(Matrix.wordsOf(row, runtime, file), project)
+      assert.deepStrictEqual(messages.map(({ event }) => event), Array(2).fill("CLI execution succeeded"))
+      assert.deepStrictEqual(messages.map(({ properties }) => properties["runtime_language"]), [language, language])
+      assert.deepStrictEqual([status.enabled, status.set_aside], [true, 0])
+    })
   }
 })
 
@@ -112,40 +112,38 @@ describe("exit codes and signals", () => {
     ["deno", "unhandled", 1, "Broken"]
   ]
   for (const [runtime, line, code, errorClass] of rows) {
-    it.live(`A command that ends its process is recorded on ${runtime} with its exit code: ${line}`, () =>
-      Effect.gen(function*() {
-        const sink = yield* makeSink()
-        const home = Fs.mkdtempSync(Path.join(project, "ends-"))
-        const env = { HOME: home, CI: "true", ENDS_HOME: Path.join(home, "state"), ENDS_POSTHOG_HOST: sink.url }
-        const ended = yield* run([...runs[runtime], ends, ...line.split(" ")], { env })
-        assert.strictEqual(ended.code, code)
-        const [event, ...more] = yield* sink.waitFor(({ length }) => length > 0)
-        assert.isEmpty(more)
-        const { error_class, exit_code } = { ...event?.properties }
-        assert.deepStrictEqual([exit_code, error_class], [code, errorClass])
-      }))
+    test.live(`A command that ends its process is recorded on ${runtime} with its exit code: ${line}`, function*() {
+      const sink = yield* makeSink()
+      const home = Fs.mkdtempSync(Path.join(project, "ends-"))
+      const env = { HOME: home, CI: "true", ENDS_HOME: Path.join(home, "state"), ENDS_POSTHOG_HOST: sink.url }
+      const ended = yield* run([...runs[runtime], ends, ...line.split(" ")], { env })
+      assert.strictEqual(ended.code, code)
+      const [event, ...more] = yield* sink.waitFor(({ length }) => length > 0)
+      assert.isEmpty(more)
+      const { error_class, exit_code } = { ...event?.properties }
+      assert.deepStrictEqual([exit_code, error_class], [code, errorClass])
+    })
   }
 
-  it.live("A host on Deno that listens to a signal with `once` handles it during the wait for delivery", () =>
-    Effect.gen(function*() {
-      const sink = yield* makeSink()
-      yield* sink.answer(PostHogSink.Answer.Hang())
-      const home = Fs.mkdtempSync(Path.join(project, "ends-"))
-      const { child, ended } = yield* start([...runs.deno, ends, "say"], {
-        env: {
-          HOME: home,
-          CI: "true",
-          ENDS_HOME: Path.join(home, "state"),
-          ENDS_POSTHOG_HOST: sink.url,
-          ENDS_MODE: "gracefully",
-          TEST_FAR_LIMITS: "1"
-        }
-      })
-      yield* sink.waitFor((_, requests) => requests.length > 0)
-      child.kill("SIGTERM")
-      const { code, stdout } = yield* ended
-      assert.deepStrictEqual([stdout, code], ["Said\nShut down\n", 0])
-    }))
+  test.live("A host on Deno that listens to a signal with `once` handles it during the wait for delivery", function*() {
+    const sink = yield* makeSink()
+    yield* sink.answer(PostHogSink.Answer.Hang())
+    const home = Fs.mkdtempSync(Path.join(project, "ends-"))
+    const { child, ended } = yield* start([...runs.deno, ends, "say"], {
+      env: {
+        HOME: home,
+        CI: "true",
+        ENDS_HOME: Path.join(home, "state"),
+        ENDS_POSTHOG_HOST: sink.url,
+        ENDS_MODE: "gracefully",
+        TEST_FAR_LIMITS: "1"
+      }
+    })
+    yield* sink.waitFor((_, requests) => requests.length > 0)
+    child.kill("SIGTERM")
+    const { code, stdout } = yield* ended
+    assert.deepStrictEqual([stdout, code], ["Said\nShut down\n", 0])
+  })
 })
 
 it("An executable of Bun runs its worker without a script", () => {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Esbuild from "esbuild"
 import * as ErrorClass from "../../src/cli/ErrorClass.ts"
+import { test } from "../fixtures/Tests.ts"
 
 class Tagged extends Schema.TaggedError<Tagged>()("@acme/cli/NotFound", {}) {}
 class Identified extends Schema.Error<Identified>("acme/Identified")({}) {}
@@ -88,9 +89,8 @@ it("The class of an error is found where aggregates and causes are rings", () =>
   assert.strictEqual(ErrorClass.ofError(ring), "QuotaExceeded")
 })
 
-it.effect("The class of an error of a minified host is never a name that the bundler made up", () =>
-  Effect.gen(function*() {
-    const contents = `
+test("The class of an error of a minified host is never a name that the bundler made up", function*() {
+  const contents = `
         class QuotaExceeded extends Error {}
         class Ranged extends RangeError {}
         class NamedError extends Error { name = "NamedError" }
@@ -101,18 +101,18 @@ it.effect("The class of an error of a minified host is never a name that the bun
           new QuotaExceeded(), new Ranged(), new NamedError(), new Derived(), new RootError(),
           new AggregateError([new QuotaExceeded(), new NamedError()]), new Failed([new RootError()])
         ]`
-    const [file] = Esbuild.buildSync({ stdin: { contents }, bundle: true, minify: true, write: false, format: "esm" })
-      .outputFiles
-    const url = `data:text/javascript,${encodeURIComponent(file?.text ?? "")}`
-    const host: { readonly errors: ReadonlyArray<Error> } = yield* Effect.promise(() => import(/* @vite-ignore */ url))
-    assert.isTrue(host.errors.every((error) => error.constructor.name !== "QuotaExceeded"))
-    assert.deepStrictEqual(host.errors.map(ErrorClass.ofError), [
-      "Error",
-      "RangeError",
-      "NamedError",
-      "Error",
-      "RootError",
-      "NamedError",
-      "RootError"
-    ])
-  }))
+  const [file] = Esbuild.buildSync({ stdin: { contents }, bundle: true, minify: true, write: false, format: "esm" })
+    .outputFiles
+  const url = `data:text/javascript,${encodeURIComponent(file?.text ?? "")}`
+  const host: { readonly errors: ReadonlyArray<Error> } = yield* Effect.promise(() => import(/* @vite-ignore */ url))
+  assert.isTrue(host.errors.every((error) => error.constructor.name !== "QuotaExceeded"))
+  assert.deepStrictEqual(host.errors.map(ErrorClass.ofError), [
+    "Error",
+    "RangeError",
+    "NamedError",
+    "Error",
+    "RootError",
+    "NamedError",
+    "RootError"
+  ])
+})

@@ -16,6 +16,7 @@ import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
 import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import { Usage } from "../../src/index.ts"
+import { test } from "../fixtures/Tests.ts"
 import { runLine, type Services, services } from "./Harness.ts"
 
 const root = Path.resolve(import.meta.dirname, "../..")
@@ -129,33 +130,31 @@ const seen = (run: Run, line: string) =>
   }).pipe(Effect.provide([services(), Layer.fresh(TestConsole.layer)]))
 
 for (const [name, tree] of Object.entries(trees)) {
-  it.effect(`The telemetry command has the parsing, help, completions, errors and output of a command that is made at once: ${name}`, () =>
-    Effect.gen(function*() {
-      const outputs = new Set<string>()
-      for (const line of lines) {
-        const expected = yield* seen(tree(eager), line)
-        assert.strictEqual(yield* seen(tree(Usage.telemetryCommand), line), expected, line)
-        outputs.add(expected)
-      }
-      // Each line does something of its own, but for those that only a nested command, or an alias, has.
-      assert.isAtLeast(outputs.size, lines.length - 7, [...outputs].join("\n---\n"))
-    }))
+  test(`The telemetry command has the parsing, help, completions, errors and output of a command that is made at once: ${name}`, function*() {
+    const outputs = new Set<string>()
+    for (const line of lines) {
+      const expected = yield* seen(tree(eager), line)
+      assert.strictEqual(yield* seen(tree(Usage.telemetryCommand), line), expected, line)
+      outputs.add(expected)
+    }
+    // Each line does something of its own, but for those that only a nested command, or an alias, has.
+    assert.isAtLeast(outputs.size, lines.length - 7, [...outputs].join("\n---\n"))
+  })
 }
 
-it.effect("The status tells the author that commands are not tracked, or are tracked before their subcommands are added", () =>
-  Effect.gen(function*() {
-    const app = Command.make("app")
-    const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])
-    const why = "`Usage.track` is missing, or is applied before the subcommands: apply it last, to the root command"
-    for (const wrong of [app.pipe(subcommands), app.pipe(Usage.track, subcommands)]) {
-      const whole = yield* seen((line) => runLine(wrong, line), "telemetry status")
-      assert.include(whole, `No command is recorded: ${why}\n`)
-      const json = yield* seen((line) => runLine(wrong, line), "telemetry status --json")
-      assert.include(json, `"obstacles":[${JSON.stringify({ what: "not_tracked", why })}]`)
-    }
-    const right = app.pipe(subcommands, Usage.track)
-    assert.include(yield* seen((line) => runLine(right, line), "telemetry status --json"), `"obstacles":[]`)
-  }))
+test("The status tells the author that commands are not tracked, or are tracked before their subcommands are added", function*() {
+  const app = Command.make("app")
+  const subcommands = Command.withSubcommands([deploy, Usage.telemetryCommand])
+  const why = "`Usage.track` is missing, or is applied before the subcommands: apply it last, to the root command"
+  for (const wrong of [app.pipe(subcommands), app.pipe(Usage.track, subcommands)]) {
+    const whole = yield* seen((line) => runLine(wrong, line), "telemetry status")
+    assert.include(whole, `No command is recorded: ${why}\n`)
+    const json = yield* seen((line) => runLine(wrong, line), "telemetry status --json")
+    assert.include(json, `"obstacles":[${JSON.stringify({ what: "not_tracked", why })}]`)
+  }
+  const right = app.pipe(subcommands, Usage.track)
+  assert.include(yield* seen((line) => runLine(right, line), "telemetry status --json"), `"obstacles":[]`)
+})
 
 it("The subcommands of the telemetry command are made by a command that asks for them, and by no other", () => {
   const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "telemetry-command-"))

@@ -11,6 +11,7 @@ import { afterAll } from "vitest"
 import * as Report from "../../bench/Report.ts"
 import * as CodeBlocks from "../../scripts/CodeBlocks.ts"
 import * as Process from "../fixtures/Process.ts"
+import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import * as ShellBlocks from "./ShellBlocks.ts"
 
@@ -28,33 +29,32 @@ afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 describe("TypeScript blocks and figures", () => {
   const check = () => Process.run([process.execPath, "scripts/docs.ts", checkout], { cwd: root, env: process.env })
 
-  it.live("Every TypeScript block of a document or docstring compiles, and a broken one is named with what to do", () =>
-    Effect.gen(function*() {
-      const whole = yield* check()
-      assert.strictEqual(whole.code, 0, whole.stderr)
-      // Enough are found.
-      assert.isAbove(Number(/^\d+/.exec(whole.stdout)?.[0]), 35)
-      const breaks = [
-        ["README.md", "Usage.track)\n", "Usage.trak)\n", "Property 'trak' does not exist"],
-        ["docs/migrating.md", "codec: \"supabase\"", "codec: \"segment\"", "Type '\"segment\"' is not assignable"],
-        ["src/domain/UsageEvent.ts", "= UsageEvent.make(\"Template", "= UsageEvent.declare(\"Template", "'declare'"],
-        ["docs/privacy.md", "](../examples/acme/usage-events.md)", "](../examples/acme/none.md)", "none.md"]
-      ] as const
-      const lines = breaks.map(([file, from, to]) => {
-        const text = Fs.readFileSync(Path.join(checkout, file), "utf8")
-        assert.isTrue(text.includes(from), `${file} has no ${from}`)
-        Fs.writeFileSync(Path.join(checkout, file), text.replace(from, to))
-        return text.slice(0, text.indexOf(from)).split("\n").length
-      })
-      const broken = yield* check()
-      for (const [file] of breaks) Fs.copyFileSync(Path.join(root, file), Path.join(checkout, file))
-      assert.strictEqual(broken.code, 1)
-      for (const [index, [file, , , problem]] of breaks.entries()) {
-        const finding = broken.stderr.split("\n").find((line) => line.startsWith(`${file}:${lines[index]}: `))
-        assert.include(finding, problem, broken.stderr)
-      }
-      assert.include(broken.stderr, "scripts/DocumentedHost.ts")
-    }))
+  test.live("Every TypeScript block of a document or docstring compiles, and a broken one is named with what to do", function*() {
+    const whole = yield* check()
+    assert.strictEqual(whole.code, 0, whole.stderr)
+    // Enough are found.
+    assert.isAbove(Number(/^\d+/.exec(whole.stdout)?.[0]), 35)
+    const breaks = [
+      ["README.md", "Usage.track)\n", "Usage.trak)\n", "Property 'trak' does not exist"],
+      ["docs/migrating.md", "codec: \"supabase\"", "codec: \"segment\"", "Type '\"segment\"' is not assignable"],
+      ["src/domain/UsageEvent.ts", "= UsageEvent.make(\"Template", "= UsageEvent.declare(\"Template", "'declare'"],
+      ["docs/privacy.md", "](../examples/acme/usage-events.md)", "](../examples/acme/none.md)", "none.md"]
+    ] as const
+    const lines = breaks.map(([file, from, to]) => {
+      const text = Fs.readFileSync(Path.join(checkout, file), "utf8")
+      assert.isTrue(text.includes(from), `${file} has no ${from}`)
+      Fs.writeFileSync(Path.join(checkout, file), text.replace(from, to))
+      return text.slice(0, text.indexOf(from)).split("\n").length
+    })
+    const broken = yield* check()
+    for (const [file] of breaks) Fs.copyFileSync(Path.join(root, file), Path.join(checkout, file))
+    assert.strictEqual(broken.code, 1)
+    for (const [index, [file, , , problem]] of breaks.entries()) {
+      const finding = broken.stderr.split("\n").find((line) => line.startsWith(`${file}:${lines[index]}: `))
+      assert.include(finding, problem, broken.stderr)
+    }
+    assert.include(broken.stderr, "scripts/DocumentedHost.ts")
+  })
 
   it("The figures of the README are those of the bench", () => {
     const [, figures] = /<!-- figures:begin -->\n([^]*?)\n<!-- figures:end -->/.exec(textOf("README.md")) ?? []
@@ -72,41 +72,38 @@ describe("execution in a shell", () => {
   const documents = CodeBlocks.documents(root).filter((file) => CodeBlocks.read(root, [file], "sh").length > 0)
 
   for (const file of documents.filter((file) => file !== "README.md")) {
-    it.live(`Every shell block of ${file} that can run does`, () =>
-      Effect.gen(function*() {
-        const { findings } = yield* ShellBlocks.run(CodeBlocks.read(root, [file], "sh"), workplace)
-        assert.deepStrictEqual(findings.map(CodeBlocks.format), [])
-      }))
+    test.live(`Every shell block of ${file} that can run does`, function*() {
+      const { findings } = yield* ShellBlocks.run(CodeBlocks.read(root, [file], "sh"), workplace)
+      assert.deepStrictEqual(findings.map(CodeBlocks.format), [])
+    })
   }
 
-  it.live("A shell block that fails is named by the line of its document", () =>
-    Effect.gen(function*() {
-      const [block] = CodeBlocks.blocksOf("some.md", "# Some\n\n```sh\n# fine:\ntrue\nacme deplay shop\ntrue\n```\n")
-      const { findings } = yield* ShellBlocks.run(block === undefined ? [] : [block], workplace)
-      const [finding = assert.fail("nothing was found")] = findings
-      assert.strictEqual(findings.length, 1)
-      assert.match(CodeBlocks.format(finding), /^some\.md:6: the command ends with 1\. Correct it, or say/)
-      assert.include(finding.problem, "deplay")
-    }))
+  test.live("A shell block that fails is named by the line of its document", function*() {
+    const [block] = CodeBlocks.blocksOf("some.md", "# Some\n\n```sh\n# fine:\ntrue\nacme deplay shop\ntrue\n```\n")
+    const { findings } = yield* ShellBlocks.run(block === undefined ? [] : [block], workplace)
+    const [finding = assert.fail("nothing was found")] = findings
+    assert.strictEqual(findings.length, 1)
+    assert.match(CodeBlocks.format(finding), /^some\.md:6: the command ends with 1\. Correct it, or say/)
+    assert.include(finding.problem, "deplay")
+  })
 
-  it.live("The README's host runs as its shell blocks say, and sends the event that it shows", () =>
-    Effect.gen(function*() {
-      const { findings, url } = yield* ShellBlocks.run(CodeBlocks.read(root, ["README.md"], "sh"), workplace)
-      assert.deepStrictEqual(findings.map(CodeBlocks.format), [])
-      const shown = JSON.parse(ShellBlocks.blockWith("README.md", "json", "CLI execution succeeded").code)
-      const messages = Effect.promise(async (): Promise<ReadonlyArray<typeof shown>> =>
-        JSON.parse(await (await fetch(`${url}/api/messages`)).text())
-      )
-      const isShown = (message: typeof shown) =>
-        message.event === shown.event && message.properties.command_name === shown.properties.command_name
-      const { received_at: _, ...sent } = (yield* eventually(messages, (all) => all.some(isShown))).find(isShown)
-      // What is another on each device, and in each run.
-      const varies =
-        /^(timestamp|uuid|distinct_id|duration_ms|invocation_id|\$session_id|os_\w+|arch|runtime_version|is_\w+)$/
-      const comparable = (message: typeof shown) =>
-        JSON.parse(JSON.stringify(message), (key, value) => varies.test(key) ? typeof value : value)
-      assert.deepStrictEqual(comparable(sent), comparable(shown))
-    }))
+  test.live("The README's host runs as its shell blocks say, and sends the event that it shows", function*() {
+    const { findings, url } = yield* ShellBlocks.run(CodeBlocks.read(root, ["README.md"], "sh"), workplace)
+    assert.deepStrictEqual(findings.map(CodeBlocks.format), [])
+    const shown = JSON.parse(ShellBlocks.blockWith("README.md", "json", "CLI execution succeeded").code)
+    const messages = Effect.promise(async (): Promise<ReadonlyArray<typeof shown>> =>
+      JSON.parse(await (await fetch(`${url}/api/messages`)).text())
+    )
+    const isShown = (message: typeof shown) =>
+      message.event === shown.event && message.properties.command_name === shown.properties.command_name
+    const { received_at: _, ...sent } = (yield* eventually(messages, (all) => all.some(isShown))).find(isShown)
+    // What is another on each device, and in each run.
+    const varies =
+      /^(timestamp|uuid|distinct_id|duration_ms|invocation_id|\$session_id|os_\w+|arch|runtime_version|is_\w+)$/
+    const comparable = (message: typeof shown) =>
+      JSON.parse(JSON.stringify(message), (key, value) => varies.test(key) ? typeof value : value)
+    assert.deepStrictEqual(comparable(sent), comparable(shown))
+  })
 })
 
 describe("quoted output", () => {

@@ -11,6 +11,7 @@ import * as Check from "../../src/kit/Check.ts"
 import * as CheckedCommand from "../../src/kit/CheckedCommand.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import * as Process from "../fixtures/Process.ts"
+import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -42,142 +43,137 @@ const rules = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).findings.map(({ rule }: { rule: string }) => rule)
 
 describe("effect-cli-usage sink", () => {
-  it.live("The command sink --check finds nothing in acme, from a first command over a login to a logout", () =>
-    Effect.gen(function*() {
-      const home = yield* folder
-      const api = yield* AcmeApi.make(new Map([["k1", "account_1"]]))
-      const story = Path.join(home, "story.sh")
-      Fs.writeFileSync(
-        story,
-        `exec >"$HOME/out"
+  test.live("The command sink --check finds nothing in acme, from a first command over a login to a logout", function*() {
+    const home = yield* folder
+    const api = yield* AcmeApi.make(new Map([["k1", "account_1"]]))
+    const story = Path.join(home, "story.sh")
+    Fs.writeFileSync(
+      story,
+      `exec >"$HOME/out"
         for line in "deploy a" "login --no-browser --api-key k1" "deploy b --region us" "fail" "logout" "deploy c" \\
           "telemetry flush"
         do ${acme} $line </dev/tty >/dev/tty
         done
         `
-      )
-      const { code, stderr, stdout } = yield* kit(
-        [
-          "sink",
-          "--check",
-          "--json",
-          "--dictionary",
-          dictionary,
-          "--name",
-          "acme",
-          "--",
-          "script",
-          "-qec",
-          `sh ${story}`,
-          "/dev/null"
-        ],
-        { HOME: home, ACME_HOME: Path.join(home, ".acme"), ACME_API_URL: api }
-      )
-      assert.strictEqual(code, 0, stderr)
-      const { findings, messages } = JSON.parse(stdout)
-      // Each command, the alias, and the start and the end of the login.
-      assert.deepStrictEqual([findings, messages], [[], 9])
-    }))
+    )
+    const { code, stderr, stdout } = yield* kit(
+      [
+        "sink",
+        "--check",
+        "--json",
+        "--dictionary",
+        dictionary,
+        "--name",
+        "acme",
+        "--",
+        "script",
+        "-qec",
+        `sh ${story}`,
+        "/dev/null"
+      ],
+      { HOME: home, ACME_HOME: Path.join(home, ".acme"), ACME_API_URL: api }
+    )
+    assert.strictEqual(code, 0, stderr)
+    const { findings, messages } = JSON.parse(stdout)
+    // Each command, the alias, and the start and the end of the login.
+    assert.deepStrictEqual([findings, messages], [[], 9])
+  })
 
-  it.live("The command sink --check finds each fault of a CLI that is wrong on purpose once, and shows what the CLI prints", () =>
-    Effect.gen(function*() {
-      const home = yield* folder
-      const declared = ["ran", "walked", "$create_alias", "$identify", "CLI Auth Started"].map((name) => ({ name }))
-      const file = Path.join(home, "events.json")
-      Fs.writeFileSync(file, JSON.stringify({ events: declared, common: [] }))
-      const wrong = ["--dictionary", file, "--", process.execPath, Path.join(root, "test/kit/hosts/Wrong.ts")]
-      const [json, text] = yield* Effect.all([
-        kit(["sink", "--check", "--json", ...wrong]),
-        kit(["sink", "--check", ...wrong])
-      ], { concurrency: 2 })
-      const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent"]
-      const all = Object.entries(Check.advice).filter(([rule]) => !ofRun.includes(rule))
-      assert.strictEqual(json.code, 1, json.stderr)
-      assert.deepStrictEqual(rules(json.stdout).toSorted(), all.map(([rule]) => rule).toSorted())
-      assert.deepInclude(JSON.parse(json.stdout), { exit_code: 3, messages: 16 })
-      // The output of the CLI is not in the JSON.
-      assert.match(json.stderr, /^did it\n[^]*15 findings in 16 messages/)
-      assert.strictEqual(text.code, 1)
-      assert.match(text.stdout, /^did it\n/)
-      for (const [rule, advice] of all) {
-        assert.include(text.stdout, `\n${rule}\n`)
-        assert.include(text.stdout, `\n  ${advice}\n`)
-      }
-      assert.include(text.stdout, "undeclared\\u{1b}[2J of account_1 (")
-      for (const value of ["jane", "do-not-tell", "10.1.2.3"]) assert.notInclude(text.stdout + json.stdout, value)
-    }))
+  test.live("The command sink --check finds each fault of a CLI that is wrong on purpose once, and shows what the CLI prints", function*() {
+    const home = yield* folder
+    const declared = ["ran", "walked", "$create_alias", "$identify", "CLI Auth Started"].map((name) => ({ name }))
+    const file = Path.join(home, "events.json")
+    Fs.writeFileSync(file, JSON.stringify({ events: declared, common: [] }))
+    const wrong = ["--dictionary", file, "--", process.execPath, Path.join(root, "test/kit/hosts/Wrong.ts")]
+    const [json, text] = yield* Effect.all([
+      kit(["sink", "--check", "--json", ...wrong]),
+      kit(["sink", "--check", ...wrong])
+    ], { concurrency: 2 })
+    const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent"]
+    const all = Object.entries(Check.advice).filter(([rule]) => !ofRun.includes(rule))
+    assert.strictEqual(json.code, 1, json.stderr)
+    assert.deepStrictEqual(rules(json.stdout).toSorted(), all.map(([rule]) => rule).toSorted())
+    assert.deepInclude(JSON.parse(json.stdout), { exit_code: 3, messages: 16 })
+    // The output of the CLI is not in the JSON.
+    assert.match(json.stderr, /^did it\n[^]*15 findings in 16 messages/)
+    assert.strictEqual(text.code, 1)
+    assert.match(text.stdout, /^did it\n/)
+    for (const [rule, advice] of all) {
+      assert.include(text.stdout, `\n${rule}\n`)
+      assert.include(text.stdout, `\n  ${advice}\n`)
+    }
+    assert.include(text.stdout, "undeclared\\u{1b}[2J of account_1 (")
+    for (const value of ["jane", "do-not-tell", "10.1.2.3"]) assert.notInclude(text.stdout + json.stdout, value)
+  })
 
-  it.live("The command sink --check reports a command that cannot be started, that does not end, or that sends nothing", () =>
-    Effect.gen(function*() {
-      const pids = Path.join(yield* folder, "pids")
-      const check = (...words: ReadonlyArray<string>) =>
-        kit(["sink", "--check", "--json", "--timeout", "1", "--", ...words])
-      const runs = yield* Effect.all(
-        [
-          check("no-such-command"),
-          check(Path.join(root, "package.json")),
-          // It and its child ignore the signal that stops it.
-          check("sh", "-c", `trap "" TERM; sleep 300 & echo $$ $! >${pids}; sleep 300`),
-          check("true"),
-          check("sh", "-c", "kill -TERM $$"),
-          // Its output ends after it.
-          check("sh", "-c", "(sleep 0.1; echo late) &")
-        ],
-        { concurrency: 4 }
-      )
-      assert.deepStrictEqual(runs.map(({ code }) => code), [1, 1, 1, 1, 1, 1])
-      assert.deepStrictEqual(runs.map(({ stdout }) => JSON.parse(stdout).exit_code), [null, null, null, 0, null, 0])
-      assert.include(runs.at(-1)?.stderr, "late\n")
-      assert.deepStrictEqual(runs.map(({ stdout }) => problems(stdout)), [
-        ["command-failed-to-start: there is no such command"],
-        ["command-failed-to-start: it may not be executed"],
-        ["command-did-not-end: it was stopped after 1 s", "nothing-sent: no message arrived within 10 s of its end"],
-        ["nothing-sent: no message arrived within 10 s of its end"],
-        ["nothing-sent: no message arrived within 10 s of its end"],
-        ["nothing-sent: no message arrived within 10 s of its end"]
-      ])
-      const started = Fs.readFileSync(pids, "utf8").trim().split(" ").map(Number)
-      assert.lengthOf(started, 2)
-      yield* eventually(Effect.sync(() => started.filter(isAlive)), (living) => living.length === 0)
-    }))
+  test.live("The command sink --check reports a command that cannot be started, that does not end, or that sends nothing", function*() {
+    const pids = Path.join(yield* folder, "pids")
+    const check = (...words: ReadonlyArray<string>) =>
+      kit(["sink", "--check", "--json", "--timeout", "1", "--", ...words])
+    const runs = yield* Effect.all(
+      [
+        check("no-such-command"),
+        check(Path.join(root, "package.json")),
+        // It and its child ignore the signal that stops it.
+        check("sh", "-c", `trap "" TERM; sleep 300 & echo $$ $! >${pids}; sleep 300`),
+        check("true"),
+        check("sh", "-c", "kill -TERM $$"),
+        // Its output ends after it.
+        check("sh", "-c", "(sleep 0.1; echo late) &")
+      ],
+      { concurrency: 4 }
+    )
+    assert.deepStrictEqual(runs.map(({ code }) => code), [1, 1, 1, 1, 1, 1])
+    assert.deepStrictEqual(runs.map(({ stdout }) => JSON.parse(stdout).exit_code), [null, null, null, 0, null, 0])
+    assert.include(runs.at(-1)?.stderr, "late\n")
+    assert.deepStrictEqual(runs.map(({ stdout }) => problems(stdout)), [
+      ["command-failed-to-start: there is no such command"],
+      ["command-failed-to-start: it may not be executed"],
+      ["command-did-not-end: it was stopped after 1 s", "nothing-sent: no message arrived within 10 s of its end"],
+      ["nothing-sent: no message arrived within 10 s of its end"],
+      ["nothing-sent: no message arrived within 10 s of its end"],
+      ["nothing-sent: no message arrived within 10 s of its end"]
+    ])
+    const started = Fs.readFileSync(pids, "utf8").trim().split(" ").map(Number)
+    assert.lengthOf(started, 2)
+    yield* eventually(Effect.sync(() => started.filter(isAlive)), (living) => living.length === 0)
+  })
 
-  it.live("The command sink --check finds nothing in the host of the README, which is quoted there as it is, with its test", () =>
-    Effect.gen(function*() {
-      const home = yield* folder
-      const host = Path.join(root, "examples/starter")
-      const command = [process.execPath, Path.join(host, "main.ts"), "create", "shop", "--template", "blog"]
-      const { code, stdout } = yield* kit(["sink", "--check", "--", ...command], { HOME: home })
-      assert.deepStrictEqual([code, stdout], [0, "Created shop\n0 findings in 2 messages\n"])
-      const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
-      const [cli = "", test = ""] = ["Cli.ts", "Cli.test.ts"].map((name) =>
-        Fs.readFileSync(Path.join(host, name), "utf8")
-      )
-      for (const text of [cli, test]) assert.include(readme, `\`\`\`ts\n${text}\`\`\``)
-      assert.isAtMost(cli.trim().split("\n").length, 30)
-      // Nothing but the kit.
-      assert.deepStrictEqual([...test.matchAll(/from "([^"]+)"/g)].map(([, name]) => name), [
-        "@effect/platform-node/NodeServices",
-        "@effect/vitest",
-        "effect-cli-usage/testing",
-        "effect/cli/Command",
-        "effect/Effect",
-        "./Cli.ts"
-      ])
-    }))
+  test.live("The command sink --check finds nothing in the host of the README, which is quoted there as it is, with its test", function*() {
+    const home = yield* folder
+    const host = Path.join(root, "examples/starter")
+    const command = [process.execPath, Path.join(host, "main.ts"), "create", "shop", "--template", "blog"]
+    const { code, stdout } = yield* kit(["sink", "--check", "--", ...command], { HOME: home })
+    assert.deepStrictEqual([code, stdout], [0, "Created shop\n0 findings in 2 messages\n"])
+    const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
+    const [cli = "", test = ""] = ["Cli.ts", "Cli.test.ts"].map((name) =>
+      Fs.readFileSync(Path.join(host, name), "utf8")
+    )
+    for (const text of [cli, test]) assert.include(readme, `\`\`\`ts\n${text}\`\`\``)
+    assert.isAtMost(cli.trim().split("\n").length, 30)
+    // Nothing but the kit.
+    assert.deepStrictEqual([...test.matchAll(/from "([^"]+)"/g)].map(([, name]) => name), [
+      "@effect/platform-node/NodeServices",
+      "@effect/vitest",
+      "effect-cli-usage/testing",
+      "effect/cli/Command",
+      "effect/Effect",
+      "./Cli.ts"
+    ])
+  })
 
-  it.live("The command sink refuses what it cannot do, and says what to type", () =>
-    Effect.gen(function*() {
-      const answers = [
-        [["--check"], "--check needs a command to run"],
-        [["--", "true"], "a command is run with --check only"],
-        [["--check", "--dictionary", Path.join(root, "package.json"), "--", "true"], "data dictionary"]
-      ] as const
-      for (const [args, expected] of answers) {
-        const { code, stderr, stdout } = yield* kit(["sink", ...args])
-        assert.deepStrictEqual([code, stdout], [1, ""])
-        assert.include(stderr, expected)
-      }
-    }))
+  test.live("The command sink refuses what it cannot do, and says what to type", function*() {
+    const answers = [
+      [["--check"], "--check needs a command to run"],
+      [["--", "true"], "a command is run with --check only"],
+      [["--check", "--dictionary", Path.join(root, "package.json"), "--", "true"], "data dictionary"]
+    ] as const
+    for (const [args, expected] of answers) {
+      const { code, stderr, stdout } = yield* kit(["sink", ...args])
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.include(stderr, expected)
+    }
+  })
 
   it("A CLI finds the sink by variables that begin with its name, a word of its command, or as they are set", () => {
     const { variables } = CheckedCommand
@@ -201,72 +197,68 @@ describe("effect-cli-usage sink", () => {
 describe("effect-cli-usage dictionary", () => {
   const events = "examples/acme/Events.ts"
 
-  it.live("The command dictionary prints what a module's events and flows send, as Markdown or as JSON", () =>
-    Effect.gen(function*() {
-      const [markdown, json] = yield* Effect.all([kit(["dictionary", events]), kit(["dictionary", "--json", events])])
-      assert.strictEqual(markdown.stdout, Fs.readFileSync(dictionary.replace(/json$/, "md"), "utf8"))
-      assert.strictEqual(json.stdout, Fs.readFileSync(dictionary, "utf8"))
-    }))
+  test.live("The command dictionary prints what a module's events and flows send, as Markdown or as JSON", function*() {
+    const [markdown, json] = yield* Effect.all([kit(["dictionary", events]), kit(["dictionary", "--json", events])])
+    assert.strictEqual(markdown.stdout, Fs.readFileSync(dictionary.replace(/json$/, "md"), "utf8"))
+    assert.strictEqual(json.stdout, Fs.readFileSync(dictionary, "utf8"))
+  })
 
-  it.live("The command dictionary writes files by their names, and takes a dictionary that the module makes itself", () =>
-    Effect.gen(function*() {
-      const home = yield* folder
-      const module = Path.join(home, "events.mjs")
-      const own = { events: [{ name: "Own", description: "It is", properties: [] }], common: [] }
-      Fs.writeFileSync(module, `export const dictionary = ${JSON.stringify(own)}`)
-      const files = ["own.json", "own.md"].map((name) => Path.join(home, name))
-      const written = yield* kit(["dictionary", module, ...files])
-      assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
-      assert.deepStrictEqual(JSON.parse(Fs.readFileSync(files[0] ?? "", "utf8")), own)
-      assert.include(Fs.readFileSync(files[1] ?? "", "utf8"), "## Own\n")
-      assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
-      const nothing = yield* kit(["dictionary", "--check", module])
-      assert.deepStrictEqual([nothing.code, nothing.stdout], [1, ""])
-      assert.include(nothing.stderr, "--check needs the names of the files to compare")
-    }))
+  test.live("The command dictionary writes files by their names, and takes a dictionary that the module makes itself", function*() {
+    const home = yield* folder
+    const module = Path.join(home, "events.mjs")
+    const own = { events: [{ name: "Own", description: "It is", properties: [] }], common: [] }
+    Fs.writeFileSync(module, `export const dictionary = ${JSON.stringify(own)}`)
+    const files = ["own.json", "own.md"].map((name) => Path.join(home, name))
+    const written = yield* kit(["dictionary", module, ...files])
+    assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
+    assert.deepStrictEqual(JSON.parse(Fs.readFileSync(files[0] ?? "", "utf8")), own)
+    assert.include(Fs.readFileSync(files[1] ?? "", "utf8"), "## Own\n")
+    assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
+    const nothing = yield* kit(["dictionary", "--check", module])
+    assert.deepStrictEqual([nothing.code, nothing.stdout], [1, ""])
+    assert.include(nothing.stderr, "--check needs the names of the files to compare")
+  })
 
-  it.live("The command dictionary --telemetry writes a page with a sample event that has exactly what the dictionary declares", () =>
-    Effect.gen(function*() {
-      const page = Path.join(yield* folder, "TELEMETRY.md")
-      const args = ["dictionary", "--telemetry", page, events]
-      const nameless = yield* kit(args)
-      assert.strictEqual(nameless.code, 1)
-      assert.include(nameless.stderr, "--telemetry needs --name")
-      const written = yield* kit([...args, "--name", "my-cli"])
-      assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
-      const text = Fs.readFileSync(page, "utf8")
-      for (const part of ["my-cli telemetry disable", "MY_CLI_USAGE_TRACKING=0", "`CLI Auth Failed`"]) {
-        assert.include(text, part)
-      }
-      const sample = JSON.parse(/(?<=```json\n)[^]*?(?=```)/.exec(text)?.[0] ?? "")
-      const { common, events: [event] } = JSON.parse(Fs.readFileSync(dictionary, "utf8"))
-      const declared: ReadonlyArray<{ readonly name: string; readonly required: boolean }> = [
-        ...event.properties,
-        ...common
-      ]
-      const names = Object.keys(sample.properties)
-      assert.strictEqual(sample.event, event.name)
-      assert.deepStrictEqual(names.filter((name) => !declared.some((property) => property.name === name)), [])
-      assert.deepStrictEqual(declared.filter(({ name, required }) => required && !names.includes(name)), [])
-    }))
+  test.live("The command dictionary --telemetry writes a page with a sample event that has exactly what the dictionary declares", function*() {
+    const page = Path.join(yield* folder, "TELEMETRY.md")
+    const args = ["dictionary", "--telemetry", page, events]
+    const nameless = yield* kit(args)
+    assert.strictEqual(nameless.code, 1)
+    assert.include(nameless.stderr, "--telemetry needs --name")
+    const written = yield* kit([...args, "--name", "my-cli"])
+    assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
+    const text = Fs.readFileSync(page, "utf8")
+    for (const part of ["my-cli telemetry disable", "MY_CLI_USAGE_TRACKING=0", "`CLI Auth Failed`"]) {
+      assert.include(text, part)
+    }
+    const sample = JSON.parse(/(?<=```json\n)[^]*?(?=```)/.exec(text)?.[0] ?? "")
+    const { common, events: [event] } = JSON.parse(Fs.readFileSync(dictionary, "utf8"))
+    const declared: ReadonlyArray<{ readonly name: string; readonly required: boolean }> = [
+      ...event.properties,
+      ...common
+    ]
+    const names = Object.keys(sample.properties)
+    assert.strictEqual(sample.event, event.name)
+    assert.deepStrictEqual(names.filter((name) => !declared.some((property) => property.name === name)), [])
+    assert.deepStrictEqual(declared.filter(({ name, required }) => required && !names.includes(name)), [])
+  })
 
-  it.live("The command dictionary says why a module has no dictionary", () =>
-    Effect.gen(function*() {
-      const home = yield* folder
-      const none = Path.join(home, "none.mjs")
-      const broken = Path.join(home, "broken.mjs")
-      Fs.writeFileSync(none, "export const a = 1, b = null, c = () => {}, d = { events: [{}] }")
-      Fs.writeFileSync(broken, "throw new Error('no database')")
-      const answers = [
-        [[none], `${none} exports no event, no flow and no data dictionary`],
-        [[broken], `${broken} cannot be loaded: Error: no database`],
-        [[Path.join(home, "missing.mjs")], "cannot be loaded"],
-        [[events, Path.join(home, "no", "folder.md")], "folder.md: "]
-      ] as const
-      for (const [args, expected] of answers) {
-        const { code, stderr } = yield* kit(["dictionary", ...args])
-        assert.strictEqual(code, 1)
-        assert.include(stderr, expected)
-      }
-    }))
+  test.live("The command dictionary says why a module has no dictionary", function*() {
+    const home = yield* folder
+    const none = Path.join(home, "none.mjs")
+    const broken = Path.join(home, "broken.mjs")
+    Fs.writeFileSync(none, "export const a = 1, b = null, c = () => {}, d = { events: [{}] }")
+    Fs.writeFileSync(broken, "throw new Error('no database')")
+    const answers = [
+      [[none], `${none} exports no event, no flow and no data dictionary`],
+      [[broken], `${broken} cannot be loaded: Error: no database`],
+      [[Path.join(home, "missing.mjs")], "cannot be loaded"],
+      [[events, Path.join(home, "no", "folder.md")], "folder.md: "]
+    ] as const
+    for (const [args, expected] of answers) {
+      const { code, stderr } = yield* kit(["dictionary", ...args])
+      assert.strictEqual(code, 1)
+      assert.include(stderr, expected)
+    }
+  })
 })

@@ -5,6 +5,7 @@ import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as TestConsole from "effect/testing/TestConsole"
 import * as Debug from "../../src/layers/Debug.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const loggers = {
   default: Logger.defaultLogger,
@@ -65,10 +66,9 @@ it.effect("A debug line does not change where the lines of the host go", () =>
     assert.include(JSON.stringify(out), "theirs")
   }).pipe(atDebug))
 
-it.effect("A debug line is not printed at the usual log level", () =>
-  Effect.gen(function*() {
-    assert.deepStrictEqual(yield* printed(Debug.debug("quiet"), Logger.consoleJson), { out: [], err: [] })
-  }))
+test("A debug line is not printed at the usual log level", function*() {
+  assert.deepStrictEqual(yield* printed(Debug.debug("quiet"), Logger.consoleJson), { out: [], err: [] })
+})
 
 it.effect("A debug line is printed at any log level and without any logger if lines are shown", () =>
   Effect.gen(function*() {

@@ -1,7 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { given } from "../../src/domain/ConsentDecision.ts"
 import * as Delivery from "../../src/layers/Delivery.ts"
@@ -16,6 +15,7 @@ import { Outbox } from "../../src/services/Outbox.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
+import { test } from "../fixtures/Tests.ts"
 import { event } from "../worker/RealWorker.ts"
 
 interface Options {
@@ -54,9 +54,6 @@ const command = Effect.fnUntraced(
     }
   }
 )
-
-const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>): void =>
-  it.effect(title, () => Effect.gen(body))
 
 const accessTo = (code: (path: string) => Errno | undefined) => ({ operation, path }: FaultyDisk.Call) =>
   operation === "access" ? code(path) : undefined

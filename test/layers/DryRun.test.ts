@@ -7,6 +7,7 @@ import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 import { Used } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -56,30 +57,28 @@ const seeds: Readonly<Record<string, (device: Device.Device) => Effect.Effect<vo
 }
 
 for (const [what, seed] of Object.entries(seeds)) {
-  it.effect(`A dry run on a device ${what} records what a real run would, and changes nothing`, () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* seed(device)
-      const before = device.snapshot()
-      const dry = yield* recorded(device, dryDisk())
-      assert.isAtLeast(dry.messages.length, 4)
-      assert.deepStrictEqual(device.snapshot(), before)
-      assert.deepStrictEqual(dry, yield* recorded(device, nodeDisk))
-      assert.notDeepEqual(device.snapshot(), before)
-    }))
+  test(`A dry run on a device ${what} records what a real run would, and changes nothing`, function*() {
+    const device = yield* Device.make
+    yield* seed(device)
+    const before = device.snapshot()
+    const dry = yield* recorded(device, dryDisk())
+    assert.isAtLeast(dry.messages.length, 4)
+    assert.deepStrictEqual(device.snapshot(), before)
+    assert.deepStrictEqual(dry, yield* recorded(device, nodeDisk))
+    assert.notDeepEqual(device.snapshot(), before)
+  })
 }
 
-it.effect("A dry run finds the messages that wait, and removes none from the disk", () =>
-  Effect.gen(function*() {
-    const device = yield* Device.make
-    const real = yield* device.start()
-    yield* real.capture.capture(Used, {})
-    const dry = yield* device.start({ dry: true })
-    const entries = yield* dry.outbox.entries
-    assert.lengthOf(entries, 1)
-    yield* dry.outbox.delivered(entries)
-    assert.deepStrictEqual([yield* dry.outbox.isEmpty, yield* real.outbox.isEmpty], [true, false])
-  }))
+test("A dry run finds the messages that wait, and removes none from the disk", function*() {
+  const device = yield* Device.make
+  const real = yield* device.start()
+  yield* real.capture.capture(Used, {})
+  const dry = yield* device.start({ dry: true })
+  const entries = yield* dry.outbox.entries
+  assert.lengthOf(entries, 1)
+  yield* dry.outbox.delivered(entries)
+  assert.deepStrictEqual([yield* dry.outbox.isEmpty, yield* real.outbox.isEmpty], [true, false])
+})
 
 it.effect("A dry run on a disk that cannot be written says so", () =>
   Effect.gen(function*() {

@@ -9,6 +9,7 @@ import type { Identity } from "../../src/services/IdentityStore.ts"
 import { IdentityStoreContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 import { disturbed } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
@@ -30,93 +31,84 @@ const pointer = (principal: unknown, anonId: string = anon.a) =>
 IdentityStoreContract.suite("FileIdentityStore", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
 describe("IdentityStore.rotate", () => {
-  it.effect("A rotation of an anon id that another tool replaced continues with the anon id of the other tool", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      const { store } = yield* device.start()
-      yield* store.get
-      yield* device.write("usage.json", pointer(Q, anon.b))
-      assert.strictEqual(yield* store.check, "Replaced")
-      assert.strictEqual((yield* store.rotate)._tag, "Overtaken")
-      assert.strictEqual((yield* store.get).anonId, anon.b)
-      assert.strictEqual(yield* store.check, "Current")
-      assert.deepStrictEqual(device.tree().filter((name) => name.includes("successors/")), [])
-    }))
+  test("A rotation of an anon id that another tool replaced continues with the anon id of the other tool", function*() {
+    const device = yield* deviceOf()
+    const { store } = yield* device.start()
+    yield* store.get
+    yield* device.write("usage.json", pointer(Q, anon.b))
+    assert.strictEqual(yield* store.check, "Replaced")
+    assert.strictEqual((yield* store.rotate)._tag, "Overtaken")
+    assert.strictEqual((yield* store.get).anonId, anon.b)
+    assert.strictEqual(yield* store.check, "Current")
+    assert.deepStrictEqual(device.tree().filter((name) => name.includes("successors/")), [])
+  })
 
-  it.effect("An identity file that cannot be read for a moment leaves the identity of the process as it is", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      let isRefused = false
-      const disk = FaultyDisk.interposed(({ path }) =>
-        isRefused && path === device.at("usage.json") ? "EIO" : undefined
-      )
-      const { store } = yield* device.start({ disk })
-      const before = yield* store.get
-      isRefused = true
-      assert.strictEqual(yield* store.check, "Current")
-      assert.strictEqual(yield* store.get, before)
-    }))
+  test("An identity file that cannot be read for a moment leaves the identity of the process as it is", function*() {
+    const device = yield* deviceOf()
+    let isRefused = false
+    const disk = FaultyDisk.interposed(({ path }) => isRefused && path === device.at("usage.json") ? "EIO" : undefined)
+    const { store } = yield* device.start({ disk })
+    const before = yield* store.get
+    isRefused = true
+    assert.strictEqual(yield* store.check, "Current")
+    assert.strictEqual(yield* store.get, before)
+  })
 
-  it.effect("A rotation that cannot be written changes nothing, and the process may continue with an anon id in memory", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf(claimOf(anon.a, P))
-      const { store } = yield* device.start({ disk: FaultyDisk.full })
-      const before = yield* store.get
-      assert.deepStrictEqual(yield* store.rotate, { _tag: "Unwritable" })
-      assert.strictEqual(yield* store.get, before)
-      const memory = yield* store.forget
-      assert.notStrictEqual(memory.anonId, anon.a)
-      assert.deepInclude(memory, { claim: undefined, durable: false })
-      assert.strictEqual(yield* store.get, memory)
-    }))
+  test("A rotation that cannot be written changes nothing, and the process may continue with an anon id in memory", function*() {
+    const device = yield* deviceOf(claimOf(anon.a, P))
+    const { store } = yield* device.start({ disk: FaultyDisk.full })
+    const before = yield* store.get
+    assert.deepStrictEqual(yield* store.rotate, { _tag: "Unwritable" })
+    assert.strictEqual(yield* store.get, before)
+    const memory = yield* store.forget
+    assert.notStrictEqual(memory.anonId, anon.a)
+    assert.deepInclude(memory, { claim: undefined, durable: false })
+    assert.strictEqual(yield* store.get, memory)
+  })
 })
 
 describe("resolution of anon ids", () => {
-  it.effect("Successors are followed to the end, so that a late rewrite of an old pointer changes nothing", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf(claimOf(anon.a, P))
-      const old = device.text("usage.json") ?? ""
-      const { store } = yield* device.start()
-      yield* store.rotate
-      yield* store.rotate
-      const { anonId } = yield* store.get
-      yield* device.write("usage.json", old)
-      assert.deepInclude(yield* identityOf(device), { anonId, claim: undefined })
-      assert.deepStrictEqual(device.pointer(), { anon_id: anonId, linked_principal_id: null })
-    }))
+  test("Successors are followed to the end, so that a late rewrite of an old pointer changes nothing", function*() {
+    const device = yield* deviceOf(claimOf(anon.a, P))
+    const old = device.text("usage.json") ?? ""
+    const { store } = yield* device.start()
+    yield* store.rotate
+    yield* store.rotate
+    const { anonId } = yield* store.get
+    yield* device.write("usage.json", old)
+    assert.deepInclude(yield* identityOf(device), { anonId, claim: undefined })
+    assert.deepStrictEqual(device.pointer(), { anon_id: anonId, linked_principal_id: null })
+  })
 
-  it.effect("All processes that read an unusable file agree on its successor, which depends on the content", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const seen = yield* Effect.forEach(["{", "{", "[", "{", "["], (content) =>
-        // Another process read the file before it was repaired.
-        Effect.andThen(device.write("usage.json", content), Effect.map(identityOf(device), ({ anonId }) => anonId)))
-      assert.lengthOf([...new Set(seen)], 2)
-      assert.deepStrictEqual(seen, [seen[0], seen[0], seen[2], seen[0], seen[2]])
-    }))
+  test("All processes that read an unusable file agree on its successor, which depends on the content", function*() {
+    const device = yield* Device.make
+    const seen = yield* Effect.forEach(["{", "{", "[", "{", "["], (content) =>
+      // Another process read the file before it was repaired.
+      Effect.andThen(device.write("usage.json", content), Effect.map(identityOf(device), ({ anonId }) => anonId)))
+    assert.lengthOf([...new Set(seen)], 2)
+    assert.deepStrictEqual(seen, [seen[0], seen[0], seen[2], seen[0], seen[2]])
+  })
 
-  it.effect("A successor that cannot be decoded has a successor, the same for all processes", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf(claimOf(anon.a, P))
-      yield* device.write(`usage/successors/${anon.a}.json`, "torn")
-      const first = yield* identityOf(device)
-      yield* device.seed(anon.a, claimOf(anon.a, P))
-      const second = yield* identityOf(device)
-      assert.notStrictEqual(first.anonId, anon.a)
-      assert.deepInclude(second, { anonId: first.anonId, claim: undefined })
-    }))
+  test("A successor that cannot be decoded has a successor, the same for all processes", function*() {
+    const device = yield* deviceOf(claimOf(anon.a, P))
+    yield* device.write(`usage/successors/${anon.a}.json`, "torn")
+    const first = yield* identityOf(device)
+    yield* device.seed(anon.a, claimOf(anon.a, P))
+    const second = yield* identityOf(device)
+    assert.notStrictEqual(first.anonId, anon.a)
+    assert.deepInclude(second, { anonId: first.anonId, claim: undefined })
+  })
 
-  it.effect("Successors in a circle end", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
-      yield* device.write(`usage/successors/${anon.b}.json`, successor(anon.a))
-      const before = device.snapshot()
-      const identity = yield* identityOf(device)
-      assert.isFalse(identity.durable)
-      assert.notInclude([anon.a, anon.b], identity.anonId)
-      assert.deepStrictEqual(device.snapshot(), before)
-    }))
+  test("Successors in a circle end", function*() {
+    const device = yield* deviceOf()
+    yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
+    yield* device.write(`usage/successors/${anon.b}.json`, successor(anon.a))
+    const before = device.snapshot()
+    const identity = yield* identityOf(device)
+    assert.isFalse(identity.durable)
+    assert.notInclude([anon.a, anon.b], identity.anonId)
+    assert.deepStrictEqual(device.snapshot(), before)
+  })
 })
 
 describe("pruning", () => {
@@ -148,52 +140,48 @@ describe("pruning", () => {
   const left = (device: Device.Device) => facts.filter((name) => device.text(`usage/${name}`) !== undefined)
 
   for (const [days, expected] of [[91, []], [89, facts]] as const) {
-    it.effect(`Old facts of ${days} days ${expected.length === 0 ? "are removed" : "stay"} at a rotation`, () =>
-      Effect.gen(function*() {
-        const device = yield* rotated(days)
-        yield* rotate(device)
-        assert.deepStrictEqual(left(device), expected)
-      }))
+    test(`Old facts of ${days} days ${expected.length === 0 ? "are removed" : "stay"} at a rotation`, function*() {
+      const device = yield* rotated(days)
+      yield* rotate(device)
+      assert.deepStrictEqual(left(device), expected)
+    })
   }
 
-  it.effect("Old facts stay while an alias waits for its delivery", () =>
-    Effect.gen(function*() {
-      const device = yield* rotated(91)
-      const time = "2025-01-01T00:00:00.000Z"
-      const alias = { event: "$create_alias", properties: {}, timestamp: time, uuid: anon.c, distinct_id: P }
-      const owed = Claim.encode(claimOf(anon.b, P, { alias, destination: Device.destinationId }))
-      yield* device.write(`usage/claims/${anon.b}.json`, owed)
-      age(device, [`claims/${anon.b}.json`], 91)
-      yield* rotate(device)
-      assert.isDefined(device.claim(anon.b))
-      assert.deepStrictEqual(left(device), [])
-    }))
+  test("Old facts stay while an alias waits for its delivery", function*() {
+    const device = yield* rotated(91)
+    const time = "2025-01-01T00:00:00.000Z"
+    const alias = { event: "$create_alias", properties: {}, timestamp: time, uuid: anon.c, distinct_id: P }
+    const owed = Claim.encode(claimOf(anon.b, P, { alias, destination: Device.destinationId }))
+    yield* device.write(`usage/claims/${anon.b}.json`, owed)
+    age(device, [`claims/${anon.b}.json`], 91)
+    yield* rotate(device)
+    assert.isDefined(device.claim(anon.b))
+    assert.deepStrictEqual(left(device), [])
+  })
 
-  it.effect("Old facts stay with a claim that cannot be read now, until the next rotation", () =>
-    Effect.gen(function*() {
-      const device = yield* rotated(91)
-      const disk = FaultyDisk.interposed(({ operation, path }) =>
-        operation === "read" && path.endsWith(`${anon.a}.json`) ? "EIO" : undefined
-      )
-      yield* rotate(device, { disk })
-      assert.deepStrictEqual(left(device), facts.slice(1))
-      yield* rotate(device)
-      assert.deepStrictEqual(left(device), [])
-    }))
+  test("Old facts stay with a claim that cannot be read now, until the next rotation", function*() {
+    const device = yield* rotated(91)
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
+      operation === "read" && path.endsWith(`${anon.a}.json`) ? "EIO" : undefined
+    )
+    yield* rotate(device, { disk })
+    assert.deepStrictEqual(left(device), facts.slice(1))
+    yield* rotate(device)
+    assert.deepStrictEqual(left(device), [])
+  })
 
-  it.effect("Old facts stay if the pointer could not be rewritten, because it leads to them", () =>
-    Effect.gen(function*() {
-      const device = yield* rotated(91)
-      const former = arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {})
-      yield* device.write("usage.json", former)
-      const disk = FaultyDisk.interposed(({ operation, path }) =>
-        operation === "rename" && path.endsWith("usage.json") ? "EACCES" : undefined
-      )
-      const { store } = yield* device.start({ disk })
-      yield* store.rotate
-      assert.deepStrictEqual([device.text("usage.json"), left(device)], [former, facts])
-      assert.strictEqual((yield* identityOf(device)).anonId, (yield* store.get).anonId)
-    }))
+  test("Old facts stay if the pointer could not be rewritten, because it leads to them", function*() {
+    const device = yield* rotated(91)
+    const former = arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {})
+    yield* device.write("usage.json", former)
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
+      operation === "rename" && path.endsWith("usage.json") ? "EACCES" : undefined
+    )
+    const { store } = yield* device.start({ disk })
+    yield* store.rotate
+    assert.deepStrictEqual([device.text("usage.json"), left(device)], [former, facts])
+    assert.strictEqual((yield* identityOf(device)).anonId, (yield* store.get).anonId)
+  })
 })
 
 describe("adoption", () => {
@@ -201,125 +189,115 @@ describe("adoption", () => {
   const linked = (principal: unknown) =>
     Effect.tap(Device.make, (device) => device.write("usage.json", pointer(principal)))
 
-  it.effect("A link that another tool wrote is adopted as a claim without an alias", () =>
-    Effect.gen(function*() {
-      const device = yield* linked(P)
-      assert.deepStrictEqual((yield* identityOf(device)).claim, adopted)
-      assert.deepStrictEqual(device.claim(anon.a), adopted)
-    }))
+  test("A link that another tool wrote is adopted as a claim without an alias", function*() {
+    const device = yield* linked(P)
+    assert.deepStrictEqual((yield* identityOf(device)).claim, adopted)
+    assert.deepStrictEqual(device.claim(anon.a), adopted)
+  })
 
-  it.effect("A link that another tool wrote is not overwritten by a command that repairs what it read before", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.seed(anon.a)
-      yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
-      const theirs = pointer(P, anon.b)
-      const { disk, hasActed } = yield* disturbed(
-        ({ path }) => path.endsWith("usage/claims"),
-        device.write("usage.json", theirs)
-      )
-      yield* identityOf(device, { disk })
-      assert.isTrue(hasActed())
-      assert.strictEqual(device.text("usage.json"), theirs)
-      assert.strictEqual(principalOf(yield* identityOf(device)), P)
-    }))
+  test("A link that another tool wrote is not overwritten by a command that repairs what it read before", function*() {
+    const device = yield* Device.make
+    yield* device.seed(anon.a)
+    yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
+    const theirs = pointer(P, anon.b)
+    const { disk, hasActed } = yield* disturbed(
+      ({ path }) => path.endsWith("usage/claims"),
+      device.write("usage.json", theirs)
+    )
+    yield* identityOf(device, { disk })
+    assert.isTrue(hasActed())
+    assert.strictEqual(device.text("usage.json"), theirs)
+    assert.strictEqual(principalOf(yield* identityOf(device)), P)
+  })
 
-  it.effect("A link that another tool writes during a command is adopted before a claim", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      const { store } = yield* device.start()
-      yield* store.get
-      yield* device.write("usage.json", pointer(P))
-      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, Q)), { _tag: "Held", claim: adopted })
-      assert.deepStrictEqual([(yield* store.get).claim, device.claim(anon.a)], [adopted, adopted])
-    }))
+  test("A link that another tool writes during a command is adopted before a claim", function*() {
+    const device = yield* deviceOf()
+    const { store } = yield* device.start()
+    yield* store.get
+    yield* device.write("usage.json", pointer(P))
+    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, Q)), { _tag: "Held", claim: adopted })
+    assert.deepStrictEqual([(yield* store.get).claim, device.claim(anon.a)], [adopted, adopted])
+  })
 
-  it.effect("A link of another tool with its own anon id is followed and not claimed", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      const { store } = yield* device.start()
-      yield* store.get
-      yield* device.write("usage.json", pointer(P, anon.b))
-      const result = yield* store.claim(claimOf(anon.a, Q))
-      const identity = yield* store.get
-      assert.deepStrictEqual(result, { _tag: "Replaced", identity })
-      assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.b, P])
-      assert.deepStrictEqual(device.claimed(), [anon.b])
-    }))
+  test("A link of another tool with its own anon id is followed and not claimed", function*() {
+    const device = yield* deviceOf()
+    const { store } = yield* device.start()
+    yield* store.get
+    yield* device.write("usage.json", pointer(P, anon.b))
+    const result = yield* store.claim(claimOf(anon.a, Q))
+    const identity = yield* store.get
+    assert.deepStrictEqual(result, { _tag: "Replaced", identity })
+    assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.b, P])
+    assert.deepStrictEqual(device.claimed(), [anon.b])
+  })
 
-  it.effect("A link that another tool wrote is not adopted if another process claims the anon id at the same moment", () =>
-    Effect.gen(function*() {
-      const device = yield* linked(P)
-      const claim = claimOf(anon.a, Q)
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        if (operation === "link" && path.includes("claims")) Effect.runSync(device.seed(anon.a, claim))
-        return undefined
-      })
-      assert.deepStrictEqual((yield* identityOf(device, { disk })).claim, claim)
-      assert.deepStrictEqual(device.claim(anon.a), claim)
-    }))
+  test("A link that another tool wrote is not adopted if another process claims the anon id at the same moment", function*() {
+    const device = yield* linked(P)
+    const claim = claimOf(anon.a, Q)
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      if (operation === "link" && path.includes("claims")) Effect.runSync(device.seed(anon.a, claim))
+      return undefined
+    })
+    assert.deepStrictEqual((yield* identityOf(device, { disk })).claim, claim)
+    assert.deepStrictEqual(device.claim(anon.a), claim)
+  })
 
   for (const illegal of ["undefined", "", "null", 7, null]) {
-    it.effect(`A link that another tool wrote is ignored if it is no principal: ${JSON.stringify(illegal)}`, () =>
-      Effect.gen(function*() {
-        const device = yield* linked(illegal)
-        assert.deepInclude(yield* identityOf(device), { anonId: anon.a, claim: undefined })
-        assert.deepStrictEqual(device.claimed(), [])
-      }))
+    test(`A link that another tool wrote is ignored if it is no principal: ${JSON.stringify(illegal)}`, function*() {
+      const device = yield* linked(illegal)
+      assert.deepInclude(yield* identityOf(device), { anonId: anon.a, claim: undefined })
+      assert.deepStrictEqual(device.claimed(), [])
+    })
   }
 
-  it.effect("A link that another tool wrote does not apply to the successor of its anon id", () =>
-    Effect.gen(function*() {
-      const device = yield* linked(P)
-      yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
-      assert.deepInclude(yield* identityOf(device), { anonId: anon.b, claim: undefined })
-      assert.deepStrictEqual(device.claimed(), [])
-    }))
+  test("A link that another tool wrote does not apply to the successor of its anon id", function*() {
+    const device = yield* linked(P)
+    yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
+    assert.deepInclude(yield* identityOf(device), { anonId: anon.b, claim: undefined })
+    assert.deepStrictEqual(device.claimed(), [])
+  })
 })
 
 describe("IdentityStore.claim", () => {
-  it.effect("A claim that cannot be written does not count in its process", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      const { store } = yield* device.start({ disk: FaultyDisk.full })
-      yield* store.get
-      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
-      assert.isUndefined((yield* store.get).claim)
-      assert.deepStrictEqual(device.claimed(), [])
-    }))
+  test("A claim that cannot be written does not count in its process", function*() {
+    const device = yield* deviceOf()
+    const { store } = yield* device.start({ disk: FaultyDisk.full })
+    yield* store.get
+    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
+    assert.isUndefined((yield* store.get).claim)
+    assert.deepStrictEqual(device.claimed(), [])
+  })
 
-  it.effect("A claim is not published if the identity file, which may have the link of another tool, cannot be read", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      let isOpen = false
-      const disk = FaultyDisk.interposed(({ operation, path }) =>
-        isOpen && operation === "read" && path.endsWith("usage.json") ? "EIO" : undefined
-      )
-      const { store } = yield* device.start({ disk })
-      yield* store.get
-      isOpen = true
-      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
-      assert.deepStrictEqual(device.claimed(), [])
-      isOpen = false
-      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Published" })
-    }))
+  test("A claim is not published if the identity file, which may have the link of another tool, cannot be read", function*() {
+    const device = yield* deviceOf()
+    let isOpen = false
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
+      isOpen && operation === "read" && path.endsWith("usage.json") ? "EIO" : undefined
+    )
+    const { store } = yield* device.start({ disk })
+    yield* store.get
+    isOpen = true
+    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
+    assert.deepStrictEqual(device.claimed(), [])
+    isOpen = false
+    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Published" })
+  })
 
-  it.effect("A claim of another process that cannot be read for a moment has no effect", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf()
-      let isHeld = false
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        if (!path.includes("/claims/")) return undefined
-        if (operation === "link") Effect.runSync(device.seed(anon.a, claimOf(anon.a, Q)))
-        isHeld ||= operation === "link"
-        return isHeld && operation === "read" ? "EIO" : undefined
-      })
-      const { store } = yield* device.start({ disk })
-      yield* store.get
-      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
-      assert.isUndefined((yield* store.get).claim)
-      assert.strictEqual(device.claim(anon.a)?.principal_id, Q)
-    }))
+  test("A claim of another process that cannot be read for a moment has no effect", function*() {
+    const device = yield* deviceOf()
+    let isHeld = false
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      if (!path.includes("/claims/")) return undefined
+      if (operation === "link") Effect.runSync(device.seed(anon.a, claimOf(anon.a, Q)))
+      isHeld ||= operation === "link"
+      return isHeld && operation === "read" ? "EIO" : undefined
+    })
+    const { store } = yield* device.start({ disk })
+    yield* store.get
+    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
+    assert.isUndefined((yield* store.get).claim)
+    assert.strictEqual(device.claim(anon.a)?.principal_id, Q)
+  })
 
   const unusable = {
     "is empty": "",
@@ -328,16 +306,15 @@ describe("IdentityStore.claim", () => {
     "is of a newer version": JSON.stringify({ ...claimOf(anon.a, Q), version: 2 })
   }
   for (const [what, content] of Object.entries(unusable)) {
-    it.effect(`A claim with a file that ${what} has an unknown principal, and its anon id is never claimed again`, () =>
-      Effect.gen(function*() {
-        const device = yield* deviceOf()
-        yield* device.write(`usage/claims/${anon.a}.json`, content)
-        const { outbox, store } = yield* device.start()
-        assert.deepStrictEqual((yield* store.get).claim, Claim.unreadable)
-        assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Held", claim: Claim.unreadable })
-        assert.strictEqual(device.text(`usage/claims/${anon.a}.json`), content)
-        assert.deepStrictEqual(yield* outbox.entries, [])
-      }))
+    test(`A claim with a file that ${what} has an unknown principal, and its anon id is never claimed again`, function*() {
+      const device = yield* deviceOf()
+      yield* device.write(`usage/claims/${anon.a}.json`, content)
+      const { outbox, store } = yield* device.start()
+      assert.deepStrictEqual((yield* store.get).claim, Claim.unreadable)
+      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Held", claim: Claim.unreadable })
+      assert.strictEqual(device.text(`usage/claims/${anon.a}.json`), content)
+      assert.deepStrictEqual(yield* outbox.entries, [])
+    })
   }
 })
 
@@ -366,31 +343,29 @@ describe("concurrency", () => {
       return results
     })
 
-  it.effect("Many processes in an empty home agree on one anon id, which one of them created", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const identities = yield* nested(device, 64, ({ store }) => store.get)
-      assert.lengthOf(identities, 64)
-      assert.deepStrictEqual([...new Set(identities.map(({ anonId }) => anonId))], [device.pointer()["anon_id"]])
-      assert.lengthOf(identities.filter(({ published }) => published), 1)
-      assert.isTrue(identities.every(({ durable, firstRun }) => firstRun && durable))
-    }))
+  test("Many processes in an empty home agree on one anon id, which one of them created", function*() {
+    const device = yield* Device.make
+    const identities = yield* nested(device, 64, ({ store }) => store.get)
+    assert.lengthOf(identities, 64)
+    assert.deepStrictEqual([...new Set(identities.map(({ anonId }) => anonId))], [device.pointer()["anon_id"]])
+    assert.lengthOf(identities.filter(({ published }) => published), 1)
+    assert.isTrue(identities.every(({ durable, firstRun }) => firstRun && durable))
+  })
 
-  it.effect("Many processes that rotate one anon id agree on its successor", () =>
-    Effect.gen(function*() {
-      const device = yield* deviceOf(claimOf(anon.a, P))
-      const rotations = yield* nested(device, 16, ({ store }) =>
-        Effect.flatMap(store.get, () =>
-          Effect.all([store.rotate, store.get])))
-      assert.lengthOf(rotations, 16)
-      assert.lengthOf(
-        rotations.filter(([{ _tag }]) =>
-          _tag === "Rotated"
-        ),
-        1
-      )
-      assert.lengthOf(rotations.filter(([{ _tag }]) => _tag === "Overtaken"), 15)
-      const after = new Set(rotations.map(([, { anonId }]) => anonId))
-      assert.deepStrictEqual([...after], [device.pointer()["anon_id"]])
-    }))
+  test("Many processes that rotate one anon id agree on its successor", function*() {
+    const device = yield* deviceOf(claimOf(anon.a, P))
+    const rotations = yield* nested(
+      device,
+      16,
+      ({ store }) => Effect.flatMap(store.get, () => Effect.all([store.rotate, store.get]))
+    )
+    assert.lengthOf(rotations, 16)
+    assert.lengthOf(
+      rotations.filter(([{ _tag }]) => _tag === "Rotated"),
+      1
+    )
+    assert.lengthOf(rotations.filter(([{ _tag }]) => _tag === "Overtaken"), 15)
+    const after = new Set(rotations.map(([, { anonId }]) => anonId))
+    assert.deepStrictEqual([...after], [device.pointer()["anon_id"]])
+  })
 })

@@ -1,7 +1,6 @@
-import { assert, it, vi } from "@effect/vitest"
+import { assert, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import * as Process from "node:child_process"
 import * as Dgram from "node:dgram"
 import NodeDns from "node:dns/promises"
@@ -15,6 +14,7 @@ import * as Tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { getJson } from "../../src/layers/HttpJson.ts"
+import { test } from "../fixtures/Tests.ts"
 
 // Made for these tests, of no use elsewhere: for 127.0.0.1 and *.acme.test, valid until 2120.
 const key = `-----BEGIN PRIVATE KEY-----
@@ -28,9 +28,6 @@ VFsn5/BWP9xidA8nMzzgBGE+wVlh6J7W5LfFweqgnClwd2U2cguMnlWLZJVNxzIpo00wSzAcBgNVHREE
 BgNVHRMEBTADAQH/MB0GA1UdDgQWBBQo/4wBLXuD/Ixl+RzUGJOObLSsYzAKBggqhkjOPQQDAgNIADBFAiBHqCLNjAmbgosR/cvcdU/XP/vvmL/l
 hkuzhM5B1T+4/QIhAIj/naN4lgljxRjjADlTwRmGvEzHgs0nobOl26i9xWy+
 -----END CERTIFICATE-----`
-
-const test = <E>(title: string, run: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>) =>
-  it.live(title, () => Effect.gen(run))
 
 const token = "sk-do-not-tell"
 const get = (url: string) => getJson(url, token)
@@ -138,7 +135,7 @@ const run = (program: string, event: Promise<unknown> = Promise.resolve()) =>
     return running
   })
 
-test("A request is one GET with the token, and returns the JSON of any 2xx answer", function*() {
+test.live("A request is one GET with the token, and returns the JSON of any 2xx answer", function*() {
   const server = yield* serve(body("{\"grüße\":[1]}", 203))
   assert.deepStrictEqual(yield* getJson(new URL(`${server.url}/v1/x?y=1#z`), token), { "grüße": [1] })
   assert.deepStrictEqual(server.requests.map(({ method, url }) => [method, url]), [["GET", "/v1/x?y=1"]])
@@ -150,7 +147,7 @@ test("A request is one GET with the token, and returns the JSON of any 2xx answe
   })
 })
 
-test("An empty body is null, and a body of 64 KiB is read", function*() {
+test.live("An empty body is null, and a body of 64 KiB is read", function*() {
   const empty = yield* serve(body("", 204))
   assert.isNull(yield* get(empty.url))
   const full = yield* serve(body(`"${"x".repeat(65_534)}"`))
@@ -176,7 +173,7 @@ const unusable: ReadonlyArray<readonly [what: string, reason: string, answer: An
 ]
 
 for (const [what, expected, answer] of unusable) {
-  test(`${what} is a failure, after one request whose connection is closed`, function*() {
+  test.live(`${what} is a failure, after one request whose connection is closed`, function*() {
     const server = yield* serve(answer)
     assert.strictEqual(yield* reason(server.url), expected)
     yield* wait(server.closed)
@@ -184,7 +181,7 @@ for (const [what, expected, answer] of unusable) {
   })
 }
 
-test("A refused connection, or a token, protocol, or URL that Node refuses, is a failure and not a defect", function*() {
+test.live("A refused connection, or a token, protocol, or URL that Node refuses, is a failure and not a defect", function*() {
   const { url } = yield* Effect.scoped(serve(() => {}))
   assert.strictEqual(yield* reason(url), "ECONNREFUSED")
   assert.strictEqual(yield* Effect.flip(getJson(url, "a\nb")), "ERR_INVALID_CHAR")
@@ -192,7 +189,7 @@ test("A refused connection, or a token, protocol, or URL that Node refuses, is a
   assert.strictEqual(yield* reason("no URL"), "ERR_INVALID_URL")
 })
 
-test("Plain http to another machine is refused before the name look-up", function*() {
+test.live("Plain http to another machine is refused before the name look-up", function*() {
   const queries = yield* nameServer(v4, v6)
   yield* hostsFile(() => "10.0.0.1 localhost")
   const server = yield* serve(body("1"))
@@ -213,21 +210,21 @@ test("Plain http to another machine is refused before the name look-up", functio
   assert.deepStrictEqual(queries, [])
 })
 
-test("A certificate must be trusted", function*() {
+test.live("A certificate must be trusted", function*() {
   const { port } = yield* serve(body("1"), Https.createServer({ key, cert }))
   assert.strictEqual(yield* reason(`https://127.0.0.1:${port}`), "DEPTH_ZERO_SELF_SIGNED_CERT")
   yield* trust
   assert.strictEqual(yield* get(`https://127.0.0.1:${port}`), 1)
 })
 
-test("The global agent, which may use a proxy, is not used", function*() {
+test.live("The global agent, which may use a proxy, is not used", function*() {
   const server = yield* serve(body("1"))
   const globalAgent = new Http.Agent({ proxyEnv: { HTTP_PROXY: "http://127.0.0.1:1" } })
   yield* replace(NodeHttp, { globalAgent })
   assert.strictEqual(yield* get(server.url), 1)
 })
 
-test("Interruption closes the connection, before the answer and within it", function*() {
+test.live("Interruption closes the connection, before the answer and within it", function*() {
   for (const isWithin of [false, true]) {
     const reached = Promise.withResolvers<void>()
     const server = yield* serve((_, response) =>
@@ -240,7 +237,7 @@ test("Interruption closes the connection, before the answer and within it", func
   }
 })
 
-test("Interruption cancels the name look-up, before and after the queries are sent", function*() {
+test.live("Interruption cancels the name look-up, before and after the queries are sent", function*() {
   const socket = Dgram.createSocket("udp4")
   yield* change(() => socket.bind(0, "127.0.0.1"), () => void socket.close())
   yield* wait(once(socket, "listening"))
@@ -263,7 +260,7 @@ test("Interruption cancels the name look-up, before and after the queries are se
   }
 })
 
-test("A name is looked up by the name server for both address families", function*() {
+test.live("A name is looked up by the name server for both address families", function*() {
   const queries = yield* nameServer(v4, v6)
   const server = yield* api
   assert.strictEqual(yield* server.get(), "found")
@@ -274,7 +271,7 @@ test("A name is looked up by the name server for both address families", functio
   assert.strictEqual(yield* server.get(), "found")
 })
 
-test("One address family is enough if the other has no address, or if its query does not end", function*() {
+test.live("One address family is enough if the other has no address, or if its query does not end", function*() {
   const server = yield* api
   for (const other of [none, alias, silent]) {
     yield* nameServer(v4, other)
@@ -284,20 +281,20 @@ test("One address family is enough if the other has no address, or if its query 
   }
 })
 
-test("The address that comes shortly after one of the other family is used, and ends the wait", function*() {
+test.live("The address that comes shortly after one of the other family is used, and ends the wait", function*() {
   yield* nameServer(() => new Promise((resolve) => setImmediate(resolve, ["127.0.0.1"])), v6)
   yield* change(() => vi.useFakeTimers({ toFake: ["setTimeout"] }), () => vi.useRealTimers())
   assert.strictEqual(yield* (yield* api).get(), "found")
 })
 
-test("A name without an address is a failure", function*() {
+test.live("A name without an address is a failure", function*() {
   yield* nameServer(none, alias)
   assert.strictEqual(yield* reason("https://api.acme.test/"), "ENOTFOUND")
   yield* nameServer(alias, alias)
   assert.strictEqual(yield* reason("https://api.acme.test/"), "ENODATA")
 })
 
-test("A name of the hosts file is not looked up by the name server, and any other is", function*() {
+test.live("A name of the hosts file is not looked up by the name server, and any other is", function*() {
   const queries = yield* nameServer(v4, none)
   const server = yield* api
   yield* hostsFile(() => `
@@ -315,7 +312,7 @@ test("A name of the hosts file is not looked up by the name server, and any othe
   assert.lengthOf(queries, 4)
 })
 
-test("On Windows the hosts file is that of the system", function*() {
+test.live("On Windows the hosts file is that of the system", function*() {
   const queries = yield* nameServer(v4, none)
   const server = yield* api
   const { readFileSync } = NodeFs
@@ -332,7 +329,7 @@ test("On Windows the hosts file is that of the system", function*() {
   assert.lengthOf(queries, 0)
 })
 
-test("The modules node:http and node:dns are loaded at the first request, and undici is not loaded", function*() {
+test.live("The modules node:http and node:dns are loaded at the first request, and undici is not loaded", function*() {
   const server = yield* serve(body("1"))
   const { stdout } = yield* run(`
     const loaded = () => process.moduleLoadList.filter((id) => /NativeModule (http|dns\\/promises)$|undici/.test(id))
@@ -345,7 +342,7 @@ test("The modules node:http and node:dns are loaded at the first request, and un
   assert.deepStrictEqual(JSON.parse(stdout), [[], ["NativeModule dns/promises", "NativeModule http"]])
 })
 
-test("A pending request does not keep the process alive", function*() {
+test.live("A pending request does not keep the process alive", function*() {
   const server = Net.createServer()
   const port = yield* listen(server)
   // Nothing listens at the first address of second.acme.test. The server does not answer: a process kept alive does

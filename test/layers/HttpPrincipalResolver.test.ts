@@ -6,7 +6,6 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Process from "node:child_process"
@@ -23,6 +22,7 @@ import { PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const secret = "sk-do-not-tell"
 const answerText = "do-not-quote-the-answer"
@@ -124,9 +124,6 @@ const assertNone = ({ lines, principal }: Asked, reason: string) => {
   assert.include(lines[0], `usage: no principal is known for the credential: ${reason}`)
   for (const text of [secret, answerText]) assert.notInclude(lines[0], text)
 }
-
-const test = <E>(title: string, run: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>) =>
-  it.effect(title, () => Effect.gen(run))
 
 PrincipalResolverContract.suite(
   "HttpPrincipalResolver",

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import { execFileSync } from "node:child_process"
@@ -10,6 +10,7 @@ import { arcade, codecs, supabase } from "../../src/domain/IdentityCodec.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const { anon, claimOf, P, Q } = Device
 
@@ -26,29 +27,28 @@ const linked = (principal: unknown) => JSON.stringify({ anon_id: anon.a, linked_
 const unlinked = arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {})
 
 describe("format and repair", () => {
-  it.effect("The identity file is created once, as two-space JSON with the keys of Arcade, and names the principal of a claim", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const { store } = yield* device.start()
-      const identity = yield* store.get
-      const { anonId } = identity
-      assert.isTrue(AnonId.isAnonId(anonId))
-      assert.deepInclude(identity, { claim: undefined, durable: true, firstRun: true, published: true })
-      assert.strictEqual(
-        device.text("usage.json"),
-        `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": null\n}\n`
-      )
-      assert.deepStrictEqual(yield* store.refresh, identity)
-      const claim = claimOf(anonId, P)
-      assert.deepStrictEqual(yield* store.claim(claim), { _tag: "Published" })
-      assert.deepStrictEqual(device.claim(anonId), claim)
-      assert.strictEqual(
-        device.text("usage.json"),
-        `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": "acct_p"\n}\n`
-      )
-      const next = { anonId, claim, durable: true, firstRun: false, published: false }
-      assert.deepStrictEqual(yield* identityOf(device), next)
-    }))
+  test("The identity file is created once, as two-space JSON with the keys of Arcade, and names the principal of a claim", function*() {
+    const device = yield* Device.make
+    const { store } = yield* device.start()
+    const identity = yield* store.get
+    const { anonId } = identity
+    assert.isTrue(AnonId.isAnonId(anonId))
+    assert.deepInclude(identity, { claim: undefined, durable: true, firstRun: true, published: true })
+    assert.strictEqual(
+      device.text("usage.json"),
+      `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": null\n}\n`
+    )
+    assert.deepStrictEqual(yield* store.refresh, identity)
+    const claim = claimOf(anonId, P)
+    assert.deepStrictEqual(yield* store.claim(claim), { _tag: "Published" })
+    assert.deepStrictEqual(device.claim(anonId), claim)
+    assert.strictEqual(
+      device.text("usage.json"),
+      `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": "acct_p"\n}\n`
+    )
+    const next = { anonId, claim, durable: true, firstRun: false, published: false }
+    assert.deepStrictEqual(yield* identityOf(device), next)
+  })
 
   const unusable = {
     "that is torn": `{ "anon_id": "${anon.a}"`,
@@ -61,101 +61,94 @@ describe("format and repair", () => {
     "with a path as its anon id": "{ \"anon_id\": \"../../../../tmp/x\" }"
   }
   for (const [what, content] of Object.entries(unusable)) {
-    it.effect(`An identity file ${what} is unusable, and has one successor`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write("usage.json", content)
-        const first = yield* identityOf(device)
-        assert.notInclude(content, first.anonId)
-        assert.deepInclude(first, { claim: undefined, durable: true })
-        assert.strictEqual((yield* identityOf(device)).anonId, first.anonId)
-        assert.deepStrictEqual(device.pointer(), { anon_id: first.anonId, linked_principal_id: null })
-      }))
+    test(`An identity file ${what} is unusable, and has one successor`, function*() {
+      const device = yield* Device.make
+      yield* device.write("usage.json", content)
+      const first = yield* identityOf(device)
+      assert.notInclude(content, first.anonId)
+      assert.deepInclude(first, { claim: undefined, durable: true })
+      assert.strictEqual((yield* identityOf(device)).anonId, first.anonId)
+      assert.deepStrictEqual(device.pointer(), { anon_id: first.anonId, linked_principal_id: null })
+    })
   }
 
   for (const codec of codecs) {
-    it.effect(`An identity file of ${codec.name} with a byte order mark is usable, and is rewritten without it`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const text = codec.encode({ anonId: anon.a, linkedPrincipal: undefined }, { theirs: 1 }, randomUUID)
-        yield* device.write(codec.fileName, `\ufeff${text}`)
-        assert.strictEqual((yield* identityOf(device, { codec, runtime: "ci" })).anonId, anon.a)
-        assert.strictEqual(device.text(codec.fileName), `\ufeff${text}`)
-        assert.strictEqual((yield* identityOf(device, { codec })).anonId, anon.a)
-        assert.deepStrictEqual(JSON.parse(device.text(codec.fileName) ?? ""), JSON.parse(text))
-      }))
+    test(`An identity file of ${codec.name} with a byte order mark is usable, and is rewritten without it`, function*() {
+      const device = yield* Device.make
+      const text = codec.encode({ anonId: anon.a, linkedPrincipal: undefined }, { theirs: 1 }, randomUUID)
+      yield* device.write(codec.fileName, `\ufeff${text}`)
+      assert.strictEqual((yield* identityOf(device, { codec, runtime: "ci" })).anonId, anon.a)
+      assert.strictEqual(device.text(codec.fileName), `\ufeff${text}`)
+      assert.strictEqual((yield* identityOf(device, { codec })).anonId, anon.a)
+      assert.deepStrictEqual(JSON.parse(device.text(codec.fileName) ?? ""), JSON.parse(text))
+    })
   }
 
-  it.effect("The identity file keeps unknown keys through a claim and a rotation, also a key that was added in between", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const extra = { first: [1, { deep: null }], "ключ": "✓", last: false }
-      yield* device.seed(anon.a, undefined, extra)
-      const { store } = yield* device.start()
-      yield* store.get
-      yield* device.seed(anon.a, undefined, { ...extra, theirs: 1 })
-      yield* store.claim(claimOf(anon.a, P))
-      assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anon.a, linked_principal_id: P })
-      assert.strictEqual((yield* store.rotate)._tag, "Rotated")
-      const { anonId } = yield* store.get
-      assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anonId, linked_principal_id: null })
-    }))
+  test("The identity file keeps unknown keys through a claim and a rotation, also a key that was added in between", function*() {
+    const device = yield* Device.make
+    const extra = { first: [1, { deep: null }], "ключ": "✓", last: false }
+    yield* device.seed(anon.a, undefined, extra)
+    const { store } = yield* device.start()
+    yield* store.get
+    yield* device.seed(anon.a, undefined, { ...extra, theirs: 1 })
+    yield* store.claim(claimOf(anon.a, P))
+    assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anon.a, linked_principal_id: P })
+    assert.strictEqual((yield* store.rotate)._tag, "Rotated")
+    const { anonId } = yield* store.get
+    assert.deepStrictEqual(device.pointer(), { ...extra, theirs: 1, anon_id: anonId, linked_principal_id: null })
+  })
 
-  it.effect("The identity file stays deleted if the user deletes it while a command runs, and the next command has a new anon id", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.seed(anon.a)
-      const { store } = yield* device.start()
-      yield* store.get
-      NFS.rmSync(device.at("usage.json"))
-      assert.strictEqual(yield* store.check, "Deleted")
-      assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
-      assert.isUndefined(device.text("usage.json"))
-      assert.deepStrictEqual(device.claimed(), [])
-      assert.notStrictEqual((yield* identityOf(device)).anonId, anon.a)
-    }))
+  test("The identity file stays deleted if the user deletes it while a command runs, and the next command has a new anon id", function*() {
+    const device = yield* Device.make
+    yield* device.seed(anon.a)
+    const { store } = yield* device.start()
+    yield* store.get
+    NFS.rmSync(device.at("usage.json"))
+    assert.strictEqual(yield* store.check, "Deleted")
+    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
+    assert.isUndefined(device.text("usage.json"))
+    assert.deepStrictEqual(device.claimed(), [])
+    assert.notStrictEqual((yield* identityOf(device)).anonId, anon.a)
+  })
 
-  it.effect("A missing identity file means a new identity, whatever claims there are", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.seed(anon.a, claimOf(anon.a, P))
-      NFS.rmSync(device.at("usage.json"))
-      const identity = yield* identityOf(device)
-      assert.notStrictEqual(identity.anonId, anon.a)
-      assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
-    }))
+  test("A missing identity file means a new identity, whatever claims there are", function*() {
+    const device = yield* Device.make
+    yield* device.seed(anon.a, claimOf(anon.a, P))
+    NFS.rmSync(device.at("usage.json"))
+    const identity = yield* identityOf(device)
+    assert.notStrictEqual(identity.anonId, anon.a)
+    assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
+  })
 
   for (const [what, principal] of [["no principal", undefined], ["another principal", Q]] as const) {
-    it.effect(`An identity file with ${what} is repaired by its claim`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.seed(anon.a, claimOf(anon.a, P))
-        yield* device.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: principal }, { theirs: 1 }))
-        assert.strictEqual(principalOf(yield* identityOf(device)), P)
-        assert.deepStrictEqual(device.pointer(), { theirs: 1, anon_id: anon.a, linked_principal_id: P })
-        assert.strictEqual(device.claim(anon.a)?.principal_id, P)
-      }))
+    test(`An identity file with ${what} is repaired by its claim`, function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a, claimOf(anon.a, P))
+      yield* device.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: principal }, { theirs: 1 }))
+      assert.strictEqual(principalOf(yield* identityOf(device)), P)
+      assert.deepStrictEqual(device.pointer(), { theirs: 1, anon_id: anon.a, linked_principal_id: P })
+      assert.strictEqual(device.claim(anon.a)?.principal_id, P)
+    })
   }
 
-  it.effect.skipIf(isWindows)(
+  test.skipIf(isWindows)(
     "The identity file and all other files have the mode 0600, and folders have 0700",
-    () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        NFS.rmSync(device.home, { recursive: true })
-        const umask = process.umask(0)
-        yield* Effect.gen(function*() {
-          const { store } = yield* device.start()
-          const { anonId } = yield* store.get
-          yield* store.claim(claimOf(anonId, P))
-          yield* store.rotate
-        }).pipe(Effect.ensuring(Effect.sync(() => process.umask(umask))))
-        const files = device.tree().filter((name) => !name.endsWith("/"))
-        assert.deepStrictEqual(files.map((name) => permissions(device.at(name))), [0o600, 0o600, 0o600])
-        for (const name of ["", "usage", "usage/claims", "usage/successors", "usage/tmp"]) {
-          assert.strictEqual(permissions(device.at(name)), 0o700, name)
-        }
-      })
+    function*() {
+      const device = yield* Device.make
+      NFS.rmSync(device.home, { recursive: true })
+      const umask = process.umask(0)
+      yield* Effect.gen(function*() {
+        const { store } = yield* device.start()
+        const { anonId } = yield* store.get
+        yield* store.claim(claimOf(anonId, P))
+        yield* store.rotate
+      }).pipe(Effect.ensuring(Effect.sync(() => process.umask(umask))))
+      const files = device.tree().filter((name) => !name.endsWith("/"))
+      assert.deepStrictEqual(files.map((name) => permissions(device.at(name))), [0o600, 0o600, 0o600])
+      for (const name of ["", "usage", "usage/claims", "usage/successors", "usage/tmp"]) {
+        assert.strictEqual(permissions(device.at(name)), 0o700, name)
+      }
+    }
   )
 })
 
@@ -163,57 +156,52 @@ describe("import of a former format", () => {
   const theirs = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, { theirs: 1 }, randomUUID)
   const former = Effect.tap(Device.make, (device) => device.write("telemetry.json", theirs))
 
-  it.effect("A host that changes its format keeps the ids and links of its devices, and does not change the former file", () =>
-    Effect.gen(function*() {
-      const device = yield* former
-      for (const identity of [yield* identityOf(device), yield* identityOf(device)]) {
-        assert.deepInclude(identity, { anonId: anon.a, firstRun: false, published: false })
-        assert.strictEqual(principalOf(identity), P)
-      }
-      assert.deepStrictEqual(device.pointer(), { anon_id: anon.a, linked_principal_id: P })
-      assert.strictEqual(device.text("telemetry.json"), theirs)
-    }))
+  test("A host that changes its format keeps the ids and links of its devices, and does not change the former file", function*() {
+    const device = yield* former
+    for (const identity of [yield* identityOf(device), yield* identityOf(device)]) {
+      assert.deepInclude(identity, { anonId: anon.a, firstRun: false, published: false })
+      assert.strictEqual(principalOf(identity), P)
+    }
+    assert.deepStrictEqual(device.pointer(), { anon_id: anon.a, linked_principal_id: P })
+    assert.strictEqual(device.text("telemetry.json"), theirs)
+  })
 
-  it.effect("A host that changes its format keeps the ids once, and does not restore a file that the user deletes", () =>
-    Effect.gen(function*() {
-      const device = yield* former
-      yield* identityOf(device)
-      NFS.rmSync(device.at("usage.json"))
-      assert.deepInclude(yield* identityOf(device), { claim: undefined, firstRun: true, published: true })
-    }))
+  test("A host that changes its format keeps the ids once, and does not restore a file that the user deletes", function*() {
+    const device = yield* former
+    yield* identityOf(device)
+    NFS.rmSync(device.at("usage.json"))
+    assert.deepInclude(yield* identityOf(device), { claim: undefined, firstRun: true, published: true })
+  })
 
-  it.effect("A host that changes its format never returns to an id that was rotated or claimed", () =>
-    Effect.gen(function*() {
-      const device = yield* former
-      const { store } = yield* device.start()
-      yield* store.claim(claimOf(anon.a, P))
-      yield* store.rotate
-      const { anonId } = yield* store.get
-      assert.notStrictEqual(anonId, anon.a)
-      assert.strictEqual((yield* identityOf(device)).anonId, anonId)
-      for (const name of device.tree()) NFS.utimesSync(device.at(name), 1, 1)
-      yield* TestClock.setTime(Date.now())
-      yield* (yield* device.start()).store.rotate
-      assert.notStrictEqual((yield* identityOf(device, { codec: supabase })).anonId, anon.a)
-    }))
+  test("A host that changes its format never returns to an id that was rotated or claimed", function*() {
+    const device = yield* former
+    const { store } = yield* device.start()
+    yield* store.claim(claimOf(anon.a, P))
+    yield* store.rotate
+    const { anonId } = yield* store.get
+    assert.notStrictEqual(anonId, anon.a)
+    assert.strictEqual((yield* identityOf(device)).anonId, anonId)
+    for (const name of device.tree()) NFS.utimesSync(device.at(name), 1, 1)
+    yield* TestClock.setTime(Date.now())
+    yield* (yield* device.start()).store.rotate
+    assert.notStrictEqual((yield* identityOf(device, { codec: supabase })).anonId, anon.a)
+  })
 
-  it.effect("A host that changes its format has no new identity while the new file cannot be written, and keeps the ids afterwards", () =>
-    Effect.gen(function*() {
-      const device = yield* former
-      let refused = 0
-      const once = FaultyDisk.interposed(({ operation, path }) =>
-        operation === "create" && path.includes("/usage/tmp/") && refused++ === 0 ? "ENOSPC" : undefined
-      )
-      assert.isFalse((yield* identityOf(device, { disk: once })).durable)
-      assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
-    }))
+  test("A host that changes its format has no new identity while the new file cannot be written, and keeps the ids afterwards", function*() {
+    const device = yield* former
+    let refused = 0
+    const once = FaultyDisk.interposed(({ operation, path }) =>
+      operation === "create" && path.includes("/usage/tmp/") && refused++ === 0 ? "ENOSPC" : undefined
+    )
+    assert.isFalse((yield* identityOf(device, { disk: once })).durable)
+    assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
+  })
 
-  it.effect("A host that changes its format has a new identity if the former file is unusable", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("telemetry.json", "{ \"device_id\": 1 }")
-      assert.deepInclude(yield* identityOf(device), { firstRun: true, published: true })
-    }))
+  test("A host that changes its format has a new identity if the former file is unusable", function*() {
+    const device = yield* Device.make
+    yield* device.write("telemetry.json", "{ \"device_id\": 1 }")
+    assert.deepInclude(yield* identityOf(device), { firstRun: true, published: true })
+  })
 })
 
 describe("read-only access", () => {
@@ -235,62 +223,57 @@ describe("read-only access", () => {
     ]
   ]
   for (const [what, files, expected] of seeds) {
-    it.effect(`A look at the identity, and a runtime that keeps nothing, change nothing on the disk: ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        for (const [name, text] of Object.entries(files)) yield* device.write(name, text)
-        const before = device.snapshot()
-        for (const runtime of ["ci", "ci with a terminal", "container"] as const) {
-          const identity = yield* identityOf(device, { runtime })
-          assert.strictEqual(identity.durable, expected !== undefined)
-          if (expected !== undefined) {
-            assert.deepStrictEqual<unknown>([identity.anonId, principalOf(identity)], expected)
-          }
-          assert.strictEqual(identity.firstRun, files["usage.json"] === undefined)
+    test(`A look at the identity, and a runtime that keeps nothing, change nothing on the disk: ${what}`, function*() {
+      const device = yield* Device.make
+      for (const [name, text] of Object.entries(files)) yield* device.write(name, text)
+      const before = device.snapshot()
+      for (const runtime of ["ci", "ci with a terminal", "container"] as const) {
+        const identity = yield* identityOf(device, { runtime })
+        assert.strictEqual(identity.durable, expected !== undefined)
+        if (expected !== undefined) {
+          assert.deepStrictEqual<unknown>([identity.anonId, principalOf(identity)], expected)
         }
-        const seen = yield* (yield* device.start()).store.peek
-        assert.deepStrictEqual<unknown>(seen && [seen.anonId, principalOf(seen)], expected)
-        assert.deepStrictEqual(device.snapshot(), before)
-      }))
+        assert.strictEqual(identity.firstRun, files["usage.json"] === undefined)
+      }
+      const seen = yield* (yield* device.start()).store.peek
+      assert.deepStrictEqual<unknown>(seen && [seen.anonId, principalOf(seen)], expected)
+      assert.deepStrictEqual(device.snapshot(), before)
+    })
   }
 
-  it.effect("A look at an unusable file returns its successor and changes nothing on the disk", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("usage.json", "{")
-      const { anonId } = yield* identityOf(device)
-      yield* device.write("usage.json", "{")
-      const before = device.snapshot()
-      assert.strictEqual((yield* (yield* device.start()).store.peek)?.anonId, anonId)
-      assert.deepStrictEqual(device.snapshot(), before)
-    }))
+  test("A look at an unusable file returns its successor and changes nothing on the disk", function*() {
+    const device = yield* Device.make
+    yield* device.write("usage.json", "{")
+    const { anonId } = yield* identityOf(device)
+    yield* device.write("usage.json", "{")
+    const before = device.snapshot()
+    assert.strictEqual((yield* (yield* device.start()).store.peek)?.anonId, anonId)
+    assert.deepStrictEqual(device.snapshot(), before)
+  })
 
-  it.effect("Nothing on the disk changes without consent", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      assert.isFalse((yield* identityOf(device, { consent: Device.consentOf(Device.denied) })).durable)
-      assert.deepStrictEqual(device.tree(), [])
-    }))
+  test("Nothing on the disk changes without consent", function*() {
+    const device = yield* Device.make
+    assert.isFalse((yield* identityOf(device, { consent: Device.consentOf(Device.denied) })).durable)
+    assert.deepStrictEqual(device.tree(), [])
+  })
 
-  it.effect("A full disk stays as it is, and its identity is used", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.seed(anon.a, claimOf(anon.a, P))
-      const before = device.snapshot()
-      const identity = yield* identityOf(device, { disk: FaultyDisk.full })
-      assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.a, P])
-      assert.deepStrictEqual(device.snapshot(), before)
-    }))
+  test("A full disk stays as it is, and its identity is used", function*() {
+    const device = yield* Device.make
+    yield* device.seed(anon.a, claimOf(anon.a, P))
+    const before = device.snapshot()
+    const identity = yield* identityOf(device, { disk: FaultyDisk.full })
+    assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.a, P])
+    assert.deepStrictEqual(device.snapshot(), before)
+  })
 })
 
 for (const runtime of ["no terminal", "container with a terminal"] as const) {
-  it.effect(`A runtime that may last creates an identity, so that its second run is no first run: ${runtime}`, () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const first = yield* identityOf(device, { runtime })
-      assert.isTrue(first.firstRun)
-      assert.deepInclude(yield* identityOf(device, { runtime }), { anonId: first.anonId, firstRun: false })
-    }))
+  test(`A runtime that may last creates an identity, so that its second run is no first run: ${runtime}`, function*() {
+    const device = yield* Device.make
+    const first = yield* identityOf(device, { runtime })
+    assert.isTrue(first.firstRun)
+    assert.deepInclude(yield* identityOf(device, { runtime }), { anonId: first.anonId, firstRun: false })
+  })
 }
 
 describe("identities in memory", () => {
@@ -331,78 +314,75 @@ describe("identities in memory", () => {
     "a full disk": { set: () => {}, disk: FaultyDisk.full, firstRun: true }
   }
   for (const [what, { disk, firstRun = false, set }] of Object.entries(places)) {
-    it.effect.skipIf(isWindows && what.includes("FIFO"))(
+    test.skipIf(isWindows && what.includes("FIFO"))(
       `The identity is in memory, and the disk stays as it is, with ${what}`,
-      () =>
-        Effect.gen(function*() {
-          const device = yield* Device.make
-          set(device)
-          const look = () =>
-            NFS.statSync(device.home).isFile() ? NFS.readFileSync(device.home, "utf8") : device.snapshot()
-          const before = look()
-          const { store } = yield* device.start(disk === undefined ? {} : { disk })
-          const identity = yield* store.get
-          assert.isTrue(AnonId.isAnonId(identity.anonId))
-          assert.notStrictEqual(identity.anonId, anon.a)
-          assert.deepInclude(identity, { claim: undefined, durable: false, published: false, firstRun })
-          assert.deepStrictEqual([yield* store.get, yield* store.refresh], [identity, identity])
-          assert.strictEqual((yield* store.rotate)._tag, "Rotated")
-          assert.notStrictEqual((yield* store.get).anonId, identity.anonId)
-          assert.deepStrictEqual(look(), before)
-        })
+      function*() {
+        const device = yield* Device.make
+        set(device)
+        const look = () =>
+          NFS.statSync(device.home).isFile() ? NFS.readFileSync(device.home, "utf8") : device.snapshot()
+        const before = look()
+        const { store } = yield* device.start(disk === undefined ? {} : { disk })
+        const identity = yield* store.get
+        assert.isTrue(AnonId.isAnonId(identity.anonId))
+        assert.notStrictEqual(identity.anonId, anon.a)
+        assert.deepInclude(identity, { claim: undefined, durable: false, published: false, firstRun })
+        assert.deepStrictEqual([yield* store.get, yield* store.refresh], [identity, identity])
+        assert.strictEqual((yield* store.rotate)._tag, "Rotated")
+        assert.notStrictEqual((yield* store.get).anonId, identity.anonId)
+        assert.deepStrictEqual(look(), before)
+      }
     )
   }
 })
 
 describe("failed writes", () => {
   for (const operation of ["create", "link", "rename"] as const) {
-    it.effect(`A write that fails leaves no temporary file: ${operation}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.seed(anon.a)
-        const disk = FaultyDisk.interposed((call) => call.operation === operation ? "ENOSPC" : undefined)
-        const { store } = yield* device.start({ disk })
-        yield* store.claim(claimOf(anon.a, P))
-        yield* store.rotate
-        assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
-      }))
+    test(`A write that fails leaves no temporary file: ${operation}`, function*() {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const disk = FaultyDisk.interposed((call) => call.operation === operation ? "ENOSPC" : undefined)
+      const { store } = yield* device.start({ disk })
+      yield* store.claim(claimOf(anon.a, P))
+      yield* store.rotate
+      assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
+    })
   }
 })
 
 describe("file systems without hard links", () => {
   for (const code of ["EACCES", "EPERM", "ENOSYS", "EXDEV", "ENOTSUP", "EOPNOTSUPP", "EMLINK"]) {
-    it.effect(`Without hard links a device has one anon id and one claim, in files that are created exclusively: ${code}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const refused: Array<string> = []
-        const disk = FaultyDisk.interposed(({ operation, path }) => {
-          if (operation !== "link") return undefined
-          refused.push(path)
-          return code
-        })
-        const [one, two] = [yield* device.start({ disk }), yield* device.start({ disk })]
-        yield* two.store.peek
-        let winner: Identity | undefined
-        // The other process creates the file between the refused link and the exclusive creation.
-        const overtaken = FaultyDisk.interposed(({ operation, path }) => {
-          if (operation === "create" && path === device.at("usage.json") && winner === undefined) {
-            winner = Effect.runSync(two.store.get)
-          }
-          return undefined
-        }, disk)
-        const third = yield* identityOf(device, { disk: overtaken })
-        const { anonId } = yield* one.store.get
-        assert.deepStrictEqual([winner?.anonId, third.anonId, device.pointer()["anon_id"]], [anonId, anonId, anonId])
-        assert.deepStrictEqual([winner?.published, third.published], [true, false])
-        const claim = claimOf(anonId, P)
-        assert.deepStrictEqual(yield* one.store.claim(claim), { _tag: "Published" })
-        assert.deepStrictEqual(yield* two.store.claim(claimOf(anonId, Q)), { _tag: "Held", claim })
-        assert.strictEqual((yield* two.store.rotate)._tag, "Rotated")
-        assert.strictEqual((yield* one.store.rotate)._tag, "Overtaken")
-        assert.strictEqual((yield* one.store.get).anonId, (yield* two.store.get).anonId)
-        assert.isAtLeast(refused.length, 5)
-        if (!isWindows) assert.strictEqual(permissions(device.at("usage.json")), 0o600)
-        assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
-      }))
+    test(`Without hard links a device has one anon id and one claim, in files that are created exclusively: ${code}`, function*() {
+      const device = yield* Device.make
+      const refused: Array<string> = []
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
+        if (operation !== "link") return undefined
+        refused.push(path)
+        return code
+      })
+      const [one, two] = [yield* device.start({ disk }), yield* device.start({ disk })]
+      yield* two.store.peek
+      let winner: Identity | undefined
+      // The other process creates the file between the refused link and the exclusive creation.
+      const overtaken = FaultyDisk.interposed(({ operation, path }) => {
+        if (operation === "create" && path === device.at("usage.json") && winner === undefined) {
+          winner = Effect.runSync(two.store.get)
+        }
+        return undefined
+      }, disk)
+      const third = yield* identityOf(device, { disk: overtaken })
+      const { anonId } = yield* one.store.get
+      assert.deepStrictEqual([winner?.anonId, third.anonId, device.pointer()["anon_id"]], [anonId, anonId, anonId])
+      assert.deepStrictEqual([winner?.published, third.published], [true, false])
+      const claim = claimOf(anonId, P)
+      assert.deepStrictEqual(yield* one.store.claim(claim), { _tag: "Published" })
+      assert.deepStrictEqual(yield* two.store.claim(claimOf(anonId, Q)), { _tag: "Held", claim })
+      assert.strictEqual((yield* two.store.rotate)._tag, "Rotated")
+      assert.strictEqual((yield* one.store.rotate)._tag, "Overtaken")
+      assert.strictEqual((yield* one.store.get).anonId, (yield* two.store.get).anonId)
+      assert.isAtLeast(refused.length, 5)
+      if (!isWindows) assert.strictEqual(permissions(device.at("usage.json")), 0o600)
+      assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
+    })
   }
 })

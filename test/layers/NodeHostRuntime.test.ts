@@ -5,6 +5,7 @@ import * as Stdio from "effect/Stdio"
 import * as ChildProcess from "node:child_process"
 import * as NFS from "node:fs"
 import * as NodeHostRuntime from "../../src/layers/NodeHostRuntime.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const agentOf = (env: Readonly<Record<string, string>>) =>
   Effect.map(NodeHostRuntime.make, ({ agent }) => agent).pipe(
@@ -48,13 +49,12 @@ const isContainer = (namespaces: ReadonlyArray<string>): string => {
 
 const isOutside = process.platform === "linux" && NFS.readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]"
 
-it.effect("The runtime names the coding agent of the host's own configuration", () =>
-  Effect.gen(function*() {
-    assert.strictEqual(yield* agentOf({ CLAUDECODE: "1", HOME: "/home/me" }), "claude")
-    assert.strictEqual(yield* agentOf({ PATH: "/home/me/.pi/agent/bin:/bin" }), "pi")
-    assert.strictEqual(yield* agentOf({ AI_AGENT: "a canary" }), "other")
-    assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
-  }))
+test("The runtime names the coding agent of the host's own configuration", function*() {
+  assert.strictEqual(yield* agentOf({ CLAUDECODE: "1", HOME: "/home/me" }), "claude")
+  assert.strictEqual(yield* agentOf({ PATH: "/home/me/.pi/agent/bin:/bin" }), "pi")
+  assert.strictEqual(yield* agentOf({ AI_AGENT: "a canary" }), "other")
+  assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
+})
 
 it.skipIf(!isOutside)("A container has the marks of one, and its processes end with it", () => {
   assert.deepStrictEqual([isContainer(["-p", "-f"]), isContainer([])], ["true", "false"])

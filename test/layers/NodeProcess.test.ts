@@ -4,28 +4,27 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { current, merge } from "../../src/layers/NodeProcess.ts"
+import { test } from "../fixtures/Tests.ts"
 
-it.effect("A process has one pair of exit listeners, however many commands run in it", () =>
-  Effect.gen(function*() {
-    const counts = () => ["exit", "uncaughtExceptionMonitor"].map((event) => process.listenerCount(event))
-    const before = counts()
-    yield* Effect.scoped(Effect.gen(function*() {
-      for (let n = 0; n < 12; n++) yield* current.onExit(() => {})
-      assert.deepStrictEqual(counts(), before.map((count) => count + 1))
-    }))
-    assert.deepStrictEqual(counts(), before)
+test("A process has one pair of exit listeners, however many commands run in it", function*() {
+  const counts = () => ["exit", "uncaughtExceptionMonitor"].map((event) => process.listenerCount(event))
+  const before = counts()
+  yield* Effect.scoped(Effect.gen(function*() {
+    for (let n = 0; n < 12; n++) yield* current.onExit(() => {})
+    assert.deepStrictEqual(counts(), before.map((count) => count + 1))
   }))
+  assert.deepStrictEqual(counts(), before)
+})
 
-it.effect("A variable stays unset in an environment that cannot be written, without a failure", () =>
-  Effect.gen(function*() {
-    const { env } = process
-    const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
-    yield* Effect.acquireRelease(replace(Object.freeze({ ...env })), () => replace(env))
-    yield* current.setVariable("ACME_USAGE_INVOCATION", "1")
-    yield* current.setVariable("PATH", undefined)
-    assert.isUndefined(process.env["ACME_USAGE_INVOCATION"])
-    assert.strictEqual(process.env["PATH"], env["PATH"])
-  }))
+test("A variable stays unset in an environment that cannot be written, without a failure", function*() {
+  const { env } = process
+  const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
+  yield* Effect.acquireRelease(replace(Object.freeze({ ...env })), () => replace(env))
+  yield* current.setVariable("ACME_USAGE_INVOCATION", "1")
+  yield* current.setVariable("PATH", undefined)
+  assert.isUndefined(process.env["ACME_USAGE_INVOCATION"])
+  assert.strictEqual(process.env["PATH"], env["PATH"])
+})
 
 it("Merged facts are found out when they are read", () => {
   let looks = 0
@@ -37,27 +36,26 @@ it("Merged facts are found out when they are read", () => {
   assert.deepStrictEqual([looks, merged.pid, merged.container, looks], [0, 1, 1, 1])
 })
 
-it.live("A process is distinguished from one that has ended, from a later one with its number, and from one of another place", () =>
-  Effect.gen(function*() {
-    const { isAlive, markOf } = current
-    const child = ChildProcess.spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"])
-    const mark = markOf(child.pid ?? 0)
-    assert.isTrue(isAlive(mark))
-    for (const other of [`${mark} elsewhere`, "", "x"]) assert.isUndefined(isAlive(other))
-    if (process.platform === "linux") assert.isFalse(isAlive(mark.replace(/ \d+ /, " 0 ")))
-    // What is known where there is no /proc.
-    assert.isTrue(isAlive(mark.replace(/ \d+ /, "  ")))
-    child.kill("SIGKILL")
-    if (process.platform === "linux") {
-      // The event loop does not turn, so this process does not take notice of the end.
-      while (!/\) Z/.test(Fs.readFileSync(`/proc/${child.pid}/stat`, "utf8"))) {
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
-      }
-      assert.isFalse(isAlive(mark))
+test.live("A process is distinguished from one that has ended, from a later one with its number, and from one of another place", function*() {
+  const { isAlive, markOf } = current
+  const child = ChildProcess.spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"])
+  const mark = markOf(child.pid ?? 0)
+  assert.isTrue(isAlive(mark))
+  for (const other of [`${mark} elsewhere`, "", "x"]) assert.isUndefined(isAlive(other))
+  if (process.platform === "linux") assert.isFalse(isAlive(mark.replace(/ \d+ /, " 0 ")))
+  // What is known where there is no /proc.
+  assert.isTrue(isAlive(mark.replace(/ \d+ /, "  ")))
+  child.kill("SIGKILL")
+  if (process.platform === "linux") {
+    // The event loop does not turn, so this process does not take notice of the end.
+    while (!/\) Z/.test(Fs.readFileSync(`/proc/${child.pid}/stat`, "utf8"))) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
     }
-    yield* Effect.callback((resume) => void child.once("exit", () => resume(Effect.void)))
-    for (const any of [mark, mark.replace(/ \d+ /, "  ")]) assert.isFalse(isAlive(any))
-  }))
+    assert.isFalse(isAlive(mark))
+  }
+  yield* Effect.callback((resume) => void child.once("exit", () => resume(Effect.void)))
+  for (const any of [mark, mark.replace(/ \d+ /, "  ")]) assert.isFalse(isAlive(any))
+})
 
 it.skipIf(process.platform !== "linux")(
   "A process looks at none of the processes of another PID namespace's /proc",

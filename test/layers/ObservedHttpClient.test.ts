@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as ObservedHttpClient from "../../src/layers/ObservedHttpClient.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
+import { test } from "../fixtures/Tests.ts"
 
 type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 
@@ -71,38 +72,35 @@ const observing = <A = number>(
 const p1 = ["p1", "Bearer key"] as const
 
 describe("observed responses", () => {
-  it.live("A response of the API is observed with its principal and authorization, without another request or a change", () =>
-    Effect.gen(function*() {
-      const api = yield* serve()
-      const { result, seen } = yield* observing(api.url, "", {
-        use: (client) => Effect.flatMap(client.execute(authorized(`${api.url}/v1/x?y=1`)), ({ text }) => text)
-      })
-      assert.deepStrictEqual([result, seen, api.paths], ["hello", [p1], ["/v1/x?y=1"]])
-    }))
+  test.live("A response of the API is observed with its principal and authorization, without another request or a change", function*() {
+    const api = yield* serve()
+    const { result, seen } = yield* observing(api.url, "", {
+      use: (client) => Effect.flatMap(client.execute(authorized(`${api.url}/v1/x?y=1`)), ({ text }) => text)
+    })
+    assert.deepStrictEqual([result, seen, api.paths], ["hello", [p1], ["/v1/x?y=1"]])
+  })
 
-  it.live("A response of the API is observed each time, by the origin of a longer URL and by a header in any case", () =>
-    Effect.gen(function*() {
-      const api = yield* serve()
-      const { seen } = yield* observing(`${api.url}/api/v1/`, "", {
-        header: "X-Principal-Id",
-        use: (client) =>
-          Effect.all([client.execute(authorized(api.url)), client.execute(authorized(api.url))], { concurrency: 2 })
-      })
-      assert.deepStrictEqual(seen, [p1, p1])
-    }))
+  test.live("A response of the API is observed each time, by the origin of a longer URL and by a header in any case", function*() {
+    const api = yield* serve()
+    const { seen } = yield* observing(`${api.url}/api/v1/`, "", {
+      header: "X-Principal-Id",
+      use: (client) =>
+        Effect.all([client.execute(authorized(api.url)), client.execute(authorized(api.url))], { concurrency: 2 })
+    })
+    assert.deepStrictEqual(seen, [p1, p1])
+  })
 
-  it.live("A response of the API is observed if the host adds the credential within its client or around it", () =>
-    Effect.gen(function*() {
-      const api = yield* serve()
-      const authorize = HttpClient.mapRequest(HttpClientRequest.bearerToken("key"))
-      const relative = HttpClient.mapRequest(HttpClientRequest.prependUrl(api.url))
-      const inner = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, authorize)).pipe(
-        Layer.provide(NodeHttpClient.layerNodeHttp)
-      )
-      const within = yield* observing(api.url, "", { inner, use: (client) => client.get(api.url) })
-      const around = yield* observing(api.url, "", { use: (client) => relative(authorize(client)).get("/v1/x") })
-      assert.deepStrictEqual([within.seen, around.seen], [[p1], [p1]])
-    }))
+  test.live("A response of the API is observed if the host adds the credential within its client or around it", function*() {
+    const api = yield* serve()
+    const authorize = HttpClient.mapRequest(HttpClientRequest.bearerToken("key"))
+    const relative = HttpClient.mapRequest(HttpClientRequest.prependUrl(api.url))
+    const inner = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, authorize)).pipe(
+      Layer.provide(NodeHttpClient.layerNodeHttp)
+    )
+    const within = yield* observing(api.url, "", { inner, use: (client) => client.get(api.url) })
+    const around = yield* observing(api.url, "", { use: (client) => relative(authorize(client)).get("/v1/x") })
+    assert.deepStrictEqual([within.seen, around.seen], [[p1], [p1]])
+  })
 
   it.live("A response of the API is observed with the client that `observe` was given", () =>
     Effect.gen(function*() {
@@ -117,17 +115,16 @@ describe("observed responses", () => {
       assert.deepStrictEqual(seen, ["p1"])
     }).pipe(Effect.provide(FetchHttpClient.layer)))
 
-  it.live("A response of the API is returned after it was observed, so that the next event belongs to the account", () =>
-    Effect.gen(function*() {
-      const api = yield* serve()
-      const [started, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const observe = Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(gate))
-      const fiber = yield* Effect.forkChild(observing(api.url, api.url, { observe }))
-      yield* Deferred.await(started)
-      assert.isUndefined(fiber.pollUnsafe())
-      yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual((yield* Fiber.join(fiber)).result, 200)
-    }))
+  test.live("A response of the API is returned after it was observed, so that the next event belongs to the account", function*() {
+    const api = yield* serve()
+    const [started, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+    const observe = Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(gate))
+    const fiber = yield* Effect.forkChild(observing(api.url, api.url, { observe }))
+    yield* Deferred.await(started)
+    assert.isUndefined(fiber.pollUnsafe())
+    yield* Deferred.succeed(gate, undefined)
+    assert.strictEqual((yield* Fiber.join(fiber)).result, 200)
+  })
 })
 
 describe("ignored responses", () => {
@@ -138,59 +135,54 @@ describe("ignored responses", () => {
     "that occurs twice": ["p1", "p2"]
   }
   for (const [what, header] of Object.entries(unclear)) {
-    it.live(`A response is not observed with a header ${what}`, () =>
-      Effect.gen(function*() {
-        const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
-        assert.deepStrictEqual(yield* observing(api.url, api.url), { result: 200, seen: [] })
-      }))
+    test.live(`A response is not observed with a header ${what}`, function*() {
+      const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
+      assert.deepStrictEqual(yield* observing(api.url, api.url), { result: 200, seen: [] })
+    })
   }
 
-  it.live("A response is not observed without the header, or to a request without the credential", () =>
-    Effect.gen(function*() {
-      const api = yield* serve()
-      assert.deepStrictEqual(yield* observing(api.url, api.url, { header: "x-other" }), { result: 200, seen: [] })
-      assert.deepStrictEqual((yield* observing(api.url, "", { use: (client) => client.get(api.url) })).seen, [])
-    }))
+  test.live("A response is not observed without the header, or to a request without the credential", function*() {
+    const api = yield* serve()
+    assert.deepStrictEqual(yield* observing(api.url, api.url, { header: "x-other" }), { result: 200, seen: [] })
+    assert.deepStrictEqual((yield* observing(api.url, "", { use: (client) => client.get(api.url) })).seen, [])
+  })
 
   for (const code of [300, 302, 401, 404, 500]) {
-    it.live(`A response is not observed with the status ${code}`, () =>
-      Effect.gen(function*() {
-        const api = yield* serve((_, response) => response.writeHead(code).end())
-        assert.deepStrictEqual(yield* observing(api.url, api.url), { result: code, seen: [] })
-      }))
+    test.live(`A response is not observed with the status ${code}`, function*() {
+      const api = yield* serve((_, response) => response.writeHead(code).end())
+      assert.deepStrictEqual(yield* observing(api.url, api.url), { result: code, seen: [] })
+    })
   }
 
-  it.live("A response of another origin is not observed, and none if the origin of the API is no URL", () =>
-    Effect.gen(function*() {
-      const [api, other] = [yield* serve(), yield* serve()]
-      for (const origin of [api.url, "not a URL"]) {
-        assert.deepStrictEqual(yield* observing(origin, other.url), { result: 200, seen: [] })
-      }
-      // A response without an origin.
-      const client = HttpClient.makeWith<
-        HttpClientError.HttpClientError,
-        never,
-        HttpClientError.HttpClientError,
-        never
-      >(
-        Effect.map((request) =>
-          HttpClientResponse.fromWeb(request, new Response("", { headers: { "x-principal-id": "p1" } }))
-        ),
-        Effect.succeed
-      )
-      const inner = Layer.succeed(HttpClient.HttpClient, client)
-      assert.deepStrictEqual(yield* observing("not a URL", "/v1/x", { inner }), { result: 200, seen: [] })
-    }))
+  test.live("A response of another origin is not observed, and none if the origin of the API is no URL", function*() {
+    const [api, other] = [yield* serve(), yield* serve()]
+    for (const origin of [api.url, "not a URL"]) {
+      assert.deepStrictEqual(yield* observing(origin, other.url), { result: 200, seen: [] })
+    }
+    // A response without an origin.
+    const client = HttpClient.makeWith<
+      HttpClientError.HttpClientError,
+      never,
+      HttpClientError.HttpClientError,
+      never
+    >(
+      Effect.map((request) =>
+        HttpClientResponse.fromWeb(request, new Response("", { headers: { "x-principal-id": "p1" } }))
+      ),
+      Effect.succeed
+    )
+    const inner = Layer.succeed(HttpClient.HttpClient, client)
+    assert.deepStrictEqual(yield* observing("not a URL", "/v1/x", { inner }), { result: 200, seen: [] })
+  })
 
-  it.live("A request that fails is not observed, and its failure stays as it is", () =>
-    Effect.gen(function*() {
-      const api = yield* Effect.scoped(serve())
-      const { result, seen } = yield* observing(api.url, "", {
-        use: (client) =>
-          Effect.map(Effect.flip(client.execute(authorized(api.url))), ({ reason }) => reason._tag).pipe(Effect.orDie)
-      })
-      assert.deepStrictEqual([result, seen], ["TransportError", []])
-    }))
+  test.live("A request that fails is not observed, and its failure stays as it is", function*() {
+    const api = yield* Effect.scoped(serve())
+    const { result, seen } = yield* observing(api.url, "", {
+      use: (client) =>
+        Effect.map(Effect.flip(client.execute(authorized(api.url))), ({ reason }) => reason._tag).pipe(Effect.orDie)
+    })
+    assert.deepStrictEqual([result, seen], ["TransportError", []])
+  })
 })
 
 describe("redirects", () => {
@@ -199,22 +191,21 @@ describe("redirects", () => {
       Layer.provide(NodeHttpClient.layerNodeHttp)
     )
   for (const [name, inner] of [["fetch", FetchHttpClient.layer], ["Effect", followed]] as const) {
-    it.live(`With redirects by ${name}, a response is observed if the API was asked and the API answered`, () =>
-      Effect.gen(function*() {
-        const other = yield* serve()
-        const api = yield* serve(({ url }, response) =>
-          url === "/to"
-            ? response.end()
-            : response.writeHead(302, { location: url === "/away" ? other.url : "/to" }).end()
-        )
-        const away = yield* serve((_, response) => response.writeHead(302, { location: `${api.url}/to` }).end())
-        const results = yield* Effect.all([
-          observing(api.url, `${api.url}/from`, { inner }),
-          observing(api.url, `${api.url}/away`, { inner }),
-          observing(api.url, away.url, { inner })
-        ])
-        assert.deepStrictEqual(results.map(({ result, seen }) => [result, seen]), [[200, [p1]], [200, []], [200, []]])
-        assert.deepStrictEqual([api.paths, other.paths], [["/from", "/to", "/away", "/to"], ["/"]])
-      }))
+    test.live(`With redirects by ${name}, a response is observed if the API was asked and the API answered`, function*() {
+      const other = yield* serve()
+      const api = yield* serve(({ url }, response) =>
+        url === "/to"
+          ? response.end()
+          : response.writeHead(302, { location: url === "/away" ? other.url : "/to" }).end()
+      )
+      const away = yield* serve((_, response) => response.writeHead(302, { location: `${api.url}/to` }).end())
+      const results = yield* Effect.all([
+        observing(api.url, `${api.url}/from`, { inner }),
+        observing(api.url, `${api.url}/away`, { inner }),
+        observing(api.url, away.url, { inner })
+      ])
+      assert.deepStrictEqual(results.map(({ result, seen }) => [result, seen]), [[200, [p1]], [200, []], [200, []]])
+      assert.deepStrictEqual([api.paths, other.paths], [["/from", "/to", "/away", "/to"], ["/"]])
+    })
   }
 })

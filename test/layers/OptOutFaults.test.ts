@@ -1,7 +1,7 @@
 /**
  * The opt-out on a disk that refuses single operations: nothing is lost, and the error names the file.
  */
-import { assert, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import { supabase } from "../../src/domain/IdentityCodec.ts"
@@ -9,6 +9,7 @@ import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { machineOf } from "../fixtures/Files.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const { anon } = Device
 
@@ -22,54 +23,50 @@ const supabaseDevice = Effect.tap(Device.make, (device) =>
   ))
 const theirs = (device: Device.Device) => JSON.parse(device.text("telemetry.json") ?? "null")?.theirs
 
-it.effect("A denial rewrites a file from one read of it, so that a read that fails later loses no key of another tool", () =>
-  Effect.gen(function*() {
-    const device = yield* supabaseDevice
-    for (let turn = 0, isOver = false; !isOver; turn++) {
-      let reads = 0
-      const { deny } = yield* optOutOf(
-        device,
-        ({ operation, path }) =>
-          operation === "read" && path.endsWith("telemetry.json") && reads++ === turn ? "EIO" : undefined
-      )
-      yield* Effect.ignore(deny)
-      isOver = reads <= turn
-      assert.strictEqual(theirs(device), "kept", String(turn))
-    }
-  }))
-
-it.effect("A withdrawal fails if the opt-out cannot be looked at now", () =>
-  Effect.gen(function*() {
-    const device = yield* Device.make
-    yield* device.write("usage/opt-out", "")
-    const { allow } = yield* optOutOf(
+test("A denial rewrites a file from one read of it, so that a read that fails later loses no key of another tool", function*() {
+  const device = yield* supabaseDevice
+  for (let turn = 0, isOver = false; !isOver; turn++) {
+    let reads = 0
+    const { deny } = yield* optOutOf(
       device,
-      ({ operation, path }) => operation === "look" && path.endsWith("opt-out") ? "EIO" : undefined
+      ({ operation, path }) =>
+        operation === "read" && path.endsWith("telemetry.json") && reads++ === turn ? "EIO" : undefined
     )
-    assert.include((yield* Effect.flip(allow)).message, `EIO, ${device.at("usage/opt-out")}`)
-    assert.isTrue(NFS.existsSync(device.at("usage/opt-out")))
-  }))
+    yield* Effect.ignore(deny)
+    isOver = reads <= turn
+    assert.strictEqual(theirs(device), "kept", String(turn))
+  }
+})
 
-it.effect("A withdrawal fails if an identity file that holds consent cannot be read now", () =>
-  Effect.gen(function*() {
-    const device = yield* supabaseDevice
-    const { allow } = yield* optOutOf(
-      device,
-      ({ operation, path }) => operation === "read" && path.endsWith("telemetry.json") ? "EIO" : undefined
-    )
-    assert.include((yield* Effect.flip(allow)).message, `EIO, ${device.at("telemetry.json")}`)
-    assert.strictEqual(theirs(device), "kept")
-  }))
+test("A withdrawal fails if the opt-out cannot be looked at now", function*() {
+  const device = yield* Device.make
+  yield* device.write("usage/opt-out", "")
+  const { allow } = yield* optOutOf(
+    device,
+    ({ operation, path }) => operation === "look" && path.endsWith("opt-out") ? "EIO" : undefined
+  )
+  assert.include((yield* Effect.flip(allow)).message, `EIO, ${device.at("usage/opt-out")}`)
+  assert.isTrue(NFS.existsSync(device.at("usage/opt-out")))
+})
 
-it.effect("A withdrawal that cannot be written leaves the opt-out and no other file", () =>
-  Effect.gen(function*() {
-    const device = yield* supabaseDevice
-    yield* Effect.flatMap(optOutOf(device, () => undefined), ({ deny }) => deny)
-    const before = device.tree()
-    const { allow } = yield* optOutOf(
-      device,
-      ({ operation, path }) => operation === "rename" && path.endsWith("usage/enabled") ? "EIO" : undefined
-    )
-    yield* Effect.flip(allow)
-    assert.deepStrictEqual(device.tree(), before)
-  }))
+test("A withdrawal fails if an identity file that holds consent cannot be read now", function*() {
+  const device = yield* supabaseDevice
+  const { allow } = yield* optOutOf(
+    device,
+    ({ operation, path }) => operation === "read" && path.endsWith("telemetry.json") ? "EIO" : undefined
+  )
+  assert.include((yield* Effect.flip(allow)).message, `EIO, ${device.at("telemetry.json")}`)
+  assert.strictEqual(theirs(device), "kept")
+})
+
+test("A withdrawal that cannot be written leaves the opt-out and no other file", function*() {
+  const device = yield* supabaseDevice
+  yield* Effect.flatMap(optOutOf(device, () => undefined), ({ deny }) => deny)
+  const before = device.tree()
+  const { allow } = yield* optOutOf(
+    device,
+    ({ operation, path }) => operation === "rename" && path.endsWith("usage/enabled") ? "EIO" : undefined
+  )
+  yield* Effect.flip(allow)
+  assert.deepStrictEqual(device.tree(), before)
+})

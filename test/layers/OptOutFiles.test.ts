@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
@@ -14,6 +14,7 @@ import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { machineOf } from "../fixtures/Files.ts"
 import * as SupabaseTool from "../fixtures/SupabaseTool.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const { anon, claimOf, P, Q } = Device
 
@@ -85,59 +86,54 @@ const writer = `
 `
 
 describe("Consent.deny", () => {
-  it.effect("A denial deletes everything of this module except the opt-out, and nothing of the host, also twice", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      for (let n = 0; n < 2; n++) {
-        yield* deny(device)
-        assert.deepStrictEqual(device.tree(), left)
-      }
-    }))
-
-  it.effect("A denial deletes a folder into which another process writes", () =>
-    Effect.gen(function*() {
-      for (let turn = 0; turn < 5; turn++) {
-        const device = yield* Device.make
-        const folder = "usage/compile-cache/v24"
-        yield* device.write(`${folder}/code`, "code")
-        const child = spawn(execPath, ["-e", writer, device.at(folder)], { stdio: ["ignore", "pipe", 2] })
-        const ended = once(child, "close")
-        yield* Effect.promise(() => new Promise((resolve) => child.stdout?.once("data", resolve)))
-        yield* deny(device)
-        yield* Effect.promise(() => ended)
-        assert.deepStrictEqual(files(device), ["usage/opt-out"])
-      }
-    }))
-
-  it.effect("A denial creates the home and the opt-out if nothing was recorded", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      NFS.rmdirSync(device.home)
+  test("A denial deletes everything of this module except the opt-out, and nothing of the host, also twice", function*() {
+    const device = yield* used
+    for (let n = 0; n < 2; n++) {
       yield* deny(device)
-      assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
-      const modes = ["", "usage", "usage/opt-out"].map((name) => NFS.statSync(device.at(name)).mode & 0o777)
-      if (!isWindows) assert.deepStrictEqual(modes, [0o700, 0o700, 0o600])
-    }))
+      assert.deepStrictEqual(device.tree(), left)
+    }
+  })
 
-  it.effect("A denial publishes the opt-out before it deletes anything", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      const { disk, seen } = watched(device, ({ operation }) => operation === "remove" || operation === "rename")
-      yield* deny(device, { disk })
-      assert.isAbove(seen.length, 4)
-      assert.notInclude(seen, false)
-    }))
+  test("A denial deletes a folder into which another process writes", function*() {
+    for (let turn = 0; turn < 5; turn++) {
+      const device = yield* Device.make
+      const folder = "usage/compile-cache/v24"
+      yield* device.write(`${folder}/code`, "code")
+      const child = spawn(execPath, ["-e", writer, device.at(folder)], { stdio: ["ignore", "pipe", 2] })
+      const ended = once(child, "close")
+      yield* Effect.promise(() => new Promise((resolve) => child.stdout?.once("data", resolve)))
+      yield* deny(device)
+      yield* Effect.promise(() => ended)
+      assert.deepStrictEqual(files(device), ["usage/opt-out"])
+    }
+  })
 
-  it.effect("A denial that cannot be written fails with its path and the reason, and deletes nothing", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      const before = device.snapshot()
-      const error = yield* Effect.flip(deny(device, { disk: FaultyDisk.full }))
-      assert.instanceOf(error, OptOutError)
-      assert.strictEqual(error.path, device.at("usage/opt-out"))
-      assert.include(error.message, `The opt-out at ${device.at("usage/opt-out")} could not be changed: ENOSPC`)
-      assert.deepStrictEqual(device.snapshot(), before)
-    }))
+  test("A denial creates the home and the opt-out if nothing was recorded", function*() {
+    const device = yield* Device.make
+    NFS.rmdirSync(device.home)
+    yield* deny(device)
+    assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
+    const modes = ["", "usage", "usage/opt-out"].map((name) => NFS.statSync(device.at(name)).mode & 0o777)
+    if (!isWindows) assert.deepStrictEqual(modes, [0o700, 0o700, 0o600])
+  })
+
+  test("A denial publishes the opt-out before it deletes anything", function*() {
+    const device = yield* used
+    const { disk, seen } = watched(device, ({ operation }) => operation === "remove" || operation === "rename")
+    yield* deny(device, { disk })
+    assert.isAbove(seen.length, 4)
+    assert.notInclude(seen, false)
+  })
+
+  test("A denial that cannot be written fails with its path and the reason, and deletes nothing", function*() {
+    const device = yield* used
+    const before = device.snapshot()
+    const error = yield* Effect.flip(deny(device, { disk: FaultyDisk.full }))
+    assert.instanceOf(error, OptOutError)
+    assert.strictEqual(error.path, device.at("usage/opt-out"))
+    assert.include(error.message, `The opt-out at ${device.at("usage/opt-out")} could not be changed: ENOSPC`)
+    assert.deepStrictEqual(device.snapshot(), before)
+  })
 
   const refused: ReadonlyArray<
     readonly [what: string, code: string, (call: FaultyDisk.Call) => boolean, kept: RegExp]
@@ -156,230 +152,209 @@ describe("Consent.deny", () => {
     ]
   ]
   for (const [what, code, isRefused, kept] of refused) {
-    it.effect(`A denial deletes everything else and fails with the reason if ${what}`, () =>
-      Effect.gen(function*() {
-        const device = yield* used
-        const disk = FaultyDisk.interposed((call) => isRefused(call) ? code : undefined)
-        const error = yield* Effect.flip(deny(device, { disk }))
-        assert.include(error.message, `was published, but not everything could be deleted: ${code}`)
-        assert.deepStrictEqual(files(device).filter((name) => name === "usage/opt-out" || !kept.test(name)), left)
-      }))
+    test(`A denial deletes everything else and fails with the reason if ${what}`, function*() {
+      const device = yield* used
+      const disk = FaultyDisk.interposed((call) => isRefused(call) ? code : undefined)
+      const error = yield* Effect.flip(deny(device, { disk }))
+      assert.include(error.message, `was published, but not everything could be deleted: ${code}`)
+      assert.deepStrictEqual(files(device).filter((name) => name === "usage/opt-out" || !kept.test(name)), left)
+    })
   }
 
   for (const folder of ["home", "usage"]) {
-    it.effect.skipIf(isWindows)(
+    test.skipIf(isWindows)(
       `A denial and its withdrawal change nothing through a link in the place of ${folder}`,
-      () =>
-        Effect.gen(function*() {
-          const device = yield* Device.make
-          yield* device.write("elsewhere/usage/events/kept", "x")
-          yield* device.write("elsewhere/kept", "x")
-          const link = device.at(folder)
-          NFS.symlinkSync(device.at("elsewhere"), link)
-          const before = device.snapshot()
-          for (const change of [deny, allow]) {
-            const error = yield* Effect.flip(change(device, folder === "home" ? { home: link } : {}))
-            assert.include(error.message, `could not be changed: ${link} is not a real folder`)
-          }
-          assert.deepStrictEqual(device.snapshot(), before)
-        })
+      function*() {
+        const device = yield* Device.make
+        yield* device.write("elsewhere/usage/events/kept", "x")
+        yield* device.write("elsewhere/kept", "x")
+        const link = device.at(folder)
+        NFS.symlinkSync(device.at("elsewhere"), link)
+        const before = device.snapshot()
+        for (const change of [deny, allow]) {
+          const error = yield* Effect.flip(change(device, folder === "home" ? { home: link } : {}))
+          assert.include(error.message, `could not be changed: ${link} is not a real folder`)
+        }
+        assert.deepStrictEqual(device.snapshot(), before)
+      }
     )
   }
 
   for (const codec of [supabase, arcade]) {
-    it.effect(`A denial keeps what another tool has in a file that cannot be read now, and says so: ${codec.name}`, () =>
-      Effect.gen(function*() {
-        const device = yield* supabaseDevice({ device_id: anon.a, enabled: true, theirs: "kept" })
-        for (const code of ["EIO", "EACCES"]) {
-          const disk = FaultyDisk.interposed(({ operation, path }) =>
-            operation === "read" && path.endsWith("telemetry.json") ? code : undefined
-          )
-          const error = yield* Effect.flip(deny(device, { codec, disk }))
-          assert.include(error.message, `${code}, ${device.at("telemetry.json")}`)
-          assert.deepStrictEqual(telemetry(device), { device_id: anon.a, enabled: true, theirs: "kept" })
-          assert.isTrue(isOptedOut(device))
-        }
-        yield* deny(device, { codec })
-        assert.deepInclude(telemetry(device), { enabled: false, theirs: "kept" })
-        assert.notStrictEqual(telemetry(device).device_id, anon.a)
-      }))
+    test(`A denial keeps what another tool has in a file that cannot be read now, and says so: ${codec.name}`, function*() {
+      const device = yield* supabaseDevice({ device_id: anon.a, enabled: true, theirs: "kept" })
+      for (const code of ["EIO", "EACCES"]) {
+        const disk = FaultyDisk.interposed(({ operation, path }) =>
+          operation === "read" && path.endsWith("telemetry.json") ? code : undefined
+        )
+        const error = yield* Effect.flip(deny(device, { codec, disk }))
+        assert.include(error.message, `${code}, ${device.at("telemetry.json")}`)
+        assert.deepStrictEqual(telemetry(device), { device_id: anon.a, enabled: true, theirs: "kept" })
+        assert.isTrue(isOptedOut(device))
+      }
+      yield* deny(device, { codec })
+      assert.deepInclude(telemetry(device), { enabled: false, theirs: "kept" })
+      assert.notStrictEqual(telemetry(device).device_id, anon.a)
+    })
   }
 
-  it.effect("A denial writes nothing in a home that is not absolute", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const error = yield* Effect.flip(deny(device, { home: "relative-home" }))
-      assert.include(error.message, "relative-home is not absolute")
-      assert.isFalse(NFS.existsSync("relative-home"))
-    }))
+  test("A denial writes nothing in a home that is not absolute", function*() {
+    const device = yield* Device.make
+    const error = yield* Effect.flip(deny(device, { home: "relative-home" }))
+    assert.include(error.message, "relative-home is not absolute")
+    assert.isFalse(NFS.existsSync("relative-home"))
+  })
 
-  it.effect("A denial and its withdrawal do not change a file of the host that has the name of a format", () =>
-    Effect.gen(function*() {
-      const theirs = [{ endpoint: "x" }]
-      const device = yield* supabaseDevice(theirs)
-      yield* deny(device)
-      assert.deepStrictEqual(telemetry(device), theirs)
-      yield* allow(device)
-      assert.deepStrictEqual(telemetry(device), theirs)
-    }))
+  test("A denial and its withdrawal do not change a file of the host that has the name of a format", function*() {
+    const theirs = [{ endpoint: "x" }]
+    const device = yield* supabaseDevice(theirs)
+    yield* deny(device)
+    assert.deepStrictEqual(telemetry(device), theirs)
+    yield* allow(device)
+    assert.deepStrictEqual(telemetry(device), theirs)
+  })
 
-  it.effect.skipIf(isWindows)("A denial does not empty a file that the opt-out links to", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      yield* device.write("mine", "mine")
-      NFS.symlinkSync(device.at("mine"), device.at("usage/opt-out"))
-      yield* deny(device)
-      assert.strictEqual(device.text("mine"), "mine")
-      assert.isFalse(NFS.existsSync(device.at("usage/outbox")))
-    }))
+  test.skipIf(isWindows)("A denial does not empty a file that the opt-out links to", function*() {
+    const device = yield* used
+    yield* device.write("mine", "mine")
+    NFS.symlinkSync(device.at("mine"), device.at("usage/opt-out"))
+    yield* deny(device)
+    assert.strictEqual(device.text("mine"), "mine")
+    assert.isFalse(NFS.existsSync(device.at("usage/outbox")))
+  })
 
-  it.effect.skipIf(isWindows)("A denial works in a home that others may write to", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      NFS.chmodSync(device.home, 0o775)
-      yield* deny(device)
-      NFS.chmodSync(device.home, 0o700)
-      assert.deepStrictEqual(device.tree(), left)
-    }))
+  test.skipIf(isWindows)("A denial works in a home that others may write to", function*() {
+    const device = yield* used
+    NFS.chmodSync(device.home, 0o775)
+    yield* deny(device)
+    NFS.chmodSync(device.home, 0o700)
+    assert.deepStrictEqual(device.tree(), left)
+  })
 
-  it.effect("A denial is also in an identity file that holds consent, under ids that nothing was sent under", () =>
-    Effect.gen(function*() {
-      const ids = { device_id: anon.a, distinct_id: P, session_id: anon.b }
-      const device = yield* supabaseDevice({ enabled: true, ...ids, mine: 1, schema_version: 1 })
-      yield* deny(device, { codec: supabase })
-      const { device_id, session_id, session_last_active: _, ...others } = telemetry(device)
-      assert.deepStrictEqual(others, { mine: 1, schema_version: 1, enabled: false })
-      for (const id of [device_id, session_id]) assert.notInclude(Object.values(ids), id)
-      assert.isFalse(SupabaseTool.read(device.text("telemetry.json")).isGiven)
-      assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
-    }))
+  test("A denial is also in an identity file that holds consent, under ids that nothing was sent under", function*() {
+    const ids = { device_id: anon.a, distinct_id: P, session_id: anon.b }
+    const device = yield* supabaseDevice({ enabled: true, ...ids, mine: 1, schema_version: 1 })
+    yield* deny(device, { codec: supabase })
+    const { device_id, session_id, session_last_active: _, ...others } = telemetry(device)
+    assert.deepStrictEqual(others, { mine: 1, schema_version: 1, enabled: false })
+    for (const id of [device_id, session_id]) assert.notInclude(Object.values(ids), id)
+    assert.isFalse(SupabaseTool.read(device.text("telemetry.json")).isGiven)
+    assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
+  })
 
-  it.effect.skipIf(isWindows)(
-    "A denial and its withdrawal do not read a device in the place of a file",
-    () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        NFS.symlinkSync("/dev/zero", device.at("telemetry.json"))
-        yield* deny(device)
-        yield* allow(device)
-        assert.isFalse(isOptedOut(device))
-      })
-  )
+  test.skipIf(isWindows)("A denial and its withdrawal do not read a device in the place of a file", function*() {
+    const device = yield* Device.make
+    NFS.symlinkSync("/dev/zero", device.at("telemetry.json"))
+    yield* deny(device)
+    yield* allow(device)
+    assert.isFalse(isOptedOut(device))
+  })
 })
 
 describe("Consent.allow", () => {
-  it.effect("A withdrawn denial starts with a new anon id, no account and no messages", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      const former = JSON.stringify(device.snapshot())
+  test("A withdrawn denial starts with a new anon id, no account and no messages", function*() {
+    const device = yield* used
+    const former = JSON.stringify(device.snapshot())
+    yield* deny(device)
+    yield* allow(device)
+    assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+    const { outbox, store } = yield* device.start()
+    const identity = yield* store.get
+    assert.notInclude(former, identity.anonId)
+    assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
+    assert.isTrue(yield* outbox.isEmpty)
+  })
+
+  test("A withdrawn denial starts with a new anon id also with a file of a former format", function*() {
+    const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
+    const device = yield* supabaseDevice(theirs)
+    const identity = Effect.suspend(() =>
+      Effect.flatMap(device.start({ consent: Device.environmentConsent() }), ({ store }) => store.get)
+    )
+    assert.strictEqual((yield* identity).anonId, anon.a)
+    yield* deny(device)
+    assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
+    assert.notInclude(device.text("telemetry.json"), anon.a)
+    yield* allow(device)
+    const { anonId, claim } = yield* identity
+    assert.notStrictEqual(anonId, anon.a)
+    assert.isUndefined(claim)
+  })
+
+  test("Each withdrawal of a denial is another consent, also within a millisecond", function*() {
+    const device = yield* Device.make
+    const consents = new Set<string | undefined>()
+    for (let n = 0; n < 3; n++) {
       yield* deny(device)
       yield* allow(device)
-      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
-      const { outbox, store } = yield* device.start()
-      const identity = yield* store.get
-      assert.notInclude(former, identity.anonId)
-      assert.deepInclude(identity, { claim: undefined, firstRun: true, published: true })
-      assert.isTrue(yield* outbox.isEmpty)
-    }))
+      consents.add(device.text("usage/enabled"))
+    }
+    assert.lengthOf([...consents], 3)
+  })
 
-  it.effect("A withdrawn denial starts with a new anon id also with a file of a former format", () =>
-    Effect.gen(function*() {
-      const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
-      const device = yield* supabaseDevice(theirs)
-      const identity = Effect.suspend(() =>
-        Effect.flatMap(device.start({ consent: Device.environmentConsent() }), ({ store }) => store.get)
-      )
-      assert.strictEqual((yield* identity).anonId, anon.a)
-      yield* deny(device)
-      assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])
-      assert.notInclude(device.text("telemetry.json"), anon.a)
-      yield* allow(device)
-      const { anonId, claim } = yield* identity
-      assert.notStrictEqual(anonId, anon.a)
-      assert.isUndefined(claim)
-    }))
-
-  it.effect("Each withdrawal of a denial is another consent, also within a millisecond", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const consents = new Set<string | undefined>()
-      for (let n = 0; n < 3; n++) {
-        yield* deny(device)
-        yield* allow(device)
-        consents.add(device.text("usage/enabled"))
-      }
-      assert.lengthOf([...consents], 3)
-    }))
-
-  it.effect("A withdrawal without a denial changes nothing", () =>
-    Effect.gen(function*() {
-      const granted = { enabled: true, consent: "granted", device_id: anon.a, schema_version: 1 }
-      for (const options of [{ codec: supabase }, {}]) {
-        for (const device of [yield* used, yield* supabaseDevice(granted)]) {
-          const before = device.snapshot()
-          yield* allow(device, options)
-          assert.deepStrictEqual(device.snapshot(), before)
-        }
-      }
-    }))
-
-  it.effect("A withdrawn denial that was killed before it deleted anything starts with a new anon id", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      yield* device.write("usage/opt-out", "")
-      yield* allow(device)
-      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
-      for (const options of [{ codec: supabase }, {}]) {
-        const device = yield* supabaseDevice({ enabled: true, device_id: anon.a, schema_version: 1 })
-        yield* device.write("usage/opt-out", "")
+  test("A withdrawal without a denial changes nothing", function*() {
+    const granted = { enabled: true, consent: "granted", device_id: anon.a, schema_version: 1 }
+    for (const options of [{ codec: supabase }, {}]) {
+      for (const device of [yield* used, yield* supabaseDevice(granted)]) {
+        const before = device.snapshot()
         yield* allow(device, options)
-        assert.notInclude(device.text("telemetry.json"), anon.a)
-        assert.isFalse(isOptedOut(device))
+        assert.deepStrictEqual(device.snapshot(), before)
       }
-    }))
+    }
+  })
 
-  it.effect("A withdrawal removes the opt-out last", () =>
-    Effect.gen(function*() {
+  test("A withdrawn denial that was killed before it deleted anything starts with a new anon id", function*() {
+    const device = yield* used
+    yield* device.write("usage/opt-out", "")
+    yield* allow(device)
+    assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+    for (const options of [{ codec: supabase }, {}]) {
       const device = yield* supabaseDevice({ enabled: true, device_id: anon.a, schema_version: 1 })
       yield* device.write("usage/opt-out", "")
-      const { disk, seen } = watched(device)
-      yield* allow(device, { codec: supabase, disk })
-      assert.isAbove(seen.length, 5)
-      assert.notInclude(seen, false)
+      yield* allow(device, options)
+      assert.notInclude(device.text("telemetry.json"), anon.a)
       assert.isFalse(isOptedOut(device))
-    }))
+    }
+  })
 
-  it.effect("A withdrawal fails if the opt-out cannot be removed", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write("usage/opt-out", "")
-      const disk = FaultyDisk.interposed(({ operation }) => operation === "remove" ? "EACCES" : undefined)
-      assert.instanceOf(yield* Effect.flip(allow(device, { disk })), OptOutError)
-      assert.isTrue(isOptedOut(device))
-    }))
+  test("A withdrawal removes the opt-out last", function*() {
+    const device = yield* supabaseDevice({ enabled: true, device_id: anon.a, schema_version: 1 })
+    yield* device.write("usage/opt-out", "")
+    const { disk, seen } = watched(device)
+    yield* allow(device, { codec: supabase, disk })
+    assert.isAbove(seen.length, 5)
+    assert.notInclude(seen, false)
+    assert.isFalse(isOptedOut(device))
+  })
 
-  it.effect("A withdrawal also allows in an identity file that holds consent, and keeps its other keys under a new id", () =>
-    Effect.gen(function*() {
-      const device = yield* supabaseDevice({ enabled: false, consent: "denied", theirs: 1 })
+  test("A withdrawal fails if the opt-out cannot be removed", function*() {
+    const device = yield* Device.make
+    yield* device.write("usage/opt-out", "")
+    const disk = FaultyDisk.interposed(({ operation }) => operation === "remove" ? "EACCES" : undefined)
+    assert.instanceOf(yield* Effect.flip(allow(device, { disk })), OptOutError)
+    assert.isTrue(isOptedOut(device))
+  })
+
+  test("A withdrawal also allows in an identity file that holds consent, and keeps its other keys under a new id", function*() {
+    const device = yield* supabaseDevice({ enabled: false, consent: "denied", theirs: 1 })
+    yield* allow(device, { codec: supabase })
+    assert.deepInclude(telemetry(device), { theirs: 1, enabled: true, consent: "granted" })
+    const { anonId, durable } = yield* (yield* device.start({ codec: supabase })).store.get
+    assert.isTrue(durable)
+    assert.deepInclude(SupabaseTool.read(device.text("telemetry.json")), { deviceId: anonId, isGiven: true })
+  })
+
+  test("A withdrawal gives a new anon id after each denial in a file", function*() {
+    const device = yield* supabaseDevice({ enabled: true, device_id: anon.a })
+    const ids = new Set<string>()
+    for (let n = 0; n < 4; n++) {
+      ids.add((yield* (yield* device.start({ codec: supabase })).store.get).anonId)
+      const denied = { ...telemetry(device), enabled: false, consent: "denied" }
+      yield* device.write("telemetry.json", JSON.stringify(denied))
       yield* allow(device, { codec: supabase })
-      assert.deepInclude(telemetry(device), { theirs: 1, enabled: true, consent: "granted" })
-      const { anonId, durable } = yield* (yield* device.start({ codec: supabase })).store.get
-      assert.isTrue(durable)
-      assert.deepInclude(SupabaseTool.read(device.text("telemetry.json")), { deviceId: anonId, isGiven: true })
-    }))
-
-  it.effect("A withdrawal gives a new anon id after each denial in a file", () =>
-    Effect.gen(function*() {
-      const device = yield* supabaseDevice({ enabled: true, device_id: anon.a })
-      const ids = new Set<string>()
-      for (let n = 0; n < 4; n++) {
-        ids.add((yield* (yield* device.start({ codec: supabase })).store.get).anonId)
-        const denied = { ...telemetry(device), enabled: false, consent: "denied" }
-        yield* device.write("telemetry.json", JSON.stringify(denied))
-        yield* allow(device, { codec: supabase })
-      }
-      assert.lengthOf([...ids], 4)
-    }))
+    }
+    assert.lengthOf([...ids], 4)
+  })
 })
 
 describe("concurrent processes", () => {
@@ -397,79 +372,76 @@ describe("concurrent processes", () => {
     ]
   ]
   for (const [what, folder, run, expected] of publications) {
-    it.effect(`A process removes its ${what} when the opt-out comes between the last look at consent and the publication`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        if (what !== "identity") yield* device.seed(anon.a, what === "rotation" ? claimOf(anon.a, Q) : undefined)
-        const { deny } = yield* optOutOf(device)
-        let isOver = false
-        const disk = FaultyDisk.interposed(({ operation, path }) => {
-          if (isOver || !(operation === "link" || operation === "rename") || !path.includes(folder)) return undefined
-          isOver = true
-          Effect.runSync(deny)
-          return undefined
-        })
-        const process = yield* device.start({ consent: Device.environmentConsent(), disk })
-        assert.deepStrictEqual([yield* run(process), isOver], [expected, true])
-        assert.deepStrictEqual(files(device), ["usage/opt-out"])
-      }))
+    test(`A process removes its ${what} when the opt-out comes between the last look at consent and the publication`, function*() {
+      const device = yield* Device.make
+      if (what !== "identity") yield* device.seed(anon.a, what === "rotation" ? claimOf(anon.a, Q) : undefined)
+      const { deny } = yield* optOutOf(device)
+      let isOver = false
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
+        if (isOver || !(operation === "link" || operation === "rename") || !path.includes(folder)) return undefined
+        isOver = true
+        Effect.runSync(deny)
+        return undefined
+      })
+      const process = yield* device.start({ consent: Device.environmentConsent(), disk })
+      assert.deepStrictEqual([yield* run(process), isOver], [expected, true])
+      assert.deepStrictEqual(files(device), ["usage/opt-out"])
+    })
   }
 
-  it.effect("A process that is suspended while telemetry is disabled and enabled continues with nothing that was deleted", () =>
-    Effect.gen(function*() {
-      // The first run is not disturbed, and counts the operations.
-      let moments = 1
-      for (let moment = -1; moment < moments; moment++) {
-        const device = yield* Device.make
-        yield* device.seed(anon.a)
-        const { allow, deny } = yield* optOutOf(device)
-        let calls = 0
-        let enabledAt: ReadonlyArray<string> | undefined
-        const seen: Array<string> = []
-        let hasBegun = false
-        const disk = FaultyDisk.interposed(({ operation, path }) => {
-          // Before it reads which consent this is, a process has read nothing that was deleted.
-          if (!hasBegun) {
-            hasBegun = path.endsWith("/enabled")
-            return undefined
-          }
-          // Also not for a moment, before it is removed: another process may read it.
-          if (enabledAt !== undefined) {
-            const found = files(device).filter((file) => !file.startsWith("usage/tmp/"))
-            if (found.join() !== enabledAt.join()) seen.push(`call ${moment}, at ${operation}: ${found.join()}`)
-          }
-          if (calls++ !== moment) return undefined
-          Effect.runSync(Effect.orDie(Effect.andThen(deny, allow)))
-          enabledAt = files(device)
+  test("A process that is suspended while telemetry is disabled and enabled continues with nothing that was deleted", function*() {
+    // The first run is not disturbed, and counts the operations.
+    let moments = 1
+    for (let moment = -1; moment < moments; moment++) {
+      const device = yield* Device.make
+      yield* device.seed(anon.a)
+      const { allow, deny } = yield* optOutOf(device)
+      let calls = 0
+      let enabledAt: ReadonlyArray<string> | undefined
+      const seen: Array<string> = []
+      let hasBegun = false
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
+        // Before it reads which consent this is, a process has read nothing that was deleted.
+        if (!hasBegun) {
+          hasBegun = path.endsWith("/enabled")
           return undefined
-        })
-        const process = yield* device.start({ consent: Device.environmentConsent(), disk })
-        yield* process.capture.capture(Used, {})
-        yield* process.stitch.login(P)
-        yield* process.stitch.logout
-        yield* process.stitch.login(Q)
-        yield* process.capture.capture(Used, {})
-        yield* process.end
-        if (moment === -1) moments = calls
-        // Nor a folder.
-        else assert.deepStrictEqual([seen, device.tree()], [[], enabledAt], `call ${moment}`)
-      }
-      assert.isAbove(moments, 50)
-    }))
-
-  it.effect("A process records nothing after another process disabled telemetry", () =>
-    Effect.gen(function*() {
-      const device = yield* used
-      const process = yield* device.start({ consent: Device.environmentConsent() })
+        }
+        // Also not for a moment, before it is removed: another process may read it.
+        if (enabledAt !== undefined) {
+          const found = files(device).filter((file) => !file.startsWith("usage/tmp/"))
+          if (found.join() !== enabledAt.join()) seen.push(`call ${moment}, at ${operation}: ${found.join()}`)
+        }
+        if (calls++ !== moment) return undefined
+        Effect.runSync(Effect.orDie(Effect.andThen(deny, allow)))
+        enabledAt = files(device)
+        return undefined
+      })
+      const process = yield* device.start({ consent: Device.environmentConsent(), disk })
       yield* process.capture.capture(Used, {})
-      const { consent } = yield* device.start({ consent: Device.environmentConsent() })
-      yield* consent.deny
-      yield* process.capture.capture(Used, {})
-      yield* process.stitch.observe(P)
       yield* process.stitch.login(P)
       yield* process.stitch.logout
-      assert.deepStrictEqual(files(device), left)
-      yield* consent.allow
-      assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
-    }))
+      yield* process.stitch.login(Q)
+      yield* process.capture.capture(Used, {})
+      yield* process.end
+      if (moment === -1) moments = calls
+      // Nor a folder.
+      else assert.deepStrictEqual([seen, device.tree()], [[], enabledAt], `call ${moment}`)
+    }
+    assert.isAbove(moments, 50)
+  })
+
+  test("A process records nothing after another process disabled telemetry", function*() {
+    const device = yield* used
+    const process = yield* device.start({ consent: Device.environmentConsent() })
+    yield* process.capture.capture(Used, {})
+    const { consent } = yield* device.start({ consent: Device.environmentConsent() })
+    yield* consent.deny
+    yield* process.capture.capture(Used, {})
+    yield* process.stitch.observe(P)
+    yield* process.stitch.login(P)
+    yield* process.stitch.logout
+    assert.deepStrictEqual(files(device), left)
+    yield* consent.allow
+    assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
+  })
 })

@@ -23,6 +23,7 @@ import type { Disk, Entry } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import { missing, temporary, text, unreadable } from "../fixtures/Disks.ts"
 import { filesOf, machineOf } from "../fixtures/Files.ts"
+import { test } from "../fixtures/Tests.ts"
 
 /** Replaces properties of an object until the test has ended. */
 const replace = <A extends object>(target: A, replacements: { readonly [K in keyof A]?: unknown }): void => {
@@ -249,32 +250,31 @@ describe("NodeProcess", () => {
   })
 })
 
-it.live("A worker is started on Windows without a window, at the root of its drive, with the paths of Windows", () =>
-  Effect.gen(function*() {
-    withoutProc()
-    const spawned: Array<ReadonlyArray<unknown>> = []
-    replace(process.getBuiltinModule("node:child_process"), {
-      spawn: (...args: ReadonlyArray<unknown>) => {
-        spawned.push(args)
-        return Object.assign(new EventEmitter(), { pid: process.pid, unref: () => {}, kill: () => true })
-      }
-    })
-    const device = yield* Device.make
-    const executable = "C:\\Program Files\\nodejs\\node.exe"
-    const runtime = { ...Device.persistent, executable, worker: ["C:\\acme\\worker\\main.cjs"], uid: undefined }
-    const env = { PATH: "C:\\bin;tools;D:\\bin", TEMP: "C:\\Temp", SystemRoot: "C:\\Windows" }
-    yield* Effect.flatMap(
-      WorkerProcess.make(filesOf(device), true),
-      (start) => start({ lingers: false, isAwaited: true })
+test.live("A worker is started on Windows without a window, at the root of its drive, with the paths of Windows", function*() {
+  withoutProc()
+  const spawned: Array<ReadonlyArray<unknown>> = []
+  replace(process.getBuiltinModule("node:child_process"), {
+    spawn: (...args: ReadonlyArray<unknown>) => {
+      spawned.push(args)
+      return Object.assign(new EventEmitter(), { pid: process.pid, unref: () => {}, kill: () => true })
+    }
+  })
+  const device = yield* Device.make
+  const executable = "C:\\Program Files\\nodejs\\node.exe"
+  const runtime = { ...Device.persistent, executable, worker: ["C:\\acme\\worker\\main.cjs"], uid: undefined }
+  const env = { PATH: "C:\\bin;tools;D:\\bin", TEMP: "C:\\Temp", SystemRoot: "C:\\Windows" }
+  yield* Effect.flatMap(
+    WorkerProcess.make(filesOf(device), true),
+    (start) => start({ lingers: false, isAwaited: true })
+  )
+    .pipe(
+      Effect.provide(NodePath.layerWin32),
+      Effect.provide(machineOf(device, { runtime })),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
     )
-      .pipe(
-        Effect.provide(NodePath.layerWin32),
-        Effect.provide(machineOf(device, { runtime })),
-        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
-      )
-    const [[file, args, options] = [], ...more] = spawned
-    assert.lengthOf(more, 0)
-    assert.deepStrictEqual([file, args], [executable, [...runtime.worker, marker]])
-    assert.deepInclude(options, { cwd: "C:\\", windowsHide: true, detached: true, stdio: "ignore" })
-    assert.deepInclude(options, { env: { ...Object(options).env, ...env, PATH: "C:\\bin;D:\\bin" } })
-  }))
+  const [[file, args, options] = [], ...more] = spawned
+  assert.lengthOf(more, 0)
+  assert.deepStrictEqual([file, args], [executable, [...runtime.worker, marker]])
+  assert.deepInclude(options, { cwd: "C:\\", windowsHide: true, detached: true, stdio: "ignore" })
+  assert.deepInclude(options, { env: { ...Object(options).env, ...env, PATH: "C:\\bin;D:\\bin" } })
+})

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import * as Path from "node:path"
@@ -12,6 +12,7 @@ import * as Sweep from "../../src/layers/Sweep.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf } from "../fixtures/Files.ts"
+import { test } from "../fixtures/Tests.ts"
 import { event } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, P } = Device
@@ -37,154 +38,138 @@ describe("Sweep", () => {
       () => NFS.utimesSync(device.at(name), now / 1000 - seconds, now / 1000 - seconds)
     )
 
-  it.effect("A sweep removes temporary files after an hour and compiled code after 30 days, and no link", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* write(device, "usage/tmp/new", hour - 100)
-      yield* write(device, "usage/tmp/old", hour + 100)
-      for (const folder of ["usage/compile-cache", "usage/compile-cache/v24"]) {
-        yield* write(device, `${folder}/new`, 29 * day)
-        yield* write(device, `${folder}/old`, 31 * day)
-      }
-      if (!isWindows) link(device, "usage/tmp/a-link", "missing")
-      sweep(device)
-      assert.deepStrictEqual(device.tree(), [
-        "usage/compile-cache/new",
-        "usage/compile-cache/v24/new",
-        ...(isWindows ? [] : ["usage/tmp/a-link"]),
-        "usage/tmp/new"
-      ])
-    }))
+  test("A sweep removes temporary files after an hour and compiled code after 30 days, and no link", function*() {
+    const device = yield* Device.make
+    yield* write(device, "usage/tmp/new", hour - 100)
+    yield* write(device, "usage/tmp/old", hour + 100)
+    for (const folder of ["usage/compile-cache", "usage/compile-cache/v24"]) {
+      yield* write(device, `${folder}/new`, 29 * day)
+      yield* write(device, `${folder}/old`, 31 * day)
+    }
+    if (!isWindows) link(device, "usage/tmp/a-link", "missing")
+    sweep(device)
+    assert.deepStrictEqual(device.tree(), [
+      "usage/compile-cache/new",
+      "usage/compile-cache/v24/new",
+      ...(isWindows ? [] : ["usage/tmp/a-link"]),
+      "usage/tmp/new"
+    ])
+  })
 
   for (const name of ["usage/tmp", "usage/compile-cache", "usage/compile-cache/v24"]) {
-    it.effect.skipIf(isWindows)(
-      `A sweep removes nothing through a link in the place of ${name}`,
-      () =>
-        Effect.gen(function*() {
-          const device = yield* Device.make
-          for (const file of ["precious/old", "precious/v24/old"]) yield* write(device, file, 100 * day)
-          yield* write(device, "usage/compile-cache/v22/new", 0)
-          link(device, name, "precious")
-          const before = device.snapshot()
-          sweep(device)
-          assert.deepStrictEqual(device.snapshot(), before)
-        })
-    )
+    test.skipIf(isWindows)(`A sweep removes nothing through a link in the place of ${name}`, function*() {
+      const device = yield* Device.make
+      for (const file of ["precious/old", "precious/v24/old"]) yield* write(device, file, 100 * day)
+      yield* write(device, "usage/compile-cache/v22/new", 0)
+      link(device, name, "precious")
+      const before = device.snapshot()
+      sweep(device)
+      assert.deepStrictEqual(device.snapshot(), before)
+    })
   }
 
-  it.effect.skipIf(isWindows)(
+  test.skipIf(isWindows)(
     "A sweep removes an empty folder for code that others may write to, and keeps every other",
-    () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const folders = { "open": 0o777, "own": 0o700, "open-with-code": 0o777 }
-        yield* write(device, "usage/compile-cache/open-with-code/new", 0)
-        for (const [name, mode] of Object.entries(folders)) {
-          const folder = device.at("usage/compile-cache", name)
-          NFS.mkdirSync(folder, { recursive: true, mode: 0o700 })
-          NFS.chmodSync(folder, mode)
-        }
-        sweep(device)
-        assert.deepStrictEqual(device.tree(), ["usage/compile-cache/open-with-code/new", "usage/compile-cache/own/"])
-      })
-  )
-
-  it.effect("A sweep removes what was sent to any destination and was recorded more than 7 days ago", () =>
-    Effect.gen(function*() {
+    function*() {
       const device = yield* Device.make
-      const name = (days: number) => OutboxFolder.eventName(event(days), now - days * day * 1000, 100)
-      for (const destination of ["here", "there"]) {
-        for (const days of [6, 8]) yield* device.write(`usage/outbox/${destination}/sent/${name(days)}`, "a message")
+      const folders = { "open": 0o777, "own": 0o700, "open-with-code": 0o777 }
+      yield* write(device, "usage/compile-cache/open-with-code/new", 0)
+      for (const [name, mode] of Object.entries(folders)) {
+        const folder = device.at("usage/compile-cache", name)
+        NFS.mkdirSync(folder, { recursive: true, mode: 0o700 })
+        NFS.chmodSync(folder, mode)
       }
       sweep(device)
-      const left = ["here", "there"].map((destination) => `usage/outbox/${destination}/sent/${name(6)}`)
-      assert.deepStrictEqual(device.tree(), left)
-    }))
+      assert.deepStrictEqual(device.tree(), ["usage/compile-cache/open-with-code/new", "usage/compile-cache/own/"])
+    }
+  )
 
-  it.effect("A sweep creates nothing on a new device", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      sweep(device)
-      assert.deepStrictEqual(device.tree(), [])
-    }))
+  test("A sweep removes what was sent to any destination and was recorded more than 7 days ago", function*() {
+    const device = yield* Device.make
+    const name = (days: number) => OutboxFolder.eventName(event(days), now - days * day * 1000, 100)
+    for (const destination of ["here", "there"]) {
+      for (const days of [6, 8]) yield* device.write(`usage/outbox/${destination}/sent/${name(days)}`, "a message")
+    }
+    sweep(device)
+    const left = ["here", "there"].map((destination) => `usage/outbox/${destination}/sent/${name(6)}`)
+    assert.deepStrictEqual(device.tree(), left)
+  })
+
+  test("A sweep creates nothing on a new device", function*() {
+    const device = yield* Device.make
+    sweep(device)
+    assert.deepStrictEqual(device.tree(), [])
+  })
 })
 
 describe("symbolic links", () => {
   for (const name of ["usage/outbox", "usage/claims", "usage/tmp"]) {
-    it.effect.skipIf(isWindows)(
-      `A folder that is a link is neither read nor written through: ${name}`,
-      () =>
-        Effect.gen(function*() {
-          const device = yield* Device.make
-          yield* device.write("precious/mine.json", "mine")
-          yield* device.write("usage/ours.json", "ours")
-          link(device, name, "precious")
-          const files = filesOf(device)
-          const { outbox } = yield* device.start()
-          const expected = name === "usage/outbox" ? "Published" : "Unwritable"
-          assert.strictEqual(ClaimWriter.publish(files, claimOf(anon.a, P))._tag, expected)
-          assert.strictEqual(yield* outbox.add(event(1)), name === "usage/claims")
-          const theirs = device.at(name, "mine.json")
-          assert.deepStrictEqual(files.read(theirs), { _tag: "Unreadable", code: "EPERM" })
-          const changes = [
-            files.list(device.at(name)),
-            files.move(theirs, device.at("usage/moved")),
-            files.move(device.at("usage/ours.json"), device.at(name, "ours.json")),
-            files.makeFolder(device.at(name, "folder"))
-          ]
-          assert.deepStrictEqual(changes, ["EPERM", "EPERM", "EPERM", "EPERM"])
-          assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
-        })
-    )
+    test.skipIf(isWindows)(`A folder that is a link is neither read nor written through: ${name}`, function*() {
+      const device = yield* Device.make
+      yield* device.write("precious/mine.json", "mine")
+      yield* device.write("usage/ours.json", "ours")
+      link(device, name, "precious")
+      const files = filesOf(device)
+      const { outbox } = yield* device.start()
+      const expected = name === "usage/outbox" ? "Published" : "Unwritable"
+      assert.strictEqual(ClaimWriter.publish(files, claimOf(anon.a, P))._tag, expected)
+      assert.strictEqual(yield* outbox.add(event(1)), name === "usage/claims")
+      const theirs = device.at(name, "mine.json")
+      assert.deepStrictEqual(files.read(theirs), { _tag: "Unreadable", code: "EPERM" })
+      const changes = [
+        files.list(device.at(name)),
+        files.move(theirs, device.at("usage/moved")),
+        files.move(device.at("usage/ours.json"), device.at(name, "ours.json")),
+        files.makeFolder(device.at(name, "folder"))
+      ]
+      assert.deepStrictEqual(changes, ["EPERM", "EPERM", "EPERM", "EPERM"])
+      assert.deepStrictEqual(device.tree().filter((file) => file.startsWith("precious")), ["precious/mine.json"])
+    })
   }
 
-  it.effect.skipIf(isWindows)("A folder that is a link holds no claim that counts", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      yield* device.write(`elsewhere/${anon.a}.json`, Claim.encode(claimOf(anon.a, P, { credential: "none" })))
-      link(device, "usage/claims", "elsewhere")
-      assert.strictEqual(ClaimFiles.read(filesOf(device), anon.a), "Unknown")
-    }))
+  test.skipIf(isWindows)("A folder that is a link holds no claim that counts", function*() {
+    const device = yield* Device.make
+    yield* device.write(`elsewhere/${anon.a}.json`, Claim.encode(claimOf(anon.a, P, { credential: "none" })))
+    link(device, "usage/claims", "elsewhere")
+    assert.strictEqual(ClaimFiles.read(filesOf(device), anon.a), "Unknown")
+  })
 })
 
 describe("StateHome", () => {
   for (const written of ["<home>/", "<home>//", "<home>/../home", "<home>/./"]) {
-    it.effect(`A home is the same however its path is written: ${written}`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const home = written.replace("<home>", device.home)
-        assert.isTrue((yield* (yield* device.start({ home })).store.get).durable)
-        assert.strictEqual(filesOf(device, { home }).home.root, device.home)
-        assert.deepStrictEqual(device.tree(), ["usage.json", "usage/tmp/"])
-      }))
+    test(`A home is the same however its path is written: ${written}`, function*() {
+      const device = yield* Device.make
+      const home = written.replace("<home>", device.home)
+      assert.isTrue((yield* (yield* device.start({ home })).store.get).durable)
+      assert.strictEqual(filesOf(device, { home }).home.root, device.home)
+      assert.deepStrictEqual(device.tree(), ["usage.json", "usage/tmp/"])
+    })
   }
 
-  it.effect("A home holds each folder that is made", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const { makeFolder } = filesOf(device)
-      assert.strictEqual(makeFolder(Path.parse(device.home).root), "EPERM")
-      assert.strictEqual(makeFolder(`${device.home}-too`), "EPERM")
-      assert.isFalse(NFS.existsSync(`${device.home}-too`))
-      assert.isUndefined(makeFolder(device.at("usage/compile-cache/v24")))
-      assert.deepStrictEqual(device.tree(), ["usage/compile-cache/v24/"])
-    }))
+  test("A home holds each folder that is made", function*() {
+    const device = yield* Device.make
+    const { makeFolder } = filesOf(device)
+    assert.strictEqual(makeFolder(Path.parse(device.home).root), "EPERM")
+    assert.strictEqual(makeFolder(`${device.home}-too`), "EPERM")
+    assert.isFalse(NFS.existsSync(`${device.home}-too`))
+    assert.isUndefined(makeFolder(device.at("usage/compile-cache/v24")))
+    assert.deepStrictEqual(device.tree(), ["usage/compile-cache/v24/"])
+  })
 })
 
 describe("withdrawn consent", () => {
-  it.effect("Consent is needed to set a message aside", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const id = "11111111-1111-4111-8111-111111111111"
-      const name = `000000000000001-000000-${id}-${id}-9.json`
-      yield* device.write(`usage/outbox/${Device.destinationId}/events/${name}`, "half a fi")
-      const before = device.snapshot()
-      const { outbox } = yield* device.start({ consent: Device.consentOf(Device.denied) })
-      assert.deepStrictEqual(yield* outbox.entries, [])
-      assert.deepStrictEqual(device.snapshot(), before)
-      assert.deepStrictEqual(yield* (yield* device.start()).outbox.entries, [])
-      assert.include(device.tree(), `usage/outbox/${Device.destinationId}/set-aside/${name}`)
-    }))
+  test("Consent is needed to set a message aside", function*() {
+    const device = yield* Device.make
+    const id = "11111111-1111-4111-8111-111111111111"
+    const name = `000000000000001-000000-${id}-${id}-9.json`
+    yield* device.write(`usage/outbox/${Device.destinationId}/events/${name}`, "half a fi")
+    const before = device.snapshot()
+    const { outbox } = yield* device.start({ consent: Device.consentOf(Device.denied) })
+    assert.deepStrictEqual(yield* outbox.entries, [])
+    assert.deepStrictEqual(device.snapshot(), before)
+    assert.deepStrictEqual(yield* (yield* device.start()).outbox.entries, [])
+    assert.include(device.tree(), `usage/outbox/${Device.destinationId}/set-aside/${name}`)
+  })
 
   for (
     const [what, given, isKept] of [
@@ -193,17 +178,16 @@ describe("withdrawn consent", () => {
       ["was withdrawn", false, false]
     ] as const
   ) {
-    it.effect(`A published file is ${isKept ? "kept" : "removed"} if consent ${what} after that`, () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        let isOver = false
-        const disk = FaultyDisk.interposed(({ operation }) => {
-          isOver ||= operation === "link"
-          return undefined
-        })
-        const files = filesOf(device, { disk, stillGiven: () => isOver ? given : true })
-        assert.strictEqual(files.publish(device.at("usage/claims/1"), "text"), isKept ? undefined : denied)
-        assert.strictEqual(device.text("usage/claims/1"), isKept ? "text" : undefined)
-      }))
+    test(`A published file is ${isKept ? "kept" : "removed"} if consent ${what} after that`, function*() {
+      const device = yield* Device.make
+      let isOver = false
+      const disk = FaultyDisk.interposed(({ operation }) => {
+        isOver ||= operation === "link"
+        return undefined
+      })
+      const files = filesOf(device, { disk, stillGiven: () => isOver ? given : true })
+      assert.strictEqual(files.publish(device.at("usage/claims/1"), "text"), isKept ? undefined : denied)
+      assert.strictEqual(device.text("usage/claims/1"), isKept ? "text" : undefined)
+    })
   }
 })

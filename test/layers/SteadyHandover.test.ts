@@ -16,6 +16,7 @@ import { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 import {
   account,
   device,
@@ -153,111 +154,103 @@ describe("interleavings with another process", () => {
       }))
   })
 
-  it.effect("A command looks at consent after it writes an event, before and after it publishes the event", () =>
-    Effect.gen(function*() {
-      const { start } = yield* scene(steady, { loggedIn: P })
-      const steps: Array<string> = []
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        const step = `${operation} ${path.replace(/.*\/home\//, "").replace(/[^/]{36,}$/, "*")}`
-        if (/opt-out|enabled|create|rename/.test(step)) steps.push(step)
-        return undefined
-      })
-      const { record } = yield* start({ consent, disk })
-      yield* record
-      const looks = ["look usage/opt-out", "look usage/enabled"]
-      const events = `rename usage/outbox/${Device.destinationId}/events/*`
-      assert.deepStrictEqual(steps, [...looks, "create usage/tmp/*", ...looks, events, ...looks])
-    }))
+  test("A command looks at consent after it writes an event, before and after it publishes the event", function*() {
+    const { start } = yield* scene(steady, { loggedIn: P })
+    const steps: Array<string> = []
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      const step = `${operation} ${path.replace(/.*\/home\//, "").replace(/[^/]{36,}$/, "*")}`
+      if (/opt-out|enabled|create|rename/.test(step)) steps.push(step)
+      return undefined
+    })
+    const { record } = yield* start({ consent, disk })
+    yield* record
+    const looks = ["look usage/opt-out", "look usage/enabled"]
+    const events = `rename usage/outbox/${Device.destinationId}/events/*`
+    assert.deepStrictEqual(steps, [...looks, "create usage/tmp/*", ...looks, events, ...looks])
+  })
 
-  it.effect("A command keeps a published event when the opt-out cannot be read any more", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady, { loggedIn: P })
-      let isPublished = false
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        isPublished ||= operation === "rename" && path.includes("/events/")
-        return isPublished && path.endsWith("/opt-out") ? "EIO" : undefined
-      })
-      const { capture } = yield* start({ consent, disk })
-      yield* capture.capture(Used, {})
-      assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
-    }))
+  test("A command keeps a published event when the opt-out cannot be read any more", function*() {
+    const { home, start } = yield* scene(steady, { loggedIn: P })
+    let isPublished = false
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      isPublished ||= operation === "rename" && path.includes("/events/")
+      return isPublished && path.endsWith("/opt-out") ? "EIO" : undefined
+    })
+    const { capture } = yield* start({ consent, disk })
+    yield* capture.capture(Used, {})
+    assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
+  })
 })
 
 describe("long-running commands", () => {
-  it.effect.each([
+  test.each([
     { what: "an opt-out", act: (home: Device.Device) => Effect.flatMap(optOut(home), ({ deny }) => deny) },
     {
       what: "an opt-out that was withdrawn",
       act: (home: Device.Device) => Effect.flatMap(optOut(home), ({ allow, deny }) => Effect.andThen(deny, allow))
     },
     { what: "a deleted identity", act: (home: Device.Device) => Effect.sync(() => NFS.rmSync(home.at("usage.json"))) }
-  ])("A command that runs long records nothing after $what", ({ act }) =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady, { loggedIn: P })
-      const { record } = yield* start({ consent })
-      assert.isDefined(yield* record)
-      yield* act(home)
-      const before = home.snapshot()
-      assert.isUndefined(yield* record)
-      assert.deepStrictEqual(home.snapshot(), before)
-    }))
+  ])("A command that runs long records nothing after $what", function*({ act }) {
+    const { home, start } = yield* scene(steady, { loggedIn: P })
+    const { record } = yield* start({ consent })
+    assert.isDefined(yield* record)
+    yield* act(home)
+    const before = home.snapshot()
+    assert.isUndefined(yield* record)
+    assert.deepStrictEqual(home.snapshot(), before)
+  })
 
-  it.effect("A command that runs long follows the anon id that another tool gave the device", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady)
-      const { owner } = yield* start()
-      assert.deepStrictEqual(yield* owner, device(anon.a))
-      yield* home.write("usage.json", pointerTo(anon.b, null))
-      assert.deepStrictEqual(yield* owner, device(anon.b))
-    }))
+  test("A command that runs long follows the anon id that another tool gave the device", function*() {
+    const { home, start } = yield* scene(steady)
+    const { owner } = yield* start()
+    assert.deepStrictEqual(yield* owner, device(anon.a))
+    yield* home.write("usage.json", pointerTo(anon.b, null))
+    assert.deepStrictEqual(yield* owner, device(anon.b))
+  })
 
-  it.effect("A command that runs long begins a new session after 30 minutes of silence and stays steady", () =>
-    Effect.gen(function*() {
-      const { start } = yield* scene(steady, { loggedIn: P })
-      const { loads, record } = yield* start()
-      const first = yield* record
-      yield* TestClock.adjust("30 minutes")
-      assert.notStrictEqual((yield* record)?.properties["$session_id"], first?.properties["$session_id"])
-      assert.strictEqual(yield* loads, 0)
-    }))
+  test("A command that runs long begins a new session after 30 minutes of silence and stays steady", function*() {
+    const { start } = yield* scene(steady, { loggedIn: P })
+    const { loads, record } = yield* start()
+    const first = yield* record
+    yield* TestClock.adjust("30 minutes")
+    assert.notStrictEqual((yield* record)?.properties["$session_id"], first?.properties["$session_id"])
+    assert.strictEqual(yield* loads, 0)
+  })
 })
 
 describe("loading of the full stitch", () => {
-  it.effect("A handover happens once, with any number of concurrent responses and events", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady)
-      const { capture, loads, record, stitch } = yield* start()
-      yield* record
-      const all = Array.from({ length: 16 }, (_, n) => n % 2 === 0 ? capture.capture(Used, {}) : stitch.observe(P))
-      yield* Effect.all(all, { concurrency: "unbounded" })
-      assert.strictEqual(yield* loads, 1)
-      const sequences = home.events().map(({ properties }) => Number(properties["sequence"]))
-      const alias = Number(home.claim(anon.a)?.alias?.properties["sequence"])
-      assert.deepStrictEqual([...sequences, alias].toSorted((a, b) => a - b), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-      const ids = [...home.events(), home.claim(anon.a)?.alias].flatMap((message) =>
-        message?.properties["invocation_id"] ?? []
-      )
-      assert.lengthOf(new Set(ids), 1)
-    }))
+  test("A handover happens once, with any number of concurrent responses and events", function*() {
+    const { home, start } = yield* scene(steady)
+    const { capture, loads, record, stitch } = yield* start()
+    yield* record
+    const all = Array.from({ length: 16 }, (_, n) => n % 2 === 0 ? capture.capture(Used, {}) : stitch.observe(P))
+    yield* Effect.all(all, { concurrency: "unbounded" })
+    assert.strictEqual(yield* loads, 1)
+    const sequences = home.events().map(({ properties }) => Number(properties["sequence"]))
+    const alias = Number(home.claim(anon.a)?.alias?.properties["sequence"])
+    assert.deepStrictEqual([...sequences, alias].toSorted((a, b) => a - b), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    const ids = [...home.events(), home.claim(anon.a)?.alias].flatMap((message) =>
+      message?.properties["invocation_id"] ?? []
+    )
+    assert.lengthOf(new Set(ids), 1)
+  })
 
-  it.effect("A handover begins as soon as the start is seen not to be steady", () =>
-    Effect.gen(function*() {
-      const { start } = yield* scene(steady, { credential: Device.stored("key") })
-      const { begin, loads } = yield* start({ cold: loaded })
-      yield* begin
-      yield* TestClock.adjust(0)
-      assert.strictEqual(yield* loads, 1)
-    }))
+  test("A handover begins as soon as the start is seen not to be steady", function*() {
+    const { start } = yield* scene(steady, { credential: Device.stored("key") })
+    const { begin, loads } = yield* start({ cold: loaded })
+    yield* begin
+    yield* TestClock.adjust(0)
+    assert.strictEqual(yield* loads, 1)
+  })
 
-  it.effect("A handover keeps the credential that the command began with, which the host has removed since", () =>
-    Effect.gen(function*() {
-      const { api, home, start } = yield* scene(steady, { loggedIn: P })
-      const { begin, stitch } = yield* start()
-      yield* begin
-      yield* api.set(undefined)
-      yield* stitch.logout
-      assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
-    }))
+  test("A handover keeps the credential that the command began with, which the host has removed since", function*() {
+    const { api, home, start } = yield* scene(steady, { loggedIn: P })
+    const { begin, stitch } = yield* start()
+    yield* begin
+    yield* api.set(undefined)
+    yield* stitch.logout
+    assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
+  })
 })
 
 describe("process.exit", () => {
@@ -292,79 +285,73 @@ describe("process.exit", () => {
     }
   ]
 
-  it.effect.each(cases)(
+  test.each(cases)(
     "A process that exits records at once, or not at all, an event that belongs to $what",
-    ({ all, options, owner }) =>
-      Effect.gen(function*() {
-        const { home, start } = yield* all
-        const { exit, runtime } = exiting()
-        // Nothing is loaded before the process exits.
-        const gate = yield* Deferred.make<void>()
-        const cold = Effect.andThen(Deferred.await(gate), loaded)
-        const { begin, capture } = yield* start({ runtime, cold, ...options })
-        yield* begin
-        // What is not steady begins to load here.
-        yield* TestClock.adjust(0)
-        const before = home.tree()
-        exit()
-        Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
-        assert.deepStrictEqual(home.events().map(ownerOf), owner === undefined ? [] : [owner])
-        if (owner === undefined) assert.deepStrictEqual(home.tree(), before)
-        yield* Deferred.succeed(gate, undefined)
-      })
+    function*({ all, options, owner }) {
+      const { home, start } = yield* all
+      const { exit, runtime } = exiting()
+      // Nothing is loaded before the process exits.
+      const gate = yield* Deferred.make<void>()
+      const cold = Effect.andThen(Deferred.await(gate), loaded)
+      const { begin, capture } = yield* start({ runtime, cold, ...options })
+      yield* begin
+      // What is not steady begins to load here.
+      yield* TestClock.adjust(0)
+      const before = home.tree()
+      exit()
+      Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+      assert.deepStrictEqual(home.events().map(ownerOf), owner === undefined ? [] : [owner])
+      if (owner === undefined) assert.deepStrictEqual(home.tree(), before)
+      yield* Deferred.succeed(gate, undefined)
+    }
   )
 
-  it.effect("A process that exits leaves the session of the device as it is", () =>
-    Effect.gen(function*() {
-      const { api, home, start } = yield* scene(steady, { loggedIn: P })
-      const session = (yield* (yield* start()).record)?.properties["$session_id"]
-      yield* api.set(Device.stored("other"))
-      const { exit, runtime } = exiting()
-      const { owner } = yield* start({ runtime, cold: Effect.never })
-      exit()
-      assert.deepStrictEqual(yield* owner, own)
-      const sessions = [...home.events(), yield* (yield* start()).record].map((event) =>
-        event?.properties["$session_id"]
-      )
-      assert.deepStrictEqual(sessions, [session, session, session])
-    }))
+  test("A process that exits leaves the session of the device as it is", function*() {
+    const { api, home, start } = yield* scene(steady, { loggedIn: P })
+    const session = (yield* (yield* start()).record)?.properties["$session_id"]
+    yield* api.set(Device.stored("other"))
+    const { exit, runtime } = exiting()
+    const { owner } = yield* start({ runtime, cold: Effect.never })
+    exit()
+    assert.deepStrictEqual(yield* owner, own)
+    const sessions = [...home.events(), yield* (yield* start()).record].map((event) => event?.properties["$session_id"])
+    assert.deepStrictEqual(sessions, [session, session, session])
+  })
 })
 
 describe("load failures", () => {
   const missing = Effect.die(new Error("Cannot find module './Cold.js'"))
 
-  it.effect("A command that cannot load the rest of the module records personless events and stitches nothing", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady, { credential: Device.stored("key"), accounts: { key: P } })
-      const before = identityFiles(home)
-      const { begin, end, owner, settle, slot, stitch } = yield* start({ cold: missing })
-      yield* begin
-      yield* settle
-      assert.deepStrictEqual(yield* owner, own)
-      yield* stitch.observe(P)
-      yield* stitch.login(P)
-      assert.isUndefined(yield* slot.get)
-      assert.deepStrictEqual(yield* owner, own)
-      yield* end
-      assert.deepStrictEqual(identityFiles(home), before)
-    }))
+  test("A command that cannot load the rest of the module records personless events and stitches nothing", function*() {
+    const { home, start } = yield* scene(steady, { credential: Device.stored("key"), accounts: { key: P } })
+    const before = identityFiles(home)
+    const { begin, end, owner, settle, slot, stitch } = yield* start({ cold: missing })
+    yield* begin
+    yield* settle
+    assert.deepStrictEqual(yield* owner, own)
+    yield* stitch.observe(P)
+    yield* stitch.login(P)
+    assert.isUndefined(yield* slot.get)
+    assert.deepStrictEqual(yield* owner, own)
+    yield* end
+    assert.deepStrictEqual(identityFiles(home), before)
+  })
 
-  it.effect.each([{ isExiting: false }, { isExiting: true }])(
+  test.each([{ isExiting: false }, { isExiting: true }])(
     "A command that cannot load the rest of the module records no account after its logout; process exits: $isExiting",
-    ({ isExiting }) =>
-      Effect.gen(function*() {
-        const { api, home, start } = yield* scene(steady, { loggedIn: P })
-        let exits = false
-        const runtime = { ...Device.persistent, isExiting: Effect.sync(() => exits) }
-        const { begin, owner, slot, stitch } = yield* start({ cold: missing, runtime })
-        yield* begin
-        assert.deepStrictEqual(yield* owner, account(P))
-        yield* api.set(undefined)
-        yield* stitch.logout
-        assert.isUndefined(yield* slot.get)
-        exits = isExiting
-        assert.deepStrictEqual(yield* owner, own)
-        assert.lengthOf(home.events(), 2)
-      })
+    function*({ isExiting }) {
+      const { api, home, start } = yield* scene(steady, { loggedIn: P })
+      let exits = false
+      const runtime = { ...Device.persistent, isExiting: Effect.sync(() => exits) }
+      const { begin, owner, slot, stitch } = yield* start({ cold: missing, runtime })
+      yield* begin
+      assert.deepStrictEqual(yield* owner, account(P))
+      yield* api.set(undefined)
+      yield* stitch.logout
+      assert.isUndefined(yield* slot.get)
+      exits = isExiting
+      assert.deepStrictEqual(yield* owner, own)
+      assert.lengthOf(home.events(), 2)
+    }
   )
 })

@@ -1,7 +1,7 @@
 /**
  * The steady path: what it reads, in which order, what it never remembers, and when it hands over.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -17,6 +17,7 @@ import type { Disk } from "../../src/services/Disk.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 import {
   account,
   device,
@@ -60,24 +61,23 @@ const rewrite = (file: string, change: (text: string) => string) => {
 }
 
 describe("equivalence with the full stitch", () => {
-  it.effect("A steady command loads nothing, and writes its event and the session, which it touches once a minute", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady, { loggedIn: P })
-      const written: Array<string> = []
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        const isChange = !["read", "look", "follow", "list", "access"].includes(operation)
-        if (isChange && !path.includes("/usage/tmp/")) written.push(`${operation} ${Path.relative(home.home, path)}`)
-        return undefined
-      })
-      const before = identityFiles(home)
-      assert.deepStrictEqual(yield* recorded({ start }, { disk }), isSteadyAs(account(P)))
-      const events = written.splice(0).map((change) => change.replace(/[^/]+\.json$/, ""))
-      assert.deepStrictEqual(events, [`rename usage/outbox/${Device.destinationId}/events/`])
-      yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* recorded({ start }, { disk }), isSteadyAs(account(P)))
-      assert.deepStrictEqual(written.slice(1), ["rename usage/known.json"])
-      assert.deepStrictEqual(identityFiles(home), before)
-    }))
+  test("A steady command loads nothing, and writes its event and the session, which it touches once a minute", function*() {
+    const { home, start } = yield* scene(steady, { loggedIn: P })
+    const written: Array<string> = []
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      const isChange = !["read", "look", "follow", "list", "access"].includes(operation)
+      if (isChange && !path.includes("/usage/tmp/")) written.push(`${operation} ${Path.relative(home.home, path)}`)
+      return undefined
+    })
+    const before = identityFiles(home)
+    assert.deepStrictEqual(yield* recorded({ start }, { disk }), isSteadyAs(account(P)))
+    const events = written.splice(0).map((change) => change.replace(/[^/]+\.json$/, ""))
+    assert.deepStrictEqual(events, [`rename usage/outbox/${Device.destinationId}/events/`])
+    yield* TestClock.adjust("1 minute")
+    assert.deepStrictEqual(yield* recorded({ start }, { disk }), isSteadyAs(account(P)))
+    assert.deepStrictEqual(written.slice(1), ["rename usage/known.json"])
+    assert.deepStrictEqual(identityFiles(home), before)
+  })
 
   const claims: ReadonlyArray<SceneOptions> = [
     {},
@@ -93,32 +93,31 @@ describe("equivalence with the full stitch", () => {
     )
   )
 
-  it.effect("A steady command records what the whole path records on a copy of the home, and changes nothing else", () =>
-    Effect.gen(function*() {
-      let compared = 0
-      for (const { answer, claim, credential, runtime } of cases) {
-        const all = yield* scene(steady, { ...claim, credential })
-        if (credential !== undefined) yield* all.home.remember(credential, answer, all.api)
-        const copy = yield* Device.make
-        NFS.cpSync(all.home.home, copy.home, { recursive: true })
-        const { isSteady, record } = yield* all.start({ runtime })
-        const message = yield* record
-        if (!(yield* isSteady)) continue
-        compared += 1
-        const { layer } = yield* Device.makeApi({ credential })
-        const other = yield* (yield* start(copy, { resolver: layer, runtime })).record
-        assert(message && other)
-        const recordedBy = ({ properties, timestamp, ...rest }: typeof message) => {
-          const { $session_id: _, invocation_id: __, ...common } = properties
-          return [ownerOf({ properties, timestamp, ...rest }), timestamp, common]
-        }
-        const what = JSON.stringify({ claim, source: credential?.source, answer, runtime })
-        assert.deepStrictEqual(recordedBy(message), recordedBy(other), what)
-        assert.deepStrictEqual(identityFiles(all.home), identityFiles(copy), what)
+  test("A steady command records what the whole path records on a copy of the home, and changes nothing else", function*() {
+    let compared = 0
+    for (const { answer, claim, credential, runtime } of cases) {
+      const all = yield* scene(steady, { ...claim, credential })
+      if (credential !== undefined) yield* all.home.remember(credential, answer, all.api)
+      const copy = yield* Device.make
+      NFS.cpSync(all.home.home, copy.home, { recursive: true })
+      const { isSteady, record } = yield* all.start({ runtime })
+      const message = yield* record
+      if (!(yield* isSteady)) continue
+      compared += 1
+      const { layer } = yield* Device.makeApi({ credential })
+      const other = yield* (yield* start(copy, { resolver: layer, runtime })).record
+      assert(message && other)
+      const recordedBy = ({ properties, timestamp, ...rest }: typeof message) => {
+        const { $session_id: _, invocation_id: __, ...common } = properties
+        return [ownerOf({ properties, timestamp, ...rest }), timestamp, common]
       }
-      // All but those that claim, switch, sign out, or note that a claim is that of a stored credential.
-      assert.strictEqual(compared, 48)
-    }))
+      const what = JSON.stringify({ claim, source: credential?.source, answer, runtime })
+      assert.deepStrictEqual(recordedBy(message), recordedBy(other), what)
+      assert.deepStrictEqual(identityFiles(all.home), identityFiles(copy), what)
+    }
+    // All but those that claim, switch, sign out, or note that a claim is that of a stored credential.
+    assert.strictEqual(compared, 48)
+  })
 })
 
 describe("changed file contents", () => {
@@ -152,16 +151,15 @@ describe("changed file contents", () => {
     }
   ]
 
-  it.effect.each(cases)(
+  test.each(cases)(
     "A change of $file in place is noticed, whatever its times",
-    ({ before, file, owners, rewritten }) =>
-      Effect.gen(function*() {
-        const all = yield* scene(steady, before)
-        if (before.credential !== undefined) yield* all.home.remember(before.credential, P, all.api)
-        assert.deepStrictEqual(yield* recorded(all), { owner: owners[0], isSteady: true })
-        rewrite(all.home.at(file), (text) => text.replaceAll(...rewritten))
-        assert.deepStrictEqual((yield* recorded(all)).owner, owners[1])
-      })
+    function*({ before, file, owners, rewritten }) {
+      const all = yield* scene(steady, before)
+      if (before.credential !== undefined) yield* all.home.remember(before.credential, P, all.api)
+      assert.deepStrictEqual(yield* recorded(all), { owner: owners[0], isSteady: true })
+      rewrite(all.home.at(file), (text) => text.replaceAll(...rewritten))
+      assert.deepStrictEqual((yield* recorded(all)).owner, owners[1])
+    }
   )
 })
 
@@ -195,36 +193,34 @@ describe("write-once files", () => {
     }
   ]
 
-  it.effect.each(facts)(
+  test.each(facts)(
     "A steady command notices $fact that appears between two commands",
-    ({ after, claim, file, text }) =>
-      Effect.gen(function*() {
-        const all = yield* scene(steady, claim === undefined ? {} : { claim })
-        assert.isTrue((yield* recorded(all)).isSteady)
-        const before = all.home.text("usage.json")
-        yield* all.home.write(file, text)
-        assert.strictEqual(all.home.text("usage.json"), before)
-        const { isSteady, owner } = yield* recorded(all)
-        assert.isFalse(isSteady)
-        const expected = after[0] === "a new anon id" ? device(String(all.home.pointer()["anon_id"])) : after[0]
-        assert.deepStrictEqual(owner, expected)
-        assert.notDeepEqual(owner, account(P))
-      })
+    function*({ after, claim, file, text }) {
+      const all = yield* scene(steady, claim === undefined ? {} : { claim })
+      assert.isTrue((yield* recorded(all)).isSteady)
+      const before = all.home.text("usage.json")
+      yield* all.home.write(file, text)
+      assert.strictEqual(all.home.text("usage.json"), before)
+      const { isSteady, owner } = yield* recorded(all)
+      assert.isFalse(isSteady)
+      const expected = after[0] === "a new anon id" ? device(String(all.home.pointer()["anon_id"])) : after[0]
+      assert.deepStrictEqual(owner, expected)
+      assert.notDeepEqual(owner, account(P))
+    }
   )
 
-  it.effect.each(facts)(
+  test.each(facts)(
     "A steady command notices $fact that appears between two events, and keeps its owner",
-    ({ after, claim, fact, file, text }) =>
-      Effect.gen(function*() {
-        const { home, start } = yield* scene(steady, claim === undefined ? {} : { claim })
-        const { loads, owner } = yield* start()
-        yield* owner
-        assert.strictEqual(yield* loads, 0)
-        yield* home.write(file, text)
-        assert.deepStrictEqual(yield* owner, after[1])
-        // The command stays that of its first credential, so the note changes nothing for it.
-        assert.strictEqual(yield* loads, fact.startsWith("the note") ? 0 : 1)
-      })
+    function*({ after, claim, fact, file, text }) {
+      const { home, start } = yield* scene(steady, claim === undefined ? {} : { claim })
+      const { loads, owner } = yield* start()
+      yield* owner
+      assert.strictEqual(yield* loads, 0)
+      yield* home.write(file, text)
+      assert.deepStrictEqual(yield* owner, after[1])
+      // The command stays that of its first credential, so the note changes nothing for it.
+      assert.strictEqual(yield* loads, fact.startsWith("the note") ? 0 : 1)
+    }
   )
 })
 
@@ -264,174 +260,153 @@ const ofAnotherUser: Disk = {
 }
 
 describe("usage/known.json", () => {
-  it.effect.each(Object.entries(caches))(
-    "A cache that is %s counts as absent and blocks nothing",
-    ([, put]) =>
-      Effect.gen(function*() {
-        const all = yield* scene(steady, { loggedIn: P })
-        all.api.accounts.clear()
-        const path = all.home.at("usage/known.json")
-        const text = all.home.text("usage/known.json") ?? ""
-        NFS.rmSync(path)
-        put(path, text)
-        assert.deepStrictEqual(yield* recorded(all), { owner: own, isSteady: false })
+  test.each(Object.entries(caches))("A cache that is %s counts as absent and blocks nothing", function*([, put]) {
+    const all = yield* scene(steady, { loggedIn: P })
+    all.api.accounts.clear()
+    const path = all.home.at("usage/known.json")
+    const text = all.home.text("usage/known.json") ?? ""
+    NFS.rmSync(path)
+    put(path, text)
+    assert.deepStrictEqual(yield* recorded(all), { owner: own, isSteady: false })
+  })
+
+  test("A cache that belongs to another user counts as absent", function*() {
+    const all = yield* scene(steady, { loggedIn: P })
+    all.api.accounts.clear()
+    const before = all.home.text("usage/known.json")
+    assert.deepStrictEqual(yield* recorded(all, { disk: ofAnotherUser }), { owner: own, isSteady: false })
+    assert.notStrictEqual(all.home.text("usage/known.json"), before)
+  })
+
+  test("The cache does not apply to a host with other settings in the same home", function*() {
+    const all = yield* scene(steady, { loggedIn: P })
+    const input = all.api.input?.() ?? assert.fail()
+    const resolver = (configuration: string, audience: string) =>
+      Layer.succeed(PrincipalResolver, {
+        input: { ...input, configuration, parse: () => Effect.succeed({ ...Device.stored("key"), audience }) },
+        credential: Effect.succeed(undefined),
+        resolve: () => Effect.succeed(undefined)
       })
-  )
+    const other = resolver("https://api.example.com", "https://api.example.com")
+    assert.deepStrictEqual(yield* recorded(all, { resolver: other }), { owner: own, isSteady: false })
+    assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
+  })
 
-  it.effect("A cache that belongs to another user counts as absent", () =>
-    Effect.gen(function*() {
-      const all = yield* scene(steady, { loggedIn: P })
-      all.api.accounts.clear()
-      const before = all.home.text("usage/known.json")
-      assert.deepStrictEqual(yield* recorded(all, { disk: ofAnotherUser }), { owner: own, isSteady: false })
-      assert.notStrictEqual(all.home.text("usage/known.json"), before)
-    }))
-
-  it.effect("The cache does not apply to a host with other settings in the same home", () =>
-    Effect.gen(function*() {
-      const all = yield* scene(steady, { loggedIn: P })
-      const input = all.api.input?.() ?? assert.fail()
-      const resolver = (configuration: string, audience: string) =>
-        Layer.succeed(PrincipalResolver, {
-          input: { ...input, configuration, parse: () => Effect.succeed({ ...Device.stored("key"), audience }) },
-          credential: Effect.succeed(undefined),
-          resolve: () => Effect.succeed(undefined)
-        })
-      const other = resolver("https://api.example.com", "https://api.example.com")
-      assert.deepStrictEqual(yield* recorded(all, { resolver: other }), { owner: own, isSteady: false })
-      assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
-    }))
-
-  it.effect("The cache is written after an event only", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady, { credential: Device.stored("key") })
-      const command = yield* start({ cold: loaded })
-      yield* command.begin
-      yield* command.settle
-      assert.isUndefined(home.text("usage/known.json"))
-      yield* command.record
-      assert.isDefined(home.text("usage/known.json"))
-    }))
+  test("The cache is written after an event only", function*() {
+    const { home, start } = yield* scene(steady, { credential: Device.stored("key") })
+    const command = yield* start({ cold: loaded })
+    yield* command.begin
+    yield* command.settle
+    assert.isUndefined(home.text("usage/known.json"))
+    yield* command.record
+    assert.isDefined(home.text("usage/known.json"))
+  })
 })
 
 describe("clock, variables and platform", () => {
-  it.effect("A clock that is set back does not end the identity, nor the session if it is less than 30 minutes", () =>
-    Effect.gen(function*() {
-      const { start } = yield* scene(steady, { loggedIn: P })
-      const sessions: Array<unknown> = []
-      for (const minutes of [0, -20, -120]) {
-        yield* TestClock.setTime(now + minutes * 60_000)
-        const command = yield* start()
-        const message = yield* command.record
-        assert.deepStrictEqual(message && ownerOf(message), account(P))
-        assert.isTrue(yield* command.isSteady)
-        assert.strictEqual(message?.timestamp, new Date(now + minutes * 60_000).toISOString())
-        sessions.push(message?.properties["$session_id"])
-      }
-      assert.strictEqual(sessions[1], sessions[0])
-      assert.notStrictEqual(sessions[2], sessions[1])
-    }))
+  test("A clock that is set back does not end the identity, nor the session if it is less than 30 minutes", function*() {
+    const { start } = yield* scene(steady, { loggedIn: P })
+    const sessions: Array<unknown> = []
+    for (const minutes of [0, -20, -120]) {
+      yield* TestClock.setTime(now + minutes * 60_000)
+      const command = yield* start()
+      const message = yield* command.record
+      assert.deepStrictEqual(message && ownerOf(message), account(P))
+      assert.isTrue(yield* command.isSteady)
+      assert.strictEqual(message?.timestamp, new Date(now + minutes * 60_000).toISOString())
+      sessions.push(message?.properties["$session_id"])
+    }
+    assert.strictEqual(sessions[1], sessions[0])
+    assert.notStrictEqual(sessions[2], sessions[1])
+  })
 
-  it.effect("A credential without an answer is sent to the API again after the clock was set back by an hour", () =>
-    Effect.gen(function*() {
-      const all = yield* scene(steady, { credential: Device.stored("key") })
-      yield* all.home.remember(Device.stored("key"), undefined, all.api)
-      assert.isTrue((yield* recorded(all)).isSteady)
-      yield* TestClock.setTime(now - 60 * 60_000)
-      const command = yield* all.start()
-      yield* command.begin
-      yield* command.settle
-      assert.deepStrictEqual(all.api.calls, ["key"])
-    }))
+  test("A credential without an answer is sent to the API again after the clock was set back by an hour", function*() {
+    const all = yield* scene(steady, { credential: Device.stored("key") })
+    yield* all.home.remember(Device.stored("key"), undefined, all.api)
+    assert.isTrue((yield* recorded(all)).isSteady)
+    yield* TestClock.setTime(now - 60 * 60_000)
+    const command = yield* all.start()
+    yield* command.begin
+    yield* command.settle
+    assert.deepStrictEqual(all.api.calls, ["key"])
+  })
 
-  it.effect("A variable that becomes empty is another input, which the resolver parses", () =>
-    Effect.gen(function*() {
-      const all = yield* scene(steady, { loggedIn: P })
-      const other = all.api.input?.() ?? assert.fail()
-      yield* all.api.set(Device.environment(""))
-      assert.deepStrictEqual(yield* recorded(all), { owner: own, isSteady: false })
-      assert.notStrictEqual(JSON.stringify(all.api.input?.().variables), JSON.stringify(other.variables))
-      yield* all.api.set(Device.stored("key"))
-      assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
-    }))
+  test("A variable that becomes empty is another input, which the resolver parses", function*() {
+    const all = yield* scene(steady, { loggedIn: P })
+    const other = all.api.input?.() ?? assert.fail()
+    yield* all.api.set(Device.environment(""))
+    assert.deepStrictEqual(yield* recorded(all), { owner: own, isSteady: false })
+    assert.notStrictEqual(JSON.stringify(all.api.input?.().variables), JSON.stringify(other.variables))
+    yield* all.api.set(Device.stored("key"))
+    assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
+  })
 
-  it.effect("A variable of `HttpPrincipalResolver` that is empty or blank is not set", () =>
-    Effect.gen(function*() {
-      const { home } = yield* scene(steady)
-      const forms = [{ environment: "KEY", base: "http://127.0.0.1:9", path: "/", principal: ["id"] }]
-      for (const value of [undefined, "", "  "]) {
-        const resolver = HttpPrincipalResolver.layer({ forms }).pipe(
-          Layer.provide(
-            ConfigProvider.layer(ConfigProvider.fromEnv({ env: value === undefined ? {} : { KEY: value } }))
-          )
-        )
-        assert.deepStrictEqual(
-          yield* recorded({ start: (options) => start(home, { ...options, resolver }) }),
-          isSteadyAs(device(anon.a))
-        )
-      }
-    }))
+  test("A variable of `HttpPrincipalResolver` that is empty or blank is not set", function*() {
+    const { home } = yield* scene(steady)
+    const forms = [{ environment: "KEY", base: "http://127.0.0.1:9", path: "/", principal: ["id"] }]
+    for (const value of [undefined, "", "  "]) {
+      const resolver = HttpPrincipalResolver.layer({ forms }).pipe(
+        Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: value === undefined ? {} : { KEY: value } })))
+      )
+      assert.deepStrictEqual(
+        yield* recorded({ start: (options) => start(home, { ...options, resolver }) }),
+        isSteadyAs(device(anon.a))
+      )
+    }
+  })
 
-  it.effect.each([
+  test.each([
     { what: "the same credential", credential: Device.stored("key"), expected: isSteadyAs(account(P)) },
     { what: "another credential", credential: Device.stored("other"), expected: { owner: own, isSteady: false } }
-  ])(
-    "A copied home uses the credential of its own machine: $what",
-    ({ credential, expected }) =>
-      Effect.gen(function*() {
-        const first = yield* scene(steady, { loggedIn: P })
-        const copy = yield* scene(steady, { isNew: true, credential })
-        NFS.cpSync(first.home.home, copy.home.home, { recursive: true })
-        assert.deepStrictEqual(yield* recorded(copy), expected)
-      })
-  )
+  ])("A copied home uses the credential of its own machine: $what", function*({ credential, expected }) {
+    const first = yield* scene(steady, { loggedIn: P })
+    const copy = yield* scene(steady, { isNew: true, credential })
+    NFS.cpSync(first.home.home, copy.home.home, { recursive: true })
+    assert.deepStrictEqual(yield* recorded(copy), expected)
+  })
 
-  it.effect("A home that was copied to a machine without a credential is signed out there", () =>
-    Effect.gen(function*() {
-      const first = yield* scene(steady, { loggedIn: P })
-      const copy = yield* scene(steady, { isNew: true })
-      NFS.cpSync(first.home.home, copy.home.home, { recursive: true })
-      const { isSteady, owner } = yield* recorded(copy)
-      assert.isFalse(isSteady)
-      assert.notInclude([P, first.anonId], owner.distinctId)
-      assert.deepStrictEqual((yield* recorded(first)).owner, account(P))
-    }))
+  test("A home that was copied to a machine without a credential is signed out there", function*() {
+    const first = yield* scene(steady, { loggedIn: P })
+    const copy = yield* scene(steady, { isNew: true })
+    NFS.cpSync(first.home.home, copy.home.home, { recursive: true })
+    const { isSteady, owner } = yield* recorded(copy)
+    assert.isFalse(isSteady)
+    assert.notInclude([P, first.anonId], owner.distinctId)
+    assert.deepStrictEqual((yield* recorded(first)).owner, account(P))
+  })
 
-  it.effect("An identity file that another tool rewrites is compared by its decoded content", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady, { isNew: true })
-      const theirs = { enabled: true, device_id: anon.a, session_id: anon.b, schema_version: 1 }
-      const write = (active: string) =>
-        home.write("telemetry.json", JSON.stringify({ ...theirs, session_last_active: active }))
-      yield* write("2025-12-31T23:58:00Z")
-      const { loads, owner } = yield* start({ codec: supabase })
-      assert.deepStrictEqual(yield* owner, device(anon.a))
-      yield* write("2025-12-31T23:59:00Z")
-      assert.deepStrictEqual(yield* owner, device(anon.a))
-      assert.strictEqual(yield* loads, 0)
-    }))
+  test("An identity file that another tool rewrites is compared by its decoded content", function*() {
+    const { home, start } = yield* scene(steady, { isNew: true })
+    const theirs = { enabled: true, device_id: anon.a, session_id: anon.b, schema_version: 1 }
+    const write = (active: string) =>
+      home.write("telemetry.json", JSON.stringify({ ...theirs, session_last_active: active }))
+    yield* write("2025-12-31T23:58:00Z")
+    const { loads, owner } = yield* start({ codec: supabase })
+    assert.deepStrictEqual(yield* owner, device(anon.a))
+    yield* write("2025-12-31T23:59:00Z")
+    assert.deepStrictEqual(yield* owner, device(anon.a))
+    assert.strictEqual(yield* loads, 0)
+  })
 
-  it.effect("An identity file with a byte order mark is rewritten without it, once", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(steady)
-      const text = home.text("usage.json") ?? ""
-      yield* home.write("usage.json", `\ufeff${text}`)
-      assert.deepStrictEqual(yield* recorded({ start }), { owner: device(anon.a), isSteady: false })
-      assert.strictEqual(home.text("usage.json"), text)
-      assert.deepStrictEqual(yield* recorded({ start }), isSteadyAs(device(anon.a)))
-    }))
+  test("An identity file with a byte order mark is rewritten without it, once", function*() {
+    const { home, start } = yield* scene(steady)
+    const text = home.text("usage.json") ?? ""
+    yield* home.write("usage.json", `\ufeff${text}`)
+    assert.deepStrictEqual(yield* recorded({ start }), { owner: device(anon.a), isSteady: false })
+    assert.strictEqual(home.text("usage.json"), text)
+    assert.deepStrictEqual(yield* recorded({ start }), isSteadyAs(device(anon.a)))
+  })
 
-  it.effect("A command is not steady with a notice to show, or with a link in the place of a folder", () =>
-    Effect.gen(function*() {
-      const all = yield* scene(steady)
-      const settings = { notice: "We count commands." }
-      assert.deepStrictEqual(yield* recorded(all, { settings }), { owner: device(anon.a), isSteady: false })
-      assert.deepStrictEqual(yield* recorded(all, { settings }), isSteadyAs(device(anon.a)))
-      const linked = yield* scene(steady, { loggedIn: P })
-      NFS.renameSync(linked.home.at("usage/claims"), linked.home.at("../claims"))
-      NFS.symlinkSync(linked.home.at("../claims"), linked.home.at("usage/claims"))
-      const before = identityFiles(linked.home)
-      assert.deepStrictEqual(yield* recorded(linked), { owner: account(P), isSteady: false })
-      assert.deepStrictEqual(identityFiles(linked.home), before)
-    }))
+  test("A command is not steady with a notice to show, or with a link in the place of a folder", function*() {
+    const all = yield* scene(steady)
+    const settings = { notice: "We count commands." }
+    assert.deepStrictEqual(yield* recorded(all, { settings }), { owner: device(anon.a), isSteady: false })
+    assert.deepStrictEqual(yield* recorded(all, { settings }), isSteadyAs(device(anon.a)))
+    const linked = yield* scene(steady, { loggedIn: P })
+    NFS.renameSync(linked.home.at("usage/claims"), linked.home.at("../claims"))
+    NFS.symlinkSync(linked.home.at("../claims"), linked.home.at("usage/claims"))
+    const before = identityFiles(linked.home)
+    assert.deepStrictEqual(yield* recorded(linked), { owner: account(P), isSteady: false })
+    assert.deepStrictEqual(identityFiles(linked.home), before)
+  })
 })

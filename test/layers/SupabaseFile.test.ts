@@ -1,7 +1,7 @@
 /**
  * `telemetry.json`, which a host shares with Supabase's CLI: what that reads of it in every state.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -9,6 +9,7 @@ import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import * as Supabase from "../fixtures/SupabaseTool.ts"
+import { test } from "../fixtures/Tests.ts"
 import { type Command, disturbed, type Mode, now, type Scene, scene } from "../stitch/Command.ts"
 
 const { anon, P } = Device
@@ -34,10 +35,7 @@ const fileOf = (form: "newer" | "older", keys: object = {}): string => {
 
 /** A device of a host with this codec; with a file or without one. */
 const host = Effect.fnUntraced(function*(text?: string) {
-  const all = yield* scene(mode, {
-    isNew: true,
-    process: { codec: supabase, consent: Device.environmentConsent() }
-  })
+  const all = yield* scene(mode, { isNew: true, process: { codec: supabase, consent: Device.environmentConsent() } })
   if (text !== undefined) yield* all.home.write(telemetryJson, text)
   return all
 })
@@ -103,168 +101,157 @@ describe("file format", () => {
     ]
   ] as const
   for (const [start, text, form] of starts) {
-    it.effect(`Supabase's CLI accepts the file in every state of a device that began with ${start}`, () =>
-      Effect.gen(function*() {
-        const all = yield* host(text)
-        let former: string | undefined = text === undefined ? undefined : anon.a
-        for (const [what, reach, isNewId, expected] of states) {
-          yield* reach(all)
-          const state = read(all)
-          assert.deepInclude(state, expected, what)
-          if (former !== undefined) assert.strictEqual(state.deviceId !== former, isNewId, what)
-          former = state.deviceId
-          const found = yield* command(all, ({ store }) => store.peek)
-          assert.strictEqual(found?.anonId, state.isGiven ? former : undefined, what)
-          if (text !== undefined) assert.deepInclude(JSON.parse(textOf(all)), foreign, what)
-          for (const theirs of [Supabase.byNewer, Supabase.byOlder]) {
-            const { lastActive: _, sessionId: __, ...kept } = Supabase.read(theirs(textOf(all), now))
-            assert.deepInclude(state, kept, what)
-          }
+    test(`Supabase's CLI accepts the file in every state of a device that began with ${start}`, function*() {
+      const all = yield* host(text)
+      let former: string | undefined = text === undefined ? undefined : anon.a
+      for (const [what, reach, isNewId, expected] of states) {
+        yield* reach(all)
+        const state = read(all)
+        assert.deepInclude(state, expected, what)
+        if (former !== undefined) assert.strictEqual(state.deviceId !== former, isNewId, what)
+        former = state.deviceId
+        const found = yield* command(all, ({ store }) => store.peek)
+        assert.strictEqual(found?.anonId, state.isGiven ? former : undefined, what)
+        if (text !== undefined) assert.deepInclude(JSON.parse(textOf(all)), foreign, what)
+        for (const theirs of [Supabase.byNewer, Supabase.byOlder]) {
+          const { lastActive: _, sessionId: __, ...kept } = Supabase.read(theirs(textOf(all), now))
+          assert.deepInclude(state, kept, what)
         }
-        // In the form that it had at the start.
-        const { consent, enabled } = JSON.parse(textOf(all))
-        assert.deepStrictEqual({ enabled, consent }, form)
-      }))
+      }
+      // In the form that it had at the start.
+      const { consent, enabled } = JSON.parse(textOf(all))
+      assert.deepStrictEqual({ enabled, consent }, form)
+    })
   }
 
-  it.effect("Supabase's CLI accepts the file of a command that was killed before its first event", () =>
-    Effect.gen(function*() {
-      const all = yield* host()
-      const { anonId } = yield* Effect.flatMap(all.start(), ({ store }) => store.get)
-      assert.deepInclude(read(all), { deviceId: anonId, isGiven: true, distinctId: undefined })
-    }))
+  test("Supabase's CLI accepts the file of a command that was killed before its first event", function*() {
+    const all = yield* host()
+    const { anonId } = yield* Effect.flatMap(all.start(), ({ store }) => store.get)
+    assert.deepInclude(read(all), { deviceId: anonId, isGiven: true, distinctId: undefined })
+  })
 
-  it.effect("Supabase's CLI accepts the file of a host that had another format before", () =>
-    Effect.gen(function*() {
-      const all = yield* host()
-      yield* all.home.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {}))
-      yield* recordIn(all)
-      assert.deepInclude(read(all), { deviceId: anon.a, isGiven: true, distinctId: P })
-    }))
+  test("Supabase's CLI accepts the file of a host that had another format before", function*() {
+    const all = yield* host()
+    yield* all.home.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {}))
+    yield* recordIn(all)
+    assert.deepInclude(read(all), { deviceId: anon.a, isGiven: true, distinctId: P })
+  })
 
-  it.effect("Supabase's CLI accepts the denial of a device with no file, a torn one, or one that cannot be encoded again", () =>
-    Effect.gen(function*() {
-      for (const text of [undefined, "{", "", `{"device_id":"${anon.a}","deep":${deep}}`]) {
-        const all = yield* host(text)
-        yield* disable(all)
-        assert.isFalse(read(all).isGiven)
-        assert.notInclude(textOf(all), anon.a)
-      }
-    }))
+  test("Supabase's CLI accepts the denial of a device with no file, a torn one, or one that cannot be encoded again", function*() {
+    for (const text of [undefined, "{", "", `{"device_id":"${anon.a}","deep":${deep}}`]) {
+      const all = yield* host(text)
+      yield* disable(all)
+      assert.isFalse(read(all).isGiven)
+      assert.notInclude(textOf(all), anon.a)
+    }
+  })
 })
 
 describe("shared sessions", () => {
   for (const form of ["newer", "older"] as const) {
     const theirs = form === "newer" ? Supabase.byNewer : Supabase.byOlder
-    it.effect(`A session of Supabase's CLI continues in this module and in that CLI again within 30 minutes: ${form} CLI`, () =>
-      Effect.gen(function*() {
-        const all = yield* host(fileOf(form))
-        for (let n = 0; n < 3; n++) {
-          yield* TestClock.adjust("20 minutes")
-          assert.strictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
-          const at = now + (n + 1) * 20 * minute
-          assert.deepInclude(read(all), { sessionId: theirSession, lastActive: at })
-          assert.strictEqual(Supabase.read(theirs(textOf(all), at + 29 * minute)).sessionId, theirSession)
-        }
-        yield* TestClock.adjust("31 minutes")
-        const session = (yield* recordIn(all)).properties["$session_id"]
-        assert.notStrictEqual(session, theirSession)
-        assert.strictEqual(read(all).sessionId, session)
-      }))
+    test(`A session of Supabase's CLI continues in this module and in that CLI again within 30 minutes: ${form} CLI`, function*() {
+      const all = yield* host(fileOf(form))
+      for (let n = 0; n < 3; n++) {
+        yield* TestClock.adjust("20 minutes")
+        assert.strictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
+        const at = now + (n + 1) * 20 * minute
+        assert.deepInclude(read(all), { sessionId: theirSession, lastActive: at })
+        assert.strictEqual(Supabase.read(theirs(textOf(all), at + 29 * minute)).sessionId, theirSession)
+      }
+      yield* TestClock.adjust("31 minutes")
+      const session = (yield* recordIn(all)).properties["$session_id"]
+      assert.notStrictEqual(session, theirSession)
+      assert.strictEqual(read(all).sessionId, session)
+    })
   }
 
-  it.effect("A session of Supabase's CLI is continued by a command that was silent for more than 30 minutes", () =>
-    Effect.gen(function*() {
-      const all = yield* host(fileOf("older"))
-      const { record } = yield* all.start()
-      yield* record
-      yield* TestClock.adjust("31 minutes")
-      yield* all.home.write(telemetryJson, Supabase.byOlder(textOf(all), now + 31 * minute))
-      const { sessionId } = read(all)
-      assert.notStrictEqual(sessionId, theirSession)
-      assert.strictEqual((yield* record)?.properties["$session_id"], sessionId)
-    }))
+  test("A session of Supabase's CLI is continued by a command that was silent for more than 30 minutes", function*() {
+    const all = yield* host(fileOf("older"))
+    const { record } = yield* all.start()
+    yield* record
+    yield* TestClock.adjust("31 minutes")
+    yield* all.home.write(telemetryJson, Supabase.byOlder(textOf(all), now + 31 * minute))
+    const { sessionId } = read(all)
+    assert.notStrictEqual(sessionId, theirSession)
+    assert.strictEqual((yield* record)?.properties["$session_id"], sessionId)
+  })
 
-  it.effect("A session of Supabase's CLI is not sent if its id is no UUID, or if it is of another device", () =>
-    Effect.gen(function*() {
-      for (const session_id of ["me@example.com", "", 7, null]) {
-        const all = yield* host(fileOf("older", { session_id }))
-        const session = (yield* recordIn(all)).properties["$session_id"]
-        assert.notStrictEqual(session, session_id)
-        assert.strictEqual(read(all).sessionId, session)
-      }
-      const all = yield* host(fileOf("older"))
-      yield* all.home.write(`usage/successors/${anon.a}.json`, JSON.stringify({ version: 1, anon_id: anon.b }))
-      assert.notStrictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
-      assert.deepInclude(read(all), { deviceId: anon.b, lastActive: now })
-    }))
+  test("A session of Supabase's CLI is not sent if its id is no UUID, or if it is of another device", function*() {
+    for (const session_id of ["me@example.com", "", 7, null]) {
+      const all = yield* host(fileOf("older", { session_id }))
+      const session = (yield* recordIn(all)).properties["$session_id"]
+      assert.notStrictEqual(session, session_id)
+      assert.strictEqual(read(all).sessionId, session)
+    }
+    const all = yield* host(fileOf("older"))
+    yield* all.home.write(`usage/successors/${anon.a}.json`, JSON.stringify({ version: 1, anon_id: anon.b }))
+    assert.notStrictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
+    assert.deepInclude(read(all), { deviceId: anon.b, lastActive: now })
+  })
 
-  it.effect("A session of Supabase's CLI ends with a logout, also for what the command records after it", () =>
-    Effect.gen(function*() {
-      const all = yield* host(fileOf("older"))
-      yield* logIn(all)
-      const sessions = yield* command(all, ({ record, stitch }) =>
-        Effect.gen(function*() {
-          const before = yield* record
-          yield* all.api.set(undefined)
-          yield* stitch.logout
-          const between = read(all)
-          const after = yield* record
-          return [between.sessionId, before?.properties["$session_id"], after?.properties["$session_id"]]
-        }))
-      assert.strictEqual(sessions[1], theirSession)
-      assert.notInclude([sessions[0], sessions[2]], theirSession)
-      assert.strictEqual((yield* recordIn(all)).properties["$session_id"], sessions[2])
-    }))
+  test("A session of Supabase's CLI ends with a logout, also for what the command records after it", function*() {
+    const all = yield* host(fileOf("older"))
+    yield* logIn(all)
+    const sessions = yield* command(all, ({ record, stitch }) =>
+      Effect.gen(function*() {
+        const before = yield* record
+        yield* all.api.set(undefined)
+        yield* stitch.logout
+        const between = read(all)
+        const after = yield* record
+        return [between.sessionId, before?.properties["$session_id"], after?.properties["$session_id"]]
+      }))
+    assert.strictEqual(sessions[1], theirSession)
+    assert.notInclude([sessions[0], sessions[2]], theirSession)
+    assert.strictEqual((yield* recordIn(all)).properties["$session_id"], sessions[2])
+  })
 
-  it.effect("A steady command touches the session of Supabase's CLI once a minute, writes nothing else and loads nothing", () =>
-    Effect.gen(function*() {
-      const all = yield* host(fileOf("older", { ...foreign, session_last_active: new Date(now).toISOString() }))
-      const written: Array<string> = []
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        if (operation === "rename" || operation === "link") written.push(path.slice(all.home.home.length + 1))
-        return undefined
-      })
-      const use = ({ loads, record }: Command) => Effect.andThen(record, loads)
-      const before = textOf(all)
-      assert.strictEqual(yield* command(all, use, { disk }), 0)
-      assert.strictEqual(textOf(all), before)
-      assert.deepStrictEqual(written.splice(0).filter((path) => !path.includes("/events/")), [])
-      yield* TestClock.adjust("1 minute")
-      assert.strictEqual(yield* command(all, use, { disk }), 0)
-      assert.deepStrictEqual(written.filter((path) => !path.includes("/events/")), [telemetryJson])
-      const session_last_active = new Date(now + minute).toISOString()
-      assert.deepStrictEqual(JSON.parse(textOf(all)), { ...JSON.parse(before), session_last_active })
-    }))
+  test("A steady command touches the session of Supabase's CLI once a minute, writes nothing else and loads nothing", function*() {
+    const all = yield* host(fileOf("older", { ...foreign, session_last_active: new Date(now).toISOString() }))
+    const written: Array<string> = []
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      if (operation === "rename" || operation === "link") written.push(path.slice(all.home.home.length + 1))
+      return undefined
+    })
+    const use = ({ loads, record }: Command) => Effect.andThen(record, loads)
+    const before = textOf(all)
+    assert.strictEqual(yield* command(all, use, { disk }), 0)
+    assert.strictEqual(textOf(all), before)
+    assert.deepStrictEqual(written.splice(0).filter((path) => !path.includes("/events/")), [])
+    yield* TestClock.adjust("1 minute")
+    assert.strictEqual(yield* command(all, use, { disk }), 0)
+    assert.deepStrictEqual(written.filter((path) => !path.includes("/events/")), [telemetryJson])
+    const session_last_active = new Date(now + minute).toISOString()
+    assert.deepStrictEqual(JSON.parse(textOf(all)), { ...JSON.parse(before), session_last_active })
+  })
 
   const long = `[${"1,".repeat(200_000)}1]`
   for (const [what, value] of [["is nested too deep", deep], ["would be larger than what is read", long]] as const) {
-    it.effect(`A session is not touched in a file of Supabase's CLI that ${what} if it were written again`, () =>
-      Effect.gen(function*() {
-        const all = yield* host(fileOf("older").replace("{", `{"large":${value},`))
-        const before = textOf(all)
-        assert.strictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
-        // A difference of megabytes would not be shown for minutes.
-        assert.isTrue(textOf(all) === before)
-      }))
+    test(`A session is not touched in a file of Supabase's CLI that ${what} if it were written again`, function*() {
+      const all = yield* host(fileOf("older").replace("{", `{"large":${value},`))
+      const before = textOf(all)
+      assert.strictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
+      // A difference of megabytes would not be shown for minutes.
+      assert.isTrue(textOf(all) === before)
+    })
   }
 
-  it.effect("A session of Supabase's CLI is not touched in CI, nor in a file that has the id of another device", () =>
-    Effect.gen(function*() {
-      const ci = yield* host(fileOf("older"))
-      const before = textOf(ci)
-      assert.strictEqual((yield* recordIn(ci, { runtime: "ci" })).properties["$session_id"], theirSession)
-      assert.strictEqual(textOf(ci), before)
-      const all = yield* host(fileOf("older"))
-      const other = fileOf("older", { device_id: anon.b })
-      const { disk, hasActed } = yield* disturbed(
-        ({ operation, path }) => operation === "rename" && path.includes("/events/"),
-        all.home.write(telemetryJson, other)
-      )
-      yield* recordIn(all, { disk })
-      assert.isTrue(hasActed())
-      assert.strictEqual(textOf(all), other)
-    }))
+  test("A session of Supabase's CLI is not touched in CI, nor in a file that has the id of another device", function*() {
+    const ci = yield* host(fileOf("older"))
+    const before = textOf(ci)
+    assert.strictEqual((yield* recordIn(ci, { runtime: "ci" })).properties["$session_id"], theirSession)
+    assert.strictEqual(textOf(ci), before)
+    const all = yield* host(fileOf("older"))
+    const other = fileOf("older", { device_id: anon.b })
+    const { disk, hasActed } = yield* disturbed(
+      ({ operation, path }) => operation === "rename" && path.includes("/events/"),
+      all.home.write(telemetryJson, other)
+    )
+    yield* recordIn(all, { disk })
+    assert.isTrue(hasActed())
+    assert.strictEqual(textOf(all), other)
+  })
 })
 
 describe("concurrent denials", () => {
@@ -272,18 +259,17 @@ describe("concurrent denials", () => {
 
   // A new file is linked, an older one is replaced; the denial comes just before the last look at consent.
   for (const [what, text] of [["a first run", undefined], ["a session that is touched", fileOf("older")]] as const) {
-    it.effect(`A denial that another process wrote into the identity file is not removed by ${what}`, () =>
-      Effect.gen(function*() {
-        const all = yield* host(text)
-        let isPublished = false
-        const { disk, hasActed } = yield* disturbed(({ operation, path }) => {
-          const wasPublished = isPublished
-          isPublished ||= (operation === "rename" || operation === "link") && path.endsWith(telemetryJson)
-          return wasPublished
-        }, all.home.write(telemetryJson, denial))
-        yield* command(all, ({ record }) => record, { disk })
-        assert.isTrue(hasActed())
-        assert.strictEqual(textOf(all), denial)
-      }))
+    test(`A denial that another process wrote into the identity file is not removed by ${what}`, function*() {
+      const all = yield* host(text)
+      let isPublished = false
+      const { disk, hasActed } = yield* disturbed(({ operation, path }) => {
+        const wasPublished = isPublished
+        isPublished ||= (operation === "rename" || operation === "link") && path.endsWith(telemetryJson)
+        return wasPublished
+      }, all.home.write(telemetryJson, denial))
+      yield* command(all, ({ record }) => record, { disk })
+      assert.isTrue(hasActed())
+      assert.strictEqual(textOf(all), denial)
+    })
   }
 })

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Path from "node:path"
@@ -12,6 +12,7 @@ import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { leasesOf, leaseText } from "../fixtures/Files.ts"
+import { test } from "../fixtures/Tests.ts"
 import { allErrnos } from "../model/Program.ts"
 import * as Command from "../stitch/Command.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
@@ -204,20 +205,19 @@ describe("recovery after a failed read", () => {
       return wasHit()
     })
 
-    it.effect(`A ${operation} of ${name} that fails for a moment changes no file`, () =>
-      Effect.gen(function*() {
-        const steady = yield* makeSteady(true)
-        // A command whose credential has no input is never steady.
-        const whole = yield* makeSteady(false)
-        for (const code of allErrnos) yield* check(steady, code, 0, false)
-        let most = 0
-        for (const setup of [steady, whole]) {
-          for (const isLasting of [true, false]) {
-            for (let turn = 0; yield* check(setup, "EIO", turn, isLasting); turn++) most = turn + 1
-          }
+    test(`A ${operation} of ${name} that fails for a moment changes no file`, function*() {
+      const steady = yield* makeSteady(true)
+      // A command whose credential has no input is never steady.
+      const whole = yield* makeSteady(false)
+      for (const code of allErrnos) yield* check(steady, code, 0, false)
+      let most = 0
+      for (const setup of [steady, whole]) {
+        for (const isLasting of [true, false]) {
+          for (let turn = 0; yield* check(setup, "EIO", turn, isLasting); turn++) most = turn + 1
         }
-        assert.isAbove(most, 0)
-      }))
+      }
+      assert.isAbove(most, 0)
+    })
   }
 })
 
@@ -351,40 +351,39 @@ describe("postponed actions", () => {
   for (
     const [what, { act = used, credential, expected, files, isSignedOut = false, reads }] of Object.entries(scenarios)
   ) {
-    it.effect(`A command that cannot read a file does not ${what}, and the next command does`, () =>
-      Effect.gen(function*() {
-        yield* TestClock.setTime(now)
-        const device = yield* Device.make
-        const { home } = device
-        const check = Effect.fnUntraced(function*(name: string, turn: number, isLasting: boolean) {
-          const memory = diskOf(home, files)
-          const api = yield* Device.makeApi({ credential, accounts: { q: Q } })
-          const command = (act: NonNullable<Scenario["act"]>, disk: Disk) =>
-            Effect.gen(function*() {
-              const options = { consent: Device.environmentConsent(), resolver: api.layer, disk }
-              const process = yield* Command.start(device, options)
-              yield* process.begin
-              yield* act(process)
-              yield* process.settle
-              yield* process.end
-            }).pipe(Effect.scoped)
-          const { disk, wasHit } = refusing(memory, { path: device.at(name), turn, isLasting })
-          yield* command(act, disk)
-          const during = filesIn(home, memory)
-          const where = `${name} at turn ${turn}${isLasting ? " and later" : ""}`
-          if (wasHit() && turn === 0 && isLasting) assert.deepStrictEqual(factsIn(during), factsIn(files), where)
-          for (const { distinct_id } of isSignedOut ? recordedIn(during, files) : []) {
-            assert.notInclude([P, anon.a], distinct_id, where)
-          }
-          yield* command(used, memory)
-          assert.deepStrictEqual(factsIn(filesIn(home, memory)), expected, where)
-          return wasHit()
-        })
-        for (const name of reads) {
-          for (const isLasting of [true, false]) {
-            for (let turn = 0; yield* check(name, turn, isLasting); turn++) assert.isBelow(turn, 40)
-          }
+    test(`A command that cannot read a file does not ${what}, and the next command does`, function*() {
+      yield* TestClock.setTime(now)
+      const device = yield* Device.make
+      const { home } = device
+      const check = Effect.fnUntraced(function*(name: string, turn: number, isLasting: boolean) {
+        const memory = diskOf(home, files)
+        const api = yield* Device.makeApi({ credential, accounts: { q: Q } })
+        const command = (act: NonNullable<Scenario["act"]>, disk: Disk) =>
+          Effect.gen(function*() {
+            const options = { consent: Device.environmentConsent(), resolver: api.layer, disk }
+            const process = yield* Command.start(device, options)
+            yield* process.begin
+            yield* act(process)
+            yield* process.settle
+            yield* process.end
+          }).pipe(Effect.scoped)
+        const { disk, wasHit } = refusing(memory, { path: device.at(name), turn, isLasting })
+        yield* command(act, disk)
+        const during = filesIn(home, memory)
+        const where = `${name} at turn ${turn}${isLasting ? " and later" : ""}`
+        if (wasHit() && turn === 0 && isLasting) assert.deepStrictEqual(factsIn(during), factsIn(files), where)
+        for (const { distinct_id } of isSignedOut ? recordedIn(during, files) : []) {
+          assert.notInclude([P, anon.a], distinct_id, where)
         }
-      }))
+        yield* command(used, memory)
+        assert.deepStrictEqual(factsIn(filesIn(home, memory)), expected, where)
+        return wasHit()
+      })
+      for (const name of reads) {
+        for (const isLasting of [true, false]) {
+          for (let turn = 0; yield* check(name, turn, isLasting); turn++) assert.isBelow(turn, 40)
+        }
+      }
+    })
   }
 })

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,6 +18,7 @@ import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import * as Process from "../fixtures/Process.ts"
+import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 
 const isLinux = process.platform === "linux"
@@ -104,71 +105,68 @@ const start = (
   })
 
 describe("process attributes", () => {
-  it.live("A worker has its own process session, the root folder, and nothing open at its descriptors", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      assert.deepStrictEqual(yield* start(device), { lines: [], starts: true })
-      const pid = yield* started(device)
-      if (isLinux) {
-        const stat = NFS.readFileSync(`/proc/${pid}/stat`, "utf8")
-        // After the name, which may hold spaces: state, parent, process group, session.
-        const [, , group, session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-        assert.deepStrictEqual([Number(group), Number(session)], [pid, pid])
-        for (const fd of [0, 1, 2]) assert.strictEqual(NFS.readlinkSync(`/proc/${pid}/fd/${fd}`), "/dev/null")
-      }
-      const { args, cwd } = yield* report(device)
-      assert.deepStrictEqual([cwd, args], [Path.parse(process.execPath).root, [marker]])
-    }))
+  test.live("A worker has its own process session, the root folder, and nothing open at its descriptors", function*() {
+    const device = yield* Device.make
+    assert.deepStrictEqual(yield* start(device), { lines: [], starts: true })
+    const pid = yield* started(device)
+    if (isLinux) {
+      const stat = NFS.readFileSync(`/proc/${pid}/stat`, "utf8")
+      // After the name, which may hold spaces: state, parent, process group, session.
+      const [, , group, session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      assert.deepStrictEqual([Number(group), Number(session)], [pid, pid])
+      for (const fd of [0, 1, 2]) assert.strictEqual(NFS.readlinkSync(`/proc/${pid}/fd/${fd}`), "/dev/null")
+    }
+    const { args, cwd } = yield* report(device)
+    assert.deepStrictEqual([cwd, args], [Path.parse(process.execPath).root, [marker]])
+  })
 
-  it.live("A worker has the variables of the process if the layer has no ConfigProvider, but the command has one", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const runtime = { ...Device.persistent, worker: workerOf(device) }
-      const services = UsageServices.layer().pipe(
-        Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone, machineOf(device, { runtime })])
-      )
-      const { ensure } = Context.get(yield* Layer.build(services), CaptureWorker)
-      yield* Effect.provideService(
-        ensure,
-        ConfigProvider.ConfigProvider,
-        ConfigProvider.fromUnknown({ HOME: "/other" })
-      )
-      yield* started(device)
-      const { env } = yield* report(device)
-      assert.strictEqual(env["HOME"], process.env["HOME"])
-    }))
+  test.live("A worker has the variables of the process if the layer has no ConfigProvider, but the command has one", function*() {
+    const device = yield* Device.make
+    const runtime = { ...Device.persistent, worker: workerOf(device) }
+    const services = UsageServices.layer().pipe(
+      Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone, machineOf(device, { runtime })])
+    )
+    const { ensure } = Context.get(yield* Layer.build(services), CaptureWorker)
+    yield* Effect.provideService(
+      ensure,
+      ConfigProvider.ConfigProvider,
+      ConfigProvider.fromUnknown({ HOME: "/other" })
+    )
+    yield* started(device)
+    const { env } = yield* report(device)
+    assert.strictEqual(env["HOME"], process.env["HOME"])
+  })
 
-  it.live("A worker has the environment that sending needs, and its job, and no more", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      // Without it a process on Windows may not start at all.
-      const system: Record<string, string> = process.platform === "win32"
-        ? { SystemRoot: process.env["SystemRoot"] ?? "" }
-        : {}
-      const secrets = { ACME_API_KEY: "secret", NODE_OPTIONS: "--inspect", LD_PRELOAD: "/x.so", TMP: "" }
-      const kept = { ...system, HOME: device.home, HTTPS_PROXY: "http://proxy.example:3128", NO_PROXY: "a, b=c" }
-      yield* start(device, {
-        env: { ...secrets, ...kept, HTTPS_PROXY: "proxy.example:3128", https_proxy: "socks://x", PATH: `/bin:x:/sbin` }
-      })
-      yield* started(device)
-      // macOS adds this one to every process.
-      const { __CF_USER_TEXT_ENCODING: _, [variable]: job = "", ...env } = (yield* report(device)).env
-      assert.deepStrictEqual(env, { ...kept, NODE_USE_ENV_PROXY: "1", PATH: "/bin:/sbin" })
-      const { codec, destination, destinationId, name } = device.settings
-      const { id, ...told } = JSON.parse(job)
-      assert.deepStrictEqual(told, {
-        version: 1,
-        name,
-        home: device.home,
-        codec: codec.name,
-        destination,
-        destinationId,
-        lingers: false,
-        keepsSent: true
-      })
-      // The worker takes over the lease with this id.
-      assert.strictEqual(JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}").id, id)
-    }))
+  test.live("A worker has the environment that sending needs, and its job, and no more", function*() {
+    const device = yield* Device.make
+    // Without it a process on Windows may not start at all.
+    const system: Record<string, string> = process.platform === "win32"
+      ? { SystemRoot: process.env["SystemRoot"] ?? "" }
+      : {}
+    const secrets = { ACME_API_KEY: "secret", NODE_OPTIONS: "--inspect", LD_PRELOAD: "/x.so", TMP: "" }
+    const kept = { ...system, HOME: device.home, HTTPS_PROXY: "http://proxy.example:3128", NO_PROXY: "a, b=c" }
+    yield* start(device, {
+      env: { ...secrets, ...kept, HTTPS_PROXY: "proxy.example:3128", https_proxy: "socks://x", PATH: `/bin:x:/sbin` }
+    })
+    yield* started(device)
+    // macOS adds this one to every process.
+    const { __CF_USER_TEXT_ENCODING: _, [variable]: job = "", ...env } = (yield* report(device)).env
+    assert.deepStrictEqual(env, { ...kept, NODE_USE_ENV_PROXY: "1", PATH: "/bin:/sbin" })
+    const { codec, destination, destinationId, name } = device.settings
+    const { id, ...told } = JSON.parse(job)
+    assert.deepStrictEqual(told, {
+      version: 1,
+      name,
+      home: device.home,
+      codec: codec.name,
+      destination,
+      destinationId,
+      lingers: false,
+      keepsSent: true
+    })
+    // The worker takes over the lease with this id.
+    assert.strictEqual(JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}").id, id)
+  })
 
   for (
     const [what, how, priority] of [
@@ -177,56 +175,47 @@ describe("process attributes", () => {
       ["that is waited for and lingers has the same", { lingers: true, isAwaited: true }, OS.getPriority()]
     ] as const
   ) {
-    it.live.skipIf(process.platform === "win32")(
-      `A worker ${what} priority`,
-      () =>
-        Effect.gen(function*() {
-          const device = yield* Device.make
-          yield* start(device, how)
-          const pid = yield* started(device)
-          assert.strictEqual(OS.getPriority(pid), priority)
-        })
-    )
+    test.live.skipIf(process.platform === "win32")(`A worker ${what} priority`, function*() {
+      const device = yield* Device.make
+      yield* start(device, how)
+      const pid = yield* started(device)
+      assert.strictEqual(OS.getPriority(pid), priority)
+    })
   }
 
-  it.live("A worker starts also if its priority cannot be lowered", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const os = process.getBuiltinModule("node:os")
-      const { setPriority } = os
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          os.setPriority = () => {
-            throw Object.assign(new Error("refused"), { code: "EPERM" })
-          }
-        }),
-        () => Effect.sync(() => void (os.setPriority = setPriority))
-      )
-      assert.deepStrictEqual(yield* start(device, { lingers: true }), { lines: [], starts: true })
-      yield* started(device)
-    }))
-
-  it.live.skipIf(!isLinux)(
-    "A worker is killed if another one took the lease while it was started",
-    () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        yield* device.write(
-          `usage/outbox/${device.settings.destinationId}/lease-1`,
-          leaseText({ until: Date.now() + 9_000 })
-        )
-        assert.deepStrictEqual(yield* start(device), { lines: [], starts: false })
-        const argumentsOf = (pid: string): string => {
-          try {
-            return NFS.readFileSync(`/proc/${pid}/cmdline`, "utf8")
-          } catch {
-            return ""
-          }
+  test.live("A worker starts also if its priority cannot be lowered", function*() {
+    const device = yield* Device.make
+    const os = process.getBuiltinModule("node:os")
+    const { setPriority } = os
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        os.setPriority = () => {
+          throw Object.assign(new Error("refused"), { code: "EPERM" })
         }
-        const all = Effect.sync(() => NFS.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(argumentsOf))
-        yield* eventually(all, (all) => !all.some((words) => words.includes(Path.dirname(device.home))))
-      })
-  )
+      }),
+      () => Effect.sync(() => void (os.setPriority = setPriority))
+    )
+    assert.deepStrictEqual(yield* start(device, { lingers: true }), { lines: [], starts: true })
+    yield* started(device)
+  })
+
+  test.live.skipIf(!isLinux)("A worker is killed if another one took the lease while it was started", function*() {
+    const device = yield* Device.make
+    yield* device.write(
+      `usage/outbox/${device.settings.destinationId}/lease-1`,
+      leaseText({ until: Date.now() + 9_000 })
+    )
+    assert.deepStrictEqual(yield* start(device), { lines: [], starts: false })
+    const argumentsOf = (pid: string): string => {
+      try {
+        return NFS.readFileSync(`/proc/${pid}/cmdline`, "utf8")
+      } catch {
+        return ""
+      }
+    }
+    const all = Effect.sync(() => NFS.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(argumentsOf))
+    yield* eventually(all, (all) => !all.some((words) => words.includes(Path.dirname(device.home))))
+  })
 })
 
 // == in a process of its own
@@ -263,28 +252,26 @@ const runHost = (
 }
 
 describe("intermediate process", () => {
-  it.live("The process that starts a worker ends before the worker, which holds none of its pipes", () =>
-    Effect.gen(function*() {
-      const device = yield* Device.make
-      const body = "console.log(await Effect.runPromise(makeStart(nodeDisk)(how)) !== undefined)"
-      // It has ended when its pipes are closed.
-      assert.deepStrictEqual(yield* runHost(device, body, { pipes: 1 }), {
-        stdout: "true\n",
-        stderr: "",
-        code: 0,
-        signal: null
-      })
-      const pid = yield* started(device)
-      assert.isFalse(NFS.existsSync(at(device, "report")))
-      assert.strictEqual((yield* report(device)).pid, pid)
-    }))
+  test.live("The process that starts a worker ends before the worker, which holds none of its pipes", function*() {
+    const device = yield* Device.make
+    const body = "console.log(await Effect.runPromise(makeStart(nodeDisk)(how)) !== undefined)"
+    // It has ended when its pipes are closed.
+    assert.deepStrictEqual(yield* runHost(device, body, { pipes: 1 }), {
+      stdout: "true\n",
+      stderr: "",
+      code: 0,
+      signal: null
+    })
+    const pid = yield* started(device)
+    assert.isFalse(NFS.existsSync(at(device, "report")))
+    assert.strictEqual((yield* report(device)).pid, pid)
+  })
 
-  it.live.skipIf(!isLinux)(
+  test.live.skipIf(!isLinux)(
     "The process that starts a worker has no uncaught exception if no descriptor is left",
-    () =>
-      Effect.gen(function*() {
-        const device = yield* Device.make
-        const body = `
+    function*() {
+      const device = yield* Device.make
+      const body = `
         import * as NFS from "node:fs"
         const inMemory = () => {
           const disk = MemoryDisk.make()
@@ -300,11 +287,11 @@ describe("intermediate process", () => {
         Effect.runFork(shown(other(how))).interruptUnsafe()
         setTimeout(() => console.log("still here"), 50)
       `
-        const { code, stderr, stdout } = yield* runHost(device, body, { limit: "ulimit -n 64" })
-        assert.deepStrictEqual(stdout.trim().split("\n"), ["ready", "EMFILE", "Success undefined", "still here"])
-        assert.deepStrictEqual([code, stderr], [0, "usage: could not start a worker: EMFILE\n".repeat(2)])
-        assert.isFalse(NFS.existsSync(at(device, "started")))
-      })
+      const { code, stderr, stdout } = yield* runHost(device, body, { limit: "ulimit -n 64" })
+      assert.deepStrictEqual(stdout.trim().split("\n"), ["ready", "EMFILE", "Success undefined", "still here"])
+      assert.deepStrictEqual([code, stderr], [0, "usage: could not start a worker: EMFILE\n".repeat(2)])
+      assert.isFalse(NFS.existsSync(at(device, "started")))
+    }
   )
 })
 
@@ -315,17 +302,16 @@ describe("start failures", () => {
     "a value that no process can get": ["ERR_INVALID_ARG_VALUE", { env: { NO_PROXY: "hunter2\0" } }]
   }
   for (const [what, [code, options]] of Object.entries(failures)) {
-    it.live.skipIf(!isLinux)(
+    test.live.skipIf(!isLinux)(
       `A worker that cannot be started is one debug line without a value, and releases its lease: ${what}`,
-      () =>
-        Effect.gen(function*() {
-          const device = yield* Device.make
-          const lines = [`usage: could not start a worker: ${code}`]
-          assert.deepStrictEqual(yield* start(device, options), { lines, starts: false })
-          assert.deepStrictEqual(device.tree().filter((name) => !name.endsWith("/")), [])
-          assert.isTrue((yield* start(device)).starts)
-          yield* started(device)
-        })
+      function*() {
+        const device = yield* Device.make
+        const lines = [`usage: could not start a worker: ${code}`]
+        assert.deepStrictEqual(yield* start(device, options), { lines, starts: false })
+        assert.deepStrictEqual(device.tree().filter((name) => !name.endsWith("/")), [])
+        assert.isTrue((yield* start(device)).starts)
+        yield* started(device)
+      }
     )
   }
 })

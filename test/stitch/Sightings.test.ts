@@ -1,12 +1,13 @@
 /**
  * What is done when a principal is seen: the table of the design, by everything that can see one.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Credential } from "../../src/domain/Credential.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 import {
   account,
   type Command,
@@ -142,15 +143,14 @@ const sceneOf = (mode: (typeof modes)[number], { claim, seenBy, under }: Case) =
 }
 
 describe.each(modes)("sighting table over $mode", (mode) => {
-  it.effect.each(cases)("$title", (row) =>
-    Effect.gen(function*() {
-      const all = yield* sceneOf(mode, row)
-      const before = identityFiles(all.home)
-      const command = yield* all.start({ runtime: row.runtime })
-      yield* see(command, row.seenBy)
-      yield* command.settle
-      yield* assertOutcome(row, all, command, before)
-    }))
+  test.each(cases)("$title", function*(row) {
+    const all = yield* sceneOf(mode, row)
+    const before = identityFiles(all.home)
+    const command = yield* all.start({ runtime: row.runtime })
+    yield* see(command, row.seenBy)
+    yield* command.settle
+    yield* assertOutcome(row, all, command, before)
+  })
 
   const isNew = over(mode, { isNew: true, credential: Device.environment("new"), accounts: { new: P } })
   const stored = over(mode, { credential: Device.stored("new"), accounts: { new: P } })
@@ -259,42 +259,37 @@ describe("sightings after a steady event", () => {
   const mode = { mode: "a credentials file that was parsed before", isSteady: true, makeApi: Device.makeFileApi }
   const steady = cases.filter(({ runtime, seenBy }) => seenBy !== "resolver" && lasting.includes(runtime))
 
-  it.effect.each(steady)("$title", (row) =>
-    Effect.gen(function*() {
-      const all = yield* sceneOf(mode, row)
-      const credential = sources[row.under]
-      if (credential !== undefined) yield* all.home.remember(credential, undefined, all.api)
-      const before = identityFiles(all.home)
-      const command = yield* all.start({ runtime: row.runtime })
-      yield* command.begin
-      const first = yield* command.record
-      assert.strictEqual(yield* command.loads, 0)
-      yield* row.seenBy === "login" ? command.stitch.login(P) : command.stitch.observe(P)
-      yield* assertOutcome(row, all, command, before)
-      const last = yield* command.record
-      assert.deepInclude(last?.properties, { invocation_id: first?.properties["invocation_id"] })
-      const sequences = all.home.events().map(({ properties }) => properties["sequence"])
-      assert.deepStrictEqual(sequences, row.outcome === "claims with an alias" ? [0, 2, 3] : [0, 1, 2])
-    }))
+  test.each(steady)("$title", function*(row) {
+    const all = yield* sceneOf(mode, row)
+    const credential = sources[row.under]
+    if (credential !== undefined) yield* all.home.remember(credential, undefined, all.api)
+    const before = identityFiles(all.home)
+    const command = yield* all.start({ runtime: row.runtime })
+    yield* command.begin
+    const first = yield* command.record
+    assert.strictEqual(yield* command.loads, 0)
+    yield* row.seenBy === "login" ? command.stitch.login(P) : command.stitch.observe(P)
+    yield* assertOutcome(row, all, command, before)
+    const last = yield* command.record
+    assert.deepInclude(last?.properties, { invocation_id: first?.properties["invocation_id"] })
+    const sequences = all.home.events().map(({ properties }) => properties["sequence"])
+    assert.deepStrictEqual(sequences, row.outcome === "claims with an alias" ? [0, 2, 3] : [0, 1, 2])
+  })
 })
 
 describe("principal validation", () => {
   const illegal = ["", " ", "undefined", "NULL\0", "null", "[object Object]", "'anonymous'", "x".repeat(201), "\ud800"]
 
-  it.effect.each(illegal)(
-    "An illegal principal is ignored, and the next legal one is claimed: %j",
-    (id) =>
-      Effect.gen(function*() {
-        const home = yield* Device.make
-        yield* home.seed(anon.a)
-        const before = home.snapshot()
-        const { slot, stitch } = yield* home.start()
-        yield* stitch.observe(id)
-        yield* stitch.login(id)
-        assert.isUndefined(yield* slot.get)
-        assert.deepStrictEqual(home.snapshot(), before)
-        yield* stitch.observe(P)
-        assert.strictEqual(home.claim(anon.a)?.principal_id, P)
-      })
-  )
+  test.each(illegal)("An illegal principal is ignored, and the next legal one is claimed: %j", function*(id) {
+    const home = yield* Device.make
+    yield* home.seed(anon.a)
+    const before = home.snapshot()
+    const { slot, stitch } = yield* home.start()
+    yield* stitch.observe(id)
+    yield* stitch.login(id)
+    assert.isUndefined(yield* slot.get)
+    assert.deepStrictEqual(home.snapshot(), before)
+    yield* stitch.observe(P)
+    assert.strictEqual(home.claim(anon.a)?.principal_id, P)
+  })
 })

@@ -21,6 +21,7 @@ import { IdentityStoreContract, OutboxContract, PrincipalResolverContract } from
 import * as Device from "../fixtures/Device.ts"
 import { machineOf } from "../fixtures/Files.ts"
 import { run } from "../fixtures/Process.ts"
+import { test } from "../fixtures/Tests.ts"
 
 /** The rules of a suite that fail. */
 const broken = async (declare: (runner: Runner) => void): Promise<ReadonlyArray<string>> => {
@@ -78,23 +79,21 @@ PrincipalResolverContract.suite(
   { describe, it }
 )
 
-it.effect("FileIdentityStore of a host that composes its own layers writes no file without consent", () =>
-  Effect.gen(function*() {
-    const device = yield* Device.make
-    const denied = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
-    const { get } = yield* Effect.provide(IdentityStore, publicStore(device, denied))
-    assert.isFalse((yield* get).durable)
-    assert.deepStrictEqual(device.tree(), [])
-  }))
+test("FileIdentityStore of a host that composes its own layers writes no file without consent", function*() {
+  const device = yield* Device.make
+  const denied = FixedConsent.layer({ enabled: false, decidedBy: { _tag: "OptOutFile" } })
+  const { get } = yield* Effect.provide(IdentityStore, publicStore(device, denied))
+  assert.isFalse((yield* get).durable)
+  assert.deepStrictEqual(device.tree(), [])
+})
 
-it.effect("FixedPrincipalResolver of a host without accounts has no input, and resolves no credential", () =>
-  Effect.gen(function*() {
-    const other = yield* Effect.provide(PrincipalResolver, FixedPrincipalResolver.layer("account_1"))
-    const credential = (yield* other.credential) ?? assert.fail("there is no credential")
-    const { input, resolve } = yield* Effect.provide(PrincipalResolver, FixedPrincipalResolver.layerNone)
-    assert.deepInclude(input, { files: [], variables: {} })
-    assert.isUndefined(yield* resolve(credential))
-  }))
+test("FixedPrincipalResolver of a host without accounts has no input, and resolves no credential", function*() {
+  const other = yield* Effect.provide(PrincipalResolver, FixedPrincipalResolver.layer("account_1"))
+  const credential = (yield* other.credential) ?? assert.fail("there is no credential")
+  const { input, resolve } = yield* Effect.provide(PrincipalResolver, FixedPrincipalResolver.layerNone)
+  assert.deepInclude(input, { files: [], variables: {} })
+  assert.isUndefined(yield* resolve(credential))
+})
 
 it.effect("FixedPrincipalResolver resolves no principal from an illegal id, and a debug line says why", () =>
   Effect.gen(function*() {
@@ -220,11 +219,10 @@ describe("PrincipalResolverContract", () => {
     }))
 })
 
-it.live("A contract runs with the functions of another test runner, which reports each rule", () =>
-  Effect.gen(function*() {
-    const file = Path.join(import.meta.dirname, "hosts/NodeTest.ts")
-    const { stdout } = yield* run([process.execPath, "--test-reporter=tap", file], { env: {} })
-    assert.match(stdout, /^# pass 9$/m)
-    assert.match(stdout, /^# fail 1$/m)
-    assert.match(stdout, /not ok 2 - The principal of a credential is the account/)
-  }))
+test.live("A contract runs with the functions of another test runner, which reports each rule", function*() {
+  const file = Path.join(import.meta.dirname, "hosts/NodeTest.ts")
+  const { stdout } = yield* run([process.execPath, "--test-reporter=tap", file], { env: {} })
+  assert.match(stdout, /^# pass 9$/m)
+  assert.match(stdout, /^# fail 1$/m)
+  assert.match(stdout, /not ok 2 - The principal of a credential is the account/)
+})

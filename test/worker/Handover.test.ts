@@ -1,7 +1,7 @@
 /**
  * How commands and workers hand over to each other, over one disk.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -30,6 +30,7 @@ import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leasesOf, leaseText, machineOf } from "../fixtures/Files.ts"
+import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import { event, eventOf } from "./RealWorker.ts"
 
@@ -88,9 +89,6 @@ const processOf = Effect.fnUntraced(
     }
   }
 )
-
-const test = <E>(title: string, body: () => Generator<Effect.Effect<unknown, E, Scope.Scope>, void, never>): void =>
-  it.effect(title, () => Effect.gen(body))
 
 /** A device with a process. */
 const setUp = Effect.fnUntraced(function*(options?: ProcessOptions) {

@@ -8,6 +8,7 @@ import * as Net from "node:net"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { post } from "../../src/worker/Transport.ts"
+import { test } from "../fixtures/Tests.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 import { events } from "./RealWorker.ts"
 
@@ -44,14 +45,13 @@ describe("response decoding", () => {
   }
 
   for (const status of [301, 302, 303, 307, 308]) {
-    it.effect(`A redirect takes no message and is not followed: ${status}`, () =>
-      Effect.gen(function*() {
-        const elsewhere = yield* makeSink()
-        const headers = { location: `${elsewhere.url}/batch/` }
-        const { _tag } = yield* read(Status({ status, body: "{\"status\":1}", headers }))
-        assert.strictEqual(_tag, "Kept")
-        assert.deepStrictEqual(yield* elsewhere.requests, [])
-      }))
+    test(`A redirect takes no message and is not followed: ${status}`, function*() {
+      const elsewhere = yield* makeSink()
+      const headers = { location: `${elsewhere.url}/batch/` }
+      const { _tag } = yield* read(Status({ status, body: "{\"status\":1}", headers }))
+      assert.strictEqual(_tag, "Kept")
+      assert.deepStrictEqual(yield* elsewhere.requests, [])
+    })
   }
 
   for (const body of ["1", "\"Ok\"", "null", "[]", "{}"]) {
@@ -62,12 +62,11 @@ describe("response decoding", () => {
       ))
   }
 
-  it.effect("An answer says that the project is over its quota, that a body is too large, and that it is malformed", () =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(yield* read(Ok({ quota_limited: ["events"] })), { _tag: "Taken", quotaLimited: true })
-      assert.deepStrictEqual(yield* read(Status({ status: 413 })), { _tag: "TooLarge" })
-      assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
-    }))
+  test("An answer says that the project is over its quota, that a body is too large, and that it is malformed", function*() {
+    assert.deepStrictEqual(yield* read(Ok({ quota_limited: ["events"] })), { _tag: "Taken", quotaLimited: true })
+    assert.deepStrictEqual(yield* read(Status({ status: 413 })), { _tag: "TooLarge" })
+    assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
+  })
 })
 
 describe("keep-alive connections", () => {
@@ -95,18 +94,17 @@ describe("keep-alive connections", () => {
       ["each", "Kept", "is given up where a new one is reset too"]
     ] as const
   ) {
-    it.effect(`A request on a kept connection that closes ${what}`, () =>
-      Effect.gen(function*() {
-        const posthog = yield* server(resets)
-        const address = posthog.server.address()
-        const port = typeof address === "object" ? address?.port : undefined
-        const client = new PostHogClient({ host: `http://127.0.0.1:${port}`, key: "phc_test" })
-        const [first, second] = [
-          yield* Effect.promise(() => client.send(events(1))),
-          yield* Effect.promise(() => client.send(events(1)))
-        ]
-        assert.deepStrictEqual([first._tag, second._tag, posthog.requests()], ["Taken", tag, 3])
-      }))
+    test(`A request on a kept connection that closes ${what}`, function*() {
+      const posthog = yield* server(resets)
+      const address = posthog.server.address()
+      const port = typeof address === "object" ? address?.port : undefined
+      const client = new PostHogClient({ host: `http://127.0.0.1:${port}`, key: "phc_test" })
+      const [first, second] = [
+        yield* Effect.promise(() => client.send(events(1))),
+        yield* Effect.promise(() => client.send(events(1)))
+      ]
+      assert.deepStrictEqual([first._tag, second._tag, posthog.requests()], ["Taken", tag, 3])
+    })
   }
 })
 
@@ -150,61 +148,58 @@ describe("an answer that is not HTTP to its end", () => {
       ["its last chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"]
     ] as const
   ) {
-    it.effect(`An answer takes no message if its connection closes before ${what}, also if what arrived is JSON`, () =>
-      Effect.gen(function*() {
-        const { requests, url } = yield* server(text)
-        assert.deepStrictEqual(yield* send(url), { _tag: "Kept", reason: "the answer broke off" })
-        assert.strictEqual(requests(), 1)
-      }))
+    test(`An answer takes no message if its connection closes before ${what}, also if what arrived is JSON`, function*() {
+      const { requests, url } = yield* server(text)
+      assert.deepStrictEqual(yield* send(url), { _tag: "Kept", reason: "the answer broke off" })
+      assert.strictEqual(requests(), 1)
+    })
   }
 
-  it.effect("A request on a kept connection is not sent again if its answer is not HTTP", () =>
-    Effect.gen(function*() {
-      const { requests, url } = yield* server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "not HTTP\r\n\r\n")
-      const first = yield* send(url)
-      const free = Effect.sync(() => Object.keys(Http.globalAgent.freeSockets).join(" "))
-      yield* eventually(free, (names) => names.includes(`:${url.port}:`))
-      const second = yield* send(url)
-      assert.deepStrictEqual([first, second, requests()], [
-        { _tag: "Taken", quotaLimited: false },
-        { _tag: "Kept", reason: "no connection (HPE_INVALID_CONSTANT)" },
-        2
-      ])
-    }))
+  test("A request on a kept connection is not sent again if its answer is not HTTP", function*() {
+    const { requests, url } = yield* server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "not HTTP\r\n\r\n")
+    const first = yield* send(url)
+    const free = Effect.sync(() => Object.keys(Http.globalAgent.freeSockets).join(" "))
+    yield* eventually(free, (names) => names.includes(`:${url.port}:`))
+    const second = yield* send(url)
+    assert.deepStrictEqual([first, second, requests()], [
+      { _tag: "Taken", quotaLimited: false },
+      { _tag: "Kept", reason: "no connection (HPE_INVALID_CONSTANT)" },
+      2
+    ])
+  })
 })
 
-it.live("A request on a kept connection that gets no answer in time is given up, and not sent again", () =>
-  Effect.gen(function*() {
-    let requests = 0
-    let closed = 0
-    const server = yield* Effect.acquireRelease(
-      Effect.callback<Http.Server>((resume) => {
-        const server = Http.createServer((request, response) => {
-          request.resume()
-          if (request.method === "GET") return void response.end()
-          requests += 1
-          if (requests === 1) response.end("{}")
-        })
-        server.on("connection", (socket) => socket.on("close", () => closed += 1))
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) => Effect.sync(() => server.close().closeAllConnections())
-    )
-    const address = server.address()
-    const url = new URL(`http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`)
-    const send = (limit: number) => Effect.promise(() => post(url, {}, "{}", limit))
-    const first = yield* send(60_000)
-    yield* eventually(Effect.sync(() => Object.keys(Http.globalAgent.freeSockets)), (free) => free.length > 0)
-    const second = yield* send(100)
-    yield* eventually(Effect.sync(() => closed), (count) => count === 1)
-    assert.deepStrictEqual([first, second], [
-      { _tag: "Taken", quotaLimited: false },
-      { _tag: "Kept", reason: "no answer in time" }
-    ])
-    // What was sent before this request has arrived when it is answered.
-    yield* Effect.promise(() => fetch(url))
-    assert.strictEqual(requests, 2)
-  }))
+test.live("A request on a kept connection that gets no answer in time is given up, and not sent again", function*() {
+  let requests = 0
+  let closed = 0
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<Http.Server>((resume) => {
+      const server = Http.createServer((request, response) => {
+        request.resume()
+        if (request.method === "GET") return void response.end()
+        requests += 1
+        if (requests === 1) response.end("{}")
+      })
+      server.on("connection", (socket) => socket.on("close", () => closed += 1))
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close().closeAllConnections())
+  )
+  const address = server.address()
+  const url = new URL(`http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`)
+  const send = (limit: number) => Effect.promise(() => post(url, {}, "{}", limit))
+  const first = yield* send(60_000)
+  yield* eventually(Effect.sync(() => Object.keys(Http.globalAgent.freeSockets)), (free) => free.length > 0)
+  const second = yield* send(100)
+  yield* eventually(Effect.sync(() => closed), (count) => count === 1)
+  assert.deepStrictEqual([first, second], [
+    { _tag: "Taken", quotaLimited: false },
+    { _tag: "Kept", reason: "no answer in time" }
+  ])
+  // What was sent before this request has arrived when it is answered.
+  yield* Effect.promise(() => fetch(url))
+  assert.strictEqual(requests, 2)
+})
 
 describe("request timeout", () => {
   afterEach(() => {
@@ -212,24 +207,23 @@ describe("request timeout", () => {
   })
 
   for (const [name, answer] of [["not answered at all", Hang()], ["not answered to its end", Drip()]] as const) {
-    it.effect(`A request that is ${name} is given up after five seconds`, () =>
-      Effect.gen(function*() {
-        const sink = yield* makeSink()
-        const asked = Promise.withResolvers<void>()
-        yield* sink.answer(() => {
-          asked.resolve()
-          return answer
-        })
-        vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
-        let read: unknown
-        const sending = new PostHogClient({ host: sink.url, key: "phc_test" }).send(events(3))
-        void sending.then((answer) => read = answer)
-        yield* Effect.promise(() => asked.promise)
-        yield* Effect.promise(() => vi.advanceTimersByTimeAsync(4_999))
-        assert.isUndefined(read)
-        yield* Effect.promise(() => vi.advanceTimersByTimeAsync(1))
-        yield* Effect.promise(() => sending)
-        assert.deepStrictEqual(read, { _tag: "Kept", reason: "no answer in time" })
-      }))
+    test(`A request that is ${name} is given up after five seconds`, function*() {
+      const sink = yield* makeSink()
+      const asked = Promise.withResolvers<void>()
+      yield* sink.answer(() => {
+        asked.resolve()
+        return answer
+      })
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+      let read: unknown
+      const sending = new PostHogClient({ host: sink.url, key: "phc_test" }).send(events(3))
+      void sending.then((answer) => read = answer)
+      yield* Effect.promise(() => asked.promise)
+      yield* Effect.promise(() => vi.advanceTimersByTimeAsync(4_999))
+      assert.isUndefined(read)
+      yield* Effect.promise(() => vi.advanceTimersByTimeAsync(1))
+      yield* Effect.promise(() => sending)
+      assert.deepStrictEqual(read, { _tag: "Kept", reason: "no answer in time" })
+    })
   }
 })
