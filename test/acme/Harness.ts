@@ -21,6 +21,7 @@ import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { filesIn } from "../fixtures/Folders.ts"
 import { runs, type RuntimeName } from "../fixtures/Runtimes.ts"
+import { listen } from "../fixtures/Servers.ts"
 import { suiteOf } from "../fixtures/Tests.ts"
 import { eventually, makeSink, type NotInTime } from "../fixtures/Wait.ts"
 
@@ -174,24 +175,13 @@ const makeApi: Effect.Effect<Api, never, Scope.Scope> = Effect.gen(function*() {
       }
     }
   }
-  const server = yield* Effect.acquireRelease(
-    Effect.callback<Http.Server>((resume) => {
-      const server = Http.createServer((request, response) => {
-        requests.push(request.url ?? "")
-        response.on("error", () => {})
-        respond(request, response, mode)
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
-  const address = server.address()
+  const { url } = yield* listen(Http.createServer((request, response) => {
+    requests.push(request.url ?? "")
+    response.on("error", () => {})
+    respond(request, response, mode)
+  }))
   return {
-    url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
+    url,
     mode: (next) =>
       Effect.sync(() => {
         mode = next

@@ -10,6 +10,7 @@ import * as Path from "node:path"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
+import { listen } from "../fixtures/Servers.ts"
 import { makeSink } from "../fixtures/Wait.ts"
 import { tls } from "../worker/Certificate.ts"
 import { Harness, runtimeName } from "./Harness.ts"
@@ -25,32 +26,18 @@ const variablesOf = {
 /** A tunnel for TLS, as companies have them. */
 const proxy = Effect.gen(function*() {
   const asked: Array<string> = []
-  const sockets = new Set<Net.Socket>()
-  const server = yield* Effect.acquireRelease(
-    Effect.callback<Http.Server>((resume) => {
-      const server = Http.createServer((_, response) => response.writeHead(502).end())
-      server.on("connect", (request: Http.IncomingMessage, client: Net.Socket) => {
-        asked.push(request.url ?? "")
-        const { hostname, port } = new URL(`http://${request.url}`)
-        const upstream = Net.connect(Number(port), hostname, () => {
-          client.write("HTTP/1.1 200 Connection Established\r\n\r\n")
-          upstream.pipe(client).pipe(upstream)
-        })
-        for (const socket of [client, upstream]) {
-          sockets.add(socket)
-          socket.on("error", () => {})
-        }
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.sync(() => {
-        server.close()
-        for (const socket of sockets) socket.destroy()
-      })
-  )
-  const address = server.address()
-  return { asked, url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}` }
+  const server = Http.createServer((_, response) => response.writeHead(502).end())
+  server.on("connect", (request: Http.IncomingMessage, client: Net.Socket) => {
+    asked.push(request.url ?? "")
+    const { hostname, port } = new URL(`http://${request.url}`)
+    const upstream = Net.connect(Number(port), hostname, () => {
+      client.write("HTTP/1.1 200 Connection Established\r\n\r\n")
+      upstream.pipe(client).pipe(upstream)
+    })
+    upstream.on("error", () => {})
+    client.on("close", () => upstream.destroy())
+  })
+  return { asked, url: (yield* listen(server)).url }
 })
 
 suite("the environment of a worker", (test) => {
@@ -176,17 +163,10 @@ suite("the environment of a worker", (test) => {
     test("A worker sends in clear text to this machine only, whatever HTTP_PROXY says", function*() {
       const acme = yield* (yield* Harness).device("proxy")
       const asked: Array<string> = []
-      const clear = yield* Effect.acquireRelease(
-        Effect.callback<Http.Server>((resume) => {
-          const server = Http.createServer((request, response) => {
-            asked.push(request.url ?? "")
-            response.end("{}")
-          }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) => Effect.sync(() => void server.close())
-      )
-      const address = clear.address()
-      const url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : ""}`
+      const { url } = yield* listen(Http.createServer((request, response) => {
+        asked.push(request.url ?? "")
+        response.end("{}")
+      }))
       yield* acme.run("deploy site", {
         runtime: "ci",
         env: { HTTP_PROXY: url, http_proxy: url, HTTPS_PROXY: url }

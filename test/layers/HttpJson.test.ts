@@ -14,6 +14,7 @@ import * as Tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { getJson } from "../../src/layers/HttpJson.ts"
+import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 
 // Made for these tests, of no use elsewhere: for 127.0.0.1 and *.acme.test, valid until 2120.
@@ -48,19 +49,6 @@ const replace = (module: object, values: object) => {
   return change(set(values), set(originals))
 }
 
-/** Listens on 127.0.0.1 and returns the port. */
-const listen = Effect.fnUntraced(function*(server: Net.Server) {
-  const sockets = new Set<Net.Socket>()
-  server.on("connection", (socket) => void sockets.add(socket.on("error", () => {})))
-  yield* change(() => server.listen(0, "127.0.0.1"), () => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
-  })
-  yield* wait(once(server, "listening"))
-  const address = server.address()
-  return typeof address === "object" && address !== null ? address.port : 0
-})
-
 type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 
 const body = (text: string, status = 200): Answer => (_, response) => void response.writeHead(status).end(text)
@@ -74,8 +62,7 @@ const serve = Effect.fnUntraced(function*(answer: Answer, server: Http.Server = 
     request.socket.once("close", closed.resolve)
     answer(request, response)
   })
-  const port = yield* listen(server)
-  return { closed: closed.promise, port, requests, url: `http://127.0.0.1:${port}` }
+  return { closed: closed.promise, requests, ...(yield* listen(server)) }
 })
 
 const trust = Effect.suspend(() => {
@@ -344,7 +331,7 @@ test.live("The modules node:http and node:dns are loaded at the first request, a
 
 test.live("A pending request does not keep the process alive", function*() {
   const server = Net.createServer()
-  const port = yield* listen(server)
+  const { port } = yield* listen(server)
   // Nothing listens at the first address of second.acme.test. The server does not answer: a process kept alive does
   // not end.
   for (const origin of ["http://127.0.0.1", "http://localhost", "https://localhost", "https://second.acme.test"]) {

@@ -22,6 +22,7 @@ import { PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 
 const secret = "sk-do-not-tell"
@@ -37,40 +38,18 @@ const json = (body: unknown, status = 200): Answer => (_, response) => {
 
 const named = { data: { principal_id: "p1" } }
 
-interface Api {
-  readonly server: Http.Server
-  readonly url: string
-  readonly requests: ReadonlyArray<Http.IncomingMessage>
-  /** The first request, and the end of its connection. */
-  readonly asked: Promise<void>
-  readonly closed: Promise<void>
-}
-
-/** An API on loopback, which stops with the scope. */
-const api = (answer: Answer = json(named)) =>
-  Effect.acquireRelease(
-    Effect.callback<Api>((resume) => {
-      const requests: Array<Http.IncomingMessage> = []
-      const [asked, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-      const server = Http.createServer((request, response) => {
-        requests.push(request)
-        request.socket.once("close", () => closed.resolve())
-        answer(request, response)
-        asked.resolve()
-      })
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = typeof address === "object" && address !== null ? address.port : 0
-        const url = `http://127.0.0.1:${port}`
-        resume(Effect.succeed({ server, url, requests, asked: asked.promise, closed: closed.promise }))
-      })
-    }),
-    ({ server }) =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
+/** An API on loopback, with the first request and the end of its connection. */
+const api = Effect.fnUntraced(function*(answer: Answer = json(named)) {
+  const requests: Array<Http.IncomingMessage> = []
+  const [asked, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const { url } = yield* listen(Http.createServer((request, response) => {
+    requests.push(request)
+    request.socket.once("close", () => closed.resolve())
+    answer(request, response)
+    asked.resolve()
+  }))
+  return { url, requests, asked: asked.promise, closed: closed.promise }
+})
 
 interface Host {
   readonly api: string

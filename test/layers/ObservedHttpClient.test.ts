@@ -13,34 +13,21 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as ObservedHttpClient from "../../src/layers/ObservedHttpClient.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
+import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 
 type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 
 /** A server on loopback that names the principal `p1` in every answer. */
-const serve = (answer: Answer = (_, response) => response.end("hello")) =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly server: Http.Server; readonly paths: ReadonlyArray<string>; readonly url: string }>(
-      (resume) => {
-        const paths: Array<string> = []
-        const server = Http.createServer((request, response) => {
-          paths.push(request.url ?? "")
-          response.setHeader("x-principal-id", "p1")
-          answer(request, response)
-        })
-        server.listen(0, "127.0.0.1", () => {
-          const address = server.address()
-          const port = typeof address === "object" && address !== null ? address.port : 0
-          resume(Effect.succeed({ server, paths, url: `http://127.0.0.1:${port}` }))
-        })
-      }
-    ),
-    ({ server }) =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
+const serve = Effect.fnUntraced(function*(answer: Answer = (_, response) => response.end("hello")) {
+  const paths: Array<string> = []
+  const { url } = yield* listen(Http.createServer((request, response) => {
+    paths.push(request.url ?? "")
+    response.setHeader("x-principal-id", "p1")
+    answer(request, response)
+  }))
+  return { paths, url }
+})
 
 const authorized = (url: string) => HttpClientRequest.bearerToken(HttpClientRequest.get(url), "key")
 

@@ -8,6 +8,7 @@ import * as Net from "node:net"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { post } from "../../src/worker/Transport.ts"
+import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 import { events } from "./RealWorker.ts"
@@ -71,22 +72,18 @@ describe("response decoding", () => {
 
 describe("keep-alive connections", () => {
   /** A PostHog that answers the first request of a connection and resets the connection at the next; or at each. */
-  const server = (resets: "the second" | "each") =>
-    Effect.acquireRelease(
-      Effect.callback<{ readonly server: Http.Server; readonly requests: () => number }>((resume) => {
-        const seen = new Set<unknown>()
-        let requests = 0
-        const server = Http.createServer((request, response) => {
-          requests += 1
-          const isReset = seen.has(request.socket) || (resets === "each" && requests > 1)
-          seen.add(request.socket)
-          if (isReset) return void request.socket.destroy()
-          request.resume().on("end", () => response.end("{}"))
-        })
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, requests: () => requests })))
-      }),
-      ({ server }) => Effect.sync(() => server.close().closeAllConnections())
-    )
+  const posthog = Effect.fnUntraced(function*(resets: "the second" | "each") {
+    const seen = new Set<unknown>()
+    let requests = 0
+    const { url } = yield* listen(Http.createServer((request, response) => {
+      requests += 1
+      const isReset = seen.has(request.socket) || (resets === "each" && requests > 1)
+      seen.add(request.socket)
+      if (isReset) return void request.socket.destroy()
+      request.resume().on("end", () => response.end("{}"))
+    }))
+    return { requests: () => requests, url }
+  })
 
   for (
     const [resets, tag, what] of [
@@ -95,51 +92,33 @@ describe("keep-alive connections", () => {
     ] as const
   ) {
     test(`A request on a kept connection that closes ${what}`, function*() {
-      const posthog = yield* server(resets)
-      const address = posthog.server.address()
-      const port = typeof address === "object" ? address?.port : undefined
-      const client = new PostHogClient({ host: `http://127.0.0.1:${port}`, key: "phc_test" })
+      const { requests, url } = yield* posthog(resets)
+      const client = new PostHogClient({ host: url, key: "phc_test" })
       const [first, second] = [
         yield* Effect.promise(() => client.send(events(1))),
         yield* Effect.promise(() => client.send(events(1)))
       ]
-      assert.deepStrictEqual([first._tag, second._tag, posthog.requests()], ["Taken", tag, 3])
+      assert.deepStrictEqual([first._tag, second._tag, requests()], ["Taken", tag, 3])
     })
   }
 })
 
 describe("an answer that is not HTTP to its end", () => {
   /** A server that writes one text for each request of a connection, and closes the connection after the last text. */
-  const server = (...texts: ReadonlyArray<string>) =>
-    Effect.acquireRelease(
-      Effect.callback<{ readonly url: URL; readonly requests: () => number; readonly close: () => void }>((resume) => {
-        let requests = 0
-        const sockets = new Set<Net.Socket>()
-        const server = Net.createServer((socket) => {
-          sockets.add(socket)
-          let count = 0
-          // The client closes the connection of an answer that it cannot parse.
-          socket.on("error", () => {})
-          socket.on("data", (data) => {
-            if (!data.toString().includes("POST ")) return
-            requests += 1
-            const text = texts[count++] ?? ""
-            if (count < texts.length) socket.write(text)
-            else socket.end(text)
-          })
-        })
-        const close = () => {
-          for (const socket of sockets) socket.destroy()
-          server.close()
-        }
-        server.listen(0, "127.0.0.1", () => {
-          const address = server.address()
-          const port = typeof address === "object" ? address?.port : undefined
-          resume(Effect.succeed({ url: new URL(`http://127.0.0.1:${port}/`), requests: () => requests, close }))
-        })
-      }),
-      ({ close }) => Effect.sync(close)
-    )
+  const server = Effect.fnUntraced(function*(...texts: ReadonlyArray<string>) {
+    let requests = 0
+    const { url } = yield* listen(Net.createServer((socket) => {
+      let count = 0
+      socket.on("data", (data) => {
+        if (!data.toString().includes("POST ")) return
+        requests += 1
+        const text = texts[count++] ?? ""
+        if (count < texts.length) socket.write(text)
+        else socket.end(text)
+      })
+    }))
+    return { requests: () => requests, url: new URL(url) }
+  })
   const send = (url: URL) => Effect.promise(() => post(url, {}, "{}", 60_000))
 
   for (
@@ -172,21 +151,14 @@ describe("an answer that is not HTTP to its end", () => {
 test.live("A request on a kept connection that gets no answer in time is given up, and not sent again", function*() {
   let requests = 0
   let closed = 0
-  const server = yield* Effect.acquireRelease(
-    Effect.callback<Http.Server>((resume) => {
-      const server = Http.createServer((request, response) => {
-        request.resume()
-        if (request.method === "GET") return void response.end()
-        requests += 1
-        if (requests === 1) response.end("{}")
-      })
-      server.on("connection", (socket) => socket.on("close", () => closed += 1))
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.sync(() => server.close().closeAllConnections())
-  )
-  const address = server.address()
-  const url = new URL(`http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`)
+  const server = Http.createServer((request, response) => {
+    request.resume()
+    if (request.method === "GET") return void response.end()
+    requests += 1
+    if (requests === 1) response.end("{}")
+  })
+  server.on("connection", (socket) => socket.on("close", () => closed += 1))
+  const url = new URL((yield* listen(server)).url)
   const send = (limit: number) => Effect.promise(() => post(url, {}, "{}", limit))
   const first = yield* send(60_000)
   yield* eventually(Effect.sync(() => Object.keys(Http.globalAgent.freeSockets)), (free) => free.length > 0)
