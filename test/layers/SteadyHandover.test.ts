@@ -23,18 +23,17 @@ import {
   disturbed,
   identityFiles,
   loaded,
-  type Mode,
   own,
   type Owner,
   ownerOf,
   type Scene,
   scene,
+  steady,
   Used
 } from "../stitch/Command.ts"
 
 const { anon, P, Q } = Device
 
-const steady: Mode = { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
 const consent = Device.environmentConsent()
 
 /** `telemetry disable` and `telemetry enable` of another process. */

@@ -23,7 +23,6 @@ import {
   device,
   identityFiles,
   loaded,
-  type Mode,
   now,
   own,
   type Owner,
@@ -31,12 +30,11 @@ import {
   type Scene,
   scene,
   type SceneOptions,
-  start
+  start,
+  steady
 } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
-
-const steady: Mode = { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
 
 /** Records an event in a new command; returns who it belongs to, and whether the command was steady. */
 const recorded = Effect.fnUntraced(function*({ start }: Pick<Scene, "start">, options?: Device.ProcessOptions) {

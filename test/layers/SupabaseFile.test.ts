@@ -10,11 +10,10 @@ import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import * as Supabase from "../fixtures/SupabaseTool.ts"
 import { test } from "../fixtures/Tests.ts"
-import { type Command, disturbed, type Mode, now, type Scene, scene } from "../stitch/Command.ts"
+import { type Command, disturbed, now, type Scene, scene, steady } from "../stitch/Command.ts"
 
 const { anon, P } = Device
 
-const mode: Mode = { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
 const minute = 60_000
 
 const telemetryJson = "telemetry.json"
@@ -35,7 +34,7 @@ const fileOf = (form: "newer" | "older", keys: object = {}): string => {
 
 /** A device of a host with this codec; with a file or without one. */
 const host = Effect.fnUntraced(function*(text?: string) {
-  const all = yield* scene(mode, { isNew: true, process: { codec: supabase, consent: Device.environmentConsent() } })
+  const all = yield* scene(steady, { isNew: true, process: { codec: supabase, consent: Device.environmentConsent() } })
   if (text !== undefined) yield* all.home.write(telemetryJson, text)
   return all
 })

@@ -126,10 +126,13 @@ export interface Mode {
   readonly makeApi: (home: Device.Device, options?: Device.ApiOptions) => Effect.Effect<Device.Api>
 }
 
+/** A command over a credentials file, which is steady once an earlier one has parsed the file. */
+export const steady: Mode = { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
+
 /** Most tests run over both kinds of resolver; the answer is the same. */
 export const modes: ReadonlyArray<Mode> = [
   { mode: "a resolver without an input", isSteady: false, makeApi: (_, options) => Device.makeApi(options) },
-  { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
+  steady
 ]
 
 // == a device with an API
@@ -214,6 +217,13 @@ export const lateAnswer = (api: Device.Api, secret: string) =>
     Deferred.make<PrincipalId | undefined>(),
     (answer) => Effect.sync(() => api.accounts.set(secret, Deferred.await(answer)))
   )
+
+export type SeenBy = "login" | "observe" | "resolver"
+export const everybody: ReadonlyArray<SeenBy> = ["login", "observe", "resolver"]
+
+/** Begins a command, and shows P to it in one of the three ways. */
+export const see = ({ begin, record, settle, stitch }: Command, seenBy: SeenBy) =>
+  Effect.andThen(begin, seenBy === "resolver" ? Effect.andThen(record, settle) : stitch[seenBy](Device.P))
 
 /** Begins a command, records an event, waits for the answer, and ends it. */
 export const use = Effect.fnUntraced(function*({ start }: Pick<Scene, "start">) {

@@ -13,16 +13,9 @@ import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import { account, type Command, device, lateAnswer, modes, over, own } from "./Command.ts"
+import { account, device, everybody, lateAnswer, modes, over, own, see } from "./Command.ts"
 
 const { anon, claimOf, P, Q } = Device
-
-const everybody = ["login", "observe", "resolver"] as const
-
-const see = ({ begin, record, settle, stitch }: Command, seenBy: (typeof everybody)[number]) =>
-  seenBy === "resolver"
-    ? Effect.andThen(begin, Effect.andThen(record, settle))
-    : Effect.andThen(begin, stitch[seenBy](P))
 
 const isClaim = ({ operation, path }: FaultyDisk.Call) => operation === "link" && /\/claims\/.*\.json$/.test(path)
 

@@ -11,31 +11,22 @@ import { test } from "../fixtures/Tests.ts"
 import {
   account,
   type Command,
+  everybody,
   found,
   identityFiles,
   lateAnswer,
+  type Mode,
   modes,
   over,
   principalOf,
   type Scene,
-  scene
+  scene,
+  see,
+  type SeenBy,
+  steady
 } from "./Command.ts"
 
 const { anon, P, Q } = Device
-
-type SeenBy = "login" | "observe" | "resolver"
-
-/** Shows P to a command, in one of the three ways. */
-const see = ({ begin, record, settle, stitch }: Command, seenBy: SeenBy) => {
-  switch (seenBy) {
-    case "login":
-      return Effect.andThen(begin, stitch.login(P))
-    case "observe":
-      return Effect.andThen(begin, stitch.observe(P))
-    case "resolver":
-      return Effect.andThen(begin, Effect.andThen(record, settle))
-  }
-}
 
 const sources: Record<string, Credential | undefined> = {
   "a stored credential": Device.stored("new"),
@@ -53,7 +44,6 @@ interface Row {
   readonly outcome: "claims with an alias" | "only stamps" | "switches"
 }
 
-const everybody: ReadonlyArray<SeenBy> = ["login", "observe", "resolver"]
 const responses: ReadonlyArray<SeenBy> = ["observe", "resolver"]
 const anyCredential = Object.keys(sources)
 const lasting: ReadonlyArray<Device.RuntimeName> = ["persistent", "no terminal", "container with a terminal"]
@@ -132,7 +122,7 @@ const assertOutcome = Effect.fnUntraced(function*(
   assert.strictEqual(yield* home.recall(credential), P)
 })
 
-const sceneOf = (mode: (typeof modes)[number], { claim, seenBy, under }: Case) => {
+const sceneOf = (mode: Mode, { claim, seenBy, under }: Case) => {
   const held = claims[claim]
   return scene(mode, {
     credential: sources[under],
@@ -256,11 +246,10 @@ describe.each(modes)("sighting table over $mode", (mode) => {
 })
 
 describe("sightings after a steady event", () => {
-  const mode = { mode: "a credentials file that was parsed before", isSteady: true, makeApi: Device.makeFileApi }
-  const steady = cases.filter(({ runtime, seenBy }) => seenBy !== "resolver" && lasting.includes(runtime))
+  const steadyCases = cases.filter(({ runtime, seenBy }) => seenBy !== "resolver" && lasting.includes(runtime))
 
-  test.each(steady)("$title", function*(row) {
-    const all = yield* sceneOf(mode, row)
+  test.each(steadyCases)("$title", function*(row) {
+    const all = yield* sceneOf(steady, row)
     const credential = sources[row.under]
     if (credential !== undefined) yield* all.home.remember(credential, undefined, all.api)
     const before = identityFiles(all.home)
