@@ -4,6 +4,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,7 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
-import { DataDictionary, IdentityStitch, Usage, UsageCapture } from "../../src/index.ts"
+import { DataDictionary, IdentityStitch, Usage, UsageCapture, UsageEvent } from "../../src/index.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import { events, messages, runLine, services, test, testWith, told } from "./Harness.ts"
 
@@ -414,4 +415,34 @@ describe("attribution", () => {
     yield* runLine(Usage.track(Command.make("menu", {}, () => runLine(Usage.track(asking), "")).pipe(hidden)), "")
     assert.deepStrictEqual(yield* all, ["$create_alias", "CLI execution succeeded"])
   })
+})
+
+describe("nested commands", () => {
+  const Rebuilt = UsageEvent.make("Rebuilt", { description: "The watcher built again", properties: Schema.Struct({}) })
+  const outer = "11111111-1111-4111-8111-111111111111"
+
+  for (
+    const [title, value, parent] of [
+      ["of none", undefined, undefined],
+      ["of the command that runs it", outer, outer],
+      ["of none where the variable holds anything else, which is not sent", "a canary", undefined]
+    ] as const
+  ) {
+    const variables = new Map<string, string | undefined>()
+    test(`A command is the child ${title}, and names itself to its own children while it runs`, function*() {
+      const run = Effect.gen(function*() {
+        yield* Effect.flatMap(UsageCapture, (usage) => usage.capture(Rebuilt, {}))
+        const [[id, parentId] = []] = yield* told("invocation_id", "parent_invocation_id")
+        assert.deepStrictEqual([variables.get("TEST_USAGE_INVOCATION"), parentId], [id, parent])
+      })
+      const env = value === undefined ? {} : { TEST_USAGE_INVOCATION: value }
+      yield* run.pipe(
+        Effect.provide(services({
+          runtime: { setVariable: (name, value) => Effect.sync(() => void variables.set(name, value)) }
+        })),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+      )
+      assert.strictEqual(variables.get("TEST_USAGE_INVOCATION"), value)
+    })
+  }
 })

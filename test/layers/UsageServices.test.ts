@@ -297,8 +297,8 @@ describe.each(modes)("CaptureWorker over $mode", (mode) => {
   )
 
   test(
-    "A worker is asked for every 30 seconds by a command that keeps recording",
-    function*({ command: { record, workers } }) {
+    "A worker is asked for every 30 seconds by a command that keeps recording, and at its end",
+    function*({ command: { end, record, workers } }) {
       yield* record
       yield* TestClock.adjust("29 seconds")
       yield* record
@@ -308,6 +308,8 @@ describe.each(modes)("CaptureWorker over $mode", (mode) => {
       yield* Effect.andThen(record, record)
       yield* TestClock.adjust(0)
       assert.strictEqual(yield* workers, 1)
+      yield* end
+      assert.strictEqual(yield* workers, 2)
     }
   )
 })
