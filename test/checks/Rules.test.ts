@@ -190,10 +190,15 @@ describe("npm run api -- --check", () => {
 it("A dictionary that does not list what is sent fails the check", () => {
   const copy = copyOf("examples/acme", "package.json", "src")
   const files = ["examples/acme/usage-events.md", "examples/acme/usage-events.json"]
-  const check = () => run(copy, "src/kit/main.ts", "dictionary", "examples/acme/Events.ts", ...files, "--check")
+  const page = "examples/acme/TELEMETRY.md"
+  const words = ["dictionary", "--name", "acme", "--telemetry", page, "examples/acme/Events.ts", ...files, "--check"]
+  const check = () => run(copy, "src/kit/main.ts", ...words)
   passes(check())
+  replace(copy, page, "# Telemetry", "# Stale")
+  tells(check(), `  ${page}: out of date.`)
   replace(copy, "examples/acme/Events.ts", /description: "[^"]*"/, `description: "Something else"`)
-  tells(check(), `${files.join(", ")}: out of date.`, "People read there", "Run the same command without --check")
+  const all = [...files, page].join(", ")
+  tells(check(), `${all}: out of date.`, "People read there", "Run the same command without --check")
 })
 
 it("A file with a line that no test reaches fails the check of the coverage until the document names the file", () => {

@@ -5,15 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Fs from "node:fs"
-import * as Path from "node:path"
 import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
 import * as TelemetryPage from "../../src/kit/TelemetryPage.ts"
-import { temporaryFolder } from "../fixtures/Folders.ts"
-import { run } from "../fixtures/Process.ts"
 import { messages, test, unnamed } from "./Harness.ts"
-
-const root = Path.resolve(import.meta.dirname, "../..")
 
 const Chosen = UsageEvent.make("Template chosen", {
   description: "A template was chosen",
@@ -209,33 +203,4 @@ describe("DataDictionary", () => {
     ]))
     for (const name of ["With", "Without"]) assert.include(text, `## ${name}\n\nIt happened.\n`)
   })
-
-  it.live("The dictionary of acme is committed as it is, and a stale one fails the check", () =>
-    Effect.gen(function*() {
-      const [page, ...files] = ["TELEMETRY.md", "usage-events.md", "usage-events.json"].map((name) =>
-        `examples/acme/${name}`
-      )
-      const kit = [
-        process.execPath,
-        "src/kit/main.ts",
-        "dictionary",
-        "--check",
-        "--name",
-        "acme",
-        "--telemetry",
-        `${page}`
-      ]
-      const check = (cwd: string) => run([...kit, "examples/acme/Events.ts", ...files], { cwd, env: process.env })
-      const current = yield* check(root)
-      assert.strictEqual(current.code, 0, current.stderr)
-      const copy = yield* temporaryFolder("dictionary-")
-      for (const name of ["package.json", "src", "examples"]) {
-        Fs.cpSync(Path.join(root, name), Path.join(copy, name), { recursive: true })
-      }
-      Fs.symlinkSync(Path.join(root, "node_modules"), Path.join(copy, "node_modules"))
-      for (const name of [files[0], page]) Fs.appendFileSync(Path.join(copy, `${name}`), "stale\n")
-      const stale = yield* check(copy)
-      assert.strictEqual(stale.code, 1)
-      assert.include(stale.stderr, `${files[0]}, ${page}: out of date`)
-    }))
 })
