@@ -214,18 +214,6 @@ describe("contents of usage/known.json", () => {
       }))
   }
 
-  it.effect("A cache file with an illegal principal counts as absent", () =>
-    Effect.gen(function*() {
-      const home = yield* Device.make
-      remember(home, P)
-      const { credentials: [first], ...rest } = JSON.parse(home.text("usage/known.json") ?? "")
-      yield* home.write(
-        "usage/known.json",
-        JSON.stringify({ ...rest, credentials: [{ ...first, principal_id: "undefined" }] })
-      )
-      assert.isUndefined(recalled(home))
-    }))
-
   for (const [where, options] of Object.entries(lost)) {
     test(`Nothing is cached ${where}, and the session lasts as long as its command`, (home) => {
       const known = home.known(options)
