@@ -10,7 +10,6 @@ const { anon, P, Q } = Device
 const key = Device.stored("key")
 
 describe.each(modes)("Arcade's rules over $mode", (mode) => {
-  const stored = over(mode, { credential: Device.stored("key") })
   const loggedIn = over(mode, { loggedIn: P })
   const isNew = over(mode, { isNew: true })
 
@@ -52,15 +51,6 @@ describe.each(modes)("Arcade's rules over $mode", (mode) => {
     yield* command.settle
     assert.deepStrictEqual(owner, device((yield* command.store.get).anonId))
     assert.deepStrictEqual(home.claimed(), [])
-  })
-
-  stored("A login sets the link in memory and on the disk", function*({ command, home }) {
-    yield* command.stitch.login(P)
-    assert.strictEqual(yield* command.slot.get, P)
-    assert.strictEqual(principalOf((yield* command.store.get).claim), P)
-    assert.deepInclude(home.claim(anon.a), { principal_id: P, learned_by: "login", credential: "stored" })
-    assert.deepStrictEqual(home.pointer(), { anon_id: anon.a, linked_principal_id: P })
-    assert.strictEqual(yield* home.recall(key), P)
   })
 })
 
