@@ -205,26 +205,6 @@ suite("accounts", (test) => {
       assert.isFalse(files.some((file) => file.startsWith("usage/claims/")), files.join(", "))
     })
 
-    test("A CI run on the home of a used device claims nothing", function*() {
-      const acme = yield* device
-      yield* acme.run("deploy before")
-      const before = yield* acme.identity
-      yield* acme.run("deploy site", { runtime: "ci", env: { ACME_API_KEY: "key-of-a" } })
-      assert.deepStrictEqual(yield* acme.identity, before)
-      const messages = yield* acme.delivered(2)
-      assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [before.anon_id, accountA])
-    })
-
-    test("A CI run that logs in sends its events under the account and makes no alias", function*() {
-      const acme = yield* device
-      yield* acme.run(login(), { runtime: "ci" })
-      yield* acme.run("whoami", { runtime: "ci" })
-      const messages = yield* acme.sink.messages
-      assert.deepStrictEqual(commandsOf(messages).map(({ distinct_id }) => distinct_id), [accountA, accountA])
-      assert.deepStrictEqual(aliasesOf(messages), [])
-      assert.notInclude(yield* acme.files, "usage.json")
-    })
-
     test("The event of a container is delivered before its first process ends, and no identity is made", function*() {
       const acme = yield* device
       const { code, stdout } = yield* acme.run("deploy site", {
@@ -255,17 +235,6 @@ suite("accounts", (test) => {
         aliasesOf(messages).map(({ distinct_id, properties }) => [distinct_id, properties["alias"]]),
         [[accountA, anon_id]]
       )
-    })
-
-    test("A login on a first run without a terminal is claimed by the next command", function*() {
-      const acme = yield* device
-      yield* acme.run(login(), { runtime: "pipe" })
-      assert.isNull((yield* acme.identity).linked_principal_id)
-      yield* acme.run("deploy second", { runtime: "pipe" })
-      assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
-      const messages = yield* acme.delivered(2)
-      assert.lengthOf(aliasesOf(messages), 1)
-      assert.isTrue(commandsOf(messages).every(({ distinct_id }) => distinct_id === accountA))
     })
   })
 })
