@@ -74,21 +74,6 @@ suite("recording", (test) => {
       assert.strictEqual(new Set(messages.map(({ properties }) => properties["invocation_id"])).size, 3)
       assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
     })
-
-    test("A command that fails exits with 1, and its event has no text of its error or defect", function*() {
-      const acme = yield* device
-      const failed = yield* acme.run("fail --message canary-of-an-error")
-      assert.strictEqual(failed.code, 1)
-      assert.include(failed.stderr, "canary-of-an-error")
-      assert.strictEqual((yield* acme.run("fail --defect --message canary-of-a-defect")).code, 1)
-      const messages = yield* acme.delivered(2)
-      const failure = ["CLI execution failed", "DeployError"]
-      assert.deepStrictEqual(messages.map(({ event, properties }) => [event, properties["error_class"]]), [
-        failure,
-        failure
-      ])
-      for (const { body } of yield* acme.sink.requests) assert.notInclude(body, "canary")
-    })
   })
 
   describe.concurrent("concurrency", () => {
