@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { type ApiMode, commandsOf, type Device, eventually, Harness, type RunOptions, suite } from "./Harness.ts"
 
@@ -180,20 +179,5 @@ suite("privacy", (test) => {
       assertNothingTold(yield* acme.sink.requests)
       yield* assertNothingKept(acme)
     })
-  })
-
-  test("A worker gets no variable and no argument of the user that sending does not need", function*() {
-    const acme = yield* device
-    yield* acme.sink.answer(PostHogSink.Answer.Hang())
-    yield* acme.run(["deploy", "name-canary", "--message", "message-canary"], {
-      env: { ...variables, ACME_API_KEY: key, NODE_OPTIONS: "--no-deprecation", NODE_TLS_REJECT_UNAUTHORIZED: "0" }
-    })
-    yield* acme.sink.waitFor((_, requests) => requests.length === 1)
-    const [worker, ...others] = yield* eventually(acme.workers, ({ length }) => length > 0)
-    assert.deepStrictEqual(others, [])
-    assert.sameMembers(Object.keys(worker?.env ?? {}), ["PATH", "HOME", "NODE_COMPILE_CACHE", variable])
-    // The home is where the messages are; its name stays on the machine.
-    const told = JSON.stringify([worker?.argv, worker?.env]).replaceAll("home-canary", "")
-    assert.notInclude(told, canary)
   })
 })
