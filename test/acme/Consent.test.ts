@@ -3,7 +3,6 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { eventually, suite } from "./Harness.ts"
 import { accountA, assertUntouched, device, login } from "./Steps.ts"
 
@@ -84,14 +83,6 @@ suite("consent", (test) => {
       assert.include(none.stdout, "Telemetry is off (no key)")
     })
 
-    test("A login under a variable that denies is not recorded, and only the credential is kept", function*() {
-      const acme = yield* device
-      const { code } = yield* acme.run(login(), { env: { DO_NOT_TRACK: "1" } })
-      assert.strictEqual(code, 0)
-      assert.deepStrictEqual(yield* acme.files, ["credentials.yaml"])
-      assert.deepStrictEqual(yield* acme.sink.requests, [])
-    })
-
     test("`telemetry disable` deletes all files and stops recording, and `telemetry enable` starts with a new anon id", function*() {
       const acme = yield* device
       yield* acme.run("deploy before")
@@ -112,20 +103,6 @@ suite("consent", (test) => {
       const messages = yield* acme.delivered(2)
       assert.lengthOf(messages, 2)
       assert.notStrictEqual((yield* acme.identity).anon_id, anon_id)
-    })
-
-    test("`telemetry disable` deletes messages that were not sent yet", function*() {
-      const acme = yield* device
-      yield* acme.sink.answer(PostHogSink.Answer.Status({ status: 503 }))
-      yield* acme.run("deploy before")
-      assert.strictEqual((yield* acme.status()).pending, 1)
-      yield* acme.run("telemetry disable")
-      yield* acme.sink.answer(PostHogSink.Answer.Validate())
-      yield* acme.run("telemetry enable")
-      yield* acme.run("deploy after")
-      const messages = yield* acme.delivered(1)
-      assert.lengthOf(messages, 1)
-      assert.isTrue(messages[0]?.properties["is_first_run"])
     })
 
     test("`telemetry enable` under a variable that denies says that telemetry is still off", function*() {
