@@ -5,7 +5,6 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Fs from "node:fs"
-import * as Path from "node:path"
 import { type ApiMode, eventually, type Run, suite } from "./Harness.ts"
 import { accountA, device, isPersonless, login } from "./Steps.ts"
 
@@ -72,29 +71,6 @@ suite("host", (test) => {
       assert.strictEqual(Fs.readFileSync(acme.home, "utf8"), "in the way")
     })
 
-    test("A host works the same with a folder for telemetry that cannot be written", function*() {
-      const acme = yield* device
-      Fs.mkdirSync(acme.home, { mode: 0o700 })
-      Fs.writeFileSync(Path.join(acme.home, "usage"), "in the way")
-      const { code, stderr, stdout } = yield* acme.run("deploy site")
-      assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
-      assert.deepStrictEqual(yield* acme.files, ["usage"])
-    })
-
-    test("A host works the same with an invalid identity file, which gets one successor", function*() {
-      const acme = yield* device
-      Fs.mkdirSync(acme.home, { mode: 0o700 })
-      Fs.writeFileSync(Path.join(acme.home, "usage.json"), "{ not json", { mode: 0o600 })
-      for (const name of ["one", "two"]) {
-        const { code, stderr, stdout } = yield* acme.run(`deploy ${name}`)
-        assert.deepStrictEqual([stdout, stderr, code], [`Deployed ${name} to eu\n`, "", 0])
-      }
-      const messages = yield* acme.delivered(2)
-      assert.deepStrictEqual([...new Set(messages.map(({ distinct_id }) => distinct_id))], [
-        (yield* acme.identity).anon_id
-      ])
-    })
-
     // HttpPrincipalResolver.test.ts has every other answer.
     const modes: ReadonlyArray<readonly [name: string, mode: ApiMode]> = [
       ["not before the command has ended", { _tag: "Hold" }],
@@ -158,17 +134,6 @@ suite("host", (test) => {
       yield* acme.api.release
       yield* Fiber.join(command)
       assert.strictEqual((yield* acme.identity).linked_principal_id, accountA)
-    })
-
-    test("A login with a placeholder as its account succeeds, and claims nothing", function*() {
-      const acme = yield* device
-      yield* acme.api.mode({ _tag: "Principal", id: "undefined" })
-      const { code, stdout } = yield* acme.run(login())
-      assert.deepStrictEqual([stdout, code], ["Logged in as undefined\n", 0])
-      const { anon_id, linked_principal_id } = yield* acme.identity
-      assert.isNull(linked_principal_id)
-      const messages = yield* acme.delivered(1)
-      assert.isTrue(messages.every(({ distinct_id }) => distinct_id === anon_id))
     })
   })
 })
