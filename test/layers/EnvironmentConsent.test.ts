@@ -168,7 +168,6 @@ describe("environment variables", () => {
     const seen: Array<string> = []
     const disk = FaultyDisk.interposed(({ path }) => {
       seen.push(path)
-      return undefined
     })
     yield* isDecidedBy(device, "DO_NOT_TRACK", { env: { DO_NOT_TRACK: "1" }, disk })
     assert.deepStrictEqual(seen, [])

@@ -236,7 +236,6 @@ describe("adoption", () => {
     const claim = claimOf(anon.a, Q)
     const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (operation === "link" && path.includes("claims")) Effect.runSync(device.seed(anon.a, claim))
-      return undefined
     })
     assert.deepStrictEqual((yield* identityOf(device, { disk })).claim, claim)
     assert.deepStrictEqual(device.claim(anon.a), claim)
@@ -334,7 +333,6 @@ describe("concurrency", () => {
         if (next === undefined) return undefined
         started += 1
         results.push(Effect.runSync(run(next)))
-        return undefined
       })
       for (let n = 0; n < count; n++) processes.push(yield* device.start({ disk }))
       // What they load is loaded before.

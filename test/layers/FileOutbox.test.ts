@@ -84,22 +84,21 @@ describe("files and order", () => {
     assert.deepStrictEqual(uuids(yield* outbox.entries), uuidsOf(1, 2, 3, 4))
   })
 
-  it.effect("A message is whole or absent, wherever its writer is stopped", () =>
-    Effect.gen(function*() {
-      let isOver = false
-      for (let last = 0; !isOver; last++) {
-        const { device, names, open } = yield* setup
-        let calls = 0
-        const files = filesOf(device, { disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
-        const isKept = OutboxWriter.make(files, device.settings).add(event(1), 0)
-        isOver = calls <= last
-        const found = uuids(yield* (yield* open()).entries)
-        assert.deepStrictEqual(found, names("events").length === 0 ? [] : uuidsOf(1), `stopped after ${last}`)
-        // A message that is said to be kept is there. One that is not may be: the writer was stopped after the last step.
-        if (isKept) assert.lengthOf(found, 1, `stopped after ${last}`)
-        if (isOver) assert.isAbove(last, 4)
-      }
-    }))
+  test("A message is whole or absent, wherever its writer is stopped", function*() {
+    let isOver = false
+    for (let last = 0; !isOver; last++) {
+      const { device, names, open } = yield* setup
+      let calls = 0
+      const files = filesOf(device, { disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
+      const isKept = OutboxWriter.make(files, device.settings).add(event(1), 0)
+      isOver = calls <= last
+      const found = uuids(yield* (yield* open()).entries)
+      assert.deepStrictEqual(found, names("events").length === 0 ? [] : uuidsOf(1), `stopped after ${last}`)
+      // A message that is said to be kept is there. One that is not may be: the writer was stopped after the last step.
+      if (isKept) assert.lengthOf(found, 1, `stopped after ${last}`)
+      if (isOver) assert.isAbove(last, 4)
+    }
+  })
 
   test("A message is not kept without consent, and no folder is made", function*({ device, open }) {
     const outbox = yield* open({ consent: Device.consentOf(denied) })
@@ -130,7 +129,6 @@ describe("files and order", () => {
     // Before each operation of the reader on its disk.
     const disk = FaultyDisk.interposed(() => {
       for (const writer of added < 240 ? writers : []) assert.isTrue(Effect.runSync(writer.add(event(added++))))
-      return undefined
     })
     const reader = yield* open({ disk })
     const taken: Array<string> = []
@@ -161,28 +159,26 @@ describe("entries of claims", () => {
     assert.strictEqual((yield* outbox.status).setAside, 1)
   })
 
-  it.effect("An alias is never missing before its event, whenever a command claims and records while a worker looks", () =>
-    Effect.gen(function*() {
-      let isOver = false
-      for (let moment = 0; !isOver; moment++) {
-        const { claim, open } = yield* setup
-        const host = yield* open()
-        yield* host.add(event(1))
-        let calls = 0
-        const disk = FaultyDisk.interposed(() => {
-          if (calls++ !== moment) return undefined
-          claim(2, anon.a)
-          Effect.runSync(host.add(event(3)))
-          return undefined
-        })
-        const worker = yield* open({ disk })
-        const seen = uuids(yield* worker.entries)
-        assert.isTrue(seen.includes(event(2).uuid) || !seen.includes(event(3).uuid), `before call ${moment}`)
-        isOver = calls <= moment
-        assert.deepStrictEqual(uuids(yield* host.entries), isOver ? uuidsOf(1) : uuidsOf(2, 1, 3))
-        if (isOver) assert.isAbove(moment, 4)
-      }
-    }))
+  test("An alias is never missing before its event, whenever a command claims and records while a worker looks", function*() {
+    let isOver = false
+    for (let moment = 0; !isOver; moment++) {
+      const { claim, open } = yield* setup
+      const host = yield* open()
+      yield* host.add(event(1))
+      let calls = 0
+      const disk = FaultyDisk.interposed(() => {
+        if (calls++ !== moment) return undefined
+        claim(2, anon.a)
+        Effect.runSync(host.add(event(3)))
+      })
+      const worker = yield* open({ disk })
+      const seen = uuids(yield* worker.entries)
+      assert.isTrue(seen.includes(event(2).uuid) || !seen.includes(event(3).uuid), `before call ${moment}`)
+      isOver = calls <= moment
+      assert.deepStrictEqual(uuids(yield* host.entries), isOver ? uuidsOf(1) : uuidsOf(2, 1, 3))
+      if (isOver) assert.isAbove(moment, 4)
+    }
+  })
 
   test("An alias has no age and takes no room", function*({ claim, names, open, trim }) {
     const outbox = yield* open()
@@ -397,25 +393,24 @@ describe("Outbox.sent", () => {
     assert.isFalse(yield* outbox.isEmpty)
   })
 
-  it.effect("A sent message is in exactly one of the outbox and the list, wherever its worker is stopped", () =>
-    Effect.gen(function*() {
-      let isOver = false
-      for (let last = 0; !isOver; last++) {
-        const { open } = yield* setup
-        const first = yield* open()
-        for (const n of [1, 2, 3]) yield* first.add(event(n))
-        const entries = yield* first.entries
-        let calls = 0
-        const stopped = yield* open({ disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
-        yield* stopped.delivered(entries)
-        isOver = calls <= last
-        const next = yield* open()
-        const waiting = uuids(yield* next.entries)
-        const sent = yield* sentBy(next)
-        assert.deepStrictEqual([...sent, ...waiting], uuidsOf(1, 2, 3), `stopped after ${last}`)
-        if (isOver) assert.isEmpty(waiting)
-      }
-    }))
+  test("A sent message is in exactly one of the outbox and the list, wherever its worker is stopped", function*() {
+    let isOver = false
+    for (let last = 0; !isOver; last++) {
+      const { open } = yield* setup
+      const first = yield* open()
+      for (const n of [1, 2, 3]) yield* first.add(event(n))
+      const entries = yield* first.entries
+      let calls = 0
+      const stopped = yield* open({ disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
+      yield* stopped.delivered(entries)
+      isOver = calls <= last
+      const next = yield* open()
+      const waiting = uuids(yield* next.entries)
+      const sent = yield* sentBy(next)
+      assert.deepStrictEqual([...sent, ...waiting], uuidsOf(1, 2, 3), `stopped after ${last}`)
+      if (isOver) assert.isEmpty(waiting)
+    }
+  })
 
   test(
     "The list of sent messages is gone after an opt-out, also with a worker that continues",

@@ -368,7 +368,6 @@ describe("file systems without hard links", () => {
         if (operation === "create" && path === device.at("usage.json") && winner === undefined) {
           winner = Effect.runSync(two.store.get)
         }
-        return undefined
       }, disk)
       const third = yield* identityOf(device, { disk: overtaken })
       const { anonId } = yield* one.store.get

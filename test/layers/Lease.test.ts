@@ -105,7 +105,6 @@ test("A lease is held while a worker takes it over from its starter", function*(
     if (isOver || operation !== "read" || !path.endsWith("lease-1")) return undefined
     isOver = true
     held(process().acquire(now, life, { id: "w" }))
-    return undefined
   })
   assert.isTrue(process({ disk }).isHeld())
   assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
@@ -167,7 +166,6 @@ test("A lease is not removed by a process that releases it after its end, when o
   let isReleasing = false
   const disk = FaultyDisk.interposed(({ operation, path }) => {
     if (isReleasing && operation === "remove" && path.endsWith("lease-1")) others()
-    return undefined
   })
   const late = held(process({ disk }).acquire())
   isReleasing = true
@@ -196,7 +194,6 @@ test("A lease is taken over by a worker that its starter overtakes", function*({
     if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
     isOver = true
     held(process().acquire(now, 3_000, { id: "w", boots: true }))
-    return undefined
   })
   held(process({ disk }).acquire(now, life, { id: "w" }))
   assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])

@@ -65,7 +65,6 @@ const watched = (device: Device.Device, isOfInterest: (call: FaultyDisk.Call) =>
   const seen: Array<boolean> = []
   const disk = FaultyDisk.interposed((call) => {
     if (isOfInterest(call)) seen.push(isOptedOut(device))
-    return undefined
   })
   return { disk, seen }
 }
@@ -381,7 +380,6 @@ describe("concurrent processes", () => {
         if (isOver || !(operation === "link" || operation === "rename") || !path.includes(folder)) return undefined
         isOver = true
         Effect.runSync(deny)
-        return undefined
       })
       const process = yield* device.start({ consent: Device.environmentConsent(), disk })
       assert.deepStrictEqual([yield* run(process), isOver], [expected, true])
@@ -414,7 +412,6 @@ describe("concurrent processes", () => {
         if (calls++ !== moment) return undefined
         Effect.runSync(Effect.orDie(Effect.andThen(deny, allow)))
         enabledAt = files(device)
-        return undefined
       })
       const process = yield* device.start({ consent: Device.environmentConsent(), disk })
       yield* process.capture.capture(Used, {})

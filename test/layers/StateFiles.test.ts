@@ -183,7 +183,6 @@ describe("withdrawn consent", () => {
       let isOver = false
       const disk = FaultyDisk.interposed(({ operation }) => {
         isOver ||= operation === "link"
-        return undefined
       })
       const files = filesOf(device, { disk, stillGiven: () => isOver ? given : true })
       assert.strictEqual(files.publish(device.at("usage/claims/1"), "text"), isKept ? undefined : denied)

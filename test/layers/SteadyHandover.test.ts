@@ -159,7 +159,6 @@ describe("interleavings with another process", () => {
     const disk = FaultyDisk.interposed(({ operation, path }) => {
       const step = `${operation} ${path.replace(/.*\/home\//, "").replace(/[^/]{36,}$/, "*")}`
       if (/opt-out|enabled|create|rename/.test(step)) steps.push(step)
-      return undefined
     })
     const { record } = yield* start({ consent, disk })
     yield* record

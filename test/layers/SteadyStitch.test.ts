@@ -65,7 +65,6 @@ describe("equivalence with the full stitch", () => {
     const disk = FaultyDisk.interposed(({ operation, path }) => {
       const isChange = !["read", "look", "follow", "list", "access"].includes(operation)
       if (isChange && !path.includes("/usage/tmp/")) written.push(`${operation} ${Path.relative(home.home, path)}`)
-      return undefined
     })
     const before = identityFiles(home)
     assert.deepStrictEqual(yield* recorded({ start }, { disk }), isSteadyAs(account(P)))

@@ -211,7 +211,6 @@ describe("shared sessions", () => {
     const written: Array<string> = []
     const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (operation === "rename" || operation === "link") written.push(path.slice(all.home.home.length + 1))
-      return undefined
     })
     const use = ({ loads, record }: Command) => Effect.andThen(record, loads)
     const before = textOf(all)

@@ -112,7 +112,6 @@ export const disturbed = Effect.fnUntraced(function*(
     if (exit !== undefined || isActing || !select(call)) return undefined
     isActing = true
     exit = Effect.runSyncExitWith(context)(act)
-    return undefined
   })
   return { disk, hasActed: () => exit !== undefined && Exit.isSuccess(exit) }
 })

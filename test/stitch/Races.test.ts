@@ -27,7 +27,6 @@ const overtaken = (home: Device.Device, winner: PrincipalId) => {
     let times = 0
     return FaultyDisk.interposed((call) => {
       if (isClaim(call) && (isAlways || times++ === 0)) Effect.runSync(publish(Device.anonId(call.path.slice(-41, -5))))
-      return undefined
     })
   }
 }
@@ -91,7 +90,6 @@ describe.each(modes)("concurrent claims over $mode", (mode) => {
       let published = 0
       const disk = FaultyDisk.interposed((call) => {
         if (isClaim(call)) published += 1
-        return undefined
       })
       const { slot, stitch } = yield* start({ disk })
       const all = Array.from({ length: 32 }, (_, n) => stitch.observe(principals[n % principals.length] ?? P))
@@ -120,7 +118,6 @@ describe.each(modes)("a rotation by another process over $mode", (mode) => {
       if (operation === "link" && path.endsWith(`/successors/${anon.a}.json`)) {
         Effect.runSync(home.write(`usage/successors/${anon.a}.json`, JSON.stringify({ version: 1, anon_id: anon.b })))
       }
-      return undefined
     })
 
   over(mode, { loggedIn: Q })(
@@ -189,7 +186,6 @@ describe.each(modes)("failed claims over $mode", (mode) => {
     const decision = yield* Ref.make<ConsentDecision>(Device.given)
     const disk = FaultyDisk.interposed((call) => {
       if (isClaim(call)) Effect.runSync(Ref.set(decision, Device.denied))
-      return undefined
     })
     const { slot, stitch } = yield* start({ consent: Device.consentOfRef(decision), disk })
     yield* stitch.observe(P)

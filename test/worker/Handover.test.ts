@@ -137,7 +137,6 @@ describe("lease handover", () => {
         disk: FaultyDisk.interposed(({ operation, path }) => {
           if (operation === "remove" && isLease(path)) reach("the lease is given up")
           else if (operation === "list" && path.endsWith("/events")) reach("the last look")
-          return undefined
         })
       })
       yield* worker.work({
@@ -181,7 +180,6 @@ describe("lease handover", () => {
       const [name = ""] = Fs.readdirSync(temp)
       const { id } = JSON.parse(Fs.readFileSync(Path.join(temp, name), "utf8"))
       Fs.writeFileSync(path, leaseText({ until: 10_000, id }), { mode: 0o600 })
-      return undefined
     })
     const { start } = yield* setUp({ disk })
     assert.deepStrictEqual([yield* start(), isOver], [true, true])
@@ -396,7 +394,6 @@ describe("worker life cycle", () => {
     const { count, counted } = counter()
     const disk = FaultyDisk.interposed(({ operation, path }) => {
       if (operation === "remove" && isLease(path)) host.write(1)
-      return undefined
     })
     yield* (yield* processOf(device, { disk })).work({ startSuccessor: count })
     assert.strictEqual(counted.times, 1)
