@@ -23,12 +23,7 @@ interface Scenario {
   readonly next: "acct_a" | "acct_b" | "the device" | "the same device"
 }
 
-const { command } = Program
-const event: Program.Op = { _tag: "Event" }
-const request: Program.Op = { _tag: "Request", copies: 1 }
-const logout: Program.Op = { _tag: "Logout" }
-const login = (secret: Program.Secret, validated = false): Program.Op => ({ _tag: "Login", secret, validated })
-const stores = (secret: Program.Secret): Program.Actor => ({ _tag: "Store", secret })
+const { command, event, login, logout, request, stores } = Program
 
 const records = command([event])
 const logsIn = command([login("A1")])

@@ -13,13 +13,7 @@ const seed = seedFrom(process.env["MODEL_SEED"])
 
 // == programs
 
-const { command } = Program
-const event: Program.Op = { _tag: "Event" }
-const request: Program.Op = { _tag: "Request", copies: 1 }
-const logout: Program.Op = { _tag: "Logout" }
-const login = (secret: Program.Secret): Program.Op => ({ _tag: "Login", secret, validated: false })
-const validatedLogin = (secret: Program.Secret): Program.Op => ({ _tag: "Login", secret, validated: true })
-const stores = (secret: Program.Secret): Program.Actor => ({ _tag: "Store", secret })
+const { command, event, login, logout, request, stores } = Program
 const loses: Program.Actor = { _tag: "Lose" }
 const links = (principal: string): Program.Actor => ({ _tag: "Link", principal })
 const replaces: Program.Actor = { _tag: "Replace" }
@@ -97,7 +91,7 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
   {
     title: "A login that cannot store its key does not give the current key its account",
     at: { actor: 1, kinds: unreadable },
-    programs: [program([stores("B1"), command([validatedLogin("A1")], { api: "hangs" }), records])]
+    programs: [program([stores("B1"), command([login("A1", true)], { api: "hangs" }), records])]
   },
   {
     title: "A login that is killed leaves no command under its account's name",
@@ -105,7 +99,7 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     programs: (["input", "own"] as const).map((resolver) =>
       program([
         stores("B1"),
-        command([validatedLogin("A1")], { api: "hangs", resolver }),
+        command([login("A1", true)], { api: "hangs", resolver }),
         records,
         logsInAsB,
         records
@@ -228,13 +222,13 @@ const response = { switches: [{ actor: 1, step: 1, to: 2 }, { actor: 0, step: 13
 
 const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
   "A login that validates its key under a variable's credential does not make that one its account's.": [
-    program([command([validatedLogin("A2")], { env: "B1" }), logsOut, command([], { env: "B1" })])
+    program([command([login("A2", true)], { env: "B1" }), logsOut, command([], { env: "B1" })])
   ],
   "A response to a request with a former key does not make the new key its account's.": [
     program([logsInAsB, command([request]), stores("A1")], "1", response)
   ],
   "A response with an illegal id does not open the identity of a steady command.": [
-    program([command([]), command([validatedLogin("X1"), event])])
+    program([command([]), command([login("X1", true), event])])
   ],
   "A logout of a device that the resolver is still asked about is a logout.": (["up", "down", "hangs"] as const).map(
     (api) => program([stores("A1"), command([logout], { api }), command([])])
@@ -272,7 +266,7 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
     program([stores("A1"), command([request]), stores("B1"), records], "0 1 2")
   ],
   "A credential that is gone signs out the device that a validated login claimed.": [
-    program([command([validatedLogin("A1")]), loses, records, command([])])
+    program([command([login("A1", true)]), loses, records, command([])])
   ],
   "A stored credential of the account marks a claim from a variable as stored": [
     program([

@@ -50,7 +50,7 @@ it("64 processes at once on an empty home make exactly one anon id", async () =>
 })
 
 it("32 processes that first see a principal at once send one alias, and 32 events under it", async () => {
-  const plans = atOnce(Program.command([{ _tag: "Request", copies: 1 }], { api: "down" }), 32)
+  const plans = atOnce(Program.command([Program.request], { api: "down" }), 32)
   const trace = await Fleet.run({
     driver,
     plans,

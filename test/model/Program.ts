@@ -73,6 +73,12 @@ export const command = (ops: ReadonlyArray<Op>, options: Partial<Command> = {}):
   ...options
 })
 
+export const event: Op = { _tag: "Event" }
+export const request: Op = { _tag: "Request", copies: 1 }
+export const logout: Op = { _tag: "Logout" }
+export const login = (secret: Secret, validated = false): Op => ({ _tag: "Login", secret, validated })
+export const stores = (secret: Secret): Outside => ({ _tag: "Store", secret })
+
 /** Something else on the device. */
 export type Outside =
   /** Another tool of the host stores a key, or removes it. */
@@ -177,11 +183,9 @@ export const isHonest = (program: Program): boolean =>
 // == random programs
 
 const randomOp = (random: Random.Random, honest: boolean): Op => {
-  const event: Op = { _tag: "Event" }
   const request: Op = { _tag: "Request", copies: random.chance(0.2) ? 2 : 1 }
   const secret = random.pick(["A1", "A1", "A2", "B1", "B1", "X1"])
   const login: Op = { _tag: "Login", secret, validated: random.chance(0.6) }
-  const logout: Op = { _tag: "Logout" }
   const usual = [event, event, event, request, request, login, login, logout, logout] as const
   if (honest) return random.pick<Op>([...usual, { _tag: "Answer" }, request, event])
   const one = () => random.pick(["acct_a", "acct_a", "acct_b", "acct_b", "undefined"])

@@ -8,13 +8,8 @@ import * as Random from "./Random.ts"
 import * as Trace from "./Trace.ts"
 
 const randomOps = (random: Random.Random): ReadonlyArray<Program.Op> => {
-  const login = (): Program.Op => ({
-    _tag: "Login",
-    secret: random.pick(["A1", "A2", "B1"]),
-    validated: random.chance(0.5)
-  })
-  const event: Program.Op = { _tag: "Event" }
-  const logout: Program.Op = { _tag: "Logout" }
+  const { event, logout } = Program
+  const login = () => Program.login(random.pick(["A1", "A2", "B1"]), random.chance(0.5))
   const request: Program.Op = { _tag: "Request", copies: 2 }
   return random.pick<ReadonlyArray<Program.Op>>([
     [event],
