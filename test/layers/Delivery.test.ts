@@ -167,6 +167,20 @@ describe("flush", () => {
     assert.deepInclude(yield* Fiber.join(flushing), { delivered: 0, kept: 1 })
   })
 
+  test("A flush waits for a worker that is delivering, and then starts its own", function*() {
+    let work: Effect.Effect<void> = Effect.void
+    const { flush, leave, outbox } = yield* command({
+      start: Effect.suspend(() => Effect.as(work, { lingers: false, ended: Promise.resolve() }))
+    })
+    work = Effect.flatMap(outbox.entries, outbox.delivered)
+    yield* leave({ until: 5_000 })
+    const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
+    yield* TestClock.adjust(4_999)
+    assert.isFalse(yield* outbox.isEmpty)
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, kept: 0, reason: undefined })
+  })
+
   test("A flush waits for its worker as long as a worker may live, also without a lease", function*() {
     const ended = Promise.withResolvers<void>()
     const { flush, outbox } = yield* command({
