@@ -11,7 +11,6 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Esbuild from "esbuild"
-import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Os from "node:os"
@@ -20,6 +19,7 @@ import { fileURLToPath } from "node:url"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { filesIn } from "../fixtures/Folders.ts"
+import * as Process from "../fixtures/Process.ts"
 import { runs, type RuntimeName } from "../fixtures/Runtimes.ts"
 import { listen } from "../fixtures/Servers.ts"
 import { suiteOf } from "../fixtures/Tests.ts"
@@ -57,8 +57,6 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Whether acme runs from its source, which starts slower than a bundle. */
   readonly fromSource?: boolean
-  /** Sends SIGINT, as Ctrl-C does, once this holds. Only without a terminal. */
-  readonly interruptWhen?: () => boolean
   /** Is called when the process writes to stdout. */
   readonly onStdout?: () => void
   /**
@@ -95,38 +93,13 @@ const spawn = (
   words: ReadonlyArray<string>,
   env: Readonly<Record<string, string>>,
   cwd: string,
-  { interruptWhen, onStdout }: RunOptions = {}
+  { onStdout }: RunOptions = {}
 ): Effect.Effect<Run> =>
-  Effect.callback((resume) => {
-    const [file = "", ...args] = words
-    const child = ChildProcess.spawn(file, args, { cwd, env: { ...env }, stdio: ["ignore", "pipe", "pipe"] })
-    let stdout = ""
-    let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text
-      onStdout?.()
-    })
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-    const timer = interruptWhen === undefined ? undefined : setInterval(() => {
-      if (!interruptWhen()) return
-      clearInterval(timer)
-      child.kill("SIGINT")
-    }, 10)
-    child.once("error", (error) => resume(Effect.die(error)))
-    // Not "exit": a worker that kept a pipe open would make a user's `acme | less` wait, and shows here.
-    child.once("close", (code, signal) => {
-      clearInterval(timer)
-      resume(
-        code === null
-          ? Effect.die(new Error(`${words.join(" ")} was ended by ${signal}: ${stderr}`))
-          : Effect.succeed({ stdout, stderr, code })
-      )
-    })
-    return Effect.sync(() => {
-      clearInterval(timer)
-      child.kill("SIGKILL")
-    })
-  })
+  // A worker that kept a pipe open would make a user's `acme | less` wait, and shows here.
+  Effect.flatMap(Process.run(words, { env, cwd, onStdout: () => onStdout?.() }), ({ code, signal, stderr, stdout }) =>
+    code === null
+      ? Effect.die(new Error(`${words.join(" ")} was ended by ${signal}: ${stderr}`))
+      : Effect.succeed({ stdout, stderr, code }))
 
 // == Acme's API
 

@@ -103,24 +103,6 @@ suite("host", (test) => {
         }), { concurrency: 3, discard: true })
     })
 
-    test("A host that is interrupted while its API hangs ends, and its event is recorded as cancelled by the user", function*() {
-      const acme = yield* device
-      yield* acme.run("deploy before")
-      yield* acme.storeKey("key-of-a")
-      // No answer and no limit ends the wait for the API.
-      yield* acme.api.mode({ _tag: "Hold" })
-      const { code, stdout } = yield* acme.run("wait 60000", {
-        runtime: "pipe",
-        interruptWhen: () => acme.api.requests.length > 0
-      })
-      assert.deepStrictEqual([stdout, code], ["", 130])
-      const [, message] = yield* acme.delivered(2)
-      assert.strictEqual(message?.event, "CLI execution failed")
-      assert.strictEqual(message?.properties["command_name"], "wait")
-      assert.strictEqual(message?.properties["exit_code"], 130)
-      assert.isTrue(message?.properties["user_cancelled"])
-    })
-
     test("A host waits for an API that answers when the command's own work is done", function*() {
       const acme = yield* device
       yield* acme.storeKey("key-of-a")
