@@ -178,15 +178,6 @@ suite("accounts", (test) => {
         [[accountA, before.anon_id].toSorted(), [accountB, after.anon_id].toSorted()].toSorted()
       )
     })
-
-    test("A logout without a login changes nothing", function*() {
-      const acme = yield* device
-      yield* acme.run("deploy before")
-      const before = yield* acme.identity
-      const { code, stdout } = yield* acme.run("logout")
-      assert.deepStrictEqual([stdout, code], ["Not logged in\n", 0])
-      assert.deepStrictEqual(yield* acme.identity, before)
-    })
   })
 
   describe.concurrent("CI and containers", () => {
@@ -203,18 +194,6 @@ suite("accounts", (test) => {
       const files = yield* acme.files
       assert.notInclude(files, "usage.json")
       assert.isFalse(files.some((file) => file.startsWith("usage/claims/")), files.join(", "))
-    })
-
-    test("The event of a container is delivered before its first process ends, and no identity is made", function*() {
-      const acme = yield* device
-      const { code, stdout } = yield* acme.run("deploy site", {
-        runtime: "container",
-        env: { ACME_API_KEY: "key-of-a" }
-      })
-      assert.deepStrictEqual([stdout, code], ["Deployed site to eu\n", 0])
-      const messages = yield* acme.sink.messages
-      assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [accountA])
-      assert.notInclude(yield* acme.files, "usage.json")
     })
 
     test("A first run without a terminal makes an identity but no alias, and the second run claims it", function*() {

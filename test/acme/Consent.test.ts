@@ -124,16 +124,6 @@ suite("consent", (test) => {
       assert.strictEqual((yield* acme.run("deploy site", { env: { DO_NOT_TRACK: "1" } })).stderr, "")
     })
 
-    test("A failure in the background is a debug line", function*() {
-      const acme = yield* device
-      yield* acme.api.mode({ _tag: "Answer", status: 500, body: "" })
-      const env = { ACME_API_KEY: "key-of-a" }
-      const { stderr } = yield* acme.run("deploy site", { env: { ...env, ACME_USAGE_DEBUG: "1" } })
-      assert.include(stderr, "usage: no principal is known for the credential")
-      assert.notInclude(stderr, "key-of-a")
-      assert.strictEqual((yield* acme.run("deploy site", { env })).stderr, "")
-    })
-
     test("A command with ACME_USAGE_DEBUG prints each event to stderr and sends nothing", function*() {
       const acme = yield* device
       for (const value of ["1", " TRUE ", "yes", "On"]) {

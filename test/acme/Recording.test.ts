@@ -62,18 +62,6 @@ suite("recording", (test) => {
       const [message] = yield* acme.delivered(1)
       assert.strictEqual(message?.distinct_id, (yield* acme.identity).anon_id)
     })
-
-    test("Commands of one device share its anon id and session, and each has its own invocation id", function*() {
-      const acme = yield* device
-      for (const name of ["one", "two", "three"]) yield* acme.run(`deploy ${name}`)
-      const messages = yield* acme.delivered(3)
-      assert.lengthOf(messages, 3)
-      assert.deepStrictEqual(messages.map(({ properties }) => properties["is_first_run"]), [true, false, false])
-      assert.strictEqual(new Set(messages.map((message) => message.distinct_id)).size, 1)
-      assert.strictEqual(new Set(messages.map(({ properties }) => properties["$session_id"])).size, 1)
-      assert.strictEqual(new Set(messages.map(({ properties }) => properties["invocation_id"])).size, 3)
-      assert.deepStrictEqual(messages.map(({ properties }) => properties["sequence"]), [0, 0, 0])
-    })
   })
 
   describe.concurrent("concurrency", () => {

@@ -313,13 +313,6 @@ suite("the worker's life", (test) => {
       yield* assertDelivered(worker, first(2))
     })
 
-    test("A worker ends as soon as no message waits while its starter waits for it", function*(worker) {
-      yield* worker.record(event(0))
-      // A worker that waited for more would wait for ever.
-      yield* run(worker, { arguments: yield* withTimers({ 500: "never" }) })
-      yield* assertDelivered(worker, of(0))
-    })
-
     test("A worker does not outlive its work when a name look-up never answers", function*(worker) {
       yield* worker.record(...events(2))
       // The look-up holds a thread that `process.exit` would wait for; so does the read of a FIFO.
