@@ -77,9 +77,7 @@ const refusing = (operation: keyof Disk, path: string, code: string): Disk =>
 describe("Consent.decision", () => {
   test(
     "Consent is given if nothing denies it, also for a home that does not exist, and looking makes nothing",
-    function*(
-      device
-    ) {
+    function*(device) {
       yield* isDecidedBy(device, "default")
       yield* isDecidedBy(device, "default", { home: device.at("not", "yet") })
       assert.deepStrictEqual(device.tree(), [])
@@ -322,9 +320,7 @@ describe("HomeSafety", () => {
       `A home is unsafe if ${
         name === "" ? "it" : "the module's folder"
       } is another user's, a link, unreadable, or others may write`,
-      function*(
-        device
-      ) {
+      function*(device) {
         const folder = device.at(name)
         yield* device.write("usage/notice", "")
         for (const code of ["EACCES", "EIO"]) {
@@ -395,9 +391,7 @@ describe("formats with consent", () => {
 
   test(
     "An identity file that holds consent counts also if it is of a former format of the host, unless it is another file of that name",
-    function*(
-      device
-    ) {
+    function*(device) {
       yield* device.write("telemetry.json", "{ \"enabled\": false }")
       yield* isDecidedBy(device, "opt-out file")
       for (const text of ["{ \"enabled\": true }", "[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {

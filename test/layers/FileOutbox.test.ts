@@ -199,9 +199,7 @@ describe("trimming", () => {
 
   test(
     "The bounds of the outbox are 1,000 messages, of which the oldest go; a process looks at the folder now and then",
-    function*(
-      { names, open, trim }
-    ) {
+    function*({ names, open, trim }) {
       const outbox = yield* open()
       let most = 0
       for (let n = 0; n < 1_120; n++) {
@@ -276,9 +274,7 @@ describe("trimming", () => {
 
 test(
   "The status creates no file, counts the aliases of its destination, and ignores an invalid time of delivery",
-  function*(
-    { claim, device, open }
-  ) {
+  function*({ claim, device, open }) {
     const { status } = yield* open()
     const destination = device.settings.destination?.host
     assert.deepStrictEqual(yield* status, { destination, pending: 0, setAside: 0, lastDelivery: undefined })
@@ -316,9 +312,7 @@ describe("Outbox.sent", () => {
 
   test(
     "The list of sent messages has each as it was sent, oldest first, with aliases and without refused messages",
-    function*(
-      { claim, names, open }
-    ) {
+    function*({ claim, names, open }) {
       const outbox = yield* open()
       assert.deepStrictEqual(yield* outbox.sent, [])
       claim(2, anon.a)

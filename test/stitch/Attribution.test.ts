@@ -26,24 +26,21 @@ describe.each(modes)("Arcade's rules over $mode", (mode) => {
   })
 
   const isAnswered = { credential: key, accounts: { key: P } }
-  over(mode, isAnswered)(
-    "The principal of an unlinked device comes from the API and needs an alias",
-    function*(given) {
-      const { api, command, home } = given
-      yield* command.begin
-      yield* command.settle
-      const message = yield* command.record
-      assert.strictEqual(message?.distinct_id, P)
-      assert.deepStrictEqual(api.calls, ["key"])
-      const { alias, destination } = home.claim(anon.a) ?? {}
-      const invocation_id = message?.properties["invocation_id"]
-      assert.deepInclude(alias, { event: "$create_alias", distinct_id: P })
-      assert.deepInclude(alias?.properties, { distinct_id: P, alias: anon.a, invocation_id })
-      assert.notProperty(alias?.properties, "$process_person_profile")
-      assert.strictEqual(destination, Device.destinationId)
-      assert.lengthOf((yield* command.outbox.entries).filter(({ _tag }) => _tag === "Alias"), 1)
-    }
-  )
+  over(mode, isAnswered)("The principal of an unlinked device comes from the API and needs an alias", function*(given) {
+    const { api, command, home } = given
+    yield* command.begin
+    yield* command.settle
+    const message = yield* command.record
+    assert.strictEqual(message?.distinct_id, P)
+    assert.deepStrictEqual(api.calls, ["key"])
+    const { alias, destination } = home.claim(anon.a) ?? {}
+    const invocation_id = message?.properties["invocation_id"]
+    assert.deepInclude(alias, { event: "$create_alias", distinct_id: P })
+    assert.deepInclude(alias?.properties, { distinct_id: P, alias: anon.a, invocation_id })
+    assert.notProperty(alias?.properties, "$process_person_profile")
+    assert.strictEqual(destination, Device.destinationId)
+    assert.lengthOf((yield* command.outbox.entries).filter(({ _tag }) => _tag === "Alias"), 1)
+  })
 
   isNew("An unauthenticated command has the anon id and needs no alias", function*({ command, home }) {
     yield* command.begin

@@ -32,19 +32,16 @@ const logOut = ({ api }: Scene, { begin, stitch }: Command) =>
 describe.each(modes)("claimed devices over $mode", (mode) => {
   const test = over(mode, { loggedIn: P })
 
-  test.each([false, true])(
-    "A logout is recorded under its account; an event before it: %s",
-    function*(given, isUsed) {
-      const { command, home } = given
-      if (isUsed) assert.deepStrictEqual(yield* command.owner, account(P))
-      yield* logOut(given, command)
-      assert.deepStrictEqual(home.events().map(({ event }) => event), isUsed ? ["Used", "Succeeded"] : ["Succeeded"])
-      assert.deepStrictEqual(home.events().map(ownerOf), home.events().map(() => account(P)))
-      // A second logout records nothing more under the account.
-      yield* command.stitch.logout
-      assert.lengthOf(home.events(), isUsed ? 2 : 1)
-    }
-  )
+  test.each([false, true])("A logout is recorded under its account; an event before it: %s", function*(given, isUsed) {
+    const { command, home } = given
+    if (isUsed) assert.deepStrictEqual(yield* command.owner, account(P))
+    yield* logOut(given, command)
+    assert.deepStrictEqual(home.events().map(({ event }) => event), isUsed ? ["Used", "Succeeded"] : ["Succeeded"])
+    assert.deepStrictEqual(home.events().map(ownerOf), home.events().map(() => account(P)))
+    // A second logout records nothing more under the account.
+    yield* command.stitch.logout
+    assert.lengthOf(home.events(), isUsed ? 2 : 1)
+  })
 
   test(
     "Events after a logout have a new anon id and a new session, in its command and in later ones",

@@ -121,21 +121,18 @@ suite("the worker", (test) => {
       assert.deepStrictEqual(uuids(requests[1]?.batch ?? []), first(100))
     })
 
-    test(
-      "Messages are kept if PostHog refuses all of them as malformed",
-      function*(worker) {
-        yield* worker.claim(7, anon, alice)
-        yield* worker.record(...events(7))
-        yield* worker.sink.answer(Status({ status: 400 }))
-        for (const attempts of [1, 2]) {
-          yield* run(worker)
-          yield* assertKept(worker, first(7), "all refused", attempts)
-        }
-        yield* worker.sink.answer(Validate())
+    test("Messages are kept if PostHog refuses all of them as malformed", function*(worker) {
+      yield* worker.claim(7, anon, alice)
+      yield* worker.record(...events(7))
+      yield* worker.sink.answer(Status({ status: 400 }))
+      for (const attempts of [1, 2]) {
         yield* run(worker)
-        yield* assertDelivered(worker, [...of(7), ...first(7)])
+        yield* assertKept(worker, first(7), "all refused", attempts)
       }
-    )
+      yield* worker.sink.answer(Validate())
+      yield* run(worker)
+      yield* assertDelivered(worker, [...of(7), ...first(7)])
+    })
 
     test("A malformed alias is set aside with its claim, and not sent again", function*(worker) {
       yield* worker.claim(0, anon, alice)
@@ -266,19 +263,16 @@ suite("the worker", (test) => {
       assert.deepStrictEqual([waiting, setAside, backOff], [[], names, undefined])
     })
 
-    test(
-      "A file that cannot be set aside stays, and the other messages are sent once",
-      function*(worker) {
-        yield* worker.record(event(0))
-        // There is a file in the place of the folder.
-        Fs.writeFileSync(worker.folder.setAside, "")
-        Fs.writeFileSync(Path.join(worker.folder.events, "000-empty.json"), "")
-        yield* run(worker, { job: { lingers: true } })
-        assert.lengthOf(yield* worker.sink.attempts, 1)
-        // A worker takes the lease for its successor before it starts the successor.
-        const { leases, waiting } = yield* worker.disk
-        assert.deepStrictEqual([leases, waiting], [[], ["000-empty.json"]])
-      }
-    )
+    test("A file that cannot be set aside stays, and the other messages are sent once", function*(worker) {
+      yield* worker.record(event(0))
+      // There is a file in the place of the folder.
+      Fs.writeFileSync(worker.folder.setAside, "")
+      Fs.writeFileSync(Path.join(worker.folder.events, "000-empty.json"), "")
+      yield* run(worker, { job: { lingers: true } })
+      assert.lengthOf(yield* worker.sink.attempts, 1)
+      // A worker takes the lease for its successor before it starts the successor.
+      const { leases, waiting } = yield* worker.disk
+      assert.deepStrictEqual([leases, waiting], [[], ["000-empty.json"]])
+    })
   })
 })
