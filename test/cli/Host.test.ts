@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageContext, UsageEvent } from "../../src/index.ts"
+import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as TelemetryPage from "../../src/kit/TelemetryPage.ts"
 import { messages, test, unnamed } from "./Harness.ts"
 
@@ -29,28 +29,9 @@ const Sly = UsageEvent.make("Sly", {
 const capture = <P>(event: UsageEvent.UsageEvent<P>, properties: NoInfer<P>) =>
   Effect.flatMap(UsageCapture, (usage) => usage.capture(event, properties))
 
-const first = Effect.map(messages, ([message]) => message ?? assert.fail("nothing was recorded"))
-
 describe("UsageEvent", () => {
-  test("An event has its own properties over those of its scope, and cannot override those that every event has", function*() {
-    const theirs = { agent: "theirs", arch: "theirs", command_name: "theirs", sequence: 99, plan: "own" }
-    yield* capture(Sly, theirs).pipe(
-      Effect.provideService(UsageContext, {
-        properties: { plan: "shared", cli_version: "theirs", project_kind: "web" },
-        groups: { organization: "org_1", project: "prj_2" }
-      })
-    )
-    const { properties } = yield* first
-    assert.deepInclude(properties, {
-      sequence: 0,
-      arch: "none",
-      cli_version: "0.0.0",
-      plan: "own",
-      project_kind: "web",
-      $groups: { organization: "org_1", project: "prj_2" }
-    })
-    assert.notInclude(Object.values(properties), "theirs")
-    // Nor does the dictionary list what is not sent.
+  // UsageServices.test.ts holds that such a property is not sent.
+  it("A property that every event has cannot be declared, and the dictionary does not list it as the event's own", () => {
     const own = DataDictionary.make([Sly]).events.find(({ name }) => name === "Sly")
     assert.deepStrictEqual(own?.properties.map(({ name }) => name), ["plan"])
   })
