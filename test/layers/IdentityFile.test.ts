@@ -130,26 +130,6 @@ describe("format and repair", () => {
       assert.strictEqual(device.claim(anon.a)?.principal_id, P)
     })
   }
-
-  test.skipIf(isWindows)(
-    "The identity file and all other files have the mode 0600, and folders have 0700",
-    function*() {
-      const device = yield* Device.make
-      NFS.rmSync(device.home, { recursive: true })
-      const umask = process.umask(0)
-      yield* Effect.gen(function*() {
-        const { store } = yield* device.start()
-        const { anonId } = yield* store.get
-        yield* store.claim(claimOf(anonId, P))
-        yield* store.rotate
-      }).pipe(Effect.ensuring(Effect.sync(() => process.umask(umask))))
-      const files = device.tree().filter((name) => !name.endsWith("/"))
-      assert.deepStrictEqual(files.map((name) => permissions(device.at(name))), [0o600, 0o600, 0o600])
-      for (const name of ["", "usage", "usage/claims", "usage/successors", "usage/tmp"]) {
-        assert.strictEqual(permissions(device.at(name)), 0o700, name)
-      }
-    }
-  )
 })
 
 describe("import of a former format", () => {
