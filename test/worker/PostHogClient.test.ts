@@ -27,6 +27,13 @@ const read = Effect.fnUntraced(function*(answer: PostHogSink.Answer) {
   return read
 })
 
+/** Waits until the connection to a server is kept for the next request. */
+const isKept = (url: URL) =>
+  eventually(
+    Effect.sync(() => Object.keys(Http.globalAgent.freeSockets).join(" ")),
+    (names) => names.includes(`:${url.port}:`)
+  )
+
 describe("response decoding", () => {
   const kept: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
     ...[401, 403, 404, 408, 429, 500, 501, 502, 503, 504].map((status) =>
@@ -137,8 +144,7 @@ describe("an answer that is not HTTP to its end", () => {
   test("A request on a kept connection is not sent again if its answer is not HTTP", function*() {
     const { requests, url } = yield* server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "not HTTP\r\n\r\n")
     const first = yield* send(url)
-    const free = Effect.sync(() => Object.keys(Http.globalAgent.freeSockets).join(" "))
-    yield* eventually(free, (names) => names.includes(`:${url.port}:`))
+    yield* isKept(url)
     const second = yield* send(url)
     assert.deepStrictEqual([first, second, requests()], [
       { _tag: "Taken", quotaLimited: false },
@@ -161,7 +167,7 @@ test.live("A request on a kept connection that gets no answer in time is given u
   const url = new URL((yield* listen(server)).url)
   const send = (limit: number) => Effect.promise(() => post(url, {}, "{}", limit))
   const first = yield* send(60_000)
-  yield* eventually(Effect.sync(() => Object.keys(Http.globalAgent.freeSockets)), (free) => free.length > 0)
+  yield* isKept(url)
   const second = yield* send(100)
   yield* eventually(Effect.sync(() => closed), (count) => count === 1)
   assert.deepStrictEqual([first, second], [
