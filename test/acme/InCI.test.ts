@@ -6,15 +6,15 @@ import { assert, describe } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import * as Message from "../../src/domain/Message.ts"
+import type * as Message from "../../src/domain/Message.ts"
 import type * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run, start } from "../fixtures/Process.ts"
 import { suiteOf } from "../fixtures/Tests.ts"
-import { bundleHost, eventFiles, eventually, Harness } from "./Harness.ts"
+import { bundleHost, eventually, Harness } from "./Harness.ts"
+import { waiting } from "./Prepared.ts"
 
 /** The host, bundled into one file. */
 class Records extends Context.Service<Records, string>()("test/acme/Records") {
@@ -56,10 +56,6 @@ const told = (messages: ReadonlyArray<PostHogSink.ReceivedMessage | Message.Mess
     event.replace("CLI execution ", ""),
     properties["$process_person_profile"] === false ? "nobody" : distinct_id
   ])
-
-/** The events that wait, oldest first. */
-const waiting = (home: string): ReadonlyArray<Message.Message> =>
-  eventFiles(home).flatMap((file) => Message.decode(Fs.readFileSync(file, "utf8")) ?? [])
 
 const services = Records.layer.pipe(Layer.provideMerge(Harness.layer))
 
