@@ -13,6 +13,7 @@ import * as Message from "../../src/domain/Message.ts"
 import type { Shared } from "../../src/domain/Shared.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as Debug from "../../src/layers/Debug.ts"
+import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { type Annotations, CurrentCommand } from "../../src/services/CurrentCommand.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as Device from "../fixtures/Device.ts"
@@ -278,6 +279,20 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
       assert.match(dropped ?? "", /^usage: "Anything" is dropped: \d+ bytes are more than 65536$/)
       const printed = lines.filter((line) => line.startsWith("{"))
       assert.deepStrictEqual(printed, home.events().map((event) => JSON.stringify(event)))
+    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
+
+  it.effect("An event of a dry run on a disk that cannot be written is not kept, and a debug line says why", () =>
+    Effect.gen(function*() {
+      const below = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
+      const { home, start } = yield* scene(mode)
+      const before = home.snapshot()
+      const { outbox, record } = yield* start({ disk: MemoryDisk.make({ below }) })
+      assert.isUndefined(yield* record)
+      assert.isTrue(yield* outbox.isEmpty)
+      assert.deepStrictEqual(home.snapshot(), before)
+      const lines = (yield* TestConsole.errorLines).map(String)
+      assert.include(lines, "usage: could not keep \"Used\": EROFS")
+      assert.notInclude(lines.join("\n"), "\"event\":\"Used\"")
     }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 })
 
