@@ -1,5 +1,4 @@
 /** The formats of the identity file. With the format of an existing CLI, its users keep their ids. */
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as AnonId from "./AnonId.ts"
@@ -66,7 +65,7 @@ export interface IdentityCodec {
 export const hasByteOrderMark = (text: string): boolean => text.startsWith("\ufeff")
 
 const document = (text: string): Schema.JsonObject | undefined =>
-  Option.getOrUndefined(JsonDocument.parse(hasByteOrderMark(text) ? text.slice(1) : text))
+  JsonDocument.parse(hasByteOrderMark(text) ? text.slice(1) : text)
 
 /**
  * Returns every key of an identity file, so that a rewrite keeps the keys of other tools; none if it is not an object.

@@ -1,18 +1,17 @@
 /** Decoders of JSON text. */
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 
 // An object that `JSON.parse` returns is a `JsonObject`.
 const isJsonObject = (value: unknown): value is Schema.JsonObject => Predicate.isObject(value)
 
-/** Parses a text as a JSON object; none for an array, a scalar, or a text that is not JSON. */
-export const parse = (text: string): Option.Option<Schema.JsonObject> => {
+/** Parses a text as a JSON object; undefined for an array, a scalar, or a text that is not JSON. */
+export const parse = (text: string): Schema.JsonObject | undefined => {
   try {
     const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? Option.some(value) : Option.none()
+    return isJsonObject(value) ? value : undefined
   } catch {
-    return Option.none()
+    return undefined
   }
 }
 
@@ -26,6 +25,6 @@ export const isNumber = (value: unknown): value is number => Number.isFinite(val
  * take longer than the rest of its work.
  */
 export const decoder = <A>(decode: (document: Schema.JsonObject) => A | undefined) => (text: string): A | undefined => {
-  const document = Option.getOrUndefined(parse(text))
+  const document = parse(text)
   return document && decode(document)
 }

@@ -1,5 +1,4 @@
 /** The unit of delivery: one element of the `batch` that PostHog's `/batch/` accepts. */
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as JsonDocument from "./JsonDocument.ts"
@@ -75,5 +74,7 @@ export const timestampOf = (millis: number): string => {
 export const encode = (message: Message): string => JSON.stringify({ version: 1, message })
 
 /** Returns whether a message's file is of a newer version. A worker of that version will send it. */
-export const isNewer = (text: string): boolean =>
-  Option.exists(JsonDocument.parse(text), ({ version }) => Predicate.isNumber(version) && version > 1)
+export const isNewer = (text: string): boolean => {
+  const version = JsonDocument.parse(text)?.["version"]
+  return Predicate.isNumber(version) && version > 1
+}

@@ -5,7 +5,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
@@ -65,7 +64,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
   const isDeniedByPolicy = (): boolean => {
     const read = policyFile === undefined ? undefined : ForeignFile.read(disk, policyFile)
     if (read === undefined || read._tag === "Missing") return false
-    const policy = read._tag === "Text" ? Option.getOrUndefined(JsonDocument.parse(read.text)) : undefined
+    const policy = read._tag === "Text" ? JsonDocument.parse(read.text) : undefined
     return policy?.["enabled"] !== true
   }
 

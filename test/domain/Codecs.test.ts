@@ -4,7 +4,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as BackOff from "../../src/domain/BackOff.ts"
 import * as Claim from "../../src/domain/Claim.ts"
@@ -155,7 +154,7 @@ suite<Message.Message>("A message's file", {
 })
 
 suite<Message.Message>("A message as a value", {
-  decode: (text) => Message.decodeValue(Option.getOrUndefined(JsonDocument.parse(text))),
+  decode: (text) => Message.decodeValue(JsonDocument.parse(text)),
   encode: JSON.stringify,
   values: Arbitraries.messages,
   example: message,

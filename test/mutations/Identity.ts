@@ -3,7 +3,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { attribute } from "../../src/domain/Attribution.ts"
 import * as Claim from "../../src/domain/Claim.ts"
 import * as Credential from "../../src/domain/Credential.ts"
@@ -340,7 +339,7 @@ export const identity: ReadonlyArray<Mutation> = [
     wrong: [
       wrong("domain/Known.ts", (right) => ({
         decode: (text) => {
-          const document = Option.getOrUndefined(JsonDocument.parse(text))
+          const document = JsonDocument.parse(text)
           if (document === undefined) return undefined
           const { credentials, input, salt, session, version } = document
           const valid = (part: object) => {
