@@ -15,6 +15,7 @@ import * as Lease from "../layers/Lease.ts"
 import { current, merge } from "../layers/NodeProcess.ts"
 import * as Notes from "../layers/Notes.ts"
 import * as OutboxWriter from "../layers/OutboxWriter.ts"
+import * as SearchFile from "../layers/SearchFile.ts"
 import * as StateFiles from "../layers/StateFiles.ts"
 import { sweep } from "../layers/Sweep.ts"
 import { variable } from "../layers/WorkerMarks.ts"
@@ -124,6 +125,7 @@ export const run = async (): Promise<number> => {
       job,
       leases: { files, folder: writer.folder.root, runtime: yield* HostRuntime },
       outbox,
+      search: SearchFile.make(files, writer.folder.root),
       startSuccessor: Effect.asVoid(start({ lingers: job.lingers, isAwaited: !job.lingers })),
       until
     })

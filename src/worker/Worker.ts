@@ -5,6 +5,7 @@ import type { Message } from "../domain/Message.ts"
 import type { WorkerJob } from "../domain/WorkerJob.ts"
 import * as HeldLease from "../layers/HeldLease.ts"
 import type { Leases } from "../layers/Lease.ts"
+import type { SearchFile } from "../layers/SearchFile.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { Answer } from "./Transport.ts"
 
@@ -31,6 +32,7 @@ export interface Options {
   readonly job: Pick<WorkerJob, "id" | "lingers">
   readonly leases: Leases
   readonly outbox: Outbox["Service"]
+  readonly search: SearchFile
   readonly startSuccessor: Effect.Effect<void>
   /** The time at which the worker is killed, in milliseconds since 1970. */
   readonly until: number
@@ -50,15 +52,24 @@ const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyA
 /**
  * Sends the messages of the outbox, until it is empty, PostHog does not accept them, or `until` is near.
  *
+ * If PostHog refuses a batch, then the halves are sent, until each refused message is found. A drain that has no time for
+ * that stores the search, and the next drain continues it (ADR 0034).
+ *
  * `handled` has the uuids of messages that must not be sent again, also if their files cannot be removed. `isHeld`
  * returns whether the lease is held: an opt-out deletes it, and messages that were read before must not be sent after
  * it, even if the user has enabled telemetry again.
  */
 const drain = Effect.fnUntraced(function*(
-  { isAllowed, outbox, send, until }: Pick<Options, "isAllowed" | "outbox" | "send" | "until">,
+  { isAllowed, outbox, search, send, until }: Pick<Options, "isAllowed" | "outbox" | "search" | "send" | "until">,
   handled: Set<string>,
   isHeld: () => boolean
 ) {
+  const before = search.read()
+  let limit = Math.min(before?.batch ?? maxBatch, maxBatch)
+  // The first batch of the next drain, if this one ends now.
+  let nextBatch = limit
+  const refused = new Set(before?.refused)
+  let refusals = 0
   let delivered = 0
   let failure = "PostHog refuses every message (status 400)"
   const suspects: Array<Entry> = []
@@ -78,6 +89,7 @@ const drain = Effect.fnUntraced(function*(
         case "Taken": {
           const taken = answer.quotaLimited ? batch.filter((entry) => entry._tag === "Event") : batch
           markHandled(taken)
+          taken.forEach(({ message }) => refused.delete(message.uuid))
           delivered += taken.length
           if (taken.length === batch.length) {
             yield* outbox.delivered(taken)
@@ -93,25 +105,51 @@ const drain = Effect.fnUntraced(function*(
           return "Kept"
         case "TooLarge":
         case "Malformed": {
+          refusals += 1
+          nextBatch = Math.ceil(batch.length / 2)
           if (batch.length > 1) {
             const [left, right] = halves(batch)
             return (yield* deliver(left)) ?? (yield* deliver(right))
           }
           markHandled(batch)
-          if (answer._tag === "TooLarge") yield* outbox.setAside(first)
-          else suspects.push(first)
+          if (answer._tag === "TooLarge") {
+            yield* outbox.setAside(first)
+            return undefined
+          }
+          suspects.push(first)
+          // Not an alias: it must be sent before the events of its account.
+          if (first._tag === "Event") {
+            refused.delete(first.message.uuid)
+            refused.add(first.message.uuid)
+          }
           return undefined
         }
       }
     })
 
+  const deliverAll = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+    for (let rest = entries; rest.length > 0;) {
+      const batch = rest.slice(0, limit)
+      rest = rest.slice(batch.length)
+      const refusalsBefore = refusals
+      const stopped = yield* deliver(batch)
+      if (stopped !== undefined) return stopped
+      if (refusals === refusalsBefore) limit = Math.min(limit * 2, maxBatch)
+      nextBatch = limit
+    }
+    return undefined
+  })
+
   let outcome: Drained["outcome"] | undefined
   while (outcome === undefined) {
     const { blocked, entries } = yield* outbox.look
     const waiting = entries.filter(({ message }) => !handled.has(message.uuid))
-    for (let sent = 0; sent < waiting.length && outcome === undefined; sent += maxBatch) {
-      outcome = yield* deliver(waiting.slice(sent, sent + maxBatch))
-    }
+    const byUuid = new Map(entries.map((entry) => [entry.message.uuid, entry]))
+    for (const uuid of refused) if (!byUuid.has(uuid)) refused.delete(uuid)
+    // Events that PostHog refused before are last, so that they do not take the time of every worker.
+    const again = [...refused].flatMap((uuid) => handled.has(uuid) ? [] : byUuid.get(uuid) ?? [])
+    outcome = (yield* deliverAll(waiting.filter(({ message }) => !refused.has(message.uuid)))) ??
+      (yield* deliverAll(again))
     // Messages that cannot be read now are kept for the next drain, and the reason is stored for the status.
     if (outcome === undefined && blocked !== undefined) {
       failure = blocked
@@ -121,10 +159,21 @@ const drain = Effect.fnUntraced(function*(
 
   // A message that is refused alone is invalid only if PostHog accepts other messages.
   if (suspects.length > 0) {
-    if (delivered > 0) yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
-    else outcome = "Kept"
+    if (delivered > 0) {
+      yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
+      suspects.forEach(({ message }) => refused.delete(message.uuid))
+    } else outcome = "Kept"
+  } else if (outcome === "OutOfTime" && refusals > 0 && delivered === 0) {
+    // Successors without a delivery would follow each other without a back-off.
+    failure = "PostHog refuses a batch (status 400 or 413), and the next worker continues the search for the message"
+    outcome = "Kept"
   }
-  if (outcome === "Kept" && isHeld()) yield* outbox.backOff(failure)
+  if (!isHeld()) return { delivered, outcome }
+  const isUnfinished = outcome === "Kept" || outcome === "OutOfTime"
+  if (isUnfinished && (nextBatch < maxBatch || refused.size > 0)) {
+    search.write({ batch: nextBatch, refused: [...refused] })
+  } else if (before !== undefined) search.remove()
+  if (outcome === "Kept") yield* outbox.backOff(failure)
   return { delivered, outcome }
 })
 

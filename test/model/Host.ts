@@ -28,6 +28,7 @@ import * as Lease from "../../src/layers/Lease.ts"
 import * as Notes from "../../src/layers/Notes.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
+import * as SearchFile from "../../src/layers/SearchFile.ts"
 import * as StateFiles from "../../src/layers/StateFiles.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
@@ -273,6 +274,7 @@ const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send
       job: { id, lingers: false },
       leases,
       outbox,
+      search: SearchFile.make(files, writer.folder.root),
       startSuccessor: Effect.void,
       until: now + Lease.longestMillis
     })

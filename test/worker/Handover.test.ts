@@ -13,102 +13,23 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import type { Message } from "../../src/domain/Message.ts"
-import type { WorkerJob } from "../../src/domain/WorkerJob.ts"
 import { UsageCapture, UsageEvent } from "../../src/index.ts"
-import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as HeldLease from "../../src/layers/HeldLease.ts"
 import { CaptureWorker, HostRuntime } from "../../src/layers/index.ts"
 import * as Lease from "../../src/layers/Lease.ts"
-import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import { filesOf, leasesOf, leaseText, machineOf } from "../fixtures/Files.ts"
+import { leaseText, machineOf } from "../fixtures/Files.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import { event, eventOf } from "./RealWorker.ts"
-
-const { persistent } = Device
-
-type Runtime = HostRuntime["Service"]
-
-/** Its workers are processes that end at once and do nothing; they count as alive. */
-const idle: Runtime = { ...persistent, executable: "/bin/sh", worker: ["-c", ":"] }
-
-const taken: Worker.Send = () => Effect.succeed({ _tag: "Taken", quotaLimited: false })
-
-interface ProcessOptions {
-  readonly disk?: Disk
-  readonly runtime?: Runtime
-}
-
-/** A worker, or a host, of a device: its own services over the same disk. */
-const processOf = Effect.fnUntraced(
-  function*(device: Device.Device, { runtime = idle, ...options }: ProcessOptions = {}) {
-    const files = filesOf(device, options)
-    const machine = machineOf(device, { runtime })
-    const leases = leasesOf(device, { ...options, runtime })
-    const writer = OutboxWriter.make(files, device.settings)
-    const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer), machine)
-    const start = yield* Effect.provide(WorkerProcess.make(files, true), machine)
-    return {
-      files,
-      leases,
-      machine,
-      outbox,
-      /** Writes an event, as a host does. */
-      write: (n: number): boolean => writer.add(event(n), 0),
-      /** Starts a worker; returns whether it did, for none is started where the lease is held. */
-      start: (options: Partial<WorkerProcess.Start> = {}) =>
-        Effect.map(start({ lingers: false, isAwaited: true, ...options }), (started) => started !== undefined),
-      lease: () => Lease.newest(leases) ?? 0,
-      seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.inspect(leases, now)),
-      /** Runs a worker; returns how many messages it delivered. */
-      work: ({ life = Lease.longestMillis, lingers = false, ...options }:
-        & Partial<Pick<WorkerJob, "lingers">>
-        & Partial<Pick<Worker.Options, "isAllowed" | "send" | "startSuccessor">>
-        & { readonly life?: number } = {}) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Worker.run({
-            send: taken,
-            isAllowed: () => true,
-            startSuccessor: Effect.void,
-            leases,
-            outbox,
-            // The worker that was started last.
-            job: { id: Lease.inspect(leases, now).lease?.id ?? "a worker", lingers },
-            until: now + life,
-            ...options
-          }))
-    }
-  }
-)
-
-/** A device with a process. */
-const setUp = Effect.fnUntraced(function*(options?: ProcessOptions) {
-  const device = yield* Device.make
-  return { device, ...(yield* processOf(device, options)) }
-})
-
-const counter = () => {
-  const counted = { times: 0 }
-  return { counted, count: Effect.sync(() => void counted.times++) }
-}
-
-const counting = (answer: Effect.Success<ReturnType<Worker.Send>>, millis = 0) => {
-  const requests: Array<ReadonlyArray<Message>> = []
-  const send: Worker.Send = (messages) => {
-    requests.push(messages)
-    return millis === 0 ? Effect.succeed(answer) : Effect.delay(Effect.succeed(answer), millis)
-  }
-  return { requests, send }
-}
+import { counter, counting, idle, processOf, type Runtime, setUp } from "./Setup.ts"
 
 const isLease = (path: string): boolean => Path.basename(path).startsWith("lease-")
 
