@@ -134,8 +134,13 @@ export const makeWith = Effect.fnUntraced(function*(
       .slice(-OutboxFolder.sentBounds.messages)
   }
 
-  const replace = (file: string, text: string): void => {
-    const code = files.replace(file, text)
+  const replace = (file: string, text: string, now: number): void => {
+    let code = files.replace(file, text)
+    // A folder cannot be replaced by a file, and without a back-off each command would send a request.
+    if (code !== undefined && isIrregular(disk, file, code)) {
+      const aside = `${folder.setAside}/${now}-${file.slice(folder.root.length + 1)}`
+      code = files.move(file, aside) ?? files.replace(file, text)
+    }
     if (code !== undefined) notes.add(`could not write ${file}: ${code}`)
   }
 
@@ -181,7 +186,7 @@ export const makeWith = Effect.fnUntraced(function*(
     delivered: (entries) =>
       at((now) => {
         remove(entries, now)
-        replace(folder.lastDelivery, JSON.stringify({ at: now }))
+        replace(folder.lastDelivery, JSON.stringify({ at: now }), now)
         files.remove(folder.backOff)
       }),
     remove: (entries) => at((now) => remove(entries, now)),
@@ -191,7 +196,8 @@ export const makeWith = Effect.fnUntraced(function*(
           ? ClaimWriter.recordFact(files, entry.anonId, "set-aside")
           : setAsideFile(entry.name, now)
       ),
-    backOff: (reason) => at((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)))),
+    backOff: (reason) =>
+      at((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)), now)),
     sent: at(sent),
     status: notes.run(status)
   })

@@ -208,16 +208,19 @@ export const run = Effect.fnUntraced(function*(options: Options) {
 
   let isOver = !isAllowed()
   let lingerUntil: number | undefined
+  let isKept = false
   let total = 0
   while (!isOver) {
     const { delivered, outcome } = yield* drain(options, handled, held.isHeld)
     total += delivered
+    isKept = outcome === "Kept"
     const now = yield* Clock.currentTimeMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
     isOver = outcome !== "Empty" || !job.lingers || !(yield* waitForMore(lingerUntil))
   }
   held.release(yield* Clock.currentTimeMillis)
-  if (!isAllowed() || (yield* outbox.isEmpty)) return total
+  // The next command starts a worker after the back-off, which may not be on disk: the disk may be full.
+  if (isKept || !isAllowed() || (yield* outbox.isEmpty)) return total
   if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total
   // Without this check, a message that can be neither sent nor removed would start successors without end.
   const waits = (yield* outbox.entries).some(({ message }) => !handled.has(message.uuid))

@@ -167,3 +167,30 @@ describe("a slow PostHog that refuses messages", () => {
     assert.strictEqual((yield* outbox.status).setAside, 0)
   })
 })
+
+describe("a back-off that cannot be written", () => {
+  test("A worker has no successor while PostHog accepts nothing, also if the back-off cannot be written", function*() {
+    const { chain, outbox } = yield* slowPostHog({
+      count: 3,
+      isBad: () => true,
+      millis: 0,
+      answer: { _tag: "Kept", reason: "status 503" },
+      refuse: ({ path }) => path.endsWith("back-off.json") ? "ENOSPC" : undefined
+    })
+    assert.deepStrictEqual(yield* chain(), [[3]])
+    assert.strictEqual(yield* outbox.backedOffUntil, 0)
+  })
+
+  test("A folder in the place of the back-off is set aside, and the back-off is written", function*() {
+    const { chain, device, outbox } = yield* slowPostHog({
+      count: 3,
+      isBad: () => true,
+      millis: 0,
+      answer: { _tag: "Kept", reason: "status 503" }
+    })
+    yield* device.write(`usage/outbox/${device.settings.destinationId}/back-off.json/file`, "")
+    assert.deepStrictEqual(yield* chain(), [[3]])
+    assert.strictEqual(yield* outbox.backedOffUntil, 1_000)
+    assert.deepInclude(yield* outbox.status, { pending: 3, setAside: 1, lastFailure: "status 503" })
+  })
+})
