@@ -5,7 +5,11 @@ import * as Lease from "./Lease.ts"
 export interface HeldLease {
   /** Returns whether the lease still exists. An opt-out deletes it, and another process may then acquire a lease. */
   readonly isHeld: () => boolean
-  readonly release: (now: number) => void
+  /**
+   * Removes the lease, unless its time is over. `elapsed` is the time since the lease was acquired, in milliseconds of
+   * the monotonic clock: the time of day may change in between.
+   */
+  readonly release: (elapsed: number) => void
 }
 
 /** The holder of a lease. */
@@ -30,7 +34,8 @@ export const acquire = (
   const state = Lease.inspect(leases, now)
   const takesOver = !boots && state.lease?.boots === true && state.lease.id === id
   if (state.isHeld && !takesOver) return undefined
-  const until = now + Math.min(life, Lease.longestMillis)
+  const length = Math.min(life, Lease.longestMillis)
+  const until = now + length
   const number = state.number + 1
   const own = Lease.path(folder, number)
   const lease: Lease.Lease = { until, id, boots, process: runtime.markOf(pid) }
@@ -49,8 +54,8 @@ export const acquire = (
     // A lease that cannot be read now still exists.
     isHeld: () => isOwn() || files.read(own)._tag === "Unreadable",
     // After the end of the lease, another process may acquire it and remove the file.
-    release: (now) => {
-      if (now < until && isOwn()) files.remove(own)
+    release: (elapsed) => {
+      if (elapsed < length && isOwn()) files.remove(own)
     }
   }
 }

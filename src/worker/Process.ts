@@ -83,7 +83,7 @@ const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number):
  * A timer kills the process: `process.exit` would wait for a name look-up in the thread pool.
  */
 export const run = async (): Promise<number> => {
-  const until = Date.now() + Lease.longestMillis
+  const until = Effect.runSync(Worker.monotonicMillis) + Lease.longestMillis
   setTimeout(() => process.kill(process.pid, "SIGKILL"), Lease.longestMillis).unref()
   const job = WorkerJob.decode(process.env[variable] ?? "")
   if (job === undefined) return 0

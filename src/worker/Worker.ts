@@ -21,6 +21,15 @@ const lookEveryMillis = 500
 // PostHog accepts 20 MB. A request of this many messages, each of at most 64 KiB, is smaller.
 const maxBatch = 250
 
+/**
+ * Returns the time of the monotonic clock in milliseconds. The time of day may change during the life of a worker, such
+ * as by a time server.
+ */
+export const monotonicMillis: Effect.Effect<number> = Effect.map(
+  Clock.monotonicTimeNanos,
+  (nanos) => Number(nanos) / 1_000_000
+)
+
 /** Sends messages in one request, and returns the answer of PostHog. It never fails. */
 export type Send = (messages: ReadonlyArray<Message>) => Effect.Effect<Answer>
 
@@ -34,7 +43,7 @@ export interface Options {
   readonly outbox: Outbox["Service"]
   readonly search: SearchFile
   readonly startSuccessor: Effect.Effect<void>
-  /** The time at which the worker is killed, in milliseconds since 1970. */
+  /** The time at which the worker is killed, in milliseconds of the monotonic clock. */
   readonly until: number
 }
 
@@ -82,7 +91,7 @@ const drain = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const [first] = batch
       if (first === undefined) return undefined
-      if ((yield* Clock.currentTimeMillis) + requestMillis > until) return "OutOfTime"
+      if ((yield* monotonicMillis) + requestMillis > until) return "OutOfTime"
       if (!isAllowed() || !isHeld()) return "Denied"
       const answer = yield* send(batch.map((entry) => entry.message))
       switch (answer._tag) {
@@ -188,8 +197,9 @@ const drain = Effect.fnUntraced(function*(
  */
 export const run = Effect.fnUntraced(function*(options: Options) {
   const { isAllowed, job, leases, outbox, startSuccessor, until } = options
-  const startedAt = yield* Clock.currentTimeMillis
-  const held = HeldLease.acquire(leases, startedAt, until - startedAt, {
+  const startedAt = yield* monotonicMillis
+  // Other processes compare the end of the lease with the time of day.
+  const held = HeldLease.acquire(leases, yield* Clock.currentTimeMillis, until - startedAt, {
     id: job.id,
     pid: leases.runtime.pid,
     boots: false
@@ -198,7 +208,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const handled = new Set<string>()
 
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
-    while ((yield* Clock.currentTimeMillis) < deadline) {
+    while ((yield* monotonicMillis) < deadline) {
       yield* Effect.sleep(lookEveryMillis)
       if (!held.isHeld()) return false
       if (!(yield* outbox.isEmpty)) return true
@@ -214,11 +224,11 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     const { delivered, outcome } = yield* drain(options, handled, held.isHeld)
     total += delivered
     isKept = outcome === "Kept"
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
     isOver = outcome !== "Empty" || !job.lingers || !(yield* waitForMore(lingerUntil))
   }
-  held.release(yield* Clock.currentTimeMillis)
+  held.release((yield* monotonicMillis) - startedAt)
   // The next command starts a worker after the back-off, which may not be on disk: the disk may be full.
   if (isKept || !isAllowed() || (yield* outbox.isEmpty)) return total
   if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total

@@ -61,7 +61,7 @@ test("A lease is held by the process that took it until it is released", functio
   assert.isFalse(one.isHeld())
   const lease = held(one.acquire())
   assert.deepStrictEqual([other.isHeld(), other.acquire(), lease.isHeld()], [true, undefined, true])
-  lease.release(now)
+  lease.release(0)
   assert.deepStrictEqual([other.isHeld(), lease.isHeld(), leases()], [false, false, []])
   held(other.acquire())
 })
@@ -132,7 +132,7 @@ test(
     assert.isFalse(early.isHeld())
     const next = held(process().acquire(now + 1))
     assert.isFalse(early.isHeld())
-    early.release(now + 1)
+    early.release(1)
     assert.deepStrictEqual([leases(), next.isHeld()], [["lease-1"], true])
   }
 )
@@ -143,12 +143,12 @@ test("A process that was suspended until its lease ended does not take the lease
   const late = held(process().acquire())
   const end = now + life
   const next = held(process().acquire(end))
-  late.release(end)
+  late.release(life)
   assert.deepStrictEqual(leases(), ["lease-2"])
   // After a release the numbers start again, and the suspended process had the first one.
-  next.release(end)
+  next.release(0)
   held(process().acquire(end))
-  late.release(end)
+  late.release(life)
   assert.deepStrictEqual([leases(), process().isHeld(end)], [["lease-1"], true])
 })
 
@@ -160,7 +160,7 @@ test("A lease is not removed by a process that releases it after its end, when o
   let hasRun = false
   const others = () => {
     hasRun = true
-    process().acquire(end)?.release(end)
+    process().acquire(end)?.release(0)
     held(process().acquire(end))
   }
   let isReleasing = false
@@ -169,7 +169,7 @@ test("A lease is not removed by a process that releases it after its end, when o
   })
   const late = held(process({ disk }).acquire())
   isReleasing = true
-  late.release(end)
+  late.release(life)
   if (!hasRun) others()
   assert.deepStrictEqual(leases(), ["lease-1"])
 })
@@ -182,9 +182,9 @@ test("A lease is taken over by the worker for which it was taken, and by no othe
   assert.deepStrictEqual(leases(), ["lease-2"])
   // A worker takes nothing over from itself.
   assert.isUndefined(other.acquire(now, life, { id: "w" }))
-  first.release(now)
+  first.release(0)
   assert.isTrue(other.isHeld())
-  own.release(now)
+  own.release(0)
   assert.deepStrictEqual(leases(), [])
 })
 
@@ -207,7 +207,7 @@ test("A lease of a worker that ended without releasing it is stale, and blocks n
   assert.deepStrictEqual([next.isHeld(), next.isStale()], [false, true])
   const lease = held(next.acquire())
   assert.deepStrictEqual(leases(), ["lease-2"])
-  lease.release(now)
+  lease.release(0)
   assert.isFalse(next.isStale())
 })
 
@@ -219,7 +219,7 @@ test("A lease of a worker that was suspended until its end is neither held nor s
 
 test("A lease that its worker releases while another process looks is not stale", function*({ process }) {
   const lease = held(process().acquire())
-  const isAlive = () => (lease.release(now), false)
+  const isAlive = () => (lease.release(0), false)
   assert.isFalse(process({ runtime: { isAlive } }).isStale())
 })
 
@@ -240,7 +240,7 @@ test("An invalid lease is not held and does not block", function*({ folder, leav
     yield* leave(3, text)
     const { isHeld, isStale } = process({ runtime: { isAlive: () => text.includes("until") } })
     assert.deepStrictEqual([isHeld(), isStale()], [false, false], text)
-    held(process().acquire()).release(now)
+    held(process().acquire()).release(0)
   }
   for (const number of ["", "x", "-1", "1.5", "99999999999999999999"]) {
     yield* leave(number, leaseText({ until: now + 5_000 }))

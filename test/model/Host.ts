@@ -276,7 +276,7 @@ const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send
       outbox,
       search: SearchFile.make(files, writer.folder.root),
       startSuccessor: Effect.void,
-      until: now + Lease.longestMillis
+      until: (yield* Worker.monotonicMillis) + Lease.longestMillis
     })
   })
   return { consent, files, looks, outbox, run }

@@ -352,6 +352,27 @@ describe("worker life cycle", () => {
     })
   }
 
+  for (const [direction, millis] of [["forward", 3_600_000], ["back", -3_600_000]] as const) {
+    test(`A worker ends after its second and releases its lease if the clock is set ${direction} meanwhile`, function*() {
+      const clock = yield* Clock.Clock
+      let change = 0
+      const now = () => clock.currentTimeMillisUnsafe() + change
+      const changed: Clock.Clock = { ...clock, currentTimeMillisUnsafe: now, currentTimeMillis: Effect.sync(now) }
+      const { lease, work, write } = yield* setUp()
+      write(1)
+      const { send } = counting({ _tag: "Taken", quotaLimited: false })
+      const worker = yield* work({ send, lingers: true }).pipe(
+        Effect.provideService(Clock.Clock, changed),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust(100)
+      change = millis
+      assert.isUndefined(worker.pollUnsafe())
+      while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+      assert.deepStrictEqual([yield* Clock.currentTimeMillis, lease()], [1_000, 0])
+    })
+  }
+
   test("A worker does not wait for more messages while its starter waits for it", function*() {
     const { outbox, work, write } = yield* setUp()
     write(1)

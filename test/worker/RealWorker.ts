@@ -35,9 +35,9 @@ const destinationId = "0123456789abcdef"
 // poll, or the time that the process has to end.
 const slowClock = `
 const factor = Number(process.env["TEST_SLOW_CLOCK"])
-const { now } = Date
-const startedAt = now()
-Date.now = () => startedAt + Math.floor((now() - startedAt) / factor)
+const { bigint } = process.hrtime
+const startedAt = bigint()
+process.hrtime.bigint = () => startedAt + (bigint() - startedAt) / BigInt(factor)
 const { setTimeout } = globalThis
 globalThis.setTimeout = (fire, millis, ...rest) =>
   setTimeout(fire, millis >= 5000 ? Math.min(millis * factor, 2 ** 31 - 1) : millis, ...rest)

@@ -57,7 +57,7 @@ export const processOf = Effect.fnUntraced(
         & Partial<Pick<WorkerJob, "lingers">>
         & Partial<Pick<Worker.Options, "isAllowed" | "send" | "startSuccessor">>
         & { readonly life?: number } = {}) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.flatMap(Effect.all([Clock.currentTimeMillis, Worker.monotonicMillis]), ([now, monotonic]) =>
           Worker.run({
             send: taken,
             isAllowed: () => true,
@@ -67,7 +67,7 @@ export const processOf = Effect.fnUntraced(
             search: SearchFile.make(files, writer.folder.root),
             // The worker that was started last.
             job: { id: Lease.inspect(leases, now).lease?.id ?? "a worker", lingers },
-            until: now + life,
+            until: monotonic + life,
             ...options
           }))
     }
