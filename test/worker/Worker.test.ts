@@ -10,7 +10,7 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
 import { tls } from "./Certificate.ts"
-import { event, eventOf, events, RealWorker, silently } from "./RealWorker.ts"
+import { event, eventOf, events, eventually, RealWorker, silently } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, device, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
 
 const { Drip, Hang, NotJson, Ok, RejectPoison, Reset, Status, Validate } = PostHogSink.Answer
@@ -133,6 +133,33 @@ suite("the worker", (test) => {
       yield* run(worker)
       yield* assertDelivered(worker, [...of(7), ...first(7)])
     })
+
+    test(
+      "A worker without the time to find a malformed message backs off, and the next one finds it",
+      function*(worker) {
+        yield* worker.record(...events(42))
+        yield* worker.sink.answer(RejectPoison({ isBad: ({ uuid }) => uuid === event(0).uuid }))
+        const words = yield* withTimers({}, [
+          `const http = require("node:http")`,
+          `const { request } = http`,
+          `const { bigint } = process.hrtime`,
+          `let spent = 0n`,
+          `http.request = (...options) => (spent += 950_000_000n, request(...options))`,
+          `process.hrtime.bigint = () => bigint() + spent`
+        ])
+        yield* run(worker, { arguments: words })
+        yield* assertKept(worker, first(42), "no time")
+        const sizes = Effect.map(worker.sink.requests, (all) => all.map(({ batch }) => batch.length))
+        assert.deepStrictEqual(yield* sizes, [42, 21, 11, 6, 3])
+        yield* run(worker, { arguments: words })
+        // The successor has the clock of the machine.
+        yield* eventually(worker.disk, ({ leases, waiting }) => waiting.length === 0 && leases.length === 0)
+        assert.deepStrictEqual((yield* sizes).slice(5), [2, 1, 1, 2, 4, 8, 16, 10])
+        assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(42).slice(1))
+        const { backOff, setAside } = yield* worker.disk
+        assert.deepStrictEqual([setAside, backOff], [of(0), undefined])
+      }
+    )
 
     test("A malformed alias is set aside with its claim, and not sent again", function*(worker) {
       yield* worker.claim(0, anon, alice)
