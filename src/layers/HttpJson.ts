@@ -108,7 +108,8 @@ export const getJson = (url: URL | string, token: string): Effect.Effect<unknown
       const outgoing = request(target, {
         // The global agent belongs to the host: it may use a proxy or keep the connection.
         agent: new Agent(),
-        headers: { accept: "application/json", authorization: `Bearer ${token}` },
+        // Without `accept-encoding`, a server may compress its answer.
+        headers: { accept: "application/json", "accept-encoding": "identity", authorization: `Bearer ${token}` },
         lookup: makeLookup(resolver)
       })
       const abort = (reason: string) => {

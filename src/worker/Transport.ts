@@ -69,8 +69,9 @@ export const post = (
       })
     }
     const send = (): Http.ClientRequest => {
-      const options = { method: "POST", headers: { ...headers, "content-length": bytes.length } }
-      const sent = http.request(url, options, onResponse)
+      // Without `accept-encoding`, a server may compress its answer, and `node:http` does not decompress.
+      const own = { "accept-encoding": "identity", "content-length": bytes.length }
+      const sent = http.request(url, { method: "POST", headers: { ...headers, ...own } }, onResponse)
       sent.on("error", (error: NodeJS.ErrnoException) => {
         // A server may close a keep-alive connection while it is used again. Then the request is sent once more.
         if (isFinal || !sent.reusedSocket || error.code !== "ECONNRESET") {

@@ -5,6 +5,7 @@ import { afterEach, assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import * as Zlib from "node:zlib"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { post } from "../../src/worker/Transport.ts"
@@ -76,6 +77,18 @@ describe("response decoding", () => {
     assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
   })
 })
+
+it.effect("A server that compresses what it may compress accepts the messages with a plain answer", () =>
+  Effect.gen(function*() {
+    const sink = yield* makeSink()
+    const gzip = (text: string) => Zlib.gzipSync(text).toString("latin1")
+    yield* sink.answer(({ headers }) =>
+      headers["accept-encoding"] === "identity"
+        ? Status({ status: 200, body: "{}" })
+        : Status({ status: 200, body: gzip("{}"), headers: { "content-encoding": "gzip" } })
+    )
+    assert.strictEqual((yield* send(sink))._tag, "Taken")
+  }))
 
 describe("keep-alive connections", () => {
   /** A PostHog that answers the first request of a connection and resets the connection at the next; or at each. */
