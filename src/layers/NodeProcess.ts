@@ -143,23 +143,38 @@ const onEnd = (code: number) => {
 
 const signals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
 
+// One pair of process listeners for all, as at the exit. Each entry is a function of its own: a listener may be added
+// more than once.
+const signalListeners = new Set<() => void>()
+const signalsWithListener = new Set<NodeJS.Signals>()
+const stopListening = () => {
+  for (const signal of signals) process.removeListener(signal, onEachSignal)
+}
+const onEachSignal = (signal: NodeJS.Signals) => {
+  // Without another listener, the signal would have ended the process. Counted before other `once` listeners run.
+  const isOnlyListener = process.listenerCount(signal) === 1 && !signalsWithListener.has(signal)
+  stopListening()
+  const all = [...signalListeners].toReversed()
+  signalListeners.clear()
+  for (const listener of all) listener()
+  if (isOnlyListener) process.kill(process.pid, signal)
+}
+
 const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
-  const remove = () => {
-    for (const signal of signals) process.removeListener(signal, handler)
+  const entry = () => listener()
+  signalListeners.add(entry)
+  for (const signal of signals) {
+    // The host may have prepended a listener since the last entry.
+    if (process.listeners(signal)[0] === onEachSignal) continue
+    process.removeListener(signal, onEachSignal)
+    // On Deno the listeners run in the order of adding, so an earlier `once` listener is removed before this one runs.
+    if (deno !== undefined && process.listenerCount(signal) > 0) signalsWithListener.add(signal)
+    else signalsWithListener.delete(signal)
+    process.prependListener(signal, onEachSignal)
   }
-  // On Deno the listeners run in the order of adding, so an earlier `once` listener is removed before this one runs.
-  const signalsWithListener = new Set(
-    deno === undefined ? [] : signals.filter((signal) => process.listenerCount(signal) > 0)
-  )
-  const handler = (signal: NodeJS.Signals) => {
-    // Without another listener, the signal would have ended the process. Counted before other `once` listeners run.
-    const isOnlyListener = process.listenerCount(signal) === 1 && !signalsWithListener.has(signal)
-    remove()
-    listener()
-    if (isOnlyListener) process.kill(process.pid, signal)
+  return () => {
+    if (signalListeners.delete(entry) && signalListeners.size === 0) stopListening()
   }
-  for (const signal of signals) process.prependListener(signal, handler)
-  return remove
 }
 
 /** Merges two objects whose getters stay getters. */

@@ -16,6 +16,55 @@ test("A process has one pair of exit listeners, however many commands run in it"
   assert.deepStrictEqual(counts(), before)
 })
 
+it("A process has one pair of signal listeners, which are the first, however many commands wait", () => {
+  const signals = ["SIGINT", "SIGTERM"] as const
+  const counts = () => signals.map((signal) => process.listenerCount(signal))
+  const before = counts()
+  const own = () => {}
+  const removals = Array.from({ length: 12 }, () => current.onSignal(own))
+  assert.deepStrictEqual(counts(), before.map((count) => count + 1))
+  const first = process.listeners("SIGINT")[0]
+  // A listener of the host.
+  process.prependListener("SIGINT", own)
+  const last = current.onSignal(own)
+  assert.deepStrictEqual(process.listeners("SIGINT").slice(0, 2), [first, own])
+  process.removeListener("SIGINT", own)
+  for (const remove of removals) remove()
+  removals[0]?.()
+  assert.deepStrictEqual(counts(), before.map((count) => count + 1))
+  last()
+  assert.deepStrictEqual(counts(), before)
+})
+
+const signalled = `
+  import { current } from "./src/layers/NodeProcess.ts"
+  const words = []
+  for (let n = 0; n < 12; n++) current.onSignal(() => words.push(n))
+  const remove = current.onSignal(() => words.push("removed"))
+  remove()
+  if (process.argv[1] === "host") process.once("SIGTERM", () => {
+    console.log(words.join())
+    process.exit(0)
+  })
+  process.on("exit", (code) => console.log("exit", code))
+  setInterval(() => {}, 1000)
+  process.kill(process.pid, "SIGTERM")
+`
+
+it("A signal runs every listener, the last one first, and ends the process if the host has no listener", () => {
+  const run = (...words: ReadonlyArray<string>) => {
+    const { signal, stderr, stdout } = ChildProcess.spawnSync(
+      process.execPath,
+      ["--input-type=module", "--eval", signalled, ...words],
+      { cwd: fileURLToPath(new URL("../..", import.meta.url)), encoding: "utf8" }
+    )
+    return { signal, stderr, stdout }
+  }
+  assert.deepStrictEqual(run(), { signal: "SIGTERM", stderr: "", stdout: "" })
+  const stdout = "11,10,9,8,7,6,5,4,3,2,1,0\nexit 0\n"
+  assert.deepStrictEqual(run("host"), { signal: null, stderr: "", stdout })
+})
+
 test("A variable stays unset in an environment that cannot be written, without a failure", function*() {
   const { env } = process
   const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
