@@ -59,8 +59,8 @@ export const make = Effect.fnUntraced(function*(
     readonly files: StateFiles
     readonly invocationId: string
     readonly checks: Checks
-    /** Starts a worker; undefined if none was started. */
-    readonly start: (how: WorkerProcess.Start) => Effect.Effect<WorkerProcess.Started | undefined>
+    /** Starts a worker; undefined if none was started. Fails with the reason if none could be started. */
+    readonly start: (how: WorkerProcess.Start) => Effect.Effect<WorkerProcess.Started | undefined, string>
   }
 ) {
   const settings = yield* UsageSettings
@@ -122,11 +122,19 @@ export const make = Effect.fnUntraced(function*(
 
   // A round is a worker's life; another one follows as long as something was delivered.
   const deliver = Effect.fnUntraced(function*(before: OutboxStatus) {
+    let problem: string | undefined
     let waiting = before.pending
     let hasWork = waiting > 0 || before.blocked !== undefined
     while (hasWork && (yield* isAllowed)) {
       yield* Effect.timeoutOption(untilReleased, lifeMillis)
-      const started = yield* start({ lingers: false, isAwaited: true })
+      const started = yield* start({ lingers: false, isAwaited: true }).pipe(
+        Effect.tapError((why) =>
+          Effect.sync(() => {
+            problem = `no worker could be started: ${why}`
+          })
+        ),
+        WorkerProcess.orUndefined
+      )
       // On a slow machine, the lease that the starter acquired may expire before the worker has begun.
       const ended = started === undefined
         ? untilReleased
@@ -137,7 +145,7 @@ export const make = Effect.fnUntraced(function*(
       waiting = pending
     }
     const [first] = yield* obstacles
-    return first?.why ?? (yield* outbox.status).lastFailure
+    return first?.why ?? problem ?? (yield* outbox.status).lastFailure
   }, debugFailure("could not deliver", undefined))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {

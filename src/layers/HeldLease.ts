@@ -1,4 +1,5 @@
 /** Acquires the worker's lease. */
+import type { Errno } from "../services/Disk.ts"
 import * as Lease from "./Lease.ts"
 
 /** A lease that this process holds. */
@@ -19,7 +20,8 @@ export interface Holder extends Pick<Lease.Lease, "boots" | "id"> {
 }
 
 /**
- * Acquires the lease of an outbox for `life` milliseconds, at most 10,000; undefined if it is held.
+ * Acquires the lease of an outbox for `life` milliseconds, at most 10,000. Returns undefined if the lease is held, and a
+ * code if its file cannot be written.
  *
  * A worker takes over the lease that its starter acquired with the same id.
  */
@@ -28,7 +30,7 @@ export const acquire = (
   now: number,
   life: number,
   holder: Holder
-): HeldLease | undefined => {
+): HeldLease | Errno | undefined => {
   const { files, folder, runtime } = leases
   const { boots, id, pid } = holder
   const state = Lease.inspect(leases, now)
@@ -43,8 +45,7 @@ export const acquire = (
   if (code !== undefined) {
     // The starter of this worker may have acquired a lease since.
     if (code === "EEXIST" && (Lease.newest(leases) ?? 0) > state.number) return acquire(leases, now, life, holder)
-    if (code !== "EEXIST") files.notes.add(`could not take the lease: ${code}`)
-    return undefined
+    return code === "EEXIST" ? undefined : code
   }
   // The previous lease, expired or taken over, is obsolete.
   if (state.number > 0) files.remove(Lease.path(folder, state.number))

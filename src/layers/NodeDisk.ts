@@ -120,6 +120,18 @@ const describe = (
   }
 }
 
+// Some file systems report no blocks, or no files. The reserved blocks are for root.
+const isFull = (path: string): boolean => {
+  try {
+    const { bavail, bfree, blocks, ffree, files } = NFS.statfsSync(path)
+    const free = process.geteuid?.() === 0 ? bfree : bavail
+    return (blocks > 0 && free === 0) || (files > 0 && ffree === 0)
+  } catch {
+    // Not every runtime has the function.
+    return false
+  }
+}
+
 /**
  * The disk of this process, by `node:fs`.
  *
@@ -144,5 +156,5 @@ export const disk: Disk = {
   remove: (path) => attemptAgain(NFS.unlinkSync, path, ""),
   makeFolder,
   removeFolder: (path) => attempt(() => NFS.rmdirSync(path)),
-  access: (path) => attempt(() => NFS.accessSync(path, NFS.constants.W_OK))
+  access: (path) => attempt(() => NFS.accessSync(path, NFS.constants.W_OK)) ?? (isFull(path) ? "ENOSPC" : undefined)
 }

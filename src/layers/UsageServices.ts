@@ -387,7 +387,9 @@ export const make = Effect.fnUntraced(function*(
       // If a worker ended with its command, then this command waits for its own worker. That worker lingers: if it
       // outlives this command, it releases its lease, and the next command does not wait.
       const isAwaited = isShort || seen.isStale
-      const started = seen.isHeld ? undefined : yield* start({ lingers: !isShort, isAwaited })
+      const started = seen.isHeld
+        ? undefined
+        : yield* WorkerProcess.orUndefined(start({ lingers: !isShort, isAwaited }))
       if (!isAwaited || runtime.worker === undefined) return
       yield* Effect.flatMap(
         delivery,

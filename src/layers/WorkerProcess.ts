@@ -180,8 +180,16 @@ export interface Started {
 }
 
 /**
+ * Runs a start without interruption. If no worker could be started, then it writes a debug line and returns undefined.
+ */
+export const orUndefined = <A, R>(start: Effect.Effect<A, string, R>): Effect.Effect<A | undefined, never, R> =>
+  Effect.uninterruptible(
+    Effect.catch(start, (why) => Effect.as(debug(`could not start a worker: ${why}`), undefined))
+  )
+
+/**
  * Creates the function that starts a worker: detached, in its own session, with the environment that sending needs. The
- * function returns undefined if it starts none.
+ * function returns undefined if it starts none, and fails with a reason if it could not start one.
  *
  * The starter acquires the lease for the worker, so that a burst of commands starts one worker. Of two starters at the
  * same time, one kills its worker. `keepsSent` is passed to the worker and its successors, which cannot detect CI.
@@ -253,19 +261,14 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
       const child = yield* spawn({ executable, args: [...worker, marker], cwd, env })
       const { pid } = child
       const now = yield* Clock.currentTimeMillis
-      const isHolder = yield* files.notes.run(() =>
-        HeldLease.acquire(leases, now, bootMillis, { id, pid, boots: true }) !== undefined ||
-        // If the starter was suspended, then its worker may already hold the lease.
-        Lease.inspect(leases, now).lease?.id === id
-      )
-      if (!isHolder) {
+      const lease = yield* files.notes.run(() => HeldLease.acquire(leases, now, bootMillis, { id, pid, boots: true }))
+      // If the starter was suspended, then its worker may already hold the lease.
+      if (typeof lease !== "object" && Lease.inspect(leases, now).lease?.id !== id) {
         child.kill("SIGKILL")
-        return undefined
+        return lease === undefined ? undefined : yield* Effect.fail(`the lease cannot be written (${lease})`)
       }
       if (lingers && !how.isAwaited) lowerPriority(pid)
       return { lingers, ended: new Promise((resolve) => child.once("exit", resolve)) }
-    },
-    Effect.catch((code) => Effect.as(debug(`could not start a worker: ${code}`), undefined)),
-    Effect.uninterruptible
+    }
   )
 })

@@ -126,7 +126,7 @@ export const run = async (): Promise<number> => {
       leases: { files, folder: writer.folder.root, runtime: yield* HostRuntime },
       outbox,
       search: SearchFile.make(files, writer.folder.root),
-      startSuccessor: Effect.asVoid(start({ lingers: job.lingers, isAwaited: !job.lingers })),
+      startSuccessor: Effect.ignore(start({ lingers: job.lingers, isAwaited: !job.lingers })),
       until
     })
     const now = yield* Clock.currentTimeMillis

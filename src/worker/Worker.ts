@@ -204,7 +204,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     pid: leases.runtime.pid,
     boots: false
   })
-  if (held === undefined) return 0
+  if (typeof held !== "object") return 0
   const handled = new Set<string>()
 
   const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {

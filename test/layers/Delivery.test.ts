@@ -22,7 +22,7 @@ interface Options {
   readonly refuse?: (call: FaultyDisk.Call) => Errno | undefined
   readonly deliveryWaitMillis?: number | undefined
   readonly runtime?: Partial<HostRuntime["Service"]>
-  readonly start?: Effect.Effect<WorkerProcess.Started | undefined>
+  readonly start?: Effect.Effect<WorkerProcess.Started | undefined, string>
 }
 
 /** A command of a device where an event waits. */
@@ -179,6 +179,12 @@ describe("flush", () => {
     assert.isFalse(yield* outbox.isEmpty)
     yield* TestClock.adjust("1 second")
     assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, kept: 0, reason: undefined })
+  })
+
+  test("A flush says why its worker could not be started", function*() {
+    const { flush } = yield* command({ start: Effect.fail("the lease cannot be written (EDQUOT)") })
+    const reason = "no worker could be started: the lease cannot be written (EDQUOT)"
+    assert.deepStrictEqual(yield* flush, { delivered: 0, kept: 1, reason })
   })
 
   test("A flush waits for its worker as long as a worker may live, also without a lease", function*() {

@@ -53,8 +53,8 @@ type Outbox = Effect.Success<typeof outbox>
 const test = (title: string, run: (outbox: Outbox) => Generator<Effect.Effect<void>, void, never>) =>
   it.effect(title, () => Effect.flatMap(outbox, (outbox) => Effect.gen(() => run(outbox))))
 
-const held = (lease: HeldLease.HeldLease | undefined): HeldLease.HeldLease =>
-  lease ?? assert.fail("the lease was not taken")
+const held = (lease: ReturnType<typeof HeldLease.acquire>): HeldLease.HeldLease =>
+  typeof lease === "object" ? lease : assert.fail(`the lease was not taken: ${lease}`)
 
 test("A lease is held by the process that took it until it is released", function*({ leases, process }) {
   const [one, other] = [process(), process()]
@@ -80,7 +80,7 @@ for (const number of [0, 7]) {
         if (number > 0) memory.create(`${root}/lease-${number}`, leaseText({ until: now - 1 }))
         const take = (disk: Disk) =>
           HeldLease.acquire({ ...leasesOf(device, { disk, home: "/home" }), folder: root }, now, life, holder())
-        const taken: Array<HeldLease.HeldLease | undefined> = []
+        const taken: Array<ReturnType<typeof HeldLease.acquire>> = []
         /** Takes the lease; another process runs before the given call of its disk. */
         const acquire = (at: number, run: () => void): void => {
           let calls = 0
@@ -89,7 +89,7 @@ for (const number of [0, 7]) {
         }
         acquire(first, () => acquire(second, () => taken.push(take(memory))))
         const where = `before call ${first}, before call ${second}`
-        assert.lengthOf(taken.filter((lease) => lease !== undefined), 1, where)
+        assert.lengthOf(taken.filter((lease) => typeof lease === "object"), 1, where)
         assert.deepStrictEqual(memory.list(root), [`lease-${number + 1}`], where)
       }
       assert.isAbove(most, 5)
@@ -160,7 +160,7 @@ test("A lease is not removed by a process that releases it after its end, when o
   let hasRun = false
   const others = () => {
     hasRun = true
-    process().acquire(end)?.release(0)
+    held(process().acquire(end)).release(0)
     held(process().acquire(end))
   }
   let isReleasing = false
@@ -296,6 +296,6 @@ test("A worker that cannot read its lease keeps it until the file is gone", func
 })
 
 test("A lease is not taken without consent, and nothing is created", function*({ device, process }) {
-  assert.isUndefined(process({ stillGiven: () => false }).acquire())
+  assert.strictEqual(process({ stillGiven: () => false }).acquire(), "ECONSENT")
   assert.deepStrictEqual(device.tree(), [])
 })

@@ -96,6 +96,7 @@ const start = (
     const how = { lingers, isAwaited }
     const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device), true), (start) => start(how))
       .pipe(
+        WorkerProcess.orUndefined,
         Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
         Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
@@ -231,11 +232,13 @@ const host = (body: string) => `
   import { filesOf, leaseText, machineOf } from "./test/fixtures/Files.ts"
   const { device, worker } = JSON.parse(process.argv[1])
   const how = { lingers: false, isAwaited: true }
-  const makeStart = (disk) =>
-    Effect.runSync(Effect.provide(
+  const makeStart = (disk) => {
+    const start = Effect.runSync(Effect.provide(
       WorkerProcess.make(filesOf(device, { disk }), true),
       machineOf(device, { disk, runtime: { ...persistent, worker } })
     ))
+    return (how) => WorkerProcess.orUndefined(start(how))
+  }
   ${body}
 `
 

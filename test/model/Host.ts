@@ -267,7 +267,7 @@ const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send
   const run = Effect.gen(function*() {
     const id = uuid()
     const now = yield* Clock.currentTimeMillis
-    if (HeldLease.acquire(leases, now, 3_000, { id, pid: runtime.pid, boots: true }) === undefined) return
+    if (typeof HeldLease.acquire(leases, now, 3_000, { id, pid: runtime.pid, boots: true }) !== "object") return
     yield* Worker.run({
       send: (messages) => Effect.as(send(messages), { _tag: "Taken", quotaLimited: false }),
       isAllowed: () => looks.decide().enabled,

@@ -344,7 +344,7 @@ export const files: ReadonlyArray<Mutation> = [
       wrong("layers/HeldLease.ts", (right) => ({
         acquire: (...args) => {
           const lease = right.acquire(...args)
-          return lease && overriding(lease, { isHeld: () => true })
+          return typeof lease === "object" ? overriding(lease, { isHeld: () => true }) : lease
         }
       }))
     ]

@@ -25,7 +25,7 @@ import type { Disk } from "../../src/services/Disk.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import { leaseText, machineOf } from "../fixtures/Files.ts"
+import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import { event, eventOf } from "./RealWorker.ts"
@@ -104,6 +104,18 @@ describe("lease handover", () => {
     })
     const { start } = yield* setUp({ disk })
     assert.deepStrictEqual([yield* start(), isOver], [true, true])
+  })
+
+  test("A starter whose lease is refused kills its worker, and says why", function*() {
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
+      operation === "link" && isLease(path) ? "EDQUOT" : operation === "create" && isLease(path) ? "EDQUOT" : undefined
+    )
+    const runtime = { ...idle, worker: ["-c", "sleep 600"] }
+    const device = yield* Device.make
+    const machine = machineOf(device, { runtime })
+    const start = yield* Effect.provide(WorkerProcess.make(filesOf(device, { disk }), true), machine)
+    const why = yield* Effect.flip(start({ lingers: false, isAwaited: true }))
+    assert.strictEqual(why, "the lease cannot be written (EDQUOT)")
   })
 
   test("A worker that cannot be started at all leaves the lease to the next command", function*() {
@@ -408,7 +420,7 @@ describe("worker life cycle", () => {
   test("A worker ends at once and sends nothing while another holds the lease", function*() {
     const { device, leases, work, write } = yield* setUp()
     write(1)
-    assert.isDefined(HeldLease.acquire(leases, 0, Lease.longestMillis, { id: "another", boots: false, pid: 1 }))
+    assert.isObject(HeldLease.acquire(leases, 0, Lease.longestMillis, { id: "another", boots: false, pid: 1 }))
     const { count, counted } = counter()
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
     yield* work({ send, lingers: true, startSuccessor: count })

@@ -49,7 +49,10 @@ export const processOf = Effect.fnUntraced(
       write: (n: number): boolean => writer.add(event(n), 0),
       /** Starts a worker; returns whether it did, for none is started where the lease is held. */
       start: (options: Partial<WorkerProcess.Start> = {}) =>
-        Effect.map(start({ lingers: false, isAwaited: true, ...options }), (started) => started !== undefined),
+        Effect.map(
+          WorkerProcess.orUndefined(start({ lingers: false, isAwaited: true, ...options })),
+          (started) => started !== undefined
+        ),
       lease: () => Lease.newest(leases) ?? 0,
       seen: Effect.map(Clock.currentTimeMillis, (now) => Lease.inspect(leases, now)),
       /** Runs a worker; returns how many messages it delivered. */

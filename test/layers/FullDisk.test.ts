@@ -1,0 +1,72 @@
+/**
+ * What the disk of a process says of a file system that has no space left.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as ChildProcess from "node:child_process"
+import NodeFs from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
+import { fileURLToPath } from "node:url"
+import { disk } from "../../src/layers/NodeDisk.ts"
+import { temporaryFolder } from "../fixtures/Folders.ts"
+
+const isRoot = process.getuid?.() === 0
+
+/** Returns the answer of `access` for a file system with these facts. */
+const accessWith = Effect.fnUntraced(function*(statfsSync: unknown) {
+  const folder = yield* temporaryFolder("full-disk-")
+  const { statfsSync: original } = NodeFs
+  const replace = (statfsSync: unknown) =>
+    Effect.sync(() => {
+      Object.assign(NodeFs, { statfsSync })
+      syncBuiltinESMExports()
+    })
+  return yield* Effect.acquireUseRelease(
+    replace(statfsSync),
+    () => Effect.sync(() => disk.access(folder)),
+    () => replace(original)
+  )
+}, Effect.scoped)
+
+it.effect("A folder of a full file system cannot be written to: no block is left, or no inode", () =>
+  Effect.gen(function*() {
+    const ample = { blocks: 9, bfree: 9, bavail: 9, files: 9, ffree: 9 }
+    const rows: ReadonlyArray<readonly [facts: Partial<typeof ample>, expected: string | undefined]> = [
+      [{}, undefined],
+      [{ bfree: 0, bavail: 0 }, "ENOSPC"],
+      [{ ffree: 0 }, "ENOSPC"],
+      // The last blocks are for root.
+      [{ bavail: 0 }, isRoot ? undefined : "ENOSPC"],
+      // A file system without these facts.
+      [{ blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0 }, undefined]
+    ]
+    for (const [facts, expected] of rows) {
+      assert.strictEqual(yield* accessWith(() => ({ ...ample, ...facts })), expected, JSON.stringify(facts))
+    }
+    // A runtime without the function.
+    assert.isUndefined(yield* accessWith(undefined))
+  }))
+
+const program = `
+  import * as NFS from "node:fs"
+  import { disk } from "./src/layers/NodeDisk.ts"
+  const before = disk.access("/run")
+  let refused
+  for (let n = 0; refused === undefined; n++) refused = disk.create("/run/" + n, "")
+  console.log(before, refused, disk.access("/run"))
+  NFS.unlinkSync("/run/0")
+  console.log(disk.access("/run"))
+`
+
+it.skipIf(process.platform !== "linux")(
+  "A folder can be written to again after a file of a full inode table is removed",
+  () => {
+    const own = isRoot ? [] : ["-U", "-r"]
+    const mounted = "mount -t tmpfs -o nr_inodes=20 none /run && exec \"$@\""
+    const node = [process.execPath, "--input-type=module", "--eval", program]
+    const cwd = fileURLToPath(new URL("../..", import.meta.url))
+    const words = [...own, "-m", "sh", "-c", mounted, "sh", ...node]
+    const { stderr, stdout } = ChildProcess.spawnSync("unshare", words, { cwd, encoding: "utf8" })
+    assert.deepStrictEqual([stdout, stderr], ["undefined ENOSPC ENOSPC\nundefined\n", ""])
+  }
+)
