@@ -122,6 +122,7 @@ export const make = Effect.fnUntraced(function*(
 
   // A round is a worker's life; another one follows as long as something was delivered.
   const deliver = Effect.fnUntraced(function*(before: OutboxStatus) {
+    let begun: OutboxStatus | undefined
     let problem: string | undefined
     let waiting = before.pending
     let hasWork = waiting > 0 || before.blocked !== undefined
@@ -135,6 +136,8 @@ export const make = Effect.fnUntraced(function*(
         ),
         WorkerProcess.orUndefined
       )
+      // From now on this flush has the lease, by its worker or by the successor of its worker.
+      if (started !== undefined) begun ??= yield* outbox.status
       // On a slow machine, the lease that the starter acquired may expire before the worker has begun.
       const ended = started === undefined
         ? untilReleased
@@ -145,16 +148,18 @@ export const make = Effect.fnUntraced(function*(
       waiting = pending
     }
     const [first] = yield* obstacles
-    return first?.why ?? problem ?? (yield* outbox.status).lastFailure
-  }, debugFailure("could not deliver", undefined))
+    return { begun, reason: first?.why ?? problem ?? (yield* outbox.status).lastFailure }
+  }, debugFailure("could not deliver", { begun: undefined, reason: undefined }))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status
-    const reason = yield* deliver(before)
+    const { begun, reason } = yield* deliver(before)
     const after = yield* outbox.status
-    const refused = after.setAside - before.setAside
-    // If the user has opted out since, then the messages were deleted, and the number of delivered messages is unknown.
-    const delivered = (yield* isAllowed) ? Math.max(0, before.pending - after.pending - refused) : 0
+    // Without what the worker of another command or flush delivered before. If the user has opted out since, then the
+    // messages were deleted, and the number of delivered messages is unknown.
+    const delivered = begun !== undefined && (yield* isAllowed)
+      ? Math.max(0, begun.pending - after.pending - (after.setAside - begun.setAside))
+      : 0
     // If a message or claim cannot be read now, then at least one message is kept.
     const kept = after.blocked === undefined ? after.pending : Math.max(1, after.pending)
     return { delivered, kept, reason: after.blocked ?? reason }
