@@ -2,11 +2,12 @@
 import * as Effect from "effect/Effect"
 import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
+import * as NodePath from "node:path"
 import type * as NodeSea from "node:sea"
 import { fileURLToPath } from "node:url"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import { disk } from "./NodeDisk.ts"
-import { isOwnWorker } from "./WorkerMarks.ts"
+import { getOwnWorker, type OwnWorker } from "./WorkerMarks.ts"
 
 // == the runtime
 
@@ -20,15 +21,17 @@ const runtime = bun !== undefined
 
 // == the worker
 
+// Node.js names a module by its URL, other runtimes by its path.
+const pathOf = (script: string): string => script.startsWith("file:") ? fileURLToPath(script) : script
+
 // The worker is `main.ts` in a checkout and `main.cjs` in the published package. A bundled host has no such file: it is
 // its own worker if it called `isWorker()`.
 const shippedWorker = (): string | undefined => {
   // Not `import.meta.url`, which a bundler may replace by a path of the build machine.
   const [callSite] = process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })
   const script = callSite?.scriptName ?? ""
-  // Node.js names a module by its URL, other runtimes by its path. In the package this module is part of `Steady`.
-  const path = script.startsWith("file:") ? fileURLToPath(script) : script
-  const [, root, language] = /^(.*[\\/])layers[\\/](?:Steady|NodeProcess)\.([jt])s$/.exec(path) ?? []
+  // In the package this module is part of `Steady`.
+  const [, root, language] = /^(.*[\\/])layers[\\/](?:Steady|NodeProcess)\.([jt])s$/.exec(pathOf(script)) ?? []
   if (root === undefined) return undefined
   const file = `${root}worker/main.${language === "t" ? "ts" : "cjs"}`
   return NodeFs.existsSync(file) ? file : undefined
@@ -49,7 +52,7 @@ const loaderOf = (file: string): ReadonlyArray<string> => {
 declare const Deno: { readonly build: { readonly standalone?: boolean } }
 
 // Returns whether the process is a single executable, which starts without a script.
-const isExecutable = (script: string): boolean => {
+const isExecutable = (script = ""): boolean => {
   // Some runtimes for Node.js programs do not have the module.
   const sea: Pick<typeof NodeSea, "isSea"> | undefined = process.getBuiltinModule("node:sea")
   if (sea?.isSea()) return true
@@ -58,13 +61,36 @@ const isExecutable = (script: string): boolean => {
   return deno !== undefined && Deno.build.standalone === true
 }
 
-const workerArguments = (): ReadonlyArray<string> | undefined => {
-  if (!isOwnWorker()) {
-    const file = shippedWorker()
-    return file === undefined ? undefined : [...loaderOf(file), file]
+// Returns the file that asks whether it is a worker when it runs as the main script: the innermost file whose top-level
+// code was running, or else the last one before the module loader.
+const askingFile = ({ callSites }: OwnWorker): string | undefined => {
+  let file: string | undefined
+  for (const { functionName, scriptName } of callSites) {
+    if (/^(node:|\[)/.test(scriptName)) break
+    const path = pathOf(scriptName)
+    if (!NodePath.isAbsolute(path)) continue
+    file = path
+    if (functionName === "") break
   }
-  const script = process.argv[1]
-  return script === undefined || isExecutable(script) ? [] : [script]
+  return file !== undefined && NodeFs.existsSync(file) ? file : undefined
+}
+
+// Returns the script with which a bundled host runs as its own worker. The script of the process may be another one: it
+// imported the host, or it is an argument of `node --eval` (ADR 0010).
+const ownScript = (own: OwnWorker): string | undefined => {
+  if (runtime.language === "node") return askingFile(own)
+  // Bun and Deno apply source maps, so that a call site may name a file of the build machine.
+  return own.script
+}
+
+const workerArguments = (): ReadonlyArray<string> | undefined => {
+  const own = getOwnWorker()
+  const file = own === undefined ? shippedWorker() : undefined
+  if (file !== undefined) return [...loaderOf(file), file]
+  if (own === undefined) return undefined
+  if (isExecutable(own.script)) return []
+  const script = ownScript(own)
+  return script === undefined ? undefined : [script]
 }
 
 // == processes

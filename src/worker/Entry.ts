@@ -30,8 +30,8 @@ import { isMarkedAsWorker, setOwnWorker } from "../layers/WorkerMarks.ts"
  *
  * **Gotchas**
  *
- * The call also enables `Usage.layer` to start this executable as a worker. A bundled host that never calls it delivers
- * nothing, and `telemetry status` prints the reason.
+ * The call also enables `Usage.layer` to start this executable as a worker, on Node.js with the file whose top-level code
+ * calls it. A bundled host that never calls it delivers nothing, and `telemetry status` prints the reason.
  *
  * @category entry
  * @since 0.1.0

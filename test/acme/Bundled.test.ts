@@ -29,32 +29,48 @@ beforeAll(async () => {
 })
 afterAll(() => Fs.rmSync(published, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 
+const options = {
+  bundle: true,
+  platform: "node",
+  target: "node22",
+  minify: true,
+  logLevel: "error",
+  alias: { "effect-cli-usage/worker/main": worker }
+} satisfies Esbuild.BuildOptions
+
 const bundle = (
   outfile: string,
   format: "esm" | "cjs",
   from = entry,
   define: Readonly<Record<string, string>> = {}
 ): void => {
+  Esbuild.buildSync({ ...options, entryPoints: [from], outfile, format, define })
+}
+
+/** Bundles the entries of a folder into several files. */
+const split = (folder: string, entries: ReadonlyArray<string>, outdir: string): void => {
+  const asking = fileURLToPath(new URL("../../src/worker/Entry.ts", import.meta.url))
   Esbuild.buildSync({
-    entryPoints: [from],
-    outfile,
-    format,
-    bundle: true,
-    platform: "node",
-    target: "node22",
-    minify: true,
-    logLevel: "error",
-    alias: { "effect-cli-usage/worker/main": worker },
-    define
+    ...options,
+    entryPoints: entries.map((name) => Path.join(folder, name)),
+    outdir,
+    format: "esm",
+    splitting: true,
+    alias: { ...options.alias, "effect-cli-usage/worker": asking }
   })
 }
 
 const directory = temporaryFolder("acme-bundled-")
 
-const isDelivered = (command: ReadonlyArray<string>, home: string) =>
+const isDelivered = (
+  command: ReadonlyArray<string>,
+  home: string,
+  args = ["deploy", "x"],
+  stdout = "Deployed x to eu\n"
+) =>
   Effect.gen(function*() {
     const sink = yield* makeSink()
-    const ended = yield* run([...command, "deploy", "x"], {
+    const ended = yield* run([...command, ...args], {
       env: {
         PATH: process.env["PATH"],
         HOME: home,
@@ -63,7 +79,7 @@ const isDelivered = (command: ReadonlyArray<string>, home: string) =>
         ACME_POSTHOG_KEY: "phc_bundled"
       }
     })
-    assert.deepStrictEqual(ended, { stdout: "Deployed x to eu\n", stderr: "", code: 0, signal: null })
+    assert.deepStrictEqual(ended, { stdout, stderr: "", code: 0, signal: null })
     const messages = yield* sink.waitFor((messages) => messages.length > 0)
     assert.deepStrictEqual(messages.map(({ event }) => event), ["CLI execution succeeded"])
     yield* noLease(Path.join(home, ".acme"))
@@ -157,4 +173,71 @@ test.live("A bundled host that is started with only one of the two marks of a wo
   const marked = run(["deploy", "x", "--effect-cli-usage-worker"], {})
   assert.include(marked.stderr, "--effect-cli-usage-worker")
   assert.strictEqual(marked.status, 1)
+})
+
+// == the script of the worker
+
+/** A script of the user, and the number of its runs. */
+const userScript = (folder: string) => {
+  const log = Path.join(folder, "runs")
+  const text = `import { appendFileSync } from "node:fs"\nappendFileSync(${JSON.stringify(log)}, "ran\\n")\n`
+  const file = Path.join(folder, "script.mjs")
+  Fs.writeFileSync(file, text)
+  return { file, text, runs: () => Fs.existsSync(log) ? Fs.readFileSync(log, "utf8").split("\n").length - 1 : 0 }
+}
+
+test.live("A bundled host that replaces `process.argv` and runs a script of the user is still its own worker", function*() {
+  const home = yield* directory
+  const script = userScript(home)
+  const file = Path.join(home, "runner.mjs")
+  bundle(file, "esm", fileURLToPath(new URL("hosts/RunnerEntry.ts", import.meta.url)))
+  yield* isDelivered([process.execPath, file], home, ["run", script.file], "")
+  assert.strictEqual(script.runs(), 1)
+})
+
+test.live("A worker never runs the script that imported a bundled host", function*() {
+  const home = yield* directory
+  const script = userScript(home)
+  const [esm, cjs] = [pathToFileURL(bundled.esm).href, bundled.cjs].map((name) => JSON.stringify(name))
+  const importing = Path.join(home, "importing.mjs")
+  Fs.writeFileSync(importing, `${script.text}await import(${esm})`)
+  const requiring = Path.join(home, "requiring.cjs")
+  Fs.writeFileSync(
+    requiring,
+    `require("node:fs").appendFileSync(${JSON.stringify(Path.join(home, "runs"))}, "ran\\n")
+    require(${cjs})`
+  )
+  for (
+    const [runs, ...words] of [
+      [0, "--eval", `import(${esm})`, script.file],
+      [0, "--eval", `require(${cjs})`, script.file],
+      [1, "--import", bundled.esm, script.file],
+      [2, importing],
+      [3, requiring]
+    ] as const
+  ) {
+    yield* isDelivered([process.execPath, ...words], Fs.mkdtempSync(Path.join(home, "home-")))
+    assert.strictEqual(script.runs(), runs, words.join(" "))
+  }
+})
+
+test.live("A bundled host delivers by a link to it, by a file that imports it, and if a shared chunk asks for its entry", function*() {
+  const home = yield* directory
+  const at = (name: string) => Path.join(home, name)
+  Fs.symlinkSync(bundled.esm, at("acme"))
+  const main = JSON.stringify(fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
+  Fs.writeFileSync(
+    at("start.ts"),
+    `import { isWorker } from "effect-cli-usage/worker"
+     export const start = () => isWorker() ? import("effect-cli-usage/worker/main") : import(${main})`
+  )
+  for (const name of ["one.ts", "two.ts"]) {
+    Fs.writeFileSync(at(name), `import { start } from "./start.ts"; await start()`)
+  }
+  split(home, ["one.ts", "two.ts"], home)
+  Fs.writeFileSync(at("bin.mjs"), `import "./one.js"`)
+  Fs.writeFileSync(at("bin.cjs"), `require(${JSON.stringify(bundled.cjs)})`)
+  for (const name of ["acme", "one.js", "bin.mjs", "bin.cjs"]) {
+    yield* isDelivered([process.execPath, at(name)], Fs.mkdtempSync(at("home-")))
+  }
 })

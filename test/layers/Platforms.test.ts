@@ -211,42 +211,48 @@ describe("NodeProcess", () => {
     assert.isFalse(Effect.runSync(Effect.provide(make, Stdio.layerTest({}))).isolated)
   })
 
-  /** What a process of such a runtime starts a worker with. */
-  const workerOf = async (versions: object, script: string): Promise<ReadonlyArray<string> | undefined> => {
-    replace(process, { versions: { ...process.versions, ...versions }, argv: [process.execPath, script] })
-    return (await anew(() => import("../../src/layers/NodeProcess.ts"))).current.worker
+  interface Started {
+    readonly versions: object
+    readonly script: string
+    /** Whether its entry asks whether it is a worker. */
+    readonly asks: boolean
   }
-  const asOwnWorker = () => {
+
+  /** What a process of such a runtime starts a worker with. */
+  const workerOf = async ({ asks, script, versions }: Started): Promise<ReadonlyArray<string> | undefined> => {
+    replace(process, { versions: { ...process.versions, ...versions }, argv: [process.execPath, script] })
     const before = new Set(Object.getOwnPropertySymbols(globalThis))
-    setOwnWorker()
-    onTestFinished(() => {
-      for (const symbol of Object.getOwnPropertySymbols(globalThis)) {
-        if (!before.has(symbol)) Reflect.deleteProperty(globalThis, symbol)
-      }
-    })
+    if (asks) setOwnWorker()
+    const { current } = await anew(() => import("../../src/layers/NodeProcess.ts"))
+    const { worker } = current
+    for (const symbol of Object.getOwnPropertySymbols(globalThis)) {
+      if (!before.has(symbol)) Reflect.deleteProperty(globalThis, symbol)
+    }
+    return worker
   }
 
   it("An executable of Bun on Windows starts its worker without a script", async () => {
-    asOwnWorker()
-    assert.deepStrictEqual(await workerOf({ bun: "1.4.5" }, "B:\\~BUN\\root\\acme.exe"), [])
-    assert.deepStrictEqual(await workerOf({ bun: "1.4.5" }, "B:\\acme.js"), ["B:\\acme.js"])
+    const bun = { versions: { bun: "1.4.5" }, asks: true }
+    assert.deepStrictEqual(await workerOf({ ...bun, script: "B:\\~BUN\\root\\acme.exe" }), [])
+    assert.deepStrictEqual(await workerOf({ ...bun, script: "B:\\acme.js" }), ["B:\\acme.js"])
   })
 
   it("An executable of Deno starts its worker without a script", async () => {
-    asOwnWorker()
+    const deno = { versions: { deno: "2.9.6" }, asks: true, script: "/app/acme.js" }
     const build = { standalone: true }
     Object.assign(globalThis, { Deno: { build } })
     onTestFinished(() => void Reflect.deleteProperty(globalThis, "Deno"))
-    assert.deepStrictEqual(await workerOf({ deno: "2.9.6" }, "/app/acme.js"), [])
+    assert.deepStrictEqual(await workerOf(deno), [])
     build.standalone = false
-    assert.deepStrictEqual(await workerOf({ deno: "2.9.6" }, "/app/acme.js"), ["/app/acme.js"])
+    assert.deepStrictEqual(await workerOf(deno), ["/app/acme.js"])
   })
 
   it("A process on Windows finds the worker of a package on a runtime that names modules by their paths", async () => {
     const root = "D:\\app\\node_modules\\effect-cli-usage\\"
     replace(process.getBuiltinModule("node:util"), { getCallSites: () => [{ scriptName: `${root}layers\\Steady.js` }] })
     replace(NodeFs, { existsSync: (path: string) => path === `${root}worker/main.cjs` })
-    assert.deepStrictEqual(await workerOf({ bun: "1.4.5" }, "D:\\app\\main.js"), [`${root}worker/main.cjs`])
+    const host = { versions: { bun: "1.4.5" }, script: "D:\\app\\main.js", asks: false }
+    assert.deepStrictEqual(await workerOf(host), [`${root}worker/main.cjs`])
   })
 })
 
