@@ -21,11 +21,14 @@ const runtime = bun !== undefined
 
 // == the worker
 
+// Bun and Deno apply source maps to call sites.
+const hasExactCallSites = runtime.language === "node"
+
 // Node.js names a module by its URL, other runtimes by its path.
 const pathOf = (script: string): string => script.startsWith("file:") ? fileURLToPath(script) : script
 
 // The worker is `main.ts` in a checkout and `main.cjs` in the published package. A bundled host has no such file: it is
-// its own worker if it called `isWorker()`.
+// its own worker if it called `isWorker()` (ADR 0010).
 const shippedWorker = (): string | undefined => {
   // Not `import.meta.url`, which a bundler may replace by a path of the build machine.
   const [callSite] = process.getBuiltinModule("node:util").getCallSites(1, { sourceMap: false })
@@ -77,19 +80,17 @@ const askingFile = ({ callSites }: OwnWorker): string | undefined => {
 
 // Returns the script with which a bundled host runs as its own worker. The script of the process may be another one: it
 // imported the host, or it is an argument of `node --eval` (ADR 0010).
-const ownScript = (own: OwnWorker): string | undefined => {
-  if (runtime.language === "node") return askingFile(own)
-  // Bun and Deno apply source maps, so that a call site may name a file of the build machine.
-  return own.script
-}
+const ownScript = (own: OwnWorker): string | undefined => hasExactCallSites ? askingFile(own) : own.script
 
 const workerArguments = (): ReadonlyArray<string> | undefined => {
   const own = getOwnWorker()
-  const file = own === undefined ? shippedWorker() : undefined
+  // An executable would take a file for an argument of the user.
+  if (isExecutable(own === undefined ? process.argv[1] : own.script)) return own === undefined ? undefined : []
+  // Preferred to the host's file, which may need flags of Node.js that a worker does not have. In a bundle on Bun and
+  // Deno, a call site may name a file of the build machine.
+  const file = own === undefined || hasExactCallSites ? shippedWorker() : undefined
   if (file !== undefined) return [...loaderOf(file), file]
-  if (own === undefined) return undefined
-  if (isExecutable(own.script)) return []
-  const script = ownScript(own)
+  const script = own === undefined ? undefined : ownScript(own)
   return script === undefined ? undefined : [script]
 }
 

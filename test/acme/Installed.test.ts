@@ -31,10 +31,10 @@ beforeAll(() => {
 
 afterAll(() => Project.remove(project))
 
-const delivers = Effect.fnUntraced(function*(file: string) {
+const delivers = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
   const sink = yield* makeSink()
   const home = Fs.mkdtempSync(inProject("home-"))
-  const ended = yield* run([process.execPath, file], {
+  const ended = yield* run([process.execPath, ...args], {
     env: {
       PATH: process.env["PATH"],
       HOME: home,
@@ -137,6 +137,16 @@ test.live("A host delivers and runs once when a bundler runs the file of the wor
 
 it.live("A host with the published package delivers without a bundler", () =>
   Effect.suspend(() => delivers(inProject("Installed.ts"))))
+
+test.live("A host with the published package delivers without a bundler if its entry needs flags and asks for its worker", function*() {
+  Fs.writeFileSync(inProject("preload.mjs"), "globalThis.isPreloaded = true")
+  Fs.writeFileSync(
+    inProject("flags.ts"),
+    `if (!("isPreloaded" in globalThis)) throw new Error("the flag is missing")
+      ${Fs.readFileSync(inProject("entry.ts"), "utf8")}`
+  )
+  yield* delivers("--import", inProject("preload.mjs"), inProject("flags.ts"))
+})
 
 test.live("The published program for authors serves the page of the sink", function*() {
   const kit = inProject("node_modules/effect-cli-usage/kit/main.js")

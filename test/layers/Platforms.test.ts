@@ -247,6 +247,19 @@ describe("NodeProcess", () => {
     assert.deepStrictEqual(await workerOf(deno), ["/app/acme.js"])
   })
 
+  it("An executable starts no file of a package as its worker", async () => {
+    Object.assign(globalThis, { Deno: { build: { standalone: true } } })
+    onTestFinished(() => void Reflect.deleteProperty(globalThis, "Deno"))
+    assert.isUndefined(await workerOf({ versions: { deno: "2.9.6" }, asks: false, script: "/app/acme.js" }))
+  })
+
+  it("A process prefers the worker of a package to its own file, unless call sites may name files of the build machine", async () => {
+    const file = Path.resolve(import.meta.dirname, "../../src/worker/main.ts")
+    const script = "/app/acme.js"
+    assert.deepStrictEqual(await workerOf({ versions: {}, asks: true, script }), [file])
+    assert.deepStrictEqual(await workerOf({ versions: { bun: "1.4.5" }, asks: true, script }), [script])
+  })
+
   it("A process on Windows finds the worker of a package on a runtime that names modules by their paths", async () => {
     const root = "D:\\app\\node_modules\\effect-cli-usage\\"
     replace(process.getBuiltinModule("node:util"), { getCallSites: () => [{ scriptName: `${root}layers\\Steady.js` }] })
