@@ -204,6 +204,34 @@ const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
   }
 }
 
+// == variables
+
+interface SetVariable {
+  /** The value before the first open scope. */
+  readonly before: string | undefined
+  /** The values of the open scopes, in the order of their opening. */
+  readonly values: Array<string>
+}
+
+// Commands of one process may overlap, and end in any order.
+const setVariables = new Map<string, SetVariable>()
+
+const assign = (name: string, value: string | undefined): void => {
+  try {
+    if (value === undefined) delete process.env[name]
+    else process.env[name] = value
+  } catch {
+    // A host may have replaced `process.env` by a read-only object. Then child processes do not know their parent.
+  }
+}
+
+const restore = (name: string, { before, values }: SetVariable, value: string): void => {
+  values.splice(values.indexOf(value), 1)
+  if (values.length === 0) setVariables.delete(name)
+  // A later command has set another value, or the host has.
+  if (process.env[name] === value) assign(name, values.at(-1) ?? before)
+}
+
 /** Merges two objects whose getters stay getters. */
 export const merge = <A extends object, B extends object>(first: A, second: B): A & B =>
   Object.defineProperties(
@@ -229,15 +257,14 @@ export const current = {
     return workerArguments()
   },
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
-  // A host may have replaced `process.env` by a read-only object.
   setVariable: (name, value) =>
-    Effect.sync(() => {
-      try {
-        if (value === undefined) delete process.env[name]
-        else process.env[name] = value
-      } catch {
-        // Then child processes do not know their parent.
-      }
+    Effect.suspend(() => {
+      const set = setVariables.get(name) ?? { before: process.env[name], values: [] }
+      const others = set.values.length
+      setVariables.set(name, set)
+      set.values.push(value)
+      assign(name, value)
+      return Effect.as(Effect.addFinalizer(() => Effect.sync(() => restore(name, set, value))), others)
     }),
   interrupted: Effect.callback((resume) => Effect.sync(onSignal(() => process.nextTick(() => resume(Effect.void))))),
   onSignal,

@@ -122,14 +122,15 @@ export const make = Effect.fnUntraced(function*(
   // closes: a later command of this process is not a child of this command.
   const variable = `${settings.variables}_USAGE_INVOCATION`
   const { [variable]: outer } = yield* Variable.readAll([variable])
-  yield* Effect.addFinalizer(() => runtime.setVariable(variable, outer))
-  yield* runtime.setVariable(variable, id)
+  const others = yield* runtime.setVariable(variable, id)
+  // A command beside others of this process is a child of none. In the handler of the only other one, it is its child.
+  const isChild = others === 0 || (others === 1 && Context.get(context, CurrentCommand) !== undefined)
   const recorder = Recorder.make({
     id,
     known,
     runtime,
     settings,
-    parent: outer !== undefined && isUuid(outer) ? outer : undefined
+    parent: isChild && outer !== undefined && isUuid(outer) ? outer : undefined
   })
   const shared: SteadyStitch.Shared = {
     files,

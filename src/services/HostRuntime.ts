@@ -44,8 +44,13 @@ export class HostRuntime extends Context.Service<HostRuntime, {
   readonly worker: ReadonlyArray<string> | undefined
   /** Returns the exit code that the host has set, such as by `process.exitCode`. */
   readonly exitCode: Effect.Effect<number>
-  /** Sets a variable for child processes, or removes it. */
-  readonly setVariable: (name: string, value: string | undefined) => Effect.Effect<void>
+  /**
+   * Sets a variable for child processes until the scope closes. Returns how many other open scopes of this process have
+   * set it.
+   *
+   * The scopes may close in any order. After the last of them, the variable has the value from before the first.
+   */
+  readonly setVariable: (name: string, value: string) => Effect.Effect<number, never, Scope.Scope>
   /** Completes at SIGINT or SIGTERM. */
   readonly interrupted: Effect.Effect<void>
   /**

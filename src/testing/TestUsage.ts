@@ -209,7 +209,7 @@ export const runtime = (disk: Disk): HostRuntime["Service"] => ({
   executable: "/nowhere",
   worker: undefined,
   exitCode: Effect.succeed(0),
-  setVariable: () => Effect.void,
+  setVariable: () => Effect.succeed(0),
   interrupted: Effect.never,
   onSignal: () => () => {},
   onExit: () => Effect.void,

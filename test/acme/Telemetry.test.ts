@@ -6,10 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import * as DataDictionary from "../../src/cli/DataDictionary.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { run } from "../fixtures/Process.ts"
 import { stoppedSink } from "../fixtures/Wait.ts"
-import { commandsOf, type Device, eventFiles, eventually, runtimeName, suite } from "./Harness.ts"
+import { commandsOf, type Device, eventFiles, eventually, runtimeName, runtimeWords, suite } from "./Harness.ts"
 import { device } from "./Steps.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
@@ -289,6 +291,23 @@ suite("acme", (test) => {
       assert.strictEqual(inner?.["parent_invocation_id"], outer)
       assert.notStrictEqual(inner?.["invocation_id"], outer)
       assert.notProperty(alone, "parent_invocation_id")
+    })
+
+    test("Only a command in the handler of another is its child, and no command leaves its id in the environment", function*() {
+      const { env } = yield* device
+      const host = fileURLToPath(new URL("hosts/Overlapping.ts", import.meta.url))
+      const ended = yield* run([...runtimeWords, host], { env: { ...env, OVERLAPPING_USAGE_DEBUG: "1" } })
+      const properties = ended.stderr.split("\n").filter((line) => line.startsWith("{")).map((line) =>
+        JSON.parse(line).properties
+      )
+      const parents = properties.map(({ command_name, parent_invocation_id }) => [command_name, parent_invocation_id])
+      const outer = properties.find(({ command_name }) => command_name === "outer").invocation_id
+      assert.deepStrictEqual(parents, [
+        ...["first", "second", "second", "first"].map((name) => [name, undefined]),
+        ["inner", outer],
+        ["outer", undefined]
+      ])
+      assert.deepStrictEqual(JSON.parse(ended.stdout), { child: outer, left: [null, null, null] })
     })
   })
 

@@ -438,7 +438,16 @@ describe("nested commands", () => {
       const env = value === undefined ? {} : { TEST_USAGE_INVOCATION: value }
       yield* run.pipe(
         Effect.provide(services({
-          runtime: { setVariable: (name, value) => Effect.sync(() => void variables.set(name, value)) }
+          runtime: {
+            setVariable: (name, id) =>
+              Effect.as(
+                Effect.acquireRelease(
+                  Effect.sync(() => variables.set(name, id)),
+                  () => Effect.sync(() => variables.set(name, value))
+                ),
+                0
+              )
+          }
         })),
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
       )

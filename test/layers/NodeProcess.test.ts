@@ -1,5 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -70,9 +72,45 @@ test("A variable stays unset in an environment that cannot be written, without a
   const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
   yield* Effect.acquireRelease(replace(Object.freeze({ ...env })), () => replace(env))
   yield* current.setVariable("ACME_USAGE_INVOCATION", "1")
-  yield* current.setVariable("PATH", undefined)
+  yield* Effect.scoped(current.setVariable("PATH", "1"))
   assert.isUndefined(process.env["ACME_USAGE_INVOCATION"])
   assert.strictEqual(process.env["PATH"], env["PATH"])
+})
+
+for (const before of [undefined, "before"]) {
+  test(`A variable is again ${before ?? "unset"} after its scopes have closed, in each order`, function*() {
+    const name = "TEST_USAGE_VARIABLE"
+    if (before !== undefined) process.env[name] = before
+    yield* Effect.addFinalizer(() => Effect.sync(() => delete process.env[name]))
+    const open = Effect.fnUntraced(function*(value: string) {
+      const scope = yield* Scope.make()
+      const others = yield* Scope.provide(current.setVariable(name, value), scope)
+      assert.strictEqual(process.env[name], value)
+      return { others, close: Scope.close(scope, Exit.void) }
+    })
+    for (const order of ["abc", "acb", "bac", "bca", "cab", "cba"]) {
+      const [a, b, c] = [yield* open("a"), yield* open("b"), yield* open("c")]
+      assert.deepStrictEqual([a.others, b.others, c.others], [0, 1, 2])
+      const left = new Set("abc")
+      for (const value of order) {
+        yield* { a, b, c }[value]?.close ?? Effect.die(value)
+        left.delete(value)
+        assert.strictEqual(process.env[name], [...left].at(-1) ?? before, order)
+      }
+    }
+  })
+}
+
+test("A variable that the host has set meanwhile is left as it is", function*() {
+  const name = "TEST_USAGE_VARIABLE"
+  yield* Effect.addFinalizer(() => Effect.sync(() => delete process.env[name]))
+  yield* Effect.scoped(Effect.andThen(
+    current.setVariable(name, "a"),
+    Effect.sync(() => {
+      process.env[name] = "host"
+    })
+  ))
+  assert.strictEqual(process.env[name], "host")
 })
 
 it("Merged facts are found out when they are read", () => {

@@ -70,7 +70,7 @@ const baseOf = (
       stdoutIsTerminal: runtime.terminal,
       stderrIsTerminal: runtime.terminal,
       uuid,
-      setVariable: (_, id) => Effect.sync(() => id === undefined ? undefined : onInvocation(id))
+      setVariable: (_, id) => Effect.as(Effect.sync(() => onInvocation(id)), 0)
     })
   ).pipe(
     Context.add(EffectPath.Path, path),
