@@ -8,7 +8,10 @@ import { version } from "../domain/Version.ts"
 // What each property says, and a value of it.
 const common: { readonly [Name in keyof CommonProperties]-?: readonly [meaning: string, sample: unknown] } = {
   invocation_id: ["a random id of this run", "6f0c3e52-5d0f-4f0e-9d0c-0a4a4f3f8f5e"],
-  parent_invocation_id: ["the id of the run that started this one", undefined],
+  parent_invocation_id: [
+    "the id of the run that started this one. All runs in a shell that a run has opened share it, also after a logout",
+    undefined
+  ],
   sequence: ["the number of the event in its run, from 0", 0],
   command_name: ["the name of the command", "deploy"],
   cli_version: ["the version of the CLI", "1.2.3"],
