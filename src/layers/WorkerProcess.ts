@@ -203,10 +203,19 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
   const provider = Variable.providerIn(yield* Effect.context<never>())
 
   const delimiter = path.sep === "\\" ? ";" : ":"
+  const resolve = (value: string): string | undefined => {
+    try {
+      return path.resolve(value)
+    } catch {
+      // The working directory was deleted. Without the variable, the worker uses the default of the platform.
+      return undefined
+    }
+  }
+
   // A relative path would be resolved in the directory of the worker.
   const normalize = (name: string, value: string): string | undefined => {
     if (value === "") return undefined
-    if (folders.includes(name)) return path.resolve(value)
+    if (folders.includes(name)) return resolve(value)
     if (lists.includes(name)) return value.split(delimiter).filter((entry) => path.isAbsolute(entry)).join(delimiter)
     return proxies.includes(name) ? proxyUrl(value) : value
   }

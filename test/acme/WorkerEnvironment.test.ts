@@ -42,6 +42,20 @@ const proxy = Effect.gen(function*() {
 
 suite("the environment of a worker", (test) => {
   describe.concurrent("variables and proxies", () => {
+    test.skipIf(runtimeName !== "node")(
+      "A command in a deleted directory delivers, whatever its relative variables",
+      function*() {
+        const acme = yield* usedDevice
+        const folder = yield* temporaryFolder("acme-deleted-")
+        const script = `cd '${folder}' && rmdir '${folder}' && exec "$0" "$@"`
+        const ended = yield* run(["sh", "-c", script, ...yield* words("deploy x")], {
+          env: { ...acme.env, TMPDIR: "tmp", SSL_CERT_FILE: "ca.pem" }
+        })
+        assert.deepStrictEqual(ended, { stdout: "Deployed x to eu\n", stderr: "", code: 0, signal: null })
+        yield* acme.delivered(1)
+      }
+    )
+
     test("A worker inherits from its starter only what sending needs", function*() {
       const acme = yield* usedDevice
       yield* acme.stopWorkers()
