@@ -114,6 +114,11 @@ export const make = Effect.fnUntraced(function*(
         })
       }
       if (until > now) found.push({ what: "backed_off", why: lastFailure, until })
+      const file = files.home.identityFile(settings.codec.fileName)
+      const identity = files.read(file)
+      if (identity._tag === "Unreadable") {
+        found.push({ what: "identity_unreadable", why: `${file} cannot be read (${identity.code})` })
+      }
       return found
     })
   })
@@ -147,7 +152,8 @@ export const make = Effect.fnUntraced(function*(
       hasWork = pending > 0 && pending < waiting
       waiting = pending
     }
-    const [first] = yield* obstacles
+    // A message is delivered without the identity file.
+    const first = (yield* obstacles).find(({ what }) => what !== "identity_unreadable")
     return { begun, reason: first?.why ?? problem ?? (yield* outbox.status).lastFailure }
   }, debugFailure("could not deliver", { begun: undefined, reason: undefined }))
 

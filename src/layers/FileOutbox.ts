@@ -64,10 +64,13 @@ export const makeWith = Effect.fnUntraced(function*(
 
   // A file that cannot be read now is kept. A file that can never be read, or is not a message, is set aside.
   const read = (name: string, now: number): Entry | "Unreadable" | undefined => {
-    const file = files.read(`${folder.events}/${name}`)
+    const path = `${folder.events}/${name}`
+    const found = files.read(path)
+    // A command may have written it under a umask without rights for the owner (ADR 0035).
+    const file = found._tag === "Unreadable" && found.code === "EACCES" ? disk.read(path, { repair: true }) : found
     if (file._tag === "Missing") return undefined
     if (file._tag === "Unreadable") {
-      if (!isIrregular(disk, `${folder.events}/${name}`, file.code)) return "Unreadable"
+      if (!isIrregular(disk, path, file.code)) return "Unreadable"
       setAsideFile(name, now)
       return undefined
     }

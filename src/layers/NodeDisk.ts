@@ -18,7 +18,7 @@ const O_NOFOLLOW = isWindows ? 0 : NFS.constants.O_NOFOLLOW
 const codeOf = (error: unknown): Errno =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN"
 
-const attempt = (change: () => void): Errno | undefined => {
+const attempt = (change: () => unknown): Errno | undefined => {
   try {
     change()
   } catch (error) {
@@ -45,7 +45,7 @@ const readCodeOf = (error: unknown): Errno => {
   return code === "ENXIO" || code === "EOPNOTSUPP" || code === "EISDIR" ? "EFTYPE" : code
 }
 
-const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
+const read: Disk["read"] = (path, { follow = false, owner, repair = false } = {}) => {
   try {
     if (!follow && isWindows && NFS.lstatSync(path).isSymbolicLink()) return refusedRead("ELOOP")
     const fd = NFS.openSync(path, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW))
@@ -66,14 +66,23 @@ const read: Disk["read"] = (path, { follow = false, owner } = {}) => {
       NFS.closeSync(fd)
     }
   } catch (error) {
-    return refusedRead(readCodeOf(error))
+    const code = readCodeOf(error)
+    if (!repair || code !== "EACCES") return refusedRead(code)
+    // Not of the target of a link. The mode of another user's file cannot be changed.
+    attempt(() => NFS.lstatSync(path).isFile() && NFS.chmodSync(path, 0o600))
+    return read(path, { owner })
   }
 }
+
+// Whether the umask removes the owner's own bits. A look at each new file would cost every command a system call, so
+// the umask is noticed at a folder that is created, and at a file that is published by a link (ADR 0035).
+let isUmaskHarmful = false
 
 const create: Disk["create"] = (path, text) => {
   try {
     const fd = NFS.openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NONBLOCK, 0o600)
     try {
+      if (isUmaskHarmful) NFS.fchmodSync(fd, 0o600)
       let rest: Uint8Array = Buffer.from(text)
       // A write may be incomplete without an error, on a full disk or at a size limit.
       while (rest.length > 0) {
@@ -96,7 +105,19 @@ const makeFolder: Disk["makeFolder"] = (path) =>
   attempt(() => {
     NFS.mkdirSync(path, { mode: 0o700 })
     // The umask may have removed the owner's own bits. FAT refuses a mode that it cannot store.
-    if ((NFS.lstatSync(path).mode & 0o700) !== 0o700) NFS.chmodSync(path, 0o700)
+    if ((NFS.lstatSync(path).mode & 0o700) === 0o700) return
+    NFS.chmodSync(path, 0o700)
+    isUmaskHarmful = true
+  })
+
+// A published file is never written again, so its mode is checked before.
+const link: Disk["link"] = (from, to) =>
+  attempt(() => {
+    if ((NFS.lstatSync(from).mode & 0o600) !== 0o600) {
+      NFS.chmodSync(from, 0o600)
+      isUmaskHarmful = true
+    }
+    NFS.linkSync(from, to)
   })
 
 // For a missing file, creating an exception takes longer than the system call.
@@ -151,7 +172,7 @@ export const disk: Disk = {
     }
   },
   create,
-  link: (from, to) => attempt(() => NFS.linkSync(from, to)),
+  link,
   rename: (from, to) => attemptAgain(NFS.renameSync, from, to),
   remove: (path) => attemptAgain(NFS.unlinkSync, path, ""),
   makeFolder,

@@ -28,9 +28,17 @@ export interface Obstacle {
    * `no_worker`: the host was bundled without a worker. `no_process`: the process cannot start another process.
    * `home_not_writable`: no message can be stored. `worker_never_began` and `worker_ended`: the last worker was killed
    * before it released its lease. Commands wait up to a second for delivery until a worker ends normally.
-   * `backed_off`: PostHog accepted no message of the last request.
+   * `backed_off`: PostHog accepted no message of the last request. `identity_unreadable`: the identity file cannot be
+   * read now, so each command has an anon id of its own.
    */
-  readonly what: "no_worker" | "no_process" | "home_not_writable" | "worker_never_began" | "worker_ended" | "backed_off"
+  readonly what:
+    | "no_worker"
+    | "no_process"
+    | "home_not_writable"
+    | "worker_never_began"
+    | "worker_ended"
+    | "backed_off"
+    | "identity_unreadable"
   /** A sentence for people. */
   readonly why: string
   /** The end of the back-off, in milliseconds since 1970. Undefined for every other obstacle. */

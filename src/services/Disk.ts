@@ -61,11 +61,12 @@ export interface Disk {
    * Reads a regular file of at most 1 MiB.
    *
    * The last component of the path must not be a link, unless `follow` is set. With `owner`, a file of another user is
-   * refused with `EPERM`. Opening never blocks.
+   * refused with `EPERM`. Opening never blocks. With `repair`, a file of this user that is refused with `EACCES` is
+   * given mode 0600, and read again.
    */
   readonly read: (
     path: string,
-    options?: { readonly follow?: boolean; readonly owner?: number | undefined }
+    options?: { readonly follow?: boolean; readonly owner?: number | undefined; readonly repair?: boolean }
   ) => Read
   /** Describes a path. It does not follow a link. */
   readonly look: (path: string) => Entry | Errno

@@ -86,15 +86,57 @@ suite("disk faults", (test) => {
       assert.deepStrictEqual(messages.map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
     })
 
-    test("A home that is made under a umask without rights for its owner can be used by its owner", function*() {
-      const acme = yield* (yield* Harness).device("umask")
-      const words = [process.execPath, (yield* Harness).acme, "deploy", "a"]
-      const { code } = yield* run(["sh", "-c", `umask 377; exec "$0" "$@"`, ...words], { env: acme.env })
+    const under = Effect.fnUntraced(function*(umask: string, acme: Device, line: string) {
+      const words = [process.execPath, (yield* Harness).acme, ...line.split(" ")]
+      const { code } = yield* run(["sh", "-c", `umask ${umask}; exec "$0" "$@"`, ...words], { env: acme.env })
       assert.strictEqual(code, 0)
-      yield* acme.delivered(1)
-      assert.strictEqual(Fs.statSync(acme.home).mode & 0o777, 0o700)
-      assert.strictEqual((yield* acme.run(login)).code, 0)
-      assert.deepInclude(yield* acme.status(), { enabled: true, principal_id: "account_b" })
+    })
+    const modesIn = (folder: string) => {
+      const entries = Fs.readdirSync(folder, { recursive: true, withFileTypes: true })
+        // Node.js creates its own files in this folder.
+        .filter(({ name, parentPath }) => !`${parentPath}/${name}`.includes("compile-cache"))
+      const modes = entries.map((entry) => {
+        const { mode } = Fs.lstatSync(Path.join(entry.parentPath, entry.name))
+        return `${entry.isDirectory() ? "folder" : "file"} ${(mode & 0o777).toString(8)}`
+      })
+      return [...new Set(modes)].toSorted()
+    }
+
+    for (const umask of ["377", "477", "577", "777"]) {
+      test(`A home that is made under umask ${umask} can be used by its owner`, function*() {
+        const acme = yield* (yield* Harness).device("umask")
+        yield* under(umask, acme, "deploy a")
+        yield* acme.delivered(1)
+        yield* noLease(acme.home)
+        assert.strictEqual(Fs.statSync(acme.home).mode & 0o777, 0o700)
+        assert.deepStrictEqual(modesIn(acme.home), ["file 600", "folder 700"])
+        assert.strictEqual((yield* acme.run(login)).code, 0)
+        assert.deepInclude(yield* acme.status(), { enabled: true, principal_id: "account_b" })
+      })
+    }
+
+    test("A message that was written under a umask without rights for its owner is delivered", function*() {
+      const acme = yield* device
+      yield* acme.sink.answer(Status({ status: 503 }))
+      yield* under("777", acme, "deploy a")
+      yield* noLease(acme.home)
+      yield* acme.sink.answer(Validate())
+      const [first = ""] = eventFiles(acme.home)
+      Fs.chmodSync(first, 0)
+      // Root, as whom this test may run, is refused nothing.
+      const fault = { call: "openat", path: first, error: "EACCES", isOnce: true } as const
+      const { stdout } = yield* faulty(acme, "telemetry flush --json", fault)
+      assert.deepStrictEqual(yield* decodeFlush(stdout), { delivered: 1, kept: 0 })
+    })
+
+    test("The status names an identity file that cannot be read", function*() {
+      const acme = yield* device
+      const path = Path.join(acme.home, "usage.json")
+      const { stdout } = yield* faulty(acme, "telemetry status --json", { call: "openat", path, error: "EACCES" })
+      const why = `${path} cannot be read (EACCES)`
+      assert.deepInclude(JSON.parse(stdout), { anon_id: null, obstacles: [{ what: "identity_unreadable", why }] })
+      const human = yield* faulty(acme, "telemetry status", { call: "openat", path, error: "EACCES" })
+      assert.include(human.stdout, `Commands wait up to a second for delivery: ${why}\n`)
     })
   })
 })

@@ -89,6 +89,15 @@ describe("obstacles", () => {
     assert.strictEqual((yield* obstacles).length, 3)
   })
 
+  test("The list of obstacles ends with an identity file that cannot be read, which is no reason of a flush", function*() {
+    const refuse = ({ operation, path }: FaultyDisk.Call) =>
+      operation === "read" && path.endsWith("/usage.json") ? "EIO" : undefined
+    const { device, flush, obstacles } = yield* command({ refuse })
+    const why = `${device.at("usage.json")} cannot be read (EIO)`
+    assert.deepStrictEqual(yield* obstacles, [{ what: "identity_unreadable", why }])
+    assert.isUndefined((yield* flush).reason)
+  })
+
   test("The obstacles to delivery name an executable that is missing, and not one that cannot be looked at", function*() {
     const rows: ReadonlyArray<readonly [code: Errno, expected: ReadonlyArray<string>]> = [
       ["ENOENT", ["no_process"]],

@@ -393,18 +393,6 @@ describe.skipIf(isWindows)("NodeDisk", () => {
     assert.deepStrictEqual(treeOf(disk, at()), { target: "kept" })
   })
 
-  it("A disk makes folders of mode 0700 whatever the umask, and files with no permission beyond 0600", () => {
-    const at = temporary()
-    for (const umask of [0, 0o022, 0o077, 0o277, 0o777]) {
-      const before = process.umask(umask)
-      const codes = [disk.makeFolder(at(`d${umask}`)), disk.create(at(`d${umask}`, "f"), "f")]
-      process.umask(before)
-      assert.deepStrictEqual(codes, [undefined, undefined])
-      const modes = [entry(disk.look(at(`d${umask}`))).mode, entry(disk.look(at(`d${umask}`, "f"))).mode]
-      assert.deepStrictEqual(modes, [0o700, 0o600 & ~umask])
-    }
-  })
-
   it("The look of a disk returns the mode, the owner and the time of an entry", () => {
     const at = temporary()
     write(disk, at, { f: "f" })
