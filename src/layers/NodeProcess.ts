@@ -206,31 +206,9 @@ const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
 
 // == variables
 
-interface SetVariable {
-  /** The value before the first open scope. */
-  readonly before: string | undefined
-  /** The values of the open scopes, in the order of their opening. */
-  readonly values: Array<string>
-}
-
-// Commands of one process may overlap, and end in any order.
-const setVariables = new Map<string, SetVariable>()
-
-const assign = (name: string, value: string | undefined): void => {
-  try {
-    if (value === undefined) delete process.env[name]
-    else process.env[name] = value
-  } catch {
-    // A host may have replaced `process.env` by a read-only object. Then child processes do not know their parent.
-  }
-}
-
-const restore = (name: string, { before, values }: SetVariable, value: string): void => {
-  values.splice(values.indexOf(value), 1)
-  if (values.length === 0) setVariables.delete(name)
-  // A later command has set another value, or the host has.
-  if (process.env[name] === value) assign(name, values.at(-1) ?? before)
-}
+// Commands of one process may overlap, and end in any order. The values of a variable: the one from before the first
+// open scope, then those of the open scopes, in the order of their opening.
+const setVariables = new Map<string, Array<string | undefined>>()
 
 /** Merges two objects whose getters stay getters. */
 export const merge = <A extends object, B extends object>(first: A, second: B): A & B =>
@@ -259,12 +237,32 @@ export const current = {
   exitCode: Effect.sync(() => Number(process.exitCode ?? 0)),
   setVariable: (name, value) =>
     Effect.suspend(() => {
-      const set = setVariables.get(name) ?? { before: process.env[name], values: [] }
-      const others = set.values.length
-      setVariables.set(name, set)
-      set.values.push(value)
-      assign(name, value)
-      return Effect.as(Effect.addFinalizer(() => Effect.sync(() => restore(name, set, value))), others)
+      const values = setVariables.get(name) ?? []
+      try {
+        if (values.length === 0) values.push(process.env[name])
+        process.env[name] = value
+      } catch {
+        // A host may have replaced `process.env` by a read-only object, and Deno may refuse the variable. Then child
+        // processes do not know their parent.
+        return Effect.succeed(0)
+      }
+      setVariables.set(name, values)
+      const others = values.push(value) - 2
+      const finalizer = () => {
+        values.splice(values.lastIndexOf(value), 1)
+        if (values.length === 1) setVariables.delete(name)
+        try {
+          const before = values.at(-1)
+          // Another value is that of a later command, or of the host.
+          if (process.env[name] !== value) return Effect.void
+          if (before === undefined) delete process.env[name]
+          else process.env[name] = before
+        } catch {
+          // As above.
+        }
+        return Effect.void
+      }
+      return Effect.as(Effect.addFinalizer(finalizer), others)
     }),
   interrupted: Effect.callback((resume) => Effect.sync(onSignal(() => process.nextTick(() => resume(Effect.void))))),
   onSignal,
