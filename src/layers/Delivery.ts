@@ -133,13 +133,11 @@ export const make = Effect.fnUntraced(function*(
     let hasWork = waiting > 0 || before.blocked !== undefined
     while (hasWork && (yield* isAllowed)) {
       yield* Effect.timeoutOption(untilReleased, lifeMillis)
-      const started = yield* start({ lingers: false, isAwaited: true }).pipe(
-        Effect.tapError((why) =>
-          Effect.sync(() => {
-            problem = `no worker could be started: ${why}`
-          })
-        ),
-        WorkerProcess.orUndefined
+      const started = yield* WorkerProcess.orUndefined(
+        Effect.mapError(start({ lingers: false, isAwaited: true }), (why) => {
+          problem = why
+          return why
+        })
       )
       // From now on this flush has the lease, by its worker or by the successor of its worker.
       if (started !== undefined) begun ??= yield* outbox.status
@@ -155,11 +153,12 @@ export const make = Effect.fnUntraced(function*(
     // A message is delivered without the identity file.
     const first = (yield* obstacles).find(({ what }) => what !== "identity_unreadable")
     return { begun, reason: first?.why ?? problem ?? (yield* outbox.status).lastFailure }
-  }, debugFailure("could not deliver", { begun: undefined, reason: undefined }))
+  }, debugFailure("could not deliver", undefined))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status
-    const { begun, reason } = yield* deliver(before)
+    const done = yield* deliver(before)
+    const begun = done?.begun
     const after = yield* outbox.status
     // Without what the worker of another command or flush delivered before. If the user has opted out since, then the
     // messages were deleted, and the number of delivered messages is unknown.
@@ -168,7 +167,7 @@ export const make = Effect.fnUntraced(function*(
       : 0
     // If a message or claim cannot be read now, then at least one message is kept.
     const kept = after.blocked === undefined ? after.pending : Math.max(1, after.pending)
-    return { delivered, kept, reason: after.blocked ?? reason }
+    return { delivered, kept, reason: after.blocked ?? done?.reason }
   })
 
   // == the end of a command

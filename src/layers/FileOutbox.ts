@@ -141,8 +141,7 @@ export const makeWith = Effect.fnUntraced(function*(
     let code = files.replace(file, text)
     // A folder cannot be replaced by a file, and without a back-off each command would send a request.
     if (code !== undefined && isIrregular(disk, file, code)) {
-      const aside = `${folder.setAside}/${now}-${file.slice(folder.root.length + 1)}`
-      code = files.move(file, aside) ?? files.replace(file, text)
+      code = files.move(file, `${folder.setAside}/${now}`) ?? files.replace(file, text)
     }
     if (code !== undefined) notes.add(`could not write ${file}: ${code}`)
   }

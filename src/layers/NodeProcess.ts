@@ -173,13 +173,13 @@ const signals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
 // One pair of process listeners for all, as at the exit. Each entry is a function of its own: a listener may be added
 // more than once.
 const signalListeners = new Set<() => void>()
-const signalsWithListener = new Set<NodeJS.Signals>()
+const hadListener = new Map<NodeJS.Signals, boolean>()
 const stopListening = () => {
   for (const signal of signals) process.removeListener(signal, onEachSignal)
 }
 const onEachSignal = (signal: NodeJS.Signals) => {
   // Without another listener, the signal would have ended the process. Counted before other `once` listeners run.
-  const isOnlyListener = process.listenerCount(signal) === 1 && !signalsWithListener.has(signal)
+  const isOnlyListener = process.listenerCount(signal) === 1 && hadListener.get(signal) === false
   stopListening()
   const all = [...signalListeners].toReversed()
   signalListeners.clear()
@@ -195,8 +195,7 @@ const onSignal: HostRuntime["Service"]["onSignal"] = (listener) => {
     if (process.listeners(signal)[0] === onEachSignal) continue
     process.removeListener(signal, onEachSignal)
     // On Deno the listeners run in the order of adding, so an earlier `once` listener is removed before this one runs.
-    if (deno !== undefined && process.listenerCount(signal) > 0) signalsWithListener.add(signal)
-    else signalsWithListener.delete(signal)
+    hadListener.set(signal, deno !== undefined && process.listenerCount(signal) > 0)
     process.prependListener(signal, onEachSignal)
   }
   return () => {

@@ -183,9 +183,7 @@ export interface Started {
  * Runs a start without interruption. If no worker could be started, then it writes a debug line and returns undefined.
  */
 export const orUndefined = <A, R>(start: Effect.Effect<A, string, R>): Effect.Effect<A | undefined, never, R> =>
-  Effect.uninterruptible(
-    Effect.catch(start, (why) => Effect.as(debug(`could not start a worker: ${why}`), undefined))
-  )
+  Effect.uninterruptible(Effect.catch(start, (why) => Effect.as(debug(why), undefined)))
 
 /**
  * Creates the function that starts a worker: detached, in its own session, with the environment that sending needs. The
@@ -274,10 +272,11 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
       // If the starter was suspended, then its worker may already hold the lease.
       if (typeof lease !== "object" && Lease.inspect(leases, now).lease?.id !== id) {
         child.kill("SIGKILL")
-        return lease === undefined ? undefined : yield* Effect.fail(`the lease cannot be written (${lease})`)
+        return lease === undefined ? undefined : yield* Effect.fail(`no lease (${lease})`)
       }
       if (lingers && !how.isAwaited) lowerPriority(pid)
       return { lingers, ended: new Promise((resolve) => child.once("exit", resolve)) }
-    }
+    },
+    Effect.mapError((why) => `could not start a worker: ${why}`)
   )
 })

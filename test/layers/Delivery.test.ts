@@ -219,8 +219,8 @@ describe("flush", () => {
   }
 
   test("A flush says why its worker could not be started", function*() {
-    const { flush } = yield* command({ start: Effect.fail("the lease cannot be written (EDQUOT)") })
-    const reason = "no worker could be started: the lease cannot be written (EDQUOT)"
+    const reason = "could not start a worker: no lease (EDQUOT)"
+    const { flush } = yield* command({ start: Effect.fail(reason) })
     assert.deepStrictEqual(yield* flush, { delivered: 0, kept: 1, reason })
   })
 

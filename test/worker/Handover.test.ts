@@ -115,7 +115,7 @@ describe("lease handover", () => {
     const machine = machineOf(device, { runtime })
     const start = yield* Effect.provide(WorkerProcess.make(filesOf(device, { disk }), true), machine)
     const why = yield* Effect.flip(start({ lingers: false, isAwaited: true }))
-    assert.strictEqual(why, "the lease cannot be written (EDQUOT)")
+    assert.strictEqual(why, "could not start a worker: no lease (EDQUOT)")
   })
 
   test("A worker that cannot be started at all leaves the lease to the next command", function*() {
