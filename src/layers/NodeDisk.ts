@@ -82,19 +82,22 @@ const create: Disk["create"] = (path, text) => {
   try {
     const fd = NFS.openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NONBLOCK, 0o600)
     try {
-      if (isUmaskHarmful) NFS.fchmodSync(fd, 0o600)
-      let rest: Uint8Array = Buffer.from(text)
-      // A write may be incomplete without an error, on a full disk or at a size limit.
-      while (rest.length > 0) {
-        const count = NFS.writeSync(fd, rest)
-        if (count === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" })
-        rest = rest.subarray(count)
+      try {
+        if (isUmaskHarmful) NFS.fchmodSync(fd, 0o600)
+        let rest: Uint8Array = Buffer.from(text)
+        // A write may be incomplete without an error, on a full disk or at a size limit.
+        while (rest.length > 0) {
+          const count = NFS.writeSync(fd, rest)
+          if (count === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" })
+          rest = rest.subarray(count)
+        }
+      } finally {
+        // Network file systems report a failed write here.
+        NFS.closeSync(fd)
       }
     } catch (error) {
       NFS.unlinkSync(path)
       throw error
-    } finally {
-      NFS.closeSync(fd)
     }
   } catch (error) {
     return codeOf(error)

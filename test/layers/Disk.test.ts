@@ -307,11 +307,11 @@ describe.skipIf(isWindows)("equivalence of MemoryDisk and NodeDisk", () => {
 
 // == the real disk
 
-type Replaced = "readSync" | "writeSync"
+type Replaced = "closeSync" | "readSync" | "writeSync"
 
 /** Replaces functions of `node:fs` while a function runs. */
 const replacing = <A>(replacements: { readonly [K in Replaced]?: unknown }, evaluate: () => A): A => {
-  const { readSync, writeSync } = NodeFs
+  const { closeSync, readSync, writeSync } = NodeFs
   const set = (functions: object) => {
     Object.assign(NodeFs, functions)
     syncBuiltinESMExports()
@@ -320,7 +320,7 @@ const replacing = <A>(replacements: { readonly [K in Replaced]?: unknown }, eval
   try {
     return evaluate()
   } finally {
-    set({ readSync, writeSync })
+    set({ closeSync, readSync, writeSync })
   }
 }
 
@@ -337,7 +337,7 @@ const withoutPrivileges = <A>(evaluate: () => A): A => {
 
 describe.skipIf(isWindows)("NodeDisk", () => {
   const disk = nodeDisk
-  const { readSync, writeSync } = NFS
+  const { closeSync, readSync, writeSync } = NFS
 
   it("The read of a disk refuses a FIFO with EFTYPE and does not wait for a writer", () => {
     const at = temporary()
@@ -451,6 +451,15 @@ describe.skipIf(isWindows)("NodeDisk", () => {
       return readSync(fd, bytes, offset, length, position)
     }
     assert.deepStrictEqual(replacing({ readSync: readTruncated }, () => disk.read(at("f"))), text("0123"))
+  })
+
+  it("A create whose close fails, as on a network file system over its quota, returns the code and leaves no file", () => {
+    const at = temporary()
+    const failToClose = (fd: number): void => {
+      throw Object.assign(new Error("quota"), { code: "EDQUOT" }, closeSync(fd))
+    }
+    assert.strictEqual(replacing({ closeSync: failToClose }, () => disk.create(at("f"), "text")), "EDQUOT")
+    assert.deepStrictEqual(treeOf(disk, at()), {})
   })
 
   for (const [what, code] of [["makes no progress", "ENOSPC"], ["fails", "EIO"]] as const) {
