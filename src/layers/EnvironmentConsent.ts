@@ -61,11 +61,12 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     : "/etc"
   const policyFile = policyFolder === "" ? undefined : path.join(policyFolder, settings.name, "usage.json")
 
-  const isDeniedByPolicy = (): boolean => {
+  // Undefined if the policy cannot be read now, which denies too.
+  const isDeniedByPolicy = (): boolean | undefined => {
     const read = policyFile === undefined ? undefined : ForeignFile.read(disk, policyFile)
     if (read === undefined || read._tag === "Missing") return false
-    const policy = read._tag === "Text" ? JsonDocument.parse(read.text) : undefined
-    return policy?.["enabled"] !== true
+    if (read._tag === "Unreadable") return undefined
+    return JsonDocument.parse(read.text)?.["enabled"] !== true
   }
 
   // A denial in the file of a former format counts.
@@ -105,16 +106,18 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
   return {
     decide: () => {
       policy ??= isDeniedByPolicy()
-      if (policy) return denied({ _tag: "PolicyFile" })
+      if (policy !== false) return denied({ _tag: "PolicyFile" })
       const user = userDenial()
-      if (user !== undefined) return user
+      if (user !== undefined && user !== unreadable) return user
       former ??= isDeniedInFormer()
       // `telemetry enable` withdraws a denial in a former file.
       if (former && isDeniedInFormer()) return optedOut
       if (isTestRun) return denied({ _tag: "TestRun" })
       if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
       const problem = HomeSafety.problem(home, path, runtime)
-      return problem === undefined ? given : denied({ _tag: "UnsafeHome", problem })
+      if (problem !== undefined) return denied({ _tag: "UnsafeHome", problem })
+      // Last: a logout must know that every other setting allows (ADR 0036).
+      return user ?? given
     },
     stillGiven: () => {
       const denial = userDenial()

@@ -196,6 +196,11 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const mayExist = (file: string, read: Read): boolean =>
     read._tag === "Unreadable" && !isIrregular(disk, file, read.code)
 
+  // Returns whether a missing file would be replaced by the identity of a former format.
+  const mayImport = (): boolean =>
+    files.read(home.imported)._tag === "Missing" &&
+    formerCodecs(codec).some(({ fileName }) => files.read(home.identityFile(fileName))._tag !== "Missing")
+
   // Keeps the ids when a host changes its format. It imports once, so that a deleted file stays deleted.
   const importFormer = (): "Imported" | "None" | "Unknown" => {
     const imported = files.read(home.imported)
@@ -289,7 +294,9 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   }
 
   const rotate = (now: number): Rotation => {
-    const from = state ?? load(undefined)
+    const known = state ?? load(undefined)
+    // An identity that could not be read a moment ago may still be the device's.
+    const from = known.durable ? known : read(false, known.firstRun) ?? known
     if (!from.durable) {
       state = inMemory(from.firstRun)
       return { _tag: "Rotated", identity: state }
@@ -314,6 +321,26 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     state = { ...from, anonId, claim }
     updatePointer(state)
     return { _tag: "Overtaken", identity: state }
+  }
+
+  // Other tools keep their keys in the file, so it is rewritten if possible. A removal needs no space and no descriptor.
+  // The file of a format with consent is never removed: it may be a denial by now.
+  const discard = (): Identity => {
+    const former = state
+    const memory = inMemory(former?.firstRun ?? false)
+    state = memory
+    const file = files.read(pointerFile)
+    const start = file._tag === "Text" ? firstAnonIdOf(file.text, false) : undefined
+    const end = start === undefined ? undefined : follow(start, false)
+    // Another process may have rotated the anon id.
+    const isCurrent = end !== undefined && (former?.durable !== true || end === former.anonId)
+    if (file._tag !== "Text" || !isCurrent || !isUnchanged(file.text)) return memory
+    if (writePointer(memory, file.text)) return state = { ...memory, durable: true }
+    const code = codec.withConsent !== undefined || mayImport() ? "its file must stay" : files.remove(pointerFile)
+    if (code !== undefined) {
+      notes.add(`later commands may use the former account: could not remove the identity: ${code}`)
+    }
+    return memory
   }
 
   const publishClaim = (claim: Claim.Claim): Publication => {
@@ -360,7 +387,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     claim: (made) => notes.run(() => claim(made)),
     confirmStored: notes.run(confirmStored),
     rotate: Effect.flatMap(Clock.currentTimeMillis, (now) => notes.run(() => rotate(now))),
-    forget: notes.run(() => state = inMemory(state?.firstRun ?? false))
+    forget: notes.run(() => state = inMemory(state?.firstRun ?? false)),
+    discard: notes.run(discard)
   })
 })
 

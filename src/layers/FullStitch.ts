@@ -24,15 +24,16 @@ import { type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
-import type { Identity } from "../services/IdentityStore.ts"
+import type { Identity, Publication, Rotation } from "../services/IdentityStore.ts"
 import { type CredentialInput, PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { abandonAfter } from "./AbandonAfter.ts"
 import * as CredentialText from "./CredentialText.ts"
-import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
+import { debug, debugFailure } from "./Debug.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
 import * as HeldEvents from "./HeldEvents.ts"
 import * as Notice from "./Notice.ts"
+import * as PrincipalClaim from "./PrincipalClaim.ts"
 import type * as Recorder from "./Recorder.ts"
 import type { EventOwner, Handover } from "./SteadyStitch.ts"
 
@@ -48,6 +49,12 @@ const credentialLimit = Duration.seconds(1)
 const answerLimit = Duration.seconds(2)
 
 const noPrincipal = "no principal is known for the credential"
+
+// Runs an effect again, once, if it has failed. A host reports a login and a logout only once.
+const again = <A, E, R>(effect: Effect.Effect<A, E, R>, hasFailed: (result: A) => boolean): Effect.Effect<A, E, R> =>
+  Effect.flatMap(effect, (result) => hasFailed(result) ? effect : Effect.succeed(result))
+
+const isUnwritable = ({ _tag }: Publication | Rotation): boolean => _tag === "Unwritable"
 
 // Returns whether a command is `outer`, or runs within its handler.
 const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =>
@@ -80,6 +87,13 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
   const current = Effect.map(Ref.get(state), ({ current }) => current)
   const facts = Effect.map(current, StitchState.facts)
   const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
+
+  // Unreadable: every setting that can be read allows.
+  const readConsent = Effect.gen(function*() {
+    const { decidedBy, enabled } = yield* again(consent.decision, ({ enabled }) => !enabled)
+    if (enabled) return "Given"
+    return decidedBy._tag === "OptOutFile" && (yield* consent.stillGiven) === undefined ? "Unreadable" : "Denied"
+  })
 
   // == the credential
 
@@ -161,41 +175,7 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
 
   // == acting on a principal
 
-  const publish = Effect.fnUntraced(function*(
-    identity: Identity,
-    principal: PrincipalId.PrincipalId,
-    seenBy: SeenBy,
-    withAlias: boolean
-  ) {
-    const { source } = yield* facts
-    const claim: Claim.Claim = {
-      version: 1,
-      anon_id: identity.anonId,
-      principal_id: principal,
-      learned_by: seenBy,
-      // A login stores its credential, also if a variable takes precedence in this command.
-      credential: seenBy === "login" && source === "environment" ? "stored" : source,
-      destination: null,
-      alias: null
-    }
-    if (!withAlias) return yield* store.claim(claim)
-    const command = yield* CurrentCommand
-    const draft = {
-      event: "$create_alias",
-      distinctId: principal,
-      // PostHog drops a personless alias.
-      personless: false,
-      properties: { distinct_id: principal, alias: identity.anonId },
-      command: command === undefined || command === "untracked" ? undefined : command.name
-    }
-    const at = yield* now
-    const { confirm, message } = yield* notes.run(() => recorder.compose(draft, identity, at))
-    const result = yield* store.claim({ ...claim, destination: settings.destinationId, alias: message })
-    if (result._tag !== "Published") return result
-    yield* notes.run(confirm)
-    if (yield* IsDebugMode) yield* Console.error(JSON.stringify(message))
-    return result
-  })
+  const publish = PrincipalClaim.make(shared, store, settings)
 
   const unstamp = Effect.suspend(() => {
     shared.stitchAttempted = false
@@ -221,17 +201,24 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
       if (consequence === "Nothing") return
       yield* slot.set(principal)
       if (consequence === "Stamp" || attempt === maxAttempts) return
+      const isLogin = seenBy === "login"
+      const hasFailed = isLogin ? isUnwritable : () => false
       let claimed = identity
       if (consequence === "Switch") {
-        const rotation = yield* store.rotate
-        if (rotation._tag === "Unwritable") return yield* unstamp
-        if (rotation._tag === "Overtaken") {
+        const rotation = yield* again(store.rotate, hasFailed)
+        if (rotation._tag === "Unwritable") {
+          if (!isLogin) return yield* unstamp
+          // The events of this command and of later ones must not belong to the former account (ADR 0036).
+          claimed = yield* store.discard
+          if (!claimed.durable) return
+        } else if (rotation._tag === "Overtaken") {
           // The other process may have logged out. Only a login in this command is newer than that.
-          return seenBy === "login" ? yield* apply(principal, seenBy, rotation.identity, attempt + 1) : undefined
-        }
-        claimed = rotation.identity
+          return isLogin ? yield* apply(principal, seenBy, rotation.identity, attempt + 1) : undefined
+        } else claimed = rotation.identity
       }
-      const result = yield* publish(claimed, principal, seenBy, consequence === "Claim")
+      const { source } = yield* facts
+      const request = { identity: claimed, principal, learnedBy: seenBy, source, withAlias: consequence === "Claim" }
+      const result = yield* again(publish(request), hasFailed)
       if (result._tag === "Unwritable") return yield* unstamp
       if (result._tag === "Held") {
         return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, attempt + 1)
@@ -402,6 +389,17 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
         : stampOnly(principal)
     })
 
+  const claimOnDisk = Effect.map(store.peek, (identity) => identity?.claim && Claim.facts(identity.claim))
+
+  // A login while consent cannot be read claims nothing, and ends the use of another account (ADR 0036).
+  const signInUnclaimed = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
+    yield* cancelRequest
+    yield* transition(StitchState.signIn, yield* loadCredential)
+    yield* slot.set(principal)
+    const claim = yield* claimOnDisk
+    if (claim !== undefined && claim.principal !== principal) yield* store.discard
+  })
+
   const login = (principalId: string) =>
     Effect.gen(function*() {
       yield* transition(StitchState.observe, undefined)
@@ -409,11 +407,13 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
       if (principal === undefined) return
       // From now on responses are about another credential, also if consent cannot be read now.
       shared.stitchAttempted = true
-      if (!(yield* isAllowed)) return
+      const consentNow = yield* readConsent
+      if (consentNow === "Unreadable") return yield* signInUnclaimed(principal)
+      if (consentNow === "Denied") return
       yield* open
       // The pending request is about the previous credential.
       yield* cancelRequest
-      const identity = yield* store.refresh
+      const identity = yield* again(store.refresh, ({ durable }) => !durable)
       const credential = yield* loadCredential
       yield* transition(StitchState.signIn, credential)
       yield* apply(principal, "login", identity)
@@ -423,11 +423,16 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
   // The first step of a logout. Undefined if no user was signed in; `isFirst` if the running commands must record their
   // success.
   const beginLogout = Effect.gen(function*() {
-    if (!(yield* isAllowed)) {
-      // Consent may be unreadable only now, and this process must not use the account any more.
+    const consentNow = yield* readConsent
+    if (consentNow !== "Given") {
+      // Nothing is recorded, and this process must not use the account any more.
+      const { current, initial = current } = yield* Ref.get(state)
+      const wasSignedIn = initial.found !== undefined || (yield* slot.get) !== undefined ||
+        (yield* claimOnDisk) !== undefined
       yield* transition(StitchState.forget)
       yield* slot.set(undefined)
-      yield* store.forget
+      // If the user opted out, then the identity is deleted anyway; if not, then the logout must count (ADR 0036).
+      yield* consentNow === "Unreadable" && wasSignedIn ? store.discard : store.forget
       return undefined
     }
     yield* transition(StitchState.beginSignOut)
@@ -446,8 +451,8 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     yield* cancelRequest
     yield* slot.set(undefined)
     yield* transition(StitchState.signOut, StitchState.none)
-    const rotation = yield* store.rotate
-    if (rotation._tag === "Unwritable") yield* store.forget
+    const rotation = yield* again(store.rotate, isUnwritable)
+    if (rotation._tag === "Unwritable") yield* store.discard
     // The other process may have logged in: then the new anon id is claimed by that account.
     if (rotation._tag === "Overtaken") yield* transition(StitchState.signOut, StitchState.unattributable)
   })

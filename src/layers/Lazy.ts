@@ -19,7 +19,8 @@ export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): Identit
     claim: (claim) => Effect.flatMap(store, (store) => store.claim(claim)),
     confirmStored: Effect.flatMap(store, (store) => store.confirmStored),
     rotate: Effect.flatMap(store, (store) => store.rotate),
-    forget: Effect.flatMap(store, (store) => store.forget)
+    forget: Effect.flatMap(store, (store) => store.forget),
+    discard: Effect.flatMap(store, (store) => store.discard)
   })
 
 /** Returns an outbox that is loaded at its first use. */

@@ -108,4 +108,11 @@ export class IdentityStore extends Context.Service<IdentityStore, {
   readonly rotate: Effect.Effect<Rotation>
   /** Replaces the identity by a new anon id in memory. The files are unchanged. */
   readonly forget: Effect.Effect<Identity>
+  /**
+   * Replaces the identity of a device for which no successor can be written: by a new anon id in the identity file, or by
+   * removing that file.
+   *
+   * If neither is possible, or the files cannot be read, then the new anon id is in memory only.
+   */
+  readonly discard: Effect.Effect<Identity>
 }>()("effect-cli-usage/services/IdentityStore") {}

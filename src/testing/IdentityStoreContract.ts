@@ -149,7 +149,19 @@ const rules: Contract.Rules<Device> = {
       Assert.deepEqual([memory.claim, memory.durable], [undefined, false])
       Assert.deepEqual(yield* one.get, memory)
       Assert.equal((yield* later(device)).anonId, anonId)
-    })
+    }),
+
+  "A device whose identity is discarded has another anon id without a claim": Effect.fnUntraced(function*(device) {
+    const { anonId, one } = yield* pair(device)
+    yield* one.claim(claimOf(anonId, "account_1"))
+    const identity = yield* one.discard
+    Assert.notEqual(identity.anonId, anonId)
+    Assert.equal(identity.claim, undefined)
+    Assert.deepEqual(yield* one.get, identity)
+    const next = yield* later(device)
+    Assert.notEqual(next.anonId, anonId)
+    Assert.equal(next.claim, undefined)
+  })
 }
 
 /**

@@ -7,11 +7,12 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Faults from "../fixtures/Faults.ts"
 import { run } from "../fixtures/Process.ts"
 import { noLease } from "../fixtures/Wait.ts"
-import { aliasesOf, type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
+import { aliasesOf, bundleHost, commandsOf, type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
@@ -139,6 +140,36 @@ suite("disk faults", (test) => {
       assert.include(human.stdout, `Commands wait up to a second for delivery: ${why}\n`)
     })
   })
+})
+
+suite("hosts without a resolver", (test) => {
+  const faults = [["for a moment", true], ["in the whole command", false]] as const
+  for (const [line, account] of [["logout", null], ["login account_b", "account_b"]] as const) {
+    for (const [extent, isOnce] of faults) {
+      test(`A ${line} ends the use of the former account if the opt-out cannot be read ${extent}`, function*() {
+        const acme = yield* (yield* Harness).device("unresolved")
+        const folder = Path.dirname(acme.home)
+        const host = Path.join(folder, "host.mjs")
+        yield* bundleHost(fileURLToPath(new URL("./hosts/NoResolver.ts", import.meta.url)), host)
+        const words = (line: string) => [process.execPath, host, ...line.split(" ")]
+        // A first run without a terminal claims nothing.
+        for (const before of ["deploy", "login account_a", "deploy"]) yield* run(words(before), { env: acme.env })
+        const { anon_id, linked_principal_id } = yield* acme.identity
+        assert.strictEqual(linked_principal_id, "account_a")
+        const fault = { call: "statx", path: Path.join(acme.home, "usage/opt-out"), error: "EIO", isOnce } as const
+        const { code } = yield* run(Faults.under(fault, folder, words(line)), { env: acme.env })
+        assert.strictEqual(code, 0)
+        yield* run(words("deploy"), { env: acme.env })
+        const after = yield* acme.identity
+        assert.notStrictEqual(after.anon_id, anon_id)
+        // A claim needs consent.
+        const expected = isOnce ? account : null
+        assert.strictEqual(after.linked_principal_id, expected)
+        const messages = commandsOf(yield* acme.delivered(isOnce ? 5 : 4))
+        assert.strictEqual(messages.at(-1)?.distinct_id, expected ?? after.anon_id)
+      })
+    }
+  }
 })
 
 suite("other tools", (test) => {

@@ -19,8 +19,12 @@ interface Scenario {
   readonly tried: Program.Actor
   /** What happens before the next command. */
   readonly between?: ReadonlyArray<Program.Actor>
+  /** The next command; a command of a host with a resolver where it is not set. */
+  readonly later?: Program.Command
   /** Who the events of the next command belong to. */
   readonly next: "acct_a" | "acct_b" | "the device" | "the same device"
+  /** Who they may belong to instead, if the disk refused more than one operation. */
+  readonly atLeast?: "the device"
 }
 
 const { command, event, login, logout, request, stores } = Program
@@ -31,6 +35,7 @@ const logsOut = command([event, logout, event])
 const links: Program.Actor = { _tag: "Link", principal: "acct_a" }
 const disables: Program.Actor = { _tag: "Disable" }
 const enables: Program.Actor = { _tag: "Enable" }
+const unresolved = (ops: ReadonlyArray<Program.Op>) => command(ops, { resolver: "none" })
 const minutes = (minutes: number): Program.Actor => ({ _tag: "Wait", minutes })
 
 const account = [logsIn, records]
@@ -102,6 +107,19 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   "a login to another account": { before: account, tried: command([event, login("B1", true), event]), next: "acct_b" },
   "a logout": { before: account, tried: logsOut, next: "the device" },
   "a logout and a login": { before: account, tried: command([logout, login("B1"), event]), next: "acct_b" },
+  "a logout of a host without a resolver": {
+    before: [unresolved([login("A1")]), unresolved([event])],
+    tried: unresolved([event, logout, event]),
+    later: unresolved([event]),
+    next: "the device"
+  },
+  "a login of a host without a resolver": {
+    before: [unresolved([login("A1")]), unresolved([event])],
+    tried: unresolved([event, login("B1"), event]),
+    later: unresolved([event]),
+    next: "acct_b",
+    atLeast: "the device"
+  },
   "telemetry disable": { before: account, tried: disables, between: [disables, enables], next: "acct_a" },
   "telemetry enable": { before: [...account, disables], tried: enables, between: [enables], next: "acct_a" },
   "telemetry status": { before: waiting, tried: { _tag: "Telemetry", what: "status" }, next: "acct_a" },
@@ -143,20 +161,29 @@ const lostIn = ({ events, trace }: Trace.Facts, tried: number): string | undefin
   return kept < captured && !isExcused ? `${captured} events were captured, and ${kept} kept` : undefined
 }
 
+// As long as it cannot be read whose the device is, or whether the user has opted out, or the identity file cannot be
+// removed, a logout cannot count on the disk.
+const isOfIdentity = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
+  ["read", "look", "list", "remove"].includes(method) &&
+  /^\/etc|^\/home(\/(usage|telemetry).json|\/usage(\/(successors|claims)(\/.*)?)?)?$/.test(path)
+
 /** Says what is wrong with the command after the next one: that one may record before it has an answer about its key. */
 const unrecovered = (
   { events, trace }: Trace.Facts,
-  next: Scenario["next"],
+  { atLeast, later: { resolver } = records, next }: Scenario,
   tried: number,
   last: number
 ): string | undefined => {
   const later = events.filter(({ actor }) => actor === last)
-  const isRight = ({ distinctId, invocation, isPersonless }: Trace.Recorded) => {
-    if (next === "the device") return isPersonless && distinctId !== invocation
-    return distinctId === (next === "the same device" ? Trace.before.anonId : next)
+  const isOf = (owner: Scenario["next"]) => ({ distinctId, invocation, isPersonless }: Trace.Recorded) => {
+    if (owner === "the device") return isPersonless && distinctId !== invocation
+    return distinctId === (owner === "the same device" ? Trace.before.anonId : owner)
   }
+  const isLasting = trace.refused.length > 1
+  const isRight = later.every(isOf(next)) || (isLasting && atLeast !== undefined && later.every(isOf(atLeast)))
+  const isExcused = isLasting && resolver === "none" && trace.refused.some(isOfIdentity)
   const owners = new Set(later.map(({ distinctId }) => distinctId))
-  if (owners.size !== 1 || !later.every(isRight)) return `recorded under ${[...owners].join(", ")}, not ${next}`
+  if (owners.size !== 1 || !(isRight || isExcused)) return `recorded under ${[...owners].join(", ")}, not ${next}`
   const before = events.filter(({ actor }) => actor < tried)
   const isOther = ({ session }: Trace.Recorded) => session !== later[0]?.session
   if (next === "the same device" && before.some(isOther)) return "the session was not continued"
@@ -175,9 +202,9 @@ export interface Attempt {
 
 /** Tries a scenario with one fault. */
 const attempt = (name: string, kind: Errno, extent: Extent, step: number): Attempt => {
-  const { before, hasLinks = true, initial = "empty", next, special, between = [], tried } = scenarios[name] ??
-    scenarioOf(name)
-  const actors = [...before, tried, ...between, records, records, { _tag: "Work" } as const]
+  const scenario = scenarios[name] ?? scenarioOf(name)
+  const { before, hasLinks = true, initial = "empty", later = records, special, between = [], tried } = scenario
+  const actors = [...before, tried, ...between, later, later, { _tag: "Work" } as const]
   const program: Program.Program = {
     seed: 1,
     initial,
@@ -191,7 +218,7 @@ const attempt = (name: string, kind: Errno, extent: Extent, step: number): Attem
   const facts = Trace.factsOf(Machine.run(program))
   const [first] = facts.trace.refused
   const lost = lostIn(facts, before.length)
-  const recovery = unrecovered(facts, next, before.length, actors.length - 2)
+  const recovery = unrecovered(facts, scenario, before.length, actors.length - 2)
   return {
     program,
     operation: facts.trace.faults === 0 ? undefined : first?.method ?? "none",

@@ -38,7 +38,7 @@ import { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
-import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
+import { type CredentialInput, PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { UsageCapture } from "../../src/services/UsageCapture.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
@@ -135,6 +135,16 @@ const parse = (env: string | undefined, file: Read | undefined): Credential.Cred
   return file?._tag === "Missing" ? undefined : Credential.unreadable
 }
 
+// As `NoPrincipalResolver`, but for the variables of a twin.
+const withoutCredential = (world: World): CredentialInput => ({
+  files: [],
+  get variables() {
+    return world.variables()
+  },
+  configuration: "",
+  parse: () => Effect.succeed(undefined)
+})
+
 /** One invocation of the host. */
 export const command = (
   command: Program.Command,
@@ -153,7 +163,7 @@ export const command = (
   })
 
   const resolver = PrincipalResolver.of({
-    input: command.resolver === "own" ? undefined : {
+    input: command.resolver === "own" ? undefined : command.resolver === "none" ? withoutCredential(world) : {
       files: [world.stored],
       get variables() {
         return { ...world.variables(), ACME_API_KEY: command.env }

@@ -102,6 +102,10 @@ const isBack = (trace: Trace.Trace, principal: string, since: number): boolean =
     const owner = op?._tag === "Link" ? op.principal : secret === undefined ? undefined : ownerOf(secret)
     return owner === principal && end > since
   }) ||
+  // A command without a resolver cannot tell that its credential was removed, when the API answers to it.
+  trace.ops.some(({ actor, end = Infinity, op }) =>
+    op?._tag === "Request" && command(trace, actor)?.resolver === "none" && end > since
+  ) ||
   trace.program.actors.some((actor, index) =>
     actor._tag === "Command" && actor.env !== undefined && ownerOf(actor.env) === principal &&
     ended(trace, index) > since
@@ -128,7 +132,8 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
     const owner = claims.find((claim) => claim.anonId === logout.anonId && claim.t <= start)?.principal
     // What another tool stored since the command began, it need not know of.
     const isKnown = trace.credentials.every(({ actor: by, t }) => by === actor || t < began(trace, actor) || t > start)
-    const wasSignedIn = owner !== undefined || (logout.stored !== undefined && isKnown)
+    const hasResolver = command(trace, actor)?.resolver !== "none"
+    const wasSignedIn = owner !== undefined || (logout.stored !== undefined && isKnown && hasResolver)
     if (!wasSignedIn) continue
     // The account that the command began with may have to take the device over first.
     const rotated = trace.changes.findLast((change) =>
@@ -165,6 +170,31 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
       }
       if (onDisk && formerSessions.has(one.session)) return `${who} recorded in the former session: ${one.text}`
     }
+  }
+  return undefined
+}
+
+/**
+ * A logout, or a login to another account, counts for later commands too, if the disk refused its process no more than one
+ * operation: a host reports it once, and without a resolver no later command finds out.
+ */
+const countsOnDisk: Check = ({ claims, trace }) => {
+  // A process that outlives an opt-out changes nothing.
+  if (trace.program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
+  for (const { actor, anonId, anonIdAtEnd, end, hasFailed, op, start } of trace.ops) {
+    const found = command(trace, actor)
+    if (end === undefined || hasFailed || found === undefined || (op?._tag !== "Logout" && op?._tag !== "Login")) {
+      continue
+    }
+    const refused = trace.refused.filter((one) => one.actor === actor)
+    if (refused.length > 1 || refused.some(({ method }) => method === "load")) continue
+    const { ci, container, terminal } = Program.runtimes[found.runtime]
+    const principal = op._tag === "Login" ? ownerOf(op.secret) : ""
+    // A login of a runtime that may be gone tomorrow leaves the device as it is.
+    if (op._tag === "Login" && (ci || container || !terminal || !Program.legal.has(principal))) continue
+    const former = claims.find((claim) => claim.anonId === anonId && claim.t <= start)
+    if (former === undefined || former.principal === principal || anonIdAtEnd !== anonId) continue
+    return `the device is still that of ${former.principal} after ${op._tag.toLowerCase()} of #${actor}`
   }
   return undefined
 }
@@ -286,9 +316,10 @@ const wholeAndKept: Check = ({ events, trace }) => {
     } else if (path.endsWith(".json") && Trace.parse(text) === undefined) return `${path} is not whole: ${text}`
   }
   if (program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
-  // A command whose device's id is gone records nothing more: the user deleted it, a half-written file made it unusable,
-  // or it was rotated and what came after it is pruned.
+  // A command whose device's id is gone records nothing more: the user or a logout on a full disk deleted it, a
+  // half-written file made it unusable, or it was rotated and what came after it is pruned.
   const mayBeGone = !program.hasLinks ||
+    trace.changes.some(({ method, path }) => method === "remove" && path === Trace.paths.pointer) ||
     program.actors.some((actor) => actor._tag === "Delete" || (actor._tag === "Wait" && actor.minutes >= 90 * 24 * 60))
   for (const [actor, count] of trace.captured) {
     if (trace.failed.has(actor) || mayBeGone || mayHaveHeld(trace, actor)) continue
@@ -328,6 +359,8 @@ const wasLinkedTo = (trace: Trace.Trace, principal: string, t: number): boolean 
 
 /** Whether a command had no credential at hand at some time before `t`. */
 const hadNone = (trace: Trace.Trace, actor: number, t: number): boolean => {
+  // A host without a resolver never says that it has one.
+  if (command(trace, actor)?.resolver === "none") return true
   if (command(trace, actor)?.env !== undefined) return false
   // What the disk did not let it read is none.
   if (trace.blind.has(actor)) return true
@@ -397,6 +430,7 @@ const checks: ReadonlyArray<readonly [name: string, check: Check]> = [
   ["2 one principal", onePrincipal],
   ["3 alias first", aliasFirst],
   ["4 after logout", nothingAfterLogout],
+  ["counts on disk", countsOnDisk],
   ["starts empty", startsEmpty],
   ["5 denied", deniedKeepsNothing],
   ["6 whole and kept", wholeAndKept],

@@ -226,7 +226,9 @@ class Machine {
   }
 
   private endOp({ actor, op }: Process): void {
-    if (op !== undefined && actor.state === "alive") op.end ??= this.t
+    if (op === undefined || actor.state !== "alive" || op.end !== undefined) return
+    op.end = this.t
+    op.anonIdAtEnd = Trace.anonIdOn((path) => Trace.textOn(this.disk, path))
   }
 
   private output({ index, what }: Process, text: string): void {

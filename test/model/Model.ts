@@ -16,9 +16,9 @@ class Step extends IdentityDraft {
   // -- credentials
 
   private lookUp(): State.Credential | undefined {
-    const { env } = this.process.command
+    const { env, resolver } = this.process.command
     const secret = env ?? this.device.stored
-    if (secret === undefined) return undefined
+    if (secret === undefined || resolver === "none") return undefined
     const known = this.device.known.get(secret)
     return {
       secret,
@@ -102,7 +102,7 @@ class Step extends IdentityDraft {
   private isAbout(secret: Program.Secret | undefined): boolean {
     const { atStart, command, credential } = this.process
     const found = credential ?? atStart
-    return secret === undefined || command.resolver === "own" || found === undefined || found.secret === secret
+    return secret === undefined || command.resolver !== "input" || found === undefined || found.secret === secret
   }
 
   /** The command was the account's, but neither the device nor the current credential need be. */
@@ -253,8 +253,9 @@ class Step extends IdentityDraft {
   /** A steady command reads its credential and nothing more; consent is asked for with its first event. */
   begin(isSteady: boolean): void {
     const credential = this.lookUp()
-    const { resolver } = this.process.command
-    this.process.loaded = credential?.secret
+    const { env, resolver } = this.process.command
+    // A host without a resolver has a credential all the same.
+    this.process.loaded = env ?? this.device.stored
     if (resolver === "input") this.process.atStart = credential
     if (isSteady || !this.isAllowed) return
     this.process.atStart = credential

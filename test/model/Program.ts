@@ -57,8 +57,11 @@ export interface Command {
   readonly env: Secret | undefined
   /** What becomes of the resolver's question. */
   readonly api: "up" | "down" | "hangs"
-  /** Whether the resolver says what it reads the credential from: a resolver of the host's `own` takes the whole path. */
-  readonly resolver: "input" | "own"
+  /**
+   * Whether the resolver says what it reads the credential from: a resolver of the host's `own` takes the whole path. A
+   * host may have none, and only report its logins and logouts.
+   */
+  readonly resolver: "input" | "own" | "none"
   readonly ops: ReadonlyArray<Op>
 }
 
@@ -193,14 +196,14 @@ const randomOp = (random: Random.Random, honest: boolean): Op => {
   return random.pick<Op>([...usual, { _tag: "Answer" }, observe, observe])
 }
 
-const randomCommand = (random: Random.Random, honest: boolean): Command => ({
+const randomCommand = (random: Random.Random, honest: boolean, hasResolver: boolean): Command => ({
   _tag: "Command",
   runtime: random.chance(0.78)
     ? "terminal"
     : random.pick(["pipe", "pipe", "ci", "ci with a terminal", "container", "container with a terminal"]),
   env: random.chance(0.15) ? random.pick(["A1", "B1", "A2", "X1"]) : undefined,
   api: random.pick(["up", "up", "up", "down", "hangs"]),
-  resolver: random.chance(0.8) ? "input" : "own",
+  resolver: !hasResolver ? "none" : random.chance(0.8) ? "input" : "own",
   ops: Array.from({ length: random.pick([0, 0, 0, 1, 1, 1, 2, 2, 3]) }, () => randomOp(random, honest))
 })
 
@@ -221,12 +224,17 @@ const randomOutside = (random: Random.Random, tampers: boolean): Outside => {
 const initials = ["empty", "empty", "empty", "identity", "identity", "unusable", "linked", "linked illegally"] as const
 
 const randomActors = (random: Random.Random, honest: boolean, outsides: number, tampers: boolean) => {
-  const actors: Array<Actor> = Array.from({ length: 1 + random.int(7) }, () => randomCommand(random, honest))
+  // All commands are of one host.
+  const hasResolver = random.chance(0.85)
+  const actors: Array<Actor> = Array.from(
+    { length: 1 + random.int(7) },
+    () => randomCommand(random, honest, hasResolver)
+  )
   for (let n = outsides; n > 0; n -= 1) {
     actors.splice(random.int(actors.length + 1), 0, randomOutside(random, tampers))
   }
   // Most commands change nothing.
-  for (let n = random.int(4); n > 0; n -= 1) actors.push(command([]))
+  for (let n = random.int(4); n > 0; n -= 1) actors.push(command([], { resolver: hasResolver ? "input" : "none" }))
   return actors
 }
 
@@ -309,7 +317,7 @@ const smallerCommand = (command: Command): ReadonlyArray<Command> => [
   ...command.runtime === "terminal" ? [] : [{ ...command, runtime: "terminal" as const }],
   ...command.env === undefined ? [] : [{ ...command, env: undefined }],
   ...command.api === "up" ? [] : [{ ...command, api: "up" as const }],
-  ...command.resolver === "input" ? [] : [{ ...command, resolver: "input" as const }],
+  ...command.resolver === "own" ? [{ ...command, resolver: "input" as const }] : [],
   ...command.ops.flatMap((op, index) =>
     smallerOp(op).map((smaller) => ({ ...command, ops: replaced(command.ops, index, smaller) }))
   )
@@ -357,7 +365,7 @@ export const showActor = (actor: Actor): string => {
     case "Command": {
       const env = actor.env === undefined ? "" : `, ${actor.env} in the environment`
       const api = actor.api === "up" ? "" : `, resolver ${actor.api}`
-      const own = actor.resolver === "input" ? "" : ", a resolver of the host's own"
+      const own = { input: "", own: ", a resolver of the host's own", none: ", no resolver" }[actor.resolver]
       return `command (${actor.runtime}${env}${api}${own}): ${["begin", ...actor.ops.map(showOp), "end"].join(", ")}`
     }
     case "Store":

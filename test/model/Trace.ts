@@ -27,6 +27,8 @@ export interface Done {
   /** Whether the host could not do its own part of it. */
   hasFailed: boolean
   end: number | undefined
+  /** The anon id that the disk led to when it ended. */
+  anonIdAtEnd?: string | undefined
 }
 
 export class Trace {

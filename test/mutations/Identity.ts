@@ -88,6 +88,18 @@ export const identity: ReadonlyArray<Mutation> = [
     ]
   },
   {
+    name: "a logout that cannot be written ends with its process",
+    why: "later commands belong to the former account",
+    wrong: [
+      wrong("layers/FileIdentityStore.ts", (right) => ({
+        makeWith: Effect.fnUntraced(function*(files, initial) {
+          const store = yield* right.makeWith(files, initial)
+          return overriding(store, { discard: store.forget })
+        })
+      }))
+    ]
+  },
+  {
     name: "an alias that lost the race uses up a sequence number",
     why: "the numbers on the wire have gaps",
     wrong: [

@@ -145,7 +145,8 @@ describe("IdentityStoreContract", () => {
         claim: (made) => Effect.flatMap(get, ({ anonId }) => claim({ ...made, anon_id: anonId }))
       })),
       "confirms nothing": wrong(() => ({ confirmStored: Effect.void })),
-      "rotates what it is to forget": wrong(({ get, rotate }) => ({ forget: Effect.andThen(rotate, get) }))
+      "rotates what it is to forget": wrong(({ get, rotate }) => ({ forget: Effect.andThen(rotate, get) })),
+      "discards nothing on the device": wrong(({ forget }) => ({ discard: forget }))
     }))
 })
 

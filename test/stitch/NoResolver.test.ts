@@ -1,0 +1,235 @@
+/**
+ * A host without a resolver: it only reports its logins and logouts, so no later command finds out what one of them could
+ * not write.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as NFS from "node:fs"
+import { supabase } from "../../src/domain/IdentityCodec.ts"
+import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
+import type { Errno } from "../../src/services/Disk.ts"
+import * as Device from "../fixtures/Device.ts"
+import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { account, device, found, loaded, type Mode, own, type Owner, ownerOf, principalOf, scene } from "./Command.ts"
+
+const { anon, P, Q } = Device
+
+const mode: Mode = { mode: "no resolver", isSteady: true, makeApi: () => Device.makeApi() }
+
+/** A device on which account `P` logged in. */
+const signedIn = (options: Device.ProcessOptions = {}) =>
+  scene(mode, {
+    loggedIn: P,
+    process: { resolver: FixedPrincipalResolver.layerNone, consent: Device.environmentConsent(), ...options }
+  })
+
+type Given = Effect.Success<ReturnType<typeof signedIn>>
+
+interface Reported {
+  readonly what: string
+  readonly report: (process: Device.Process) => Effect.Effect<void>
+  /** Whether the owner of a later event is right. */
+  readonly isRight: (owner: Owner) => boolean
+}
+
+const isDevice = ({ distinctId, personless }: Owner): boolean =>
+  personless && ![anon.a, own.distinctId].includes(distinctId)
+
+const logout: Reported = { what: "logout", report: ({ stitch }) => stitch.logout, isRight: isDevice }
+const login: Reported = {
+  what: "login to another account",
+  report: ({ stitch }) => stitch.login(Q),
+  isRight: ({ distinctId }) => distinctId === Q
+}
+
+/** Runs a command that reports something over a disk that refuses, and returns the owners of its last and of a later event. */
+const run = Effect.fnUntraced(function*(
+  { start }: Given,
+  { report }: Reported,
+  before: (call: FaultyDisk.Call) => Errno | undefined
+) {
+  const command = yield* start({ disk: FaultyDisk.interposed(before) })
+  yield* command.begin
+  yield* command.record
+  yield* report(command)
+  const last = yield* command.record
+  yield* command.end
+  const next = yield* start()
+  yield* next.begin
+  return { last: last && ownerOf(last), later: yield* next.owner }
+})
+
+const isOpened = (folder: string) => ({ operation, path }: FaultyDisk.Call): boolean =>
+  path.includes(folder) && ["create", "link", "makeFolder"].includes(operation)
+
+it.effect.each([logout, login])(
+  "A $what counts for later commands, whichever operation of the disk fails for a moment",
+  ({ isRight, ...reported }) =>
+    Effect.gen(function*() {
+      let wasReached = true
+      for (let at = 0; wasReached; at += 1) {
+        const given = yield* signedIn()
+        let calls = 0
+        let where = ""
+        const { last, later } = yield* run(given, { ...reported, isRight }, ({ operation, path }) => {
+          if (calls++ !== at) return undefined
+          where = `${operation} ${path}`
+          return "EIO"
+        })
+        assert.isTrue(isRight(later), `${where}: the later event belongs to ${later.distinctId}`)
+        assert.isTrue(
+          last === undefined || last.distinctId !== P,
+          `${where}: the event after the report belongs to ${last?.distinctId}`
+        )
+        wasReached = calls > at
+        assert.isBelow(at, 400)
+      }
+    })
+)
+
+it.effect.each([logout, { ...login, isRight: isDevice }])(
+  "A $what on a disk that keeps no successor gives the device another anon id, and keeps the keys of other tools",
+  (reported) =>
+    Effect.gen(function*() {
+      const given = yield* signedIn()
+      const { home } = given
+      yield* home.write("usage.json", JSON.stringify({ ...home.pointer(), theirs: 1 }))
+      const isRefused = isOpened("/successors")
+      const { last, later } = yield* run(given, reported, (call) => isRefused(call) ? "ENOSPC" : undefined)
+      const { anonId, claim } = yield* found(home)
+      const principal = reported.what === "logout" ? undefined : Q
+      assert.deepStrictEqual([principalOf(claim), home.pointer()["theirs"]], [principal, 1])
+      assert.notStrictEqual(anonId, anon.a)
+      const owner = principal === undefined ? device(anonId) : account(principal)
+      assert.deepStrictEqual([last, later], [owner, owner])
+    })
+)
+
+it.effect.each([logout, { ...login, isRight: isDevice }])(
+  "A $what on a full disk removes the identity file, and the next command makes another one",
+  ({ isRight, ...reported }) =>
+    Effect.gen(function*() {
+      const given = yield* signedIn()
+      const { home } = given
+      let isFull = false
+      const full: Reported = {
+        ...reported,
+        isRight,
+        report: (process) => Effect.andThen(Effect.sync(() => isFull = true), reported.report(process))
+      }
+      const adds = ["create", "link", "makeFolder", "rename"]
+      const { last, later } = yield* run(given, full, ({ operation }) =>
+        isFull && adds.includes(operation) ? "ENOSPC" : undefined)
+      assert.isUndefined(last)
+      assert.isTrue(isRight(later), later.distinctId)
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+    })
+)
+
+it.effect.each([logout, login])(
+  "A $what while consent cannot be read records and writes nothing, and ends the use of the former account",
+  (reported) =>
+    Effect.gen(function*() {
+      const given = yield* signedIn()
+      const { home } = given
+      let isUnreadable = false
+      const isOptOut = ({ path }: FaultyDisk.Call) => path === home.at("usage/opt-out")
+      const changes: Array<string> = []
+      const { last, later } = yield* run(given, {
+        ...reported,
+        report: (process) =>
+          Effect.sync(() => isUnreadable = true).pipe(
+            Effect.andThen(reported.report(process)),
+            Effect.andThen(Effect.sync(() => isUnreadable = false))
+          )
+      }, (call) => {
+        if (isUnreadable && call.path.endsWith("usage.json") && call.operation !== "read") changes.push(call.operation)
+        return isUnreadable && isOptOut(call) ? "EIO" : undefined
+      })
+      assert.deepStrictEqual(changes, ["remove"])
+      assert.isTrue(isDevice(later), later.distinctId)
+      // The command of a login goes on as its account.
+      assert.isTrue(reported.what === "logout" ? last && isDevice(last) : last?.distinctId === Q, last?.distinctId)
+      assert.deepStrictEqual(home.events().map(({ event }) => event), ["Used", "Used", "Used"])
+      assert.deepStrictEqual(home.claimed(), [anon.a])
+    })
+)
+
+it.effect("A login to the account of the device keeps its identity while consent cannot be read", () =>
+  Effect.gen(function*() {
+    const given = yield* signedIn()
+    const isOptOut = ({ path }: FaultyDisk.Call) => path === given.home.at("usage/opt-out")
+    const command = yield* given.start({ disk: FaultyDisk.interposed((call) => isOptOut(call) ? "EIO" : undefined) })
+    yield* command.stitch.login(P)
+    assert.strictEqual((yield* found(given.home)).anonId, anon.a)
+    assert.deepStrictEqual(yield* (yield* given.start()).owner, account(P))
+  }))
+
+it.effect.each(["read", "all"] as const)(
+  "An identity file that cannot be read stays as it is at a logout: %s",
+  (extent) =>
+    Effect.gen(function*() {
+      const given = yield* signedIn()
+      const { home, start } = given
+      const before = home.text("usage.json")
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
+        const isIdentity = path === home.at("usage.json") && (extent === "all" || operation === "read")
+        return isIdentity || path.includes("/successors") || path === home.at("usage/opt-out") ? "EIO" : undefined
+      })
+      const command = yield* start({ disk })
+      yield* command.stitch.logout
+      assert.strictEqual(home.text("usage.json"), before)
+    })
+)
+
+it.effect("A file that holds consent is not removed at a logout on a full disk", () =>
+  Effect.gen(function*() {
+    const given = yield* signedIn({ codec: supabase })
+    const { home, start } = given
+    const denial = JSON.stringify({ ...JSON.parse(home.text("telemetry.json") ?? ""), enabled: false })
+    const command = yield* start({
+      disk: FaultyDisk.interposed(({ operation }) => {
+        if (!["create", "link", "makeFolder", "rename"].includes(operation)) return undefined
+        // Another tool writes a denial meanwhile.
+        NFS.writeFileSync(home.at("telemetry.json"), denial)
+        return "ENOSPC"
+      })
+    })
+    yield* command.stitch.logout
+    assert.strictEqual(home.text("telemetry.json"), denial)
+  }))
+
+it.effect("The identity file is not removed if the file of a former format would take its place", () =>
+  Effect.gen(function*() {
+    const given = yield* signedIn()
+    const { home, start } = given
+    yield* home.write("telemetry.json", JSON.stringify({ device_id: anon.b, distinct_id: P, enabled: true }))
+    const disk = FaultyDisk.interposed(({ operation }) =>
+      ["create", "link", "makeFolder", "rename"].includes(operation) ? "ENOSPC" : undefined
+    )
+    yield* (yield* start({ disk })).stitch.logout
+    assert.strictEqual(home.pointer()["anon_id"], anon.a)
+    yield* home.write("usage/imported", "")
+    yield* (yield* start({ disk })).stitch.logout
+    assert.isUndefined(home.text("usage.json"))
+  }))
+
+it.effect("Of two logouts at once, of which one can write nothing, the device keeps what the other one wrote", () =>
+  Effect.gen(function*() {
+    const given = yield* signedIn()
+    const { home, start } = given
+    const other = yield* start({ cold: loaded })
+    const context = yield* Effect.context<never>()
+    let exit: Exit.Exit<void> | undefined
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      if (operation !== "link" || !path.includes("/successors/")) return undefined
+      exit ??= Effect.runSyncExitWith(context)(other.stitch.logout)
+      return "ENOSPC"
+    })
+    yield* (yield* start({ disk })).stitch.logout
+    assert.deepStrictEqual(exit, Exit.void)
+    const { anonId } = yield* other.store.get
+    assert.deepInclude(yield* found(home), { anonId, claim: undefined })
+    assert.notStrictEqual(anonId, anon.a)
+  }))
