@@ -177,7 +177,8 @@ export const supabase = {
     printComplete(keysOf(text), newId(), undefined, newSession(newId), given)
 } satisfies IdentityCodec
 
-const isJson = (text: string): boolean => {
+/** Returns whether a text is complete JSON. */
+export const isJson = (text: string): boolean => {
   try {
     JSON.parse(text)
     return true

@@ -23,6 +23,7 @@ import * as Notes from "./Notes.ts"
 import * as PointerFile from "./PointerFile.ts"
 import * as StateFiles from "./StateFiles.ts"
 import { identityInMemory } from "./SteadyStitch.ts"
+import * as UnfinishedFile from "./UnfinishedFile.ts"
 
 const decodeSuccessor = JsonDocument.decoder<AnonId>(({ anon_id, version }) =>
   version === 1 && isAnonId(anon_id) ? anon_id : undefined
@@ -56,6 +57,14 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // CI and containers without a terminal may read an identity, and never create or repair one.
   const mayCreate = !isStateless(runtime)
 
+  const clock = yield* Clock.Clock
+  const readFinished = UnfinishedFile.make(files, {
+    disk,
+    mayWait: mayCreate,
+    now: () => clock.currentTimeMillisUnsafe()
+  })
+  const readPointer = (): Read => readFinished(pointerFile, (text) => codec.decode(text) !== undefined)
+
   const inMemory = (firstRun: boolean): Identity => identityInMemory(uuid, firstRun)
   const newAnonId = (): AnonId => inMemory(false).anonId
   const successorFile = (key: string): string => `${home.successors}/${key}.json`
@@ -63,7 +72,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // == successors
 
   const successorOf = (key: string): Next => {
-    const read = files.read(successorFile(key))
+    const read = readFinished(successorFile(key), (text) => decodeSuccessor(text) !== undefined)
     if (read._tag === "Missing") return { _tag: "None" }
     if (read._tag === "Unreadable") return { _tag: "Unreadable" }
     const successor = decodeSuccessor(read.text)
@@ -136,7 +145,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // Reads the file again before the rewrite, to keep keys and anon ids of other tools and the deletion by the user.
   // Returns whether no pointer names an older identity any more.
   const updatePointer = (identity: Identity): boolean => {
-    const read = files.read(pointerFile)
+    const read = readPointer()
     if (read._tag !== "Text") return read._tag === "Missing"
     return !pointsElsewhere(read.text, identity.anonId) && writePointer(identity, read.text)
   }
@@ -225,7 +234,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   const read = (make: boolean, firstRun: boolean): Identity | undefined => {
     const mayWrite = make && mayCreate
-    const file = files.read(pointerFile)
+    const file = readPointer()
     if (file._tag === "Missing") {
       if (!mayWrite) return make ? inMemory(true) : undefined
       const former = importFormer()
@@ -249,8 +258,10 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   const load = (known: Identity | undefined): Identity => {
     const found = read(true, known?.firstRun ?? false) ?? inMemory(true)
-    // A second read must not replace the identity in memory by another one in memory.
-    if (!found.durable && known !== undefined && !known.durable) return known
+    // A second read must not replace the identity in memory by another one in memory. What cannot be read again stays.
+    const isKept = !found.durable && known !== undefined &&
+      (!known.durable || checkOnDisk(known.anonId) === "Current")
+    if (isKept) return known
     return { ...found, published: known?.published ?? found.published }
   }
 
@@ -283,7 +294,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   // Compares an anon id with the disk. If the files cannot be read now, then the anon id counts as current.
   const checkOnDisk = (anonId: AnonId): "Current" | "Replaced" | "Deleted" => {
-    const file = files.read(pointerFile)
+    const file = readPointer()
     if (file._tag === "Unreadable") return "Current"
     if (file._tag === "Missing") return "Deleted"
     const start = firstAnonIdOf(file.text, false)
@@ -302,7 +313,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       return { _tag: "Rotated", identity: state }
     }
     state = from
-    const file = files.read(pointerFile)
+    const file = readPointer()
     const isReplaced = file._tag === "Text" && pointsElsewhere(file.text, from.anonId)
     if (isReplaced || checkOnDisk(from.anonId) === "Replaced") {
       state = load(from)
@@ -329,7 +340,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const former = state
     const memory = inMemory(former?.firstRun ?? false)
     state = memory
-    const file = files.read(pointerFile)
+    const file = readPointer()
     const start = file._tag === "Text" ? firstAnonIdOf(file.text, false) : undefined
     const end = start === undefined ? undefined : follow(start, false)
     // Another process may have rotated the anon id.
@@ -345,7 +356,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   const publishClaim = (claim: Claim.Claim): Publication => {
     // Another tool may have linked the anon id since it was read, and sent the alias. The first link is kept.
-    const file = files.read(pointerFile)
+    const file = readPointer()
     if (file._tag === "Unreadable") return { _tag: "Unwritable" }
     const pointer = file._tag === "Text" ? codec.decode(file.text) : undefined
     const first = pointer?.anonId === claim.anon_id && pointer.linkedPrincipal !== undefined

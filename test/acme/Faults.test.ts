@@ -203,6 +203,27 @@ suite("other tools", (test) => {
       ])
     })
 
+    test("A device keeps its anon id if a command runs while another tool writes the identity file in place", function*() {
+      const acme = yield* device
+      const { anon_id } = yield* acme.identity
+      const file = Path.join(acme.home, "usage.json")
+      const text = Fs.readFileSync(file, "utf8")
+      const tool = Fs.openSync(file, "r+")
+      Fs.ftruncateSync(tool, 0)
+      // A process may take longer to start than the file counts as new.
+      const later = Date.now() / 1000 + 2.5
+      Fs.futimesSync(tool, later, later)
+      assert.strictEqual((yield* acme.run("deploy during")).code, 0)
+      Fs.writeSync(tool, text, 0)
+      Fs.closeSync(tool)
+      yield* acme.run("deploy after")
+      assert.deepStrictEqual(yield* acme.identity, { anon_id, linked_principal_id: null })
+      const [first, during, after] = yield* acme.delivered(3)
+      assert.deepStrictEqual([first?.distinct_id, after?.distinct_id], [anon_id, anon_id])
+      assert.isFalse(during?.properties["$process_person_profile"])
+      assert.notStrictEqual(during?.distinct_id, anon_id)
+    })
+
     const other = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
     for (
       const [what, line, owner, events] of [

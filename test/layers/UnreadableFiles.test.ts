@@ -31,9 +31,10 @@ const claim = claimOf(anon.a, P, {
 
 type Files = Readonly<Record<string, string>>
 
-/** A disk in memory that holds some files, by their paths below a home or beside it. */
-const diskOf = (home: string, files: Files): MemoryDisk.MemoryDisk => {
-  const disk = MemoryDisk.make({ now: () => now })
+/** A disk in memory that holds some files of an age, by their paths below a home or beside it. */
+const diskOf = (home: string, files: Files, age = 0): MemoryDisk.MemoryDisk => {
+  let time = now - age
+  const disk = MemoryDisk.make({ now: () => time })
   const makeFolder = (folder: string): void => {
     if (disk.makeFolder(folder) !== "ENOENT") return
     makeFolder(Path.dirname(folder))
@@ -45,6 +46,7 @@ const diskOf = (home: string, files: Files): MemoryDisk.MemoryDisk => {
     makeFolder(Path.dirname(path))
     assert.isUndefined(disk.create(path, text))
   }
+  time = now
   return disk
 }
 
@@ -356,7 +358,8 @@ describe("postponed actions", () => {
       const device = yield* Device.make
       const { home } = device
       const check = Effect.fnUntraced(function*(name: string, turn: number, isLasting: boolean) {
-        const memory = diskOf(home, files)
+        // A new file may be unfinished.
+        const memory = diskOf(home, files, 60_000)
         const api = yield* Device.makeApi({ credential, accounts: { q: Q } })
         const command = (act: NonNullable<Scenario["act"]>, disk: Disk) =>
           Effect.gen(function*() {

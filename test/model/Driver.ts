@@ -163,6 +163,20 @@ const main = (task: Task): Effect.Effect<void> => {
         return Host.optOut(machine("terminal"), actor._tag === "Disable")
       case "Delete":
         return Effect.sync(() => NFS.rmSync(inside(Trace.paths.pointer), { force: true }))
+      case "Rewrite": {
+        const content = text(inside(Trace.paths.pointer))
+        if (Trace.parse(content) === undefined || content === undefined) return Effect.void
+        return Effect.scoped(Effect.flatMap(
+          Effect.acquireRelease(
+            Effect.sync(() => NFS.openSync(inside(Trace.paths.pointer), "r+")),
+            (fd) => Effect.sync(() => NFS.closeSync(fd))
+          ),
+          (fd) => {
+            NFS.ftruncateSync(fd, actor.isEmpty ? 0 : content.length / 2)
+            return Effect.map(soon(2), () => NFS.writeSync(fd, content, 0))
+          }
+        ))
+      }
       case "Link":
       case "Replace": {
         const pointer = inside(Trace.paths.pointer)

@@ -18,6 +18,10 @@ const ended = (trace: Trace.Trace, actor: number): number =>
 const ownerOf = (secret: string | undefined): string =>
   Program.ownerOf[Program.secrets.find((one) => one === secret) ?? "X1"]
 
+// Whether another tool was writing the identity file in place: it may have been killed meanwhile.
+const isBeingWritten = (trace: Trace.Trace, start: number, end: number): boolean =>
+  trace.ops.some((tool) => tool.op?._tag === "Rewrite" && tool.start <= end && (tool.end ?? Infinity) >= start)
+
 // == the invariants
 
 type Check = (facts: Trace.Facts) => string | undefined
@@ -179,13 +183,14 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
  * operation: a host reports it once, and without a resolver no later command finds out.
  */
 const countsOnDisk: Check = ({ claims, trace }) => {
-  // A process that outlives an opt-out changes nothing.
-  if (trace.program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
+  // Without hard links, another process may be writing a successor. A process that outlives an opt-out changes nothing.
+  if (!trace.program.hasLinks || trace.program.actors.some(({ _tag }) => _tag === "Disable")) return undefined
   for (const { actor, anonId, anonIdAtEnd, end, hasFailed, op, start } of trace.ops) {
     const found = command(trace, actor)
     if (end === undefined || hasFailed || found === undefined || (op?._tag !== "Logout" && op?._tag !== "Login")) {
       continue
     }
+    if (isBeingWritten(trace, start, end)) continue
     const refused = trace.refused.filter((one) => one.actor === actor)
     if (refused.length > 1 || refused.some(({ method }) => method === "load")) continue
     const { ci, container, terminal } = Program.runtimes[found.runtime]
@@ -310,6 +315,7 @@ const wholeAndKept: Check = ({ events, trace }) => {
     if (text === undefined || Trace.isIn(Trace.paths.temp, path) || isTorn) continue
     if (path === Trace.paths.pointer) {
       if (program.initial === "unusable" && text === Trace.before.unusable) continue
+      if (isBeingWritten(trace, Infinity, Infinity)) continue
       if (!Trace.uuid.test(Trace.textIn(Trace.parse(text)?.["anon_id"]))) {
         return `the identity file is not whole: ${text}`
       }
@@ -414,10 +420,13 @@ const knownRightly: Check = ({ trace }) => {
   return undefined
 }
 
-/** A file that is replaced during a read is not taken for an unusable one, which would be a new device. */
+/** A file that is replaced or written in place during a read is not taken for an unusable one, which would be a new device. */
 const staysTheDevice: Check = ({ trace }) => {
   const { program } = trace
   if (program.initial === "unusable" || !program.hasLinks) return undefined
+  // A file that was left incomplete is unusable later.
+  const has = (tag: Program.Actor["_tag"]) => program.actors.some(({ _tag }) => _tag === tag)
+  if (has("Rewrite") && has("Wait")) return undefined
   const made = trace.changes.find((change) => {
     const key = Trace.succeeds(change)
     return key !== "" && !Trace.uuid.test(key)

@@ -103,9 +103,12 @@ class Machine {
     this.trace = new Trace.Trace(program, this.disk)
     if (program.special !== "no home") this.disk.makeFolder(Trace.home)
     for (const folder of ["/etc", "/etc/acme"]) this.disk.makeFolder(folder)
+    // The files are old: a new one may be unfinished.
+    this.time.now -= 60_000
     const pointer = Trace.initialPointer[program.initial]
     if (pointer !== undefined) this.disk.create(Trace.paths.pointer, pointer)
     if (program.special === "former format") this.disk.create(Trace.paths.former, Trace.before.former)
+    this.time.now += 60_000
     this.isQuiet = false
     this.processes = program.actors.map((what, index) => this.process(what, index))
   }
@@ -319,6 +322,17 @@ class Machine {
           const text = Trace.otherTool(outside, Trace.textOn(this.disk, Trace.paths.pointer), this.random.uuid)
           if (text === undefined) return
           return Effect.map(actor.ask(ofHost("tool")), () => this.write(process, Trace.paths.pointer, text))
+        }
+        case "Rewrite": {
+          const text = Trace.textOn(this.disk, Trace.paths.pointer)
+          if (text === undefined || Trace.parse(text) === undefined) return
+          const unfinished = outside.isEmpty ? "" : text.slice(0, text.length / 2)
+          this.write(process, Trace.paths.pointer, unfinished)
+          // If another process has replaced the file, then the tool writes to a file that has no name.
+          return Effect.map(actor.ask(ofHost("tool")), () => {
+            const isSame = Trace.textOn(this.disk, Trace.paths.pointer) === unfinished
+            if (isSame) this.write(process, Trace.paths.pointer, text)
+          })
         }
         case "Tamper":
           return this.tamper(process, outside)

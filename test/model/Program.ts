@@ -95,6 +95,8 @@ export type Outside =
   /** Another tool links the anon id in the identity file, where it is not linked, or replaces the file's anon id. */
   | { readonly _tag: "Link"; readonly principal: string }
   | { readonly _tag: "Replace" }
+  /** Another tool writes the identity file in place, with the text that it has: first it is empty, or half of it. */
+  | { readonly _tag: "Rewrite"; readonly isEmpty: boolean }
   /** A file below the home is changed in a way that no process of this module changes it. */
   | { readonly _tag: "Tamper"; readonly how: typeof tampering[number]; readonly which: number }
   /** Time passes. */
@@ -215,8 +217,9 @@ const randomOutside = (random: Random.Random, tampers: boolean): Outside => {
   const optOut: Outside = { _tag: random.pick(["Disable", "Enable"]) }
   const link: Outside = { _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }
   const replace: Outside = { _tag: "Replace" }
+  const rewrite: Outside = { _tag: "Rewrite", isEmpty: random.chance(0.5) }
   const tamper: Outside = { _tag: "Tamper", how: random.pick(tampering), which: random.int(30) }
-  const last = tampers ? [tamper, tamper, tamper] : [store, link, replace]
+  const last = tampers ? [tamper, tamper, tamper] : [store, link, replace, rewrite, rewrite]
   const usual = [store, store, store, lose, lose, drain, drain, drain, wait, wait, optOut, link, replace] as const
   return random.pick<Outside>([...usual, { _tag: "Delete" }, ...last])
 }
@@ -370,6 +373,8 @@ export const showActor = (actor: Actor): string => {
     }
     case "Store":
       return `another tool stores ${actor.secret}`
+    case "Rewrite":
+      return `another tool writes the identity file in place, ${actor.isEmpty ? "empty" : "half of it"} first`
     case "Link":
       return `another tool links the anon id to ${actor.principal}`
     case "Tamper":

@@ -217,6 +217,8 @@ export const outside = (device: Device, op: Program.Outside): Device => {
     }
     case "Tamper":
       throw new Error("the model does not say what follows from tampering")
+    case "Rewrite":
+      return device
     case "Wait":
       return { ...device, now: device.now + op.minutes * minute }
     case "Drain":

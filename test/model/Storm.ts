@@ -46,6 +46,7 @@ const randomPlans = (random: Random.Random): ReadonlyArray<Fleet.Plan> => {
   const tools: ReadonlyArray<Program.Actor> = random.pick<ReadonlyArray<Program.Actor>>([
     [],
     [{ _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }],
+    [{ _tag: "Rewrite", isEmpty: random.chance(0.5) }],
     [{ _tag: "Replace" }]
   ])
   const drain: Program.Actor = { _tag: "Drain", taken: random.chance(0.5) }
