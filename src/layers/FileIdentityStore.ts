@@ -95,16 +95,6 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return next._tag === "Unusable" ? publishSuccessor(next.key) : undefined
   }
 
-  // Returns the anon id of an identity file; for a file without one, its successor.
-  const firstAnonIdOf = (text: string, mayWrite: boolean): AnonId | undefined => {
-    const pointer = codec.decode(text)
-    if (pointer !== undefined) return pointer.anonId
-    const key = sha256(text)
-    const next = successorOf(key)
-    if (next._tag === "AnonId") return next.anonId
-    return mayWrite && next._tag !== "Unreadable" ? publishSuccessor(key)?.anonId : undefined
-  }
-
   // Returns the last successor of an anon id.
   const follow = (start: AnonId, mayWrite: boolean): AnonId | undefined => {
     const seen = new Set<string>()
@@ -124,6 +114,27 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return undefined
   }
 
+  // Returns the anon id that the text of an identity file leads to. The same unusable text may come back when the device
+  // has had other accounts, so it leads past each anon id with a claim. "Nothing": no successor is written yet.
+  const endOf = (text: string, mayWrite: boolean): AnonId | "Nothing" | "Unknown" => {
+    const pointer = codec.decode(text)
+    if (pointer !== undefined) return follow(pointer.anonId, mayWrite) ?? "Unknown"
+    let key = sha256(text)
+    for (;;) {
+      const next = successorOf(key)
+      if (next._tag === "Unreadable") return "Unknown"
+      // Another process may have repaired the file since.
+      const mayPublish = mayWrite && isUnchanged(text)
+      const start = next._tag === "AnonId" ? next.anonId : mayPublish ? publishSuccessor(key)?.anonId : undefined
+      if (start === undefined) return "Nothing"
+      const end = follow(start, mayWrite)
+      const claim = end && ClaimFiles.read(files, end)
+      if (end === undefined || claim === "Unknown") return "Unknown"
+      if (claim === undefined) return end
+      key = sha256(`${key}\n${end}`)
+    }
+  }
+
   // == the pointer
 
   const writePointer = ({ anonId, claim }: Pick<Identity, "anonId" | "claim">, text: string): boolean =>
@@ -135,11 +146,10 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // Returns whether the identity file does not lead to an anon id or its successors: another tool wrote another anon
   // id.
   const pointsElsewhere = (text: string, anonId: AnonId): boolean => {
-    const start = firstAnonIdOf(text, false)
-    const end = start === undefined ? undefined : follow(start, false)
+    const end = endOf(text, false)
     const last = follow(anonId, false)
     // Another process may have rotated the anon id since the first read.
-    return end !== undefined && last !== undefined && end !== last && follow(end, false) !== last
+    return isAnonId(end) && last !== undefined && end !== last && follow(end, false) !== last
   }
 
   // Reads the file again before the rewrite, to keep keys and anon ids of other tools and the deletion by the user.
@@ -172,20 +182,25 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return result?._tag === "Held" ? result.claim : claim
   }
 
-  // Undefined if the successors or the claim cannot be read now.
-  const resolveIdentity = (text: string, start: AnonId, firstRun: boolean, mayWrite: boolean): Identity | undefined => {
+  // Undefined if the claim cannot be read now.
+  const resolveIdentity = (
+    text: string,
+    anonId: AnonId,
+    firstRun: boolean,
+    mayWrite: boolean
+  ): Identity | undefined => {
     const pointer = codec.decode(text)
-    const anonId = follow(start, mayWrite)
-    const found = anonId === undefined ? undefined : ClaimFiles.read(files, anonId)
-    if (anonId === undefined || found === "Unknown") return undefined
+    const found = ClaimFiles.read(files, anonId)
+    if (found === "Unknown") return undefined
     const claim = found ??
       (pointer?.anonId === anonId ? adopt(pointer, mayWrite) : undefined)
     const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
     const isStale = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim)) ||
       hasByteOrderMark(text)
     const isReadable = claim === undefined || Claim.isReadable(claim)
-    if (isStale && mayWrite && isReadable && isUnchanged(text)) writePointer(identity, text)
-    return identity
+    const isWritten = isStale && mayWrite && isReadable && isUnchanged(text) ? writePointer(identity, text) : true
+    // If the file stays unusable, then the next command follows it too. So the anon id must not be claimed.
+    return pointer === undefined && !isWritten ? { ...identity, durable: false } : identity
   }
 
   const noteUnwritable = (code: Errno): void =>
@@ -245,9 +260,10 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     }
     // The ids beside a denial are new ids for other tools: no event was sent with them.
     if (!make && file._tag === "Text" && codec.denies(file.text)) return undefined
-    const start = file._tag === "Text" ? firstAnonIdOf(file.text, mayWrite) : undefined
-    const identity = file._tag === "Text" && start !== undefined
-      ? resolveIdentity(file.text, start, firstRun, mayWrite)
+    const end = file._tag === "Text" ? endOf(file.text, mayWrite) : "Unknown"
+    if (file._tag === "Text" && end === "Nothing" && mayWrite && !isUnchanged(file.text)) return read(make, firstRun)
+    const identity = file._tag === "Text" && isAnonId(end)
+      ? resolveIdentity(file.text, end, firstRun, mayWrite)
       : undefined
     return identity ?? (make ? inMemory(firstRun) : undefined)
   }
@@ -277,12 +293,27 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const successors = files.list(home.successors)
     const claims = files.list(home.claims)
     if (isRefused(successors) || isRefused(claims)) return
-    for (const name of successors) {
-      if (isOld(`${home.successors}/${name}`, now)) files.remove(`${home.successors}/${name}`)
+    const keyOf = (name: string): string => name.slice(0, -".json".length)
+    const old = successors.filter((name) => isOld(`${home.successors}/${name}`, now))
+    // A fact is kept if a successor that stays leads to it: the time of a file may be wrong, and an anon id without its
+    // claim would be claimed once more. Returns false if a successor cannot be read now.
+    const reached = new Set<string>()
+    const reach = (from: string): boolean => {
+      const next = successorOf(from)
+      if (next._tag === "None" || next._tag === "Unreadable") return next._tag === "None"
+      const key = next._tag === "AnonId" ? next.anonId : next.key
+      if (reached.has(key)) return true
+      reached.add(key)
+      return reach(key)
+    }
+    if (!successors.every((name) => old.includes(name) || reach(keyOf(name)))) return
+    for (const name of old) {
+      const isKept = reached.has(keyOf(name)) || files.remove(`${home.successors}/${name}`) !== undefined
+      if (isKept && !reach(keyOf(name))) return
     }
     for (const name of claims) {
       const anonId = ClaimWriter.anonIdOf(name)
-      if (anonId === undefined || !isOld(`${home.claims}/${name}`, now)) continue
+      if (anonId === undefined || reached.has(anonId) || !isOld(`${home.claims}/${name}`, now)) continue
       const aliasFacts = [`${anonId}.delivered`, `${anonId}.set-aside`].filter((name) => claims.includes(name))
       const claim = ClaimFiles.read(files, anonId)
       if (claim === "Unknown") continue
@@ -297,9 +328,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const file = readPointer()
     if (file._tag === "Unreadable") return "Current"
     if (file._tag === "Missing") return "Deleted"
-    const start = firstAnonIdOf(file.text, false)
-    const end = start === undefined ? undefined : follow(start, false)
-    if (end === anonId || (start !== undefined && end === undefined)) return "Current"
+    const end = endOf(file.text, false)
+    if (end === anonId || end === "Unknown") return "Current"
     // Read last: another process may have rotated the anon id since the file was read.
     return successorOf(anonId)._tag === "None" ? "Replaced" : "Current"
   }
@@ -341,10 +371,9 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const memory = inMemory(former?.firstRun ?? false)
     state = memory
     const file = readPointer()
-    const start = file._tag === "Text" ? firstAnonIdOf(file.text, false) : undefined
-    const end = start === undefined ? undefined : follow(start, false)
+    const end = file._tag === "Text" ? endOf(file.text, false) : "Unknown"
     // Another process may have rotated the anon id.
-    const isCurrent = end !== undefined && (former?.durable !== true || end === former.anonId)
+    const isCurrent = isAnonId(end) && (former?.durable !== true || end === former.anonId)
     if (file._tag !== "Text" || !isCurrent || !isUnchanged(file.text)) return memory
     if (writePointer(memory, file.text)) return state = { ...memory, durable: true }
     const code = codec.withConsent !== undefined || mayImport() ? "its file must stay" : files.remove(pointerFile)

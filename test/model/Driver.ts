@@ -163,6 +163,13 @@ const main = (task: Task): Effect.Effect<void> => {
         return Host.optOut(machine("terminal"), actor._tag === "Disable")
       case "Delete":
         return Effect.sync(() => NFS.rmSync(inside(Trace.paths.pointer), { force: true }))
+      case "Truncate":
+        return Effect.sync(() => {
+          const pointer = inside(Trace.paths.pointer)
+          if (text(pointer) === undefined) return
+          NFS.writeFileSync(pointer, Trace.before.unusable)
+          NFS.utimesSync(pointer, Date.now() / 1000 - 60, Date.now() / 1000 - 60)
+        })
       case "Rewrite": {
         const content = text(inside(Trace.paths.pointer))
         if (Trace.parse(content) === undefined || content === undefined) return Effect.void

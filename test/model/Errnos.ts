@@ -97,6 +97,13 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     next: "acct_a"
   },
   "a command on an unusable file": { initial: "unusable", before: [], tried: records, next: "the device" },
+  "a command on an unusable file that came back after an account": {
+    initial: "unusable",
+    before: [unresolved([login("A1")]), { _tag: "Truncate" }],
+    tried: unresolved([event]),
+    later: unresolved([event]),
+    next: "the device"
+  },
   "a command that lived through a link": {
     initial: "identity",
     before: [links],

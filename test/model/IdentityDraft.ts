@@ -51,6 +51,20 @@ export class IdentityDraft {
     return next === undefined ? anonId : this.end(next.anonId)
   }
 
+  /**
+   * The anon id that the unusable file leads to: past each one with a claim, as the same text may come back when the device
+   * has had other accounts. Undefined if it is not made yet.
+   */
+  protected unusableEnd(mayWrite: boolean): string | undefined {
+    let key = State.unusableFile
+    for (;;) {
+      if (!mayWrite && !this.device.successors.has(key)) return undefined
+      const end = this.end(this.succeedTo(key))
+      if (!this.device.claims.has(end)) return end
+      key = `${key}, ${end}`
+    }
+  }
+
   protected inMemory(firstRun: boolean): State.Identity {
     return { anonId: this.token("anon"), claim: undefined, durable: false, firstRun }
   }
@@ -74,10 +88,8 @@ export class IdentityDraft {
       this.device.pointer = { anonId, linked: undefined }
       return { anonId, claim: undefined, durable: true, firstRun: true }
     }
-    if (pointer === "unusable") {
-      if (!mayWrite && !this.device.successors.has(State.unusableFile)) return this.inMemory(firstRun)
-    }
-    const anonId = this.end(pointer === "unusable" ? this.succeedTo(State.unusableFile) : pointer.anonId)
+    const anonId = pointer === "unusable" ? this.unusableEnd(mayWrite) : this.end(pointer.anonId)
+    if (anonId === undefined) return this.inMemory(firstRun)
     const claim = this.device.claims.get(anonId) ?? this.adopted(anonId, mayWrite)
     if (mayWrite) this.device.pointer = { anonId, linked: claim?.principal }
     return { anonId, claim, durable: true, firstRun }
@@ -99,15 +111,15 @@ export class IdentityDraft {
 
   /** The anon id that the disk leads to. */
   protected get current(): string | undefined {
-    const { pointer, successors } = this.device
+    const { pointer } = this.device
     if (pointer === "missing") return undefined
-    const start = pointer === "unusable" ? successors.get(State.unusableFile)?.anonId : pointer.anonId
-    return start === undefined ? undefined : this.end(start)
+    return pointer === "unusable" ? this.unusableEnd(false) : this.end(pointer.anonId)
   }
 
   /** Not over an anon id that another tool made. */
   protected repoint(identity: State.Identity): void {
-    if (this.device.pointer === "missing" || this.current !== this.end(identity.anonId)) return
+    if (this.device.pointer === "missing") return
+    if (this.current !== undefined && this.current !== this.end(identity.anonId)) return
     this.device.pointer = { anonId: identity.anonId, linked: identity.claim?.principal }
   }
 
@@ -121,7 +133,7 @@ export class IdentityDraft {
     const isFirst = !this.device.successors.has(from.anonId)
     // Another tool was faster, before or after another process.
     const isReplaced = this.current !== undefined && this.current !== this.end(from.anonId)
-    if (isReplaced) {
+    if (isReplaced || this.fate === "replaced") {
       this.refresh()
       return false
     }

@@ -314,7 +314,7 @@ const wholeAndKept: Check = ({ events, trace }) => {
   for (const [path, text] of disk.entries()) {
     if (text === undefined || Trace.isIn(Trace.paths.temp, path) || isTorn) continue
     if (path === Trace.paths.pointer) {
-      if (program.initial === "unusable" && text === Trace.before.unusable) continue
+      if (text === Trace.before.unusable) continue
       if (isBeingWritten(trace, Infinity, Infinity)) continue
       if (!Trace.uuid.test(Trace.textIn(Trace.parse(text)?.["anon_id"]))) {
         return `the identity file is not whole: ${text}`
@@ -426,7 +426,7 @@ const staysTheDevice: Check = ({ trace }) => {
   if (program.initial === "unusable" || !program.hasLinks) return undefined
   // A file that was left incomplete is unusable later.
   const has = (tag: Program.Actor["_tag"]) => program.actors.some(({ _tag }) => _tag === tag)
-  if (has("Rewrite") && has("Wait")) return undefined
+  if (has("Truncate") || (has("Rewrite") && has("Wait"))) return undefined
   const made = trace.changes.find((change) => {
     const key = Trace.succeeds(change)
     return key !== "" && !Trace.uuid.test(key)

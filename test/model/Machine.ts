@@ -323,6 +323,12 @@ class Machine {
           if (text === undefined) return
           return Effect.map(actor.ask(ofHost("tool")), () => this.write(process, Trace.paths.pointer, text))
         }
+        case "Truncate":
+          if (!Trace.isOn(this.disk, Trace.paths.pointer)) return
+          this.time.now -= 60_000
+          this.write(process, Trace.paths.pointer, Trace.before.unusable)
+          this.time.now += 60_000
+          return
         case "Rewrite": {
           const text = Trace.textOn(this.disk, Trace.paths.pointer)
           if (text === undefined || Trace.parse(text) === undefined) return

@@ -95,6 +95,8 @@ export type Outside =
   /** Another tool links the anon id in the identity file, where it is not linked, or replaces the file's anon id. */
   | { readonly _tag: "Link"; readonly principal: string }
   | { readonly _tag: "Replace" }
+  /** Another tool left the identity file unusable a minute ago, each time with the same text. */
+  | { readonly _tag: "Truncate" }
   /** Another tool writes the identity file in place, with the text that it has: first it is empty, or half of it. */
   | { readonly _tag: "Rewrite"; readonly isEmpty: boolean }
   /** A file below the home is changed in a way that no process of this module changes it. */
@@ -217,9 +219,10 @@ const randomOutside = (random: Random.Random, tampers: boolean): Outside => {
   const optOut: Outside = { _tag: random.pick(["Disable", "Enable"]) }
   const link: Outside = { _tag: "Link", principal: random.pick(["acct_a", "acct_b"]) }
   const replace: Outside = { _tag: "Replace" }
+  const truncate: Outside = { _tag: "Truncate" }
   const rewrite: Outside = { _tag: "Rewrite", isEmpty: random.chance(0.5) }
   const tamper: Outside = { _tag: "Tamper", how: random.pick(tampering), which: random.int(30) }
-  const last = tampers ? [tamper, tamper, tamper] : [store, link, replace, rewrite, rewrite]
+  const last = tampers ? [tamper, tamper, tamper] : [store, link, replace, rewrite, rewrite, truncate, truncate]
   const usual = [store, store, store, lose, lose, drain, drain, drain, wait, wait, optOut, link, replace] as const
   return random.pick<Outside>([...usual, { _tag: "Delete" }, ...last])
 }
@@ -359,7 +362,8 @@ const outsides = {
   Disable: "telemetry disable",
   Enable: "telemetry enable",
   Delete: "the user deletes the identity file",
-  Replace: "another tool replaces the anon id"
+  Replace: "another tool replaces the anon id",
+  Truncate: "another tool has left the identity file unusable"
 }
 
 /** An actor for a reader. */

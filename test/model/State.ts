@@ -217,6 +217,8 @@ export const outside = (device: Device, op: Program.Outside): Device => {
     }
     case "Tamper":
       throw new Error("the model does not say what follows from tampering")
+    case "Truncate":
+      return device.pointer === "missing" ? device : { ...device, pointer: "unusable" }
     case "Rewrite":
       return device
     case "Wait":
