@@ -127,7 +127,6 @@ export const make = Effect.fnUntraced(function*(
 
   // A round is a worker's life; another one follows as long as something was delivered.
   const deliver = Effect.fnUntraced(function*(before: OutboxStatus) {
-    let begun: OutboxStatus | undefined
     let problem: string | undefined
     let waiting = before.pending
     let hasWork = waiting > 0 || before.blocked !== undefined
@@ -139,8 +138,6 @@ export const make = Effect.fnUntraced(function*(
           return why
         })
       )
-      // From now on this flush has the lease, by its worker or by the successor of its worker.
-      if (started !== undefined) begun ??= yield* outbox.status
       // On a slow machine, the lease that the starter acquired may expire before the worker has begun.
       const ended = started === undefined
         ? untilReleased
@@ -152,22 +149,19 @@ export const make = Effect.fnUntraced(function*(
     }
     // A message is delivered without the identity file.
     const first = (yield* obstacles).find(({ what }) => what !== "identity_unreadable")
-    return { begun, reason: first?.why ?? problem ?? (yield* outbox.status).lastFailure }
+    return first?.why ?? problem ?? (yield* outbox.status).lastFailure
   }, debugFailure("could not deliver", undefined))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status
-    const done = yield* deliver(before)
-    const begun = done?.begun
+    const reason = yield* deliver(before)
     const after = yield* outbox.status
-    // Without what the worker of another command or flush delivered before. If the user has opted out since, then the
-    // messages were deleted, and the number of delivered messages is unknown.
-    const delivered = begun !== undefined && (yield* isAllowed)
-      ? Math.max(0, begun.pending - after.pending - (after.setAside - begun.setAside))
-      : 0
+    const refused = after.setAside - before.setAside
+    // If the user has opted out since, then the messages were deleted, and the number of delivered messages is unknown.
+    const delivered = (yield* isAllowed) ? Math.max(0, before.pending - after.pending - refused) : 0
     // If a message or claim cannot be read now, then at least one message is kept.
     const kept = after.blocked === undefined ? after.pending : Math.max(1, after.pending)
-    return { delivered, kept, reason: after.blocked ?? done?.reason }
+    return { delivered, kept, reason: after.blocked ?? reason }
   })
 
   // == the end of a command

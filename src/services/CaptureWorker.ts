@@ -9,7 +9,6 @@ import type * as Effect from "effect/Effect"
  * @since 0.1.0
  */
 export interface Flushed {
-  /** The number of messages that the worker of this flush delivered, not that of another command or flush. */
   readonly delivered: number
   /** The number of messages that PostHog has not accepted. */
   readonly kept: number

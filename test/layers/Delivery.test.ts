@@ -118,9 +118,9 @@ describe("obstacles", () => {
   })
 })
 
-const running: WorkerProcess.Started = { lingers: false, ended: new Promise(() => {}) }
-
 describe("waitForDelivery", () => {
+  const running: WorkerProcess.Started = { lingers: false, ended: new Promise(() => {}) }
+
   for (
     const [title, deliveryWaitMillis, expected] of [
       ["1 second", undefined, 1000],
@@ -177,16 +177,10 @@ describe("flush", () => {
   })
 
   test("A flush waits for a worker that is delivering, and then starts its own", function*() {
-    let acquire: Effect.Effect<void> = Effect.void
     let work: Effect.Effect<void> = Effect.void
     const { flush, leave, outbox } = yield* command({
-      start: Effect.suspend(() => {
-        // The process of a worker begins after its start.
-        const ended = Promise.resolve().then(() => Effect.runPromise(work))
-        return Effect.as(acquire, { lingers: false, ended })
-      })
+      start: Effect.suspend(() => Effect.as(work, { lingers: false, ended: Promise.resolve() }))
     })
-    acquire = leave({ until: 9_000, boots: true })
     work = Effect.flatMap(outbox.entries, outbox.delivered)
     yield* leave({ until: 5_000 })
     const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
@@ -195,28 +189,6 @@ describe("flush", () => {
     yield* TestClock.adjust("1 second")
     assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, kept: 0, reason: undefined })
   })
-
-  for (
-    const [when, isLost] of [["before it starts its worker", false], [
-      "at the moment when it starts its own",
-      true
-    ]] as const
-  ) {
-    test(`A flush does not count what the worker of another flush delivers that has the lease ${when}`, function*() {
-      let acquire: Effect.Effect<void> = Effect.void
-      const { flush, leave, outbox } = yield* command({
-        start: Effect.suspend(() => Effect.as(acquire, isLost ? undefined : { ...running, ended: Promise.resolve() }))
-      })
-      acquire = isLost ? leave({ until: 10_000 }) : Effect.void
-      if (!isLost) yield* leave({ until: 10_000 })
-      const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
-      yield* TestClock.adjust(100)
-      yield* outbox.delivered(yield* outbox.entries)
-      yield* leave({ until: -1 })
-      yield* TestClock.adjust("30 seconds")
-      assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 0, kept: 0, reason: undefined })
-    })
-  }
 
   test("A flush says why its worker could not be started", function*() {
     const reason = "could not start a worker: no lease (EDQUOT)"
