@@ -42,9 +42,9 @@ const exportsOf = async (dist: string, module: string): Promise<ReadonlyArray<st
   )
 
 // Stands for a module that the loader has: what is not used of it is dropped, and what is can be found in the text.
-const standIn = (index: number, names: ReadonlyArray<string>): string =>
+const standIn = (module: string, names: ReadonlyArray<string>): string =>
   names.filter((name) => /^[\w$]+$/.test(name)).map((name) =>
-    `const _${name} = /* @__PURE__ */ needed(${index}, "${name}"); export { _${name} as ${name} }`
+    `const _${name} = /* @__PURE__ */ needed(${JSON.stringify(module)}, "${name}"); export { _${name} as ${name} }`
   ).join("\n")
 
 // Where a file finds the function that gives what it needs. It is there from the loader's start on: Rollup's
@@ -52,7 +52,14 @@ const standIn = (index: number, names: ReadonlyArray<string>): string =>
 // parsed twice, which cost a command 1.7 ms of 70: once with the file, and once when the function is called.
 const slotOf = (file: string): string => `globalThis[Symbol.for("${name}@${version}/${Path.basename(file, ".js")}")]`
 
-const used = /\/\* @__PURE__ \*\/ needed\((\d+), "([\w$]+)"\)/g
+// A source map has the stand-ins, and must not name a folder of the build machine.
+const keyOf = (dist: string, module: string): string =>
+  Path.isAbsolute(module) ? `dist:${Path.relative(dist, module)}` : module
+
+const moduleOf = (dist: string, key: string): string =>
+  key.startsWith("dist:") ? Path.join(dist, key.slice("dist:".length)) : key
+
+const used = /\/\* @__PURE__ \*\/ needed\("([^"]+)", "([\w$]+)"\)/g
 
 // The map of a text whose lines were moved: lines that have no source are added at its start, or were removed.
 const moveLines = (map: string, added: number, removed: ReadonlySet<number> = new Set()): string => {
@@ -63,7 +70,6 @@ const moveLines = (map: string, added: number, removed: ReadonlySet<number> = ne
 
 /** Makes one deferred file; returns what is in it, and what the loader must give to it. */
 const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>) => {
-  const modules: Array<string> = []
   const plugin: Plugin = {
     name: "deferred",
     setup: (build) => {
@@ -76,7 +82,7 @@ const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>
         return hot.has(target) ? { path: target, namespace: "needed" } : undefined
       })
       build.onLoad({ filter: /.*/, namespace: "needed" }, async ({ path }) => ({
-        contents: standIn(modules.push(path) - 1, await exportsOf(dist, path)),
+        contents: standIn(keyOf(dist, path), await exportsOf(dist, path)),
         loader: "js"
       }))
     }
@@ -101,19 +107,28 @@ const makeDeferred = async (dist: string, file: string, hot: ReadonlySet<string>
   const lines = text.split("\n")
   const body = lines.filter((line) => !isComment(line)).join("\n")
   if (/^import\b/m.test(body)) throw new Error(`${file} still imports:\n${body.slice(0, 500)}`)
-  // By their places in a list: names would be in the bundle twice, and no bundler makes them shorter.
-  const needed = [...new Set([...body.matchAll(used)].map(([, at, name]) => `${at}.${name}`))]
-  const local = (at: string, name: string): string => `needed${needed.indexOf(`${at}.${name}`)}`
+  // By their places in a list: names would be in the bundle twice, and no bundler makes them shorter. The order is that
+  // of the text: esbuild asks for the modules in any order, and two builds of the same sources must be the same.
+  const uses = [...body.matchAll(used)].map(([, key = "", name]) => [key, name] as const)
+  const keys = [...new Set(uses.map(([key]) => key))]
+  const memberOf = (key: string, name: string | undefined): string => `${keys.indexOf(key)}.${name}`
+  const needed = [...new Set(uses.map(([key, name]) => memberOf(key, name)))]
+  const local = (key: string, name: string): string => `needed${needed.indexOf(memberOf(key, name))}`
   Fs.writeFileSync(
     file,
     `const [${needed.map((_, index) => `needed${index}`).join(", ")}] = ${slotOf(file)}()\n` +
-      body.replaceAll(used, (_, at, name) => local(at, name)) + `//# sourceMappingURL=${Path.basename(file)}.map\n`
+      body.replaceAll(used, (_, key, name) => local(key, name)) +
+      `//# sourceMappingURL=${Path.basename(file)}.map\n`
   )
   const comments = new Set(lines.flatMap((line, index) => isComment(line) ? [index] : []))
   Fs.writeFileSync(`${file}.map`, moveLines(map?.text ?? "", 1, comments))
   // Those of other packages.
   const files = Object.keys(metafile.inputs).map((input) => Path.resolve(input))
-  return { files: files.filter((file) => file.startsWith(Path.join(root, "node_modules"))), modules, needed }
+  return {
+    files: files.filter((file) => file.startsWith(Path.join(root, "node_modules"))),
+    modules: keys.map((key) => moduleOf(dist, key)),
+    needed
+  }
 }
 
 /** The way from a module to another, as an import names it. */
