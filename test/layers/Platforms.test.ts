@@ -222,7 +222,12 @@ describe("NodeProcess", () => {
   const workerOf = async ({ asks, script, versions }: Started): Promise<ReadonlyArray<string> | undefined> => {
     replace(process, { versions: { ...process.versions, ...versions }, argv: [process.execPath, script] })
     const before = new Set(Object.getOwnPropertySymbols(globalThis))
-    if (asks) setOwnWorker()
+    if (asks) {
+      setOwnWorker()
+      // The host may replace its arguments, and ask again.
+      replace(process, { argv: [process.execPath, "/elsewhere.js"] })
+      setOwnWorker()
+    }
     const { current } = await anew(() => import("../../src/layers/NodeProcess.ts"))
     const { worker } = current
     for (const symbol of Object.getOwnPropertySymbols(globalThis)) {
