@@ -61,7 +61,8 @@ const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =
   command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
 
 /** Creates the full stitch of a command that was steady until now, with its identity store. */
-export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: Handover, record: Recorder.Record) {
+export const make = Effect.fnUntraced(function*(handover: Handover, record: Recorder.Record) {
+  const { initial, initialDevice, shared, snapshot } = handover
   const { files, known, recorder, running } = shared
   const { notes } = files
   const consent = yield* Consent
@@ -175,6 +176,14 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
 
   // == acting on a principal
 
+  // Returns whether an observed principal may be that of a user who has logged out: another process gave the device a new
+  // anon id since the command began, and no credential tells for which account.
+  const isOutdated = (seenBy: SeenBy, { anonId, published }: Identity): Effect.Effect<boolean> =>
+    Effect.map(current, ({ found }) => {
+      const isNewer = initialDevice !== undefined && initialDevice !== anonId && !published
+      return isNewer && seenBy === "observe" && found === undefined
+    })
+
   const publish = PrincipalClaim.make(shared, store, settings)
 
   const unstamp = Effect.suspend(() => {
@@ -223,7 +232,8 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
       if (result._tag === "Held") {
         return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, attempt + 1)
       }
-      if (result._tag === "Replaced") return yield* apply(principal, seenBy, result.identity, attempt + 1)
+      if (result._tag !== "Replaced" || (yield* isOutdated(seenBy, result.identity))) return
+      return yield* apply(principal, seenBy, result.identity, attempt + 1)
     })
 
   const decodePrincipal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
@@ -259,7 +269,9 @@ export const make = Effect.fnUntraced(function*({ initial, shared, snapshot }: H
     ) {
       return yield* stampOnly(principal)
     }
-    yield* apply(principal, seenBy, yield* store.get)
+    const identity = yield* store.get
+    if (yield* isOutdated(seenBy, identity)) return yield* stampOnly(principal)
+    yield* apply(principal, seenBy, identity)
     const isStamped = (yield* slot.get) === principal
     if (isStamped) yield* held.release(principal)
     if (seenBy === "resolver") yield* remember(principal)

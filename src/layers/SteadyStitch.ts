@@ -2,7 +2,7 @@
  * The identity rules of a steady command, which changes no identity: it reads one snapshot of identity and credential.
  * If the rules require more than an event, then it hands over to the full stitch.
  */
-import { isAnonId } from "../domain/AnonId.ts"
+import { type AnonId, isAnonId } from "../domain/AnonId.ts"
 import {
   attribute,
   type Attribution,
@@ -52,6 +52,8 @@ export interface Handover {
   readonly shared: Shared
   /** The first credential input of the command, and its cached knowledge; undefined before it was read. */
   readonly initial: { readonly text: string | undefined; readonly knowledge: Known.Knowledge | undefined } | undefined
+  /** The anon id when a command without a resolver began; undefined in a command with one. */
+  readonly initialDevice: AnonId | "none" | undefined
   /** The snapshot of the command; undefined before its first event. */
   readonly snapshot: Snapshot | undefined
 }
@@ -91,6 +93,7 @@ export const make = (
   const { codec, home, notice } = settings
   const pointerFile = home.identityFile(codec.fileName)
   let initial: Handover["initial"]
+  let initialDevice: Handover["initialDevice"]
   let snapshot: Snapshot | undefined
 
   // Returns the identity on disk; undefined if it must be repaired, adopted from another tool, or has a successor.
@@ -164,7 +167,8 @@ export const make = (
       const found = recall(text, now)
       initial = { text, knowledge: found?.knowledge }
       const hasSources = input.files.length + Object.keys(input.variables).length > 0
-      if (text === undefined && hasSources) files.notes.add("no credential was found")
+      if (!hasSources) initialDevice = readIdentity()?.anonId ?? "none"
+      else if (text === undefined) files.notes.add("no credential was found")
       return found === undefined
     },
     attribution: (now) => {
@@ -188,6 +192,6 @@ export const make = (
       const identity = snapshot?.identity ?? readIdentity() ?? identityInMemory(runtime.uuid, false)
       return { identity, attribution: { distinctId: recorder.id, personless: true } }
     },
-    handover: () => ({ shared, initial, snapshot })
+    handover: () => ({ shared, initial, initialDevice, snapshot })
   }
 }

@@ -66,7 +66,7 @@ export class IdentityDraft {
   }
 
   protected inMemory(firstRun: boolean): State.Identity {
-    return { anonId: this.token("anon"), claim: undefined, durable: false, firstRun }
+    return { anonId: this.token("anon"), claim: undefined, durable: false, firstRun, isOwn: false }
   }
 
   /** The claim that another tool's link comes to. */
@@ -86,13 +86,13 @@ export class IdentityDraft {
       if (!mayWrite) return this.inMemory(true)
       const anonId = this.token("anon")
       this.device.pointer = { anonId, linked: undefined }
-      return { anonId, claim: undefined, durable: true, firstRun: true }
+      return { anonId, claim: undefined, durable: true, firstRun: true, isOwn: true }
     }
     const anonId = pointer === "unusable" ? this.unusableEnd(mayWrite) : this.end(pointer.anonId)
     if (anonId === undefined) return this.inMemory(firstRun)
     const claim = this.device.claims.get(anonId) ?? this.adopted(anonId, mayWrite)
     if (mayWrite) this.device.pointer = { anonId, linked: claim?.principal }
-    return { anonId, claim, durable: true, firstRun }
+    return { anonId, claim, durable: true, firstRun, isOwn: this.process.identity?.isOwn ?? false }
   }
 
   protected get identity(): State.Identity {
@@ -149,6 +149,20 @@ export class IdentityDraft {
   protected prune(): void {
     const isOld = ({ at }: { readonly at: number }) => this.device.now - at > 90 * 24 * 60 * State.minute
     this.device.successors = new Map([...this.device.successors].filter(([, next]) => !isOld(next)))
+  }
+
+  /** The anon id in the identity file, where nothing is to be written to it. */
+  protected get plain(): string | undefined {
+    const { claims, pointer, successors } = this.device
+    if (pointer === "missing" || pointer === "unusable" || successors.has(pointer.anonId)) return undefined
+    return claims.get(pointer.anonId)?.principal === pointer.linked ? pointer.anonId : undefined
+  }
+
+  /** Whether another process or tool gave the device its anon id since, and no credential tells for which account. */
+  protected get isOutdated(): boolean {
+    const { credential, deviceAtStart } = this.process
+    const { anonId, isOwn } = this.identity
+    return credential === undefined && deviceAtStart !== undefined && deviceAtStart !== anonId && !isOwn
   }
 
   /**

@@ -106,9 +106,9 @@ const isBack = (trace: Trace.Trace, principal: string, since: number): boolean =
     const owner = op?._tag === "Link" ? op.principal : secret === undefined ? undefined : ownerOf(secret)
     return owner === principal && end > since
   }) ||
-  // A command without a resolver cannot tell that its credential was removed, when the API answers to it.
+  // A command without a resolver cannot tell that its credential was removed before it began, when the API answers to it.
   trace.ops.some(({ actor, end = Infinity, op }) =>
-    op?._tag === "Request" && command(trace, actor)?.resolver === "none" && end > since
+    op?._tag === "Request" && command(trace, actor)?.resolver === "none" && end > since && began(trace, actor) > since
   ) ||
   trace.program.actors.some((actor, index) =>
     actor._tag === "Command" && actor.env !== undefined && ownerOf(actor.env) === principal &&

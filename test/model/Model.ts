@@ -55,7 +55,7 @@ class Step extends IdentityDraft {
     }
     if (fate === "replaced") {
       this.refresh()
-      return "again"
+      return seenBy === "observe" && this.isOutdated ? "done" : "again"
     }
     const held = this.device.claims.get(identity.anonId) ?? this.adopted(identity.anonId, true)
     if (held !== undefined) {
@@ -121,6 +121,7 @@ class Step extends IdentityDraft {
     const { atStart, credential } = this.process
     const hasChanged = atStart !== undefined && atStart.secret !== credential?.secret
     if (seenBy === "observe" && (hasChanged || !this.isAbout(secret))) return this.stamp(principal)
+    if (seenBy === "observe" && this.isOutdated) return this.stamp(principal)
     this.apply(principal, seenBy)
     if (this.process.slot === principal) this.release(principal)
     // A response may be about a credential that is only about to be stored; the resolver's answer is about this one.
@@ -257,6 +258,7 @@ class Step extends IdentityDraft {
     // A host without a resolver has a credential all the same.
     this.process.loaded = env ?? this.device.stored
     if (resolver === "input") this.process.atStart = credential
+    if (resolver === "none") this.process.deviceAtStart = this.plain ?? "none"
     if (isSteady || !this.isAllowed) return
     this.process.atStart = credential
     if (credential?.isNew === true) this.ask(credential.secret)

@@ -57,6 +57,8 @@ export interface Identity {
   readonly claim: Claim | undefined
   readonly durable: boolean
   readonly firstRun: boolean
+  /** Whether this process made it. */
+  readonly isOwn: boolean
 }
 
 /** What a process holds in memory. */
@@ -70,6 +72,8 @@ export interface Process {
   readonly credential?: Credential | undefined
   /** The credential that it began with. */
   readonly atStart?: Credential | undefined
+  /** The anon id in the identity file when it began, in a host without a resolver. */
+  readonly deviceAtStart?: string | "none"
   /** The credential that the host loaded. */
   readonly loaded?: Program.Secret | undefined
   readonly question?: { readonly secret: Program.Secret; readonly since: number } | undefined

@@ -233,3 +233,44 @@ it.effect("Of two logouts at once, of which one can write nothing, the device ke
     assert.deepInclude(yield* found(home), { anonId, claim: undefined })
     assert.notStrictEqual(anonId, anon.a)
   }))
+
+it.effect.each(["logs out", "replaces the anon id"] as const)(
+  "A response of a command that began before another process %s claims nothing for the former account",
+  (what) =>
+    Effect.gen(function*() {
+      for (const when of ["before the first event", "after an event"] as const) {
+        const { home, start } = yield* signedIn()
+        const other = yield* start({ cold: loaded })
+        yield* other.stitch.logout
+        const command = yield* start()
+        yield* command.begin
+        if (when === "after an event") yield* command.record
+        if (what === "logs out") yield* Effect.andThen(other.stitch.login(P), other.stitch.logout)
+        else yield* home.write("usage.json", JSON.stringify({ anon_id: anon.b, linked_principal_id: null }))
+        yield* command.stitch.observe(P)
+        // The command itself was the account's.
+        assert.deepStrictEqual(yield* command.owner, account(P), when)
+        yield* command.end
+        const { anonId, claim } = yield* found(home)
+        assert.isUndefined(claim, when)
+        assert.deepStrictEqual(yield* (yield* start()).owner, device(anonId), when)
+      }
+    })
+)
+
+it.effect("A response of a first command claims nothing after a login and a logout elsewhere, and else its anon id", () =>
+  Effect.gen(function*() {
+    for (const isAlone of [false, true]) {
+      const { home, start } = yield* scene(mode, {
+        isNew: true,
+        process: { resolver: FixedPrincipalResolver.layerNone, consent: Device.environmentConsent() }
+      })
+      const command = yield* start()
+      yield* command.begin
+      const other = yield* start()
+      if (!isAlone) yield* Effect.andThen(other.stitch.login(P), other.stitch.logout)
+      yield* command.stitch.observe(P)
+      assert.deepStrictEqual(yield* command.owner, account(P))
+      assert.strictEqual(principalOf((yield* found(home)).claim), isAlone ? P : undefined)
+    }
+  }))
