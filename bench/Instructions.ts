@@ -4,7 +4,7 @@
  * Two runs of a program differ by less than 0.001 %, also on a busy machine. Instructions are no time: they leave out what
  * the kernel does, and waits.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import type { Programs } from "./Build.ts"
 import * as Device from "./Device.ts"
 
@@ -28,6 +28,9 @@ const count = (host: string, device: Device.Device, variables: Variables): numbe
 
 /** What a steady and a denied command add to the host without this package, for people: an ADR names the figures. */
 export const report = (programs: Programs): string => {
+  if (spawnSync("valgrind", ["--version"]).status !== 0) {
+    throw new Error("the instructions of a command are counted by valgrind, which cannot be run: install it first")
+  }
   const device = Device.make("http://127.0.0.1:9")
   const table = (
     title: string,
