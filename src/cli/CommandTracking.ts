@@ -58,7 +58,12 @@ interface Invocation {
   readonly name: string
   readonly flags: ReadonlyArray<string>
   readonly isUntracked: boolean
+  /** The tokens of the command itself; undefined for an effect. */
+  readonly tokens: Command.ParsedTokens | undefined
 }
+
+// A command that is tracked twice is parsed once. A command may also run another one with its name, which is parsed anew.
+const tokensOf = new WeakMap<CommandRun, Command.ParsedTokens>()
 
 const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined => {
   for (const { commands } of command.subcommands) {
@@ -81,7 +86,12 @@ const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | unde
     isUntracked ||= command !== undefined && Context.get(command.annotations, Untracked)
     rest = next.parsedInput
   }
-  return { name: path.length === 0 ? root.name : path.join("."), flags: [...flags].toSorted(), isUntracked }
+  return {
+    name: path.length === 0 ? root.name : path.join("."),
+    flags: [...flags].toSorted(),
+    isUntracked,
+    tokens: rest
+  }
 }
 
 const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
@@ -170,10 +180,11 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
 
 /** Begins a command. When the scope closes, it records the exit of the handler. */
 const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Options) {
+  const { tokens } = invocation
   const current = yield* CurrentCommand
   const outer = current === "untracked" ? undefined : current
-  // The leaf is tracked by itself and by its tree. By itself its name has no path.
-  if (outer !== undefined && `.${outer.name}`.endsWith(`.${invocation.name}`)) {
+  // The leaf may be tracked by itself and by its tree.
+  if (outer !== undefined && (tokens === undefined ? outer.name === invocation.name : tokensOf.get(outer) === tokens)) {
     yield* debug(`"${invocation.name}" is not recorded again: apply \`Usage.track\` once, to the root`)
     return Context.make(CurrentCommand, outer)
   }
@@ -219,6 +230,7 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
     recordExit: (code, error) =>
       recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
   }
+  if (tokens !== undefined) tokensOf.set(command, tokens)
   const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)
   const context = Context.make(CurrentCommand, command)
   if (followed === undefined) return context
@@ -337,7 +349,7 @@ export const track: <Self extends Command.Command.Any | Options>(self: Self, opt
 export const trackEffect =
   (name: string, options: Options = {}) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
-    Effect.provide(effect, layerOf(() => ({ name, flags: [], isUntracked: false }), options))
+    Effect.provide(effect, layerOf(() => ({ name, flags: [], isUntracked: false, tokens: undefined }), options))
 
 const trackedTooEarly = "subcommands are not recorded: apply `Usage.track` after them"
 

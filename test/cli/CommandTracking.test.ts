@@ -185,6 +185,28 @@ describe("recorded commands", () => {
     ])
   })
 
+  test("A command that runs another one with its own name, or itself, is recorded, and so is the other one", function*() {
+    const again = (line: string): ReturnType<typeof run> => runLine(tree, line)
+    const each = Command.make(
+      "each",
+      { rest: Flag.Int("rest") },
+      ({ rest }) => rest === 0 ? Effect.void : again(`each --rest ${rest - 1}`)
+    )
+    const tree = Command.make("app").pipe(
+      Command.withSubcommands([
+        Command.make("login", {}, () => Effect.void),
+        Command.make("auth").pipe(Command.withSubcommands([Command.make("login", {}, () => again("login"))])),
+        each
+      ]),
+      Usage.track
+    )
+    yield* runLine(tree, "auth login")
+    yield* runLine(tree, "each --rest 1")
+    yield* Effect.void.pipe(Usage.trackEffect("login"), Usage.trackEffect("auth.login"))
+    const names = (yield* told("command_name")).flat()
+    assert.deepStrictEqual(names, ["login", "auth.login", "each", "each", "login", "auth.login"])
+  })
+
   test("A plain effect is recorded under its name, also beside others, and its result is untouched", function*() {
     const steps = ["build", "lint"].map((name) => Effect.as(Effect.yieldNow, name).pipe(Usage.trackEffect(name)))
     assert.deepStrictEqual(yield* Effect.all(steps, { concurrency: 2 }), ["build", "lint"])
