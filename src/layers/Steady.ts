@@ -117,7 +117,9 @@ export const make = Effect.fnUntraced(
     const checks = denial === undefined
       ? yield* Effect.provideContext(EnvironmentConsent.make, base)
       : EnvironmentConsent.fixed(denial)
-    const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), base)
+    // A user who opts out while debugging means it: the opt-out is written to the disk.
+    const onDisk = Context.add(base, HostRuntime, own)
+    const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), onDisk)
     const none = Context.make(PrincipalResolver, NoPrincipalResolver.none)
     const principals = denial !== undefined || options.principals === undefined
       ? none

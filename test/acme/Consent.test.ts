@@ -134,6 +134,15 @@ suite("consent", (test) => {
       }
     })
 
+    test("An opt-out and its end also count if they are made in debug mode", function*() {
+      const acme = yield* device
+      const env = { ACME_USAGE_DEBUG: "1" }
+      yield* acme.run("telemetry disable", { env })
+      assert.strictEqual((yield* acme.status()).decided_by, "opt-out file")
+      yield* acme.run("telemetry enable", { env })
+      assert.isTrue((yield* acme.status()).enabled)
+    })
+
     test("A command in debug mode on a used device prints the events that it would keep, and changes nothing on the disk", function*() {
       const acme = yield* device
       const env = { ACME_USAGE_DEBUG: "1" }
