@@ -35,8 +35,6 @@ export interface StitchState {
   /** The principal of a response. It becomes the principal of the current credential when the command succeeds. */
   readonly observed: PrincipalId | undefined
   readonly answer: Answer | undefined
-  /** Whether reading the credential exceeded its time limit. Then it is not read again. */
-  readonly timedOut: boolean
 }
 
 /** No credential. */
@@ -60,8 +58,7 @@ export const idle: StitchState = {
   initial: undefined,
   current: none,
   observed: undefined,
-  answer: undefined,
-  timedOut: false
+  answer: undefined
 }
 
 /** Returns the facts of a credential that the rules need. */
@@ -85,9 +82,6 @@ export const begin = (state: StitchState, initial: ReadCredential): StitchState 
 
 /** Sets the current credential. */
 export const replaceCurrent = (state: StitchState, current: ReadCredential): StitchState => ({ ...state, current })
-
-/** Notes that reading the credential exceeded its time limit. */
-export const timeOut = (state: StitchState): StitchState => ({ ...state, timedOut: true })
 
 /** Notes that the identity is read. */
 export const open = (state: StitchState): StitchState => ({ ...state, isOpen: true })

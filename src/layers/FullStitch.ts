@@ -15,7 +15,6 @@ import * as Semaphore from "effect/Semaphore"
 import { attribute, consequenceOf, isSignedOutElsewhere } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
 import * as Credential from "../domain/Credential.ts"
-import type { Knowledge } from "../domain/Known.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import * as StitchState from "../domain/StitchState.ts"
@@ -25,10 +24,10 @@ import { HostRuntime } from "../services/HostRuntime.ts"
 import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import type { Identity, Publication, Rotation } from "../services/IdentityStore.ts"
-import { type CredentialInput, PrincipalResolver } from "../services/PrincipalResolver.ts"
+import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { abandonAfter } from "./AbandonAfter.ts"
-import * as CredentialText from "./CredentialText.ts"
+import * as CredentialReader from "./CredentialReader.ts"
 import { debug, debugFailure } from "./Debug.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
 import * as HeldEvents from "./HeldEvents.ts"
@@ -41,9 +40,6 @@ type SeenBy = "login" | "observe" | "resolver"
 
 // Each retry follows a claim or rotation that another process published during the attempt.
 const maxAttempts = 8
-
-/** The maximum time that a command waits for its credential: a keychain may prompt its user. */
-const credentialLimit = Duration.seconds(1)
 
 /** The maximum time that a command waits for the API, from the request. */
 const answerLimit = Duration.seconds(2)
@@ -98,50 +94,15 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   // == the credential
 
-  const recall = (found: Credential.Credential) =>
-    Effect.flatMap(now, (now) => notes.run(() => known.recall(found, now)))
+  const credentials = yield* CredentialReader.make(shared)
   const cacheAnswer = (about: Credential.Credential, principal: PrincipalId.PrincipalId | undefined) =>
     Effect.flatMap(now, (now) => notes.run(() => known.remember(about, principal, now)))
-
-  // The result of parsing is cached with the next event, so that the next command does not parse the input.
-  const parse = Effect.fnUntraced(function*(input: CredentialInput, text: string | undefined) {
-    if (text === undefined) return undefined
-    const found = yield* input.parse(CredentialText.decode(text))
-    known.noteInput(text, found)
-    return found
-  })
-
-  const loadFrom = Effect.fnUntraced(function*(
-    credential: Effect.Effect<Credential.Credential | undefined>,
-    knowledge?: Knowledge
-  ) {
-    if ((yield* Ref.get(state)).timedOut) return StitchState.unreadable
-    // A resolver of the host may die or hang. Then the credential is unreadable, not absent.
-    const answer = yield* credential.pipe(
-      abandonAfter(credentialLimit),
-      debugFailure("could not read the credential", undefined)
-    )
-    if (answer === undefined) return StitchState.unreadable
-    if (Option.isNone(answer)) {
-      yield* transition(StitchState.timeOut)
-      return yield* Effect.as(debug("the credential was not read within its time limit"), StitchState.unreadable)
-    }
-    const found = answer.value
-    if (found === undefined) return StitchState.none
-    return { found, known: knowledge === undefined ? yield* recall(found) : knowledge }
-  })
-
-  const loadCredential = loadFrom(
-    input === undefined
-      ? resolver.credential
-      : Effect.suspend(() => parse(input, CredentialText.read(runtime.disk, input)))
-  )
 
   // The first credential of the command is parsed from the input that was read then: the host may have changed the files
   // since.
   if (initial !== undefined && input !== undefined) {
     const knowledge = snapshot?.knowledge === undefined ? initial.knowledge : snapshot.knowledge
-    const first = yield* loadFrom(parse(input, initial.text), knowledge)
+    const first = yield* credentials.parse(input, initial.text, knowledge)
     yield* transition(StitchState.begin, first)
     if (snapshot !== undefined) {
       yield* transition(StitchState.open)
@@ -151,7 +112,10 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   const held = yield* HeldEvents.make(record, known)
 
-  const readCredential = Effect.tap(loadCredential, (credential) => transition(StitchState.replaceCurrent, credential))
+  const readCredential = Effect.tap(
+    credentials.read,
+    (credential) => transition(StitchState.replaceCurrent, credential)
+  )
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     const { found } = yield* current
@@ -299,6 +263,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
         debugFailure(noPrincipal, undefined),
         abandonAfter(answerLimit)
       )
+      if (Option.isNone(reply)) yield* debug(`${noPrincipal}: no answer in 2 seconds`)
       const answer = { about: credential, principal: Option.getOrUndefined(reply) }
       yield* transition(StitchState.answer, answer)
       yield* Effect.uninterruptible(locked(Effect.andThen(handleAnswer(answer), held.release(answer.principal))))
@@ -386,7 +351,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   const begin = Effect.gen(function*() {
     const { isOpen } = yield* Ref.get(state)
     if (isOpen || !(yield* isAllowed)) return
-    const credential = yield* loadCredential
+    const credential = yield* credentials.read
     yield* transition(StitchState.begin, credential)
     if (credential.found === undefined) yield* debug("no credential was found")
     else if (credential.known === undefined) yield* requestPrincipal(credential.found)
@@ -406,7 +371,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   // A login while consent cannot be read claims nothing, and ends the use of another account (ADR 0036).
   const signInUnclaimed = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     yield* cancelRequest
-    yield* transition(StitchState.signIn, yield* loadCredential)
+    yield* transition(StitchState.signIn, yield* credentials.read)
     yield* slot.set(principal)
     const claim = yield* claimOnDisk
     if (claim !== undefined && claim.principal !== principal) yield* store.discard
@@ -426,7 +391,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       // The pending request is about the previous credential.
       yield* cancelRequest
       const identity = yield* again(store.refresh, ({ durable }) => !durable)
-      const credential = yield* loadCredential
+      const credential = yield* credentials.read
       yield* transition(StitchState.signIn, credential)
       yield* apply(principal, "login", identity)
       if (credential.found?.source === "stored") yield* remember(principal)

@@ -1,17 +1,31 @@
 /**
  * When the resolver is asked, how long a command waits for it, and what a resolver that dies or hangs does.
  */
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
 import type { Credential } from "../../src/domain/Credential.ts"
+import * as Debug from "../../src/layers/Debug.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
-import { account, type Command, device, lateAnswer, loaded, modes, over, own, type Scene, use } from "./Command.ts"
+import {
+  account,
+  type Command,
+  device,
+  lateAnswer,
+  loaded,
+  modes,
+  over,
+  own,
+  type Scene,
+  scene,
+  use
+} from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -114,6 +128,18 @@ describe.each(modes)("time limits over $mode", (mode) => {
       yield* interrupted.end
     }
   )
+
+  it.effect("A debug line says that the API did not answer in time", () =>
+    Effect.gen(function*() {
+      const { start } = yield* scene(mode, { ...atOnce, credential: key, answer: Effect.never })
+      const command = yield* start()
+      yield* command.begin
+      yield* settles(command, 2000)
+      assert.include(
+        yield* TestConsole.errorLines,
+        "usage: no principal is known for the credential: no answer in 2 seconds"
+      )
+    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 
   test(
     "A command does not wait for the API a minute after its request, nor without a request",
