@@ -13,8 +13,7 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
-import type { UsageEvent } from "../domain/UsageEvent.ts"
+import { CommandFailed, CommandSucceeded, withName } from "../domain/CommandEvents.ts"
 import { debug, debugFailure, isLogged } from "../layers/Debug.ts"
 import { type Annotations, type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
@@ -139,22 +138,6 @@ export const TrackOptions: Context.Reference<Options> = Context.Reference<Option
   "effect-cli-usage/cli/TrackOptions",
   { defaultValue: () => ({}) }
 )
-
-/**
- * Returns an event with another name; the same event if `name` is undefined.
- *
- * @internal
- */
-export const withName = <P>(event: UsageEvent<P>, name: string | undefined): UsageEvent<P> =>
-  name === undefined ? event : {
-    name,
-    description: event.description,
-    // A spread would create the schema.
-    get properties() {
-      return event.properties
-    },
-    encodeOwn: event.encodeOwn
-  }
 
 interface Outcome {
   readonly code: number

@@ -5,11 +5,11 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { CommandFailed, CommandSucceeded } from "../domain/CommandEvents.ts"
+import { CommandFailed, CommandSucceeded, withName } from "../domain/CommandEvents.ts"
 import { CommonProperties } from "../domain/CommonProperties.ts"
 import * as MarkdownCell from "../domain/MarkdownCell.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
-import { type Options, withName } from "./CommandTracking.ts"
+import type { Options } from "./CommandTracking.ts"
 
 /**
  * A declared event with any properties.

@@ -51,6 +51,9 @@ export const attribute = (facts: {
     : { distinctId: facts.invocationId, personless: true }
 }
 
+/** What told the principal of a sighting. */
+export type SeenBy = Exclude<Sighting, "adopted">
+
 /**
  * The consequence of a sighting.
  *
@@ -67,7 +70,7 @@ export type Consequence = "Nothing" | "Stamp" | "Claim" | "Switch"
  */
 export const consequenceOf = (facts: {
   readonly principal: PrincipalId
-  readonly seenBy: Exclude<Sighting, "adopted">
+  readonly seenBy: SeenBy
   readonly slot: PrincipalId | undefined
   readonly claim: ClaimFacts | undefined
   readonly credential: CredentialFacts

@@ -67,3 +67,15 @@ export const CommandFailed: UsageEvent<CommandFailed> = {
   },
   encodeOwn: failed
 }
+
+/** Returns an event with another name; the same event if `name` is undefined. */
+export const withName = <P>(event: UsageEvent<P>, name: string | undefined): UsageEvent<P> =>
+  name === undefined ? event : {
+    name,
+    description: event.description,
+    // A spread would create the schema.
+    get properties() {
+      return event.properties
+    },
+    encodeOwn: event.encodeOwn
+  }

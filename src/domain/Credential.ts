@@ -64,11 +64,11 @@ export const key = ({ audience, secret }: Credential): string =>
  * @internal
  */
 export const authorizes = (credential: Credential, authorization: string): boolean =>
-  isKnown(credential) && authorization.split(/[\s,]+/).includes(Redacted.value(credential.secret))
+  isReadable(credential) && authorization.split(/[\s,]+/).includes(Redacted.value(credential.secret))
 
 /**
  * Returns whether a credential is readable.
  *
  * @internal
  */
-export const isKnown = (credential: Credential): boolean => Redacted.value(credential.secret) !== ""
+export const isReadable = (credential: Credential): boolean => Redacted.value(credential.secret) !== ""

@@ -177,21 +177,11 @@ export const supabase = {
     printComplete(keysOf(text), newId(), undefined, newSession(newId), given)
 } satisfies IdentityCodec
 
-/** Returns whether a text is complete JSON. */
-export const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** Returns whether a text is JSON of another format: a host may have a JSON file of the same name. */
 export const isForeign = (codec: IdentityCodec, text: string): boolean => {
   const { consent, enabled } = keysOf(text)
   const holdsConsent = Predicate.isString(consent) || Predicate.isBoolean(enabled)
-  return isJson(text) && codec.decode(text) === undefined && !holdsConsent
+  return JsonDocument.isJson(text) && codec.decode(text) === undefined && !holdsConsent
 }
 
 /** The codecs of this module. */

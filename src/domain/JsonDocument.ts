@@ -15,6 +15,16 @@ export const parse = (text: string): Schema.JsonObject | undefined => {
   }
 }
 
+/** Returns whether a text is complete JSON. */
+export const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Returns whether a value is a finite number: a number of a JSON text may be too large for JavaScript. */
 export const isNumber = (value: unknown): value is number => Number.isFinite(value)
 

@@ -1,4 +1,4 @@
-/** What is wrong with the messages of a CLI, by rules with names. */
+/** Checks the messages of a CLI against named rules. */
 import * as Predicate from "effect/Predicate"
 import * as Persons from "../testing/Persons.ts"
 import type { ReceivedMessage } from "../testing/PostHogSink.ts"
@@ -42,6 +42,9 @@ export interface Finding {
   readonly distinct_id: string | null
 }
 
+type Findings = ReadonlyArray<Finding>
+type Messages = ReadonlyArray<ReceivedMessage>
+
 export const finding = (rule: Rule, problem: string, message?: ReceivedMessage): Finding => ({
   rule,
   problem,
@@ -56,12 +59,14 @@ interface Merge {
   readonly other: string
 }
 
+type Merges = ReadonlyArray<Merge>
+
 const textOf = ({ properties }: ReceivedMessage, name: string): string | undefined => {
   const value = properties[name]
   return Predicate.isString(value) && value !== "" ? value : undefined
 }
 
-const mergesIn = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Merge> =>
+const mergesIn = (messages: Messages): Merges =>
   messages.flatMap((message) => {
     const other = Persons.otherId(message)
     return other === undefined ? [] : [{ message, into: message.distinct_id, other }]
@@ -71,7 +76,7 @@ const isPersonless = ({ properties }: ReceivedMessage): boolean => properties["$
 
 const uuidV4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i
 
-const checkAliases = (merges: ReadonlyArray<Merge>): ReadonlyArray<Finding> =>
+const checkAliases = (merges: Merges): Findings =>
   merges.flatMap(({ message }) =>
     "$process_person_profile" in message.properties
       ? [finding("alias-personless", `${message.event} has $process_person_profile`, message)]
@@ -80,10 +85,7 @@ const checkAliases = (merges: ReadonlyArray<Merge>): ReadonlyArray<Finding> =>
 
 // An id is anonymous if an alias joins it to an account, or if events without a person were sent under it. A UUID that is
 // not the `distinct_id` of a merge also counts as anonymous.
-const checkIdentify = (
-  messages: ReadonlyArray<ReceivedMessage>,
-  merges: ReadonlyArray<Merge>
-): ReadonlyArray<Finding> => {
+const checkIdentify = (messages: Messages, merges: Merges): Findings => {
   const anonymous = new Set([
     ...merges.map(({ other }) => other),
     ...messages.filter(isPersonless).map(({ distinct_id }) => distinct_id)
@@ -107,10 +109,7 @@ const isOfOneDevice = (first: ReceivedMessage, second: ReceivedMessage): boolean
     return value !== undefined && value === textOf(second, name)
   })
 
-const checkOrder = (
-  messages: ReadonlyArray<ReceivedMessage>,
-  merges: ReadonlyArray<Merge>
-): ReadonlyArray<Finding> => {
+const checkOrder = (messages: Messages, merges: Merges): Findings => {
   const order = new Map(messages.map((message, index) => [message, index]))
   const firsts = new Map(merges.toReversed().map(({ into, message }) => [into, message]))
   return messages.flatMap((message, index) => {
@@ -122,7 +121,7 @@ const checkOrder = (
 
 const isIllegal = (id: string): boolean => Persons.isIllegalDistinctId(id) || id.length > 200 || !id.isWellFormed()
 
-const checkIds = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Finding> => {
+const checkIds = (messages: Messages): Findings => {
   const seen = new Set<string>()
   return messages.flatMap((message) => {
     const other = Persons.otherId(message)
@@ -136,10 +135,7 @@ const checkIds = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Findi
   })
 }
 
-const checkMerges = (
-  messages: ReadonlyArray<ReceivedMessage>,
-  merges: ReadonlyArray<Merge>
-): ReadonlyArray<Finding> => {
+const checkMerges = (messages: Messages, merges: Merges): Findings => {
   const principals = new Map<string, string>()
   const twice = merges.flatMap(({ into, message, other }) => {
     const first = principals.get(other) ?? into
@@ -157,7 +153,7 @@ const checkMerges = (
 }
 
 // The same bytes in another request are a resend.
-const checkUuids = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Finding> => {
+const checkUuids = (messages: Messages): Findings => {
   const seen = new Map<string, ReceivedMessage>()
   return messages.flatMap((message) => {
     const { raw, request, uuid } = message
@@ -170,14 +166,14 @@ const checkUuids = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Fin
   })
 }
 
-const withoutResends = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<ReceivedMessage> => [
+const withoutResends = (messages: Messages): Messages => [
   ...new Map(messages.map((message) => [message.raw, message])).values()
 ]
 
-const ofInvocation = (messages: ReadonlyArray<ReceivedMessage>) =>
+const ofInvocation = (messages: Messages) =>
   Map.groupBy(withoutResends(messages), (message) => textOf(message, "invocation_id") ?? "")
 
-const checkSequences = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Finding> =>
+const checkSequences = (messages: Messages): Findings =>
   [...ofInvocation(messages)].flatMap(([invocation, own]) => {
     const bySequence = new Map(own.map((message) => [message.properties["sequence"], message]))
     const numbers = [...bySequence.keys()].filter(Predicate.isNumber).toSorted((a, b) => a - b)
@@ -187,7 +183,7 @@ const checkSequences = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray
     return [finding("sequence-gap", problem, bySequence.get(numbers[gap]))]
   })
 
-const checkFlows = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Finding> =>
+const checkFlows = (messages: Messages): Findings =>
   [...ofInvocation(messages).values()].flatMap((own) => {
     const named = (name: string) => own.filter(({ event }) => event === name)
     const flows = new Set(own.flatMap(({ event }) => /^(.+) Started$/.exec(event)?.[1] ?? []))
@@ -199,10 +195,7 @@ const checkFlows = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Fin
     })
   })
 
-const checkDeclared = (
-  messages: ReadonlyArray<ReceivedMessage>,
-  declared: ReadonlySet<string>
-): ReadonlyArray<Finding> =>
+const checkDeclared = (messages: Messages, declared: ReadonlySet<string>): Findings =>
   [...new Map(messages.toReversed().map((message) => [message.event, message])).values()].toReversed().flatMap(
     (message) =>
       declared.has(message.event) ? [] : [finding("undeclared-event", "the dictionary does not have it", message)]
@@ -211,7 +204,7 @@ const checkDeclared = (
 const what = { email: "an e-mail address", path: "a path", token: "a token", address: "an address" }
 
 // Once for each property of an event: a CLI that sends a path sends one each time.
-const checkValues = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Finding> => {
+const checkValues = (messages: Messages): Findings => {
   const seen = new Set<string>()
   return messages.flatMap((message) =>
     SensitiveValues.find(message.properties).flatMap(({ at, kind }) => {
@@ -225,10 +218,10 @@ const checkValues = (messages: ReadonlyArray<ReceivedMessage>): ReadonlyArray<Fi
 
 /** Returns what is wrong with messages that arrived in this order, rule by rule. */
 export const check = (
-  messages: ReadonlyArray<ReceivedMessage>,
-  /** The names of the events that there may be; any where none are given. */
+  messages: Messages,
+  /** The declared names of events. Default: any. */
   declared?: ReadonlySet<string>
-): ReadonlyArray<Finding> => {
+): Findings => {
   const merges = mergesIn(messages)
   return [
     ...checkAliases(merges),

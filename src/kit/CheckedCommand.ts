@@ -7,6 +7,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
+import { variablePrefix } from "../domain/ConsentDecision.ts"
 import type { PostHogSink } from "../testing/PostHogSink.ts"
 
 /** How a command ended: by an exit code (null for a signal), by no end within its time limit, or without a start. */
@@ -32,9 +33,7 @@ export const variables = (
   url: string
 ): Readonly<Record<string, string>> => {
   const words = [name ?? "", ...command.flatMap((word) => word.split(/[^\w-]+/))]
-  const prefixes = words.map((word) => word.toUpperCase().replaceAll("-", "_")).filter((word) =>
-    /^[A-Z]\w*$/.test(word)
-  )
+  const prefixes = words.map(variablePrefix).filter((word) => /^[A-Z]/.test(word))
   const names = ["", ...prefixes.map((prefix) => `${prefix}_`)].flatMap((prefix) =>
     endings.map((ending) => `${prefix}${ending}`)
   )

@@ -1,6 +1,5 @@
 /** `dictionary`: writes down what a CLI sends. */
 import * as Argument from "effect/cli/Argument"
-import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -12,8 +11,7 @@ import * as Predicate from "effect/Predicate"
 import { pathToFileURL } from "node:url"
 import type * as DataDictionary from "../cli/DataDictionary.ts"
 import * as TelemetryPage from "./TelemetryPage.ts"
-
-const userError = (cause: unknown, userMessage: string) => new CliError.UserError({ cause, userMessage })
+import { userError } from "./UserError.ts"
 
 const isEvent = (value: unknown): value is DataDictionary.Declared =>
   Predicate.hasProperty(value, "name") && Predicate.isString(value.name) &&
@@ -31,25 +29,24 @@ const eventsIn = (value: unknown): ReadonlyArray<DataDictionary.Declared> => {
   return Array.isArray(value) ? value.flatMap(eventsIn) : []
 }
 
-// It reads the schemas of the CLI's Effect, and so must be on that one. The kit is published with an Effect of its own.
+// Loaded from the CLI's package: its schemas need the CLI's own Effect, and the kit is published with one of its own.
 const ofHost = Effect.promise(() => import("../cli/DataDictionary.ts"))
 
 const load = Effect.fnUntraced(function*(module: string) {
   const path = yield* Path.Path
   const exports = yield* Effect.tryPromise({
     try: (): Promise<object> => import(pathToFileURL(path.resolve(module)).href),
-    catch: (cause) => userError(cause, `${module} cannot be loaded: ${String(cause)}`)
+    catch: (cause) => userError(`${module} cannot be loaded: ${String(cause)}`, cause)
   })
   const whole = Object.values(exports).find(isDictionary)
   const events = [...new Set(Object.values(exports).flatMap(eventsIn))]
   if (whole === undefined && events.length === 0) {
-    const message = `${module} exports no event, no flow and no data dictionary`
-    return yield* userError(message, message)
+    return yield* userError(`${module} exports no event, no flow and no data dictionary`)
   }
   const { make } = yield* ofHost
   return yield* Effect.try({
     try: () => whole ?? make(events),
-    catch: (cause) => userError(cause, `${module}: ${String(cause)}`)
+    catch: (cause) => userError(`${module}: ${String(cause)}`, cause)
   })
 })
 
@@ -85,28 +82,27 @@ export const command = Command.make(
     const written = files.map((file) => ({ file, text: textOf(file.endsWith(".json")) }))
     if (Option.isSome(telemetry)) {
       if (Option.isNone(name)) {
-        const message = "--telemetry needs --name: the page says how users of the CLI turn telemetry off"
-        return yield* userError(message, message)
+        return yield* userError("--telemetry needs --name: the page says how users of the CLI turn telemetry off")
       }
       written.push({ file: telemetry.value, text: TelemetryPage.make(dictionary, name.value) })
     }
     if (check && written.length === 0) {
-      const message = "--check needs the names of the files to compare"
-      return yield* userError(message, message)
+      return yield* userError("--check needs the names of the files to compare")
     }
     if (written.length === 0) return yield* Console.log(textOf(json).trimEnd())
     const stale = yield* Effect.filter(written, ({ file, text }) =>
       check
         ? Effect.map(Effect.orElseSucceed(fs.readFileString(file), () => ""), (there) => there !== text)
         : Effect.as(
-          Effect.mapError(fs.writeFileString(file, text), (cause) => userError(cause, `${file}: ${cause.message}`)),
+          Effect.mapError(fs.writeFileString(file, text), (cause) => userError(`${file}: ${cause.message}`, cause)),
           false
         ))
     if (stale.length > 0) {
       const names = stale.map(({ file }) => file).join(", ")
-      const message = `${names}: out of date. People read there what a CLI records. Run the same command without ` +
-        "--check, and commit the files."
-      return yield* userError(message, message)
+      return yield* userError(
+        `${names}: out of date. People read there what a CLI records. Run the same command without --check, and commit ` +
+          "the files."
+      )
     }
   })
 ).pipe(Command.withDescription("Write down what a CLI sends: each event and its properties"))

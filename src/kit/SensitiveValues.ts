@@ -18,7 +18,7 @@ const path = /(?:^|[\s"'`=(:,])(?:~?\/[\w.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\\w)/i
 const credential =
   /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,})/i
 
-// A word that nobody chose: hexadecimal, or capitals, small letters and digits in one.
+// A random word: hexadecimal, or capitals, small letters and digits in one.
 const isRandom = (word: string): boolean =>
   !isUuid(word) && (
     (word.length >= 32 && /^[0-9a-f]+$/i.test(word) && /\d/.test(word)) ||

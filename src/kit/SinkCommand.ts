@@ -1,6 +1,5 @@
 /** `sink`: a PostHog on loopback that shows what a CLI sends, or checks it. */
 import * as Argument from "effect/cli/Argument"
-import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -11,15 +10,14 @@ import * as PostHogSink from "../testing/PostHogSink.ts"
 import { printable } from "../testing/Printable.ts"
 import * as Check from "./Check.ts"
 import * as CheckedCommand from "./CheckedCommand.ts"
+import { userError } from "./UserError.ts"
 
 const Dictionary = Schema.fromJsonString(Schema.Struct({
   events: Schema.Array(Schema.Struct({ name: Schema.String }))
 }))
 
 const start = (port: number) =>
-  PostHogSink.make({ port }).pipe(
-    Effect.mapError((cause) => new CliError.UserError({ cause, userMessage: cause.message }))
-  )
+  PostHogSink.make({ port }).pipe(Effect.mapError((cause) => userError(cause.message, cause)))
 
 const show = Effect.fnUntraced(function*(port: number) {
   const sink = yield* start(port)
@@ -85,7 +83,7 @@ const check = Effect.fnUntraced(function*({ command, declared, json, name, port,
       2
     ))
   } else if (findings.length > 0) yield* Console.log(`\n${format(findings)}\n`)
-  if (findings.length > 0) return yield* new CliError.UserError({ cause: summary, userMessage: summary })
+  if (findings.length > 0) return yield* userError(summary)
   if (!json) yield* Console.log(summary)
 })
 
@@ -123,20 +121,16 @@ export const command = Command.make(
   },
   Effect.fnUntraced(function*({ check: isChecked, command, dictionary, json, name, port, timeout }) {
     if (isChecked !== command.length > 0) {
-      const message = isChecked
-        ? "--check needs a command to run: sink --check -- acme deploy"
-        : "a command is run with --check only: sink --check -- acme deploy"
-      return yield* new CliError.UserError({ cause: message, userMessage: message })
+      return yield* userError(
+        isChecked
+          ? "--check needs a command to run: sink --check -- acme deploy"
+          : "a command is run with --check only: sink --check -- acme deploy"
+      )
     }
     if (!isChecked) return yield* show(Option.getOrElse(port, () => 4000))
     const declared = yield* Effect.forEach(Option.toArray(dictionary), (text) => Schema.decodeEffect(Dictionary)(text))
       .pipe(
-        Effect.mapError((cause) =>
-          new CliError.UserError({
-            cause,
-            userMessage: "the data dictionary is not one that `dictionary --json` printed"
-          })
-        )
+        Effect.mapError((cause) => userError("the data dictionary is not one that `dictionary --json` printed", cause))
       )
     yield* check({
       port: Option.getOrElse(port, () => 0),

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `effect-cli-usage`: what an author runs beside their CLI. */
+/** The `effect-cli-usage` command, for authors of CLIs. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"

@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
-import * as Predicate from "effect/Predicate"
 import * as BackOff from "../domain/BackOff.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Message from "../domain/Message.ts"
@@ -22,10 +21,10 @@ import * as Notes from "./Notes.ts"
 import * as OutboxWriter from "./OutboxWriter.ts"
 import * as StateFiles from "./StateFiles.ts"
 
-const decodeDelivery = JsonDocument.decoder(({ at }) => Predicate.isNumber(at) ? { at } : undefined)
-
-// What a `Date` can hold.
-const maxMillis = 8.64e15
+// A larger number is no time of a `Date`.
+const decodeDelivery = JsonDocument.decoder(({ at }) =>
+  JsonDocument.isNumber(at) && Math.abs(at) <= 8.64e15 ? at : undefined
+)
 
 const isOfPrincipal = ({ properties }: Message.Message): boolean => properties["$process_person_profile"] !== false
 
@@ -45,11 +44,11 @@ export const makeWith = Effect.fnUntraced(function*(
   const { notes } = files
 
   // Returns the names of the events, or why they cannot be listed now.
-  const list = (path = folder.events): ReadonlyArray<string> | string => {
+  const list = (path = folder.events) => {
     const names = files.list(path)
     return isRefused(names)
-      ? `the outbox cannot be read (${names})`
-      : names.filter(OutboxFolder.isEventName).toSorted()
+      ? { names: [], unlisted: `the outbox cannot be read (${names})` }
+      : { names: names.filter(OutboxFolder.isEventName).toSorted(), unlisted: undefined }
   }
   const claims = () => ClaimWriter.undelivered(files, destinationId)
 
@@ -83,19 +82,17 @@ export const makeWith = Effect.fnUntraced(function*(
   // Events are listed before claims, so that no event of an account is returned without the alias of that account. If a
   // claim cannot be read now, then no event of an account is returned.
   const look = (now: number) => {
-    const listed = list()
+    const { names, unlisted } = list()
     const { aliases, isUncertain } = claims()
-    const found = (isRefused(listed) ? [] : listed).flatMap((name) => read(name, now) ?? [])
+    const found = names.flatMap((name) => read(name, now) ?? [])
     const events = found.filter((entry) => entry !== "Unreadable")
     const free = isUncertain ? events.filter(({ message }) => !isOfPrincipal(message)) : events
     const unreadable = found.length - events.length
-    const blocked = isRefused(listed)
-      ? listed
-      : free.length < events.length
+    const blocked = unlisted ?? (free.length < events.length
       ? "a claim cannot be read, so the events of accounts wait for its alias"
       : unreadable > 0
       ? `${unreadable} of the waiting messages cannot be read`
-      : undefined
+      : undefined)
     return { entries: [...aliases, ...free], blocked }
   }
 
@@ -124,8 +121,7 @@ export const makeWith = Effect.fnUntraced(function*(
   // Sent aliases are read from their claims.
   const sent = (now: number): ReadonlyArray<Message.Message> => {
     const { ageMillis } = OutboxFolder.defaultBounds
-    const listed = list(folder.sent)
-    const names = isRefused(listed) ? [] : listed
+    const { names } = list(folder.sent)
     const beyond = new Set(OutboxFolder.beyondBounds(names, now, OutboxFolder.sentBounds))
     const events = names.filter((name) => !beyond.has(name)).flatMap((name) =>
       files.decode(`${folder.sent}/${name}`, Message.decode) ?? []
@@ -149,19 +145,18 @@ export const makeWith = Effect.fnUntraced(function*(
   const readBackOff = () => files.decode(folder.backOff, BackOff.decode)
 
   const status = () => {
-    const listed = list()
+    const { names, unlisted } = list()
     const { aliases, isUncertain } = claims()
-    const blocked = isRefused(listed) ? listed : isUncertain ? "a claim cannot be read" : undefined
+    const blocked = unlisted ?? (isUncertain ? "a claim cannot be read" : undefined)
     const aside = files.list(folder.setAside)
     const claimFiles = files.list(files.home.claims)
     const refused = isRefused(claimFiles) ? [] : claimFiles.filter((name) => name.endsWith(".set-aside"))
-    const delivery = files.decode(folder.lastDelivery, decodeDelivery)
     const reason = readBackOff()?.reason
     return {
       destination: destination?.host,
-      pending: (isRefused(listed) ? 0 : listed.length) + aliases.length,
+      pending: names.length + aliases.length,
       setAside: (isRefused(aside) ? 0 : aside.length) + refused.length,
-      lastDelivery: Math.abs(delivery?.at ?? 0) > maxMillis ? undefined : delivery?.at,
+      lastDelivery: files.decode(folder.lastDelivery, decodeDelivery),
       ...(reason === undefined ? {} : { lastFailure: reason }),
       ...(blocked === undefined ? {} : { blocked })
     }
@@ -177,13 +172,13 @@ export const makeWith = Effect.fnUntraced(function*(
     entries: at((now) => look(now).entries),
     // An outbox that cannot be listed now may have messages.
     isEmpty: notes.run(() => {
-      const listed = list()
-      return !isRefused(listed) && listed.length === 0 && claims().aliases.length === 0
+      const { names, unlisted } = list()
+      return unlisted === undefined && names.length === 0 && claims().aliases.length === 0
     }),
     has: (invocationId) =>
       notes.run(() => {
-        const listed = list()
-        return isRefused(listed) || listed.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
+        const { names, unlisted } = list()
+        return unlisted !== undefined || names.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
       }),
     delivered: (entries) =>
       at((now) => {

@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { attribute, consequenceOf, isSignedOutElsewhere } from "../domain/Attribution.ts"
+import { attribute, consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
 import * as Claim from "../domain/Claim.ts"
 import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
@@ -35,8 +35,6 @@ import * as Notice from "./Notice.ts"
 import * as PrincipalClaim from "./PrincipalClaim.ts"
 import type * as Recorder from "./Recorder.ts"
 import type { EventOwner, Handover } from "./SteadyStitch.ts"
-
-type SeenBy = "login" | "observe" | "resolver"
 
 // Each retry follows a claim or rotation that another process published during the attempt.
 const maxAttempts = 8
@@ -257,7 +255,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   const requestPrincipal = Effect.fnUntraced(function*(credential: Credential.Credential) {
     if ((yield* Ref.get(pendingRequest)) !== undefined) return
-    if (!Credential.isKnown(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
+    if (!Credential.isReadable(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
     const request = Effect.gen(function*() {
       const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
         debugFailure(noPrincipal, undefined),

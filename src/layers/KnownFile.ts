@@ -3,7 +3,7 @@
  * the identity file has a session, then the session of that file is used.
  */
 import type { AnonId } from "../domain/AnonId.ts"
-import { type Credential, isKnown, key } from "../domain/Credential.ts"
+import { type Credential, isReadable, key } from "../domain/Credential.ts"
 import type { IdentityCodec } from "../domain/IdentityCodec.ts"
 import * as Known from "../domain/Known.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
@@ -63,7 +63,7 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
   }
 
   const fingerprintOf = (known: Known.Known, credential: Credential): string =>
-    isKnown(credential) ? sha256(`${known.salt}\n${key(credential)}`) : ""
+    isReadable(credential) ? sha256(`${known.salt}\n${key(credential)}`) : ""
 
   const hashOf = (known: Known.Known, text: string): string => sha256(`${known.salt}\ninput\n${text}`)
 
@@ -110,7 +110,7 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
       return Known.recall(known, fingerprintOf(known, credential), now)
     },
     remember: (credential, principal, now) => {
-      if (!isKnown(credential)) return
+      if (!isReadable(credential)) return
       update((known) => Known.remember(known, fingerprintOf(known, credential), principal, now))
     },
     noteInput: (text, credential) => {

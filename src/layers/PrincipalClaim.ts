@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import type { SeenBy } from "../domain/Attribution.ts"
 import type * as Claim from "../domain/Claim.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
@@ -14,7 +15,7 @@ import type { Shared } from "./SteadyStitch.ts"
 export interface Request {
   readonly identity: Identity
   readonly principal: PrincipalId
-  readonly learnedBy: "login" | "observe" | "resolver"
+  readonly learnedBy: SeenBy
   /** The source of the current credential. */
   readonly source: Claim.CredentialSource
   /** Whether the anon id has a history to merge into the principal. */

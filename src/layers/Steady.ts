@@ -34,29 +34,24 @@ export { make as makeHttpResolver } from "./HttpResolver.ts"
 
 const defaultHost = "https://us.i.posthog.com"
 
-// Reads the variables of the platform's home. Most hosts configure their home.
-const platformHome = Effect.fnUntraced(function*(system: string, name: string) {
-  const variables = yield* Variable.readAll(StateHome.platformVariables)
-  return StateHome.ofPlatform(system, variables, name)
-})
-
 const settingsOf = Effect.fnUntraced(function*(options: Options, variables: string, runtime: HostRuntime["Service"]) {
   const { posthog: { host = defaultHost, key } } = options
   // A host without a key has no telemetry yet. A wrong key or host is a mistake, and its problem is reported.
   const checked = key === undefined || key === "" ? Result.fail(undefined) : Destination.make({ key, host })
   const destination = Result.getOrUndefined(checked)
+  const destinationText = destination === undefined ? "" : `${destination.host}\n${destination.key}`
+  // Most hosts configure their home.
+  const home = options.home ??
+    StateHome.ofPlatform(runtime.os.type, yield* Variable.readAll(StateHome.platformVariables), options.name)
   const path = yield* Path.Path
   return UsageSettings.of({
     name: options.name,
     version: options.version,
     variables,
-    home: StateHome.make(path, options.home ?? (yield* platformHome(runtime.os.type, options.name))),
+    home: StateHome.make(path, home),
     destination,
     destinationProblem: Result.isFailure(checked) ? checked.failure : undefined,
-    destinationId: runtime.sha256(destination === undefined ? "" : `${destination.host}\n${destination.key}`).slice(
-      0,
-      16
-    ),
+    destinationId: runtime.sha256(destinationText).slice(0, 16),
     codec: IdentityCodec.byName(options.codec ?? "arcade"),
     bounds: options.outbox,
     geoip: options.geoip,

@@ -1,5 +1,5 @@
 /** Reads files that another process may write in place: for a moment such a file is empty, or its JSON is incomplete. */
-import { isJson } from "../domain/IdentityCodec.ts"
+import { isJson } from "../domain/JsonDocument.ts"
 import { type Disk, isRefused, type Read, refusedRead } from "../services/Disk.ts"
 import type { StateFiles } from "./StateFiles.ts"
 

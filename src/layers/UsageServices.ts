@@ -158,34 +158,24 @@ export const make = Effect.fnUntraced(function*(
   // During the handover no event is recorded.
   let isHandingOver = false
   let hasLoadFailed = false
-  const load = parts.pipe(
-    Effect.flatMap(({ FullStitch }) => FullStitch.make(steady.handover(), record)),
-    Effect.provideContext(base)
-  )
-  // An upgrade may have removed the file since the command began. From then on its events are anonymous.
-  const onLoadFailure = Effect.sync(() => {
-    hasLoadFailed = true
-    shared.slot = undefined
-    return undefined
-  })
-  const loadFullStitch: Effect.Effect<FullStitch | undefined> = once(Effect.uninterruptible(
-    Effect.suspend(() => {
+  const loadFullStitch: Effect.Effect<FullStitch | undefined> = once(
+    Effect.gen(function*() {
       isHandingOver = true
-      return load.pipe(
-        Effect.catchCause((cause) =>
-          Effect.andThen(
-            debug("could not load a file of this package: events are anonymous", cause),
-            onLoadFailure
-          )
-        ),
-        Effect.tap((loaded) =>
-          Effect.sync(() => {
-            fullStitch = loaded
-          })
-        )
-      )
-    })
-  ))
+      const { FullStitch } = yield* parts
+      return fullStitch = yield* FullStitch.make(steady.handover(), record)
+    }).pipe(
+      Effect.provideContext(base),
+      // An upgrade may have removed the file since the command began. From then on its events are anonymous.
+      Effect.catchCause((cause) =>
+        Effect.map(debug("could not load a file of this package: events are anonymous", cause), () => {
+          hasLoadFailed = true
+          shared.slot = undefined
+          return undefined
+        })
+      ),
+      Effect.uninterruptible
+    )
+  )
   const withFullStitch = (use: (stitch: FullStitch) => Effect.Effect<void>): Effect.Effect<void> =>
     Effect.uninterruptible(Effect.flatMap(loadFullStitch, (loaded) => loaded === undefined ? Effect.void : use(loaded)))
 

@@ -12,7 +12,7 @@ import type { Recorded, RecordedEvent } from "./TestUsage.ts"
 export interface ExpectedEvent {
   readonly event?: string
   readonly command?: string | undefined
-  /** Undefined for an event that is nobody's. */
+  /** Undefined for an event without an account. */
   readonly principal?: string | undefined
   readonly anonId?: string | undefined
   readonly properties?: Readonly<Record<string, unknown>>
@@ -55,7 +55,7 @@ const failure = (problem: string, recorded: Recorded, actual: unknown, expected:
 /**
  * Asserts that an event was recorded, and returns the first one that is as expected.
  *
- * **Example** (Asserting a property, and that nobody is named)
+ * **Example** (Asserting a property, and that the event has no account)
  *
  * ```ts
  * const test = Effect.map(TestUsage.recorded, (recorded) =>
@@ -106,7 +106,7 @@ export const assertEvents = (recorded: Recorded, names: ReadonlyArray<string>): 
   assertSame("The recorded events", recorded, recorded.events.map(({ event }) => event), names)
 
 /**
- * Asserts the accounts that the device was joined to; an empty list asserts that it was joined to nobody.
+ * Asserts the accounts that the device was joined to; an empty list asserts that it was joined to none.
  *
  * @category assertions
  * @since 0.1.0

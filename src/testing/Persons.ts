@@ -1,9 +1,8 @@
 /**
  * A model of what PostHog makes of messages: which persons there are, and whose each event is.
  *
- * It follows the rules of `$create_alias`, in the order in which the messages are given. PostHog itself keeps
- * that order only among messages of one distinct id, so a test that wants to be sure folds other orders too. It knows
- * nothing of the library under test, so that the two can be held against each other.
+ * It follows the rules of `$create_alias`, in the order of the messages. PostHog keeps that order only among messages of
+ * one distinct id, so a test should also try other orders. The model is independent of the library under test.
  *
  * **Details**
  *
@@ -42,7 +41,7 @@ export interface Message {
 }
 
 /**
- * A person as it stands after the last message.
+ * A person after the last message.
  *
  * @category models
  * @since 0.1.0
@@ -120,7 +119,7 @@ const anyCase = withQuoted(illegalInAnyCase)
 const thisCase = withQuoted(illegalInThisCase)
 
 /**
- * Tells whether PostHog refuses to merge this distinct id into a person, or a person into it.
+ * Returns whether PostHog refuses to merge this distinct id into a person, or a person into it.
  *
  * @category predicates
  * @since 0.1.0
@@ -227,29 +226,29 @@ export const fold = <M extends Message>(messages: ReadonlyArray<M>): Folded<M> =
       warnings.push({ type: "cannot_merge_with_illegal_distinct_id", message })
       return
     }
-    const theirs = holders.get(other)
-    const ours = holders.get(into)
+    const otherPerson = holders.get(other)
+    const intoPerson = holders.get(into)
     const joined = (rule: Merge<M>["rule"]): void => void merges.push({ rule, into, other, message })
     // R3, and both halves of R4: an id without a person joins the person of the other id.
-    const target = ours ?? theirs ?? create(into, message)
+    const target = intoPerson ?? otherPerson ?? create(into, message)
     hold(into, target)
     target.isIdentified = true
-    if (theirs === undefined) {
-      joined(ours === undefined ? "R3" : "R4")
+    if (otherPerson === undefined) {
+      joined(intoPerson === undefined ? "R3" : "R4")
       return hold(other, target)
     }
     // R5, where R4 did not join the two just now
-    if (theirs === target) return joined(ours === undefined ? "R4" : "R5")
+    if (otherPerson === target) return joined(intoPerson === undefined ? "R4" : "R5")
     // R6
-    if (theirs.isIdentified && message.event !== "$merge_dangerously") {
+    if (otherPerson.isIdentified && message.event !== "$merge_dangerously") {
       warnings.push({ type: "cannot_merge_already_identified", message })
       return
     }
     // R7
     joined("R7")
-    for (const distinctId of theirs.distinctIds) hold(distinctId, target)
-    target.createdAt = older(target.createdAt, theirs.createdAt)
-    target.properties = propertiesAfter(message, { ...theirs.properties, ...target.properties })
+    for (const distinctId of otherPerson.distinctIds) hold(distinctId, target)
+    target.createdAt = older(target.createdAt, otherPerson.createdAt)
+    target.properties = propertiesAfter(message, { ...otherPerson.properties, ...target.properties })
   }
 
   for (const message of messages) {

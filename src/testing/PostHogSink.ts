@@ -1,5 +1,5 @@
 /**
- * A server on loopback that takes what PostHog takes, and shows what arrived.
+ * A server on loopback that accepts the requests that PostHog accepts, and shows what arrived.
  *
  * It answers as PostHog's ingestion does, or in any of the ways in which a network and its servers fail: the tests of a
  * client get real sockets, and a developer sees events arrive without an account. It runs on Node only, and in real
@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
+import { isJson } from "../domain/JsonDocument.ts"
 import { printable } from "./Printable.ts"
 import * as SinkApi from "./SinkApi.ts"
 import * as SinkHttp from "./SinkHttp.ts"
@@ -176,16 +177,7 @@ const dripInterval = 500
 const accepted = JSON.stringify({ status: 1 })
 const page = "<!doctype html><html><head><title>Welcome</title></head><body>Please sign in.</body></html>"
 
-const isJson = (body: string): boolean => {
-  try {
-    JSON.parse(body)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** An answer that says what is wrong. */
+/** Creates an answer with an error message. */
 const failed = (status: number, error: string): Answer => Answer.Status({ status, body: JSON.stringify({ error }) })
 
 const describe = (
@@ -295,7 +287,7 @@ export const make = Effect.fnUntraced(function*(options?: {
       case "Hang":
         return recordAnswer(request, "hang", false)
       case "Delay":
-        // PostHog takes what it has received, whether or not the client still waits.
+        // PostHog accepts a request also if the client has disconnected.
         return void setTimeout(
           () => respond(answer.answer ?? Answer.Validate(), request, refused, response),
           answer.millis

@@ -52,7 +52,7 @@ const rules: Contract.Rules<Users> = {
     function*({ loggedIn }) {
       const one = yield* credentialOf(loggedIn)
       const two = yield* credentialOf(loggedIn)
-      Assert.equal(Credential.isKnown(one.credential), true)
+      Assert.equal(Credential.isReadable(one.credential), true)
       Assert.deepEqual(keyOf(one.credential), keyOf(two.credential))
     }
   ),

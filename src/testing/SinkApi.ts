@@ -1,4 +1,4 @@
-/** How a running sink is looked at and told to fail: its `/api/`. */
+/** The `/api/` of a sink: reads what arrived, and injects faults. */
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Persons from "./Persons.ts"
@@ -81,7 +81,7 @@ const stream = (store: SinkStore, response: Http.ServerResponse): void => {
 }
 
 /**
- * Answers a request to the API; false where it is none.
+ * Answers a request to the API; false for any other request.
  *
  * **Details**
  *

@@ -1,4 +1,4 @@
-/** How the sink takes a request, from programs of this machine only and within bounds, and how it answers. */
+/** Reads requests of programs on this machine, within bounds, and writes answers. */
 import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 import * as Zlib from "node:zlib"

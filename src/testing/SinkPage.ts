@@ -49,7 +49,7 @@ const script = async (): Promise<string> => {
 const read = async (file: string): Promise<string> =>
   file === "page.js" ? script() : Fs.readFileSync(new URL(file, folder), "utf8")
 
-/** Answers a request for the page or for a part of it; false where it is none. */
+/** Answers a request for the page or for a part of it; false for any other request. */
 export const answer = (route: string, response: Http.ServerResponse): boolean => {
   const [file, type] = files[route.replace(/^GET /, "")] ?? []
   if (file === undefined || type === undefined) return false

@@ -1,7 +1,7 @@
 /** What a sink has received. */
 import type { Answered, ReceivedMessage, ReceivedRequest } from "./PostHogSink.ts"
 
-/** What is told of changes. */
+/** Listeners for changes. */
 export interface Watcher {
   /** A message was accepted. */
   readonly onMessage?: (message: ReceivedMessage) => void
@@ -20,7 +20,7 @@ export interface SinkStore {
   readonly recordAnswer: (request: ReceivedRequest, answered: Answered, isAccepted: boolean) => void
   /** Forgets everything; what is answered later stays forgotten. */
   readonly clear: () => void
-  /** Returns what ends it. */
+  /** Adds listeners, and returns the function that removes them. */
   readonly watch: (watcher: Watcher) => () => void
 }
 

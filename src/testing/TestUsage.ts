@@ -38,7 +38,7 @@ export * from "./Assertions.ts"
  *
  * **Details**
  *
- * It goes to `principal`, or, where nobody is known, to `anonId` without a person; the other one is undefined.
+ * It goes to `principal`, or without an account to `anonId`, without a person; the other one is undefined.
  *
  * @category models
  * @since 0.1.0
@@ -90,7 +90,7 @@ export interface Recorded {
 }
 
 /**
- * What a test reads.
+ * The recorded events of a test.
  *
  * @category services
  * @since 0.1.0
@@ -184,8 +184,7 @@ export const loggedIn = (principal: string): Options => ({ principal })
 export const optedOut: Options = { optedOut: true }
 
 /**
- * A developer's terminal on no machine in particular, over a disk: a process that nothing happens to, and that starts
- * nothing.
+ * Creates the runtime of a developer's terminal over a disk. It starts no process.
  *
  * @category constructors
  * @since 0.1.0

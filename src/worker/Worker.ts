@@ -5,8 +5,8 @@ import type { Message } from "../domain/Message.ts"
 import type { WorkerJob } from "../domain/WorkerJob.ts"
 import * as HeldLease from "../layers/HeldLease.ts"
 import type { Leases } from "../layers/Lease.ts"
-import type { SearchFile } from "../layers/SearchFile.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
+import type { SearchFile } from "./SearchFile.ts"
 import type { Answer } from "./Transport.ts"
 
 /**

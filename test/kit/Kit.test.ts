@@ -189,6 +189,7 @@ describe("effect-cli-usage sink", () => {
       "MY_CLI_POSTHOG_HOST"
     ])
     assert.include(of(["sh"], "acme"), "ACME_POSTHOG_HOST")
+    assert.include(of(["sh"], "my.cli"), "MY_CLI_POSTHOG_HOST")
     assert.include(of(["sh"], undefined, { OTHER_POSTHOG_HOST: "https://eu.i.posthog.com" }), "OTHER_POSTHOG_HOST")
     assert.deepInclude(variables([], undefined, {}, url), { POSTHOG_KEY: "phc_sink", POSTHOG_API_KEY: "phc_sink" })
   })

@@ -1,7 +1,7 @@
 /** The search for messages that PostHog refuses, which may take more than one worker (ADR 0034). */
 import * as Predicate from "effect/Predicate"
 import * as JsonDocument from "../domain/JsonDocument.ts"
-import type { StateFiles } from "./StateFiles.ts"
+import type { StateFiles } from "../layers/StateFiles.ts"
 
 /** The state of a search that a worker could not finish. */
 export interface Search {

@@ -1,8 +1,8 @@
 /** Removes stale files of this package. */
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
+import { trimFolder } from "../layers/OutboxWriter.ts"
+import type { StateFiles } from "../layers/StateFiles.ts"
 import { type Disk, isRefused } from "../services/Disk.ts"
-import { trimFolder } from "./OutboxWriter.ts"
-import type { StateFiles } from "./StateFiles.ts"
 
 // A process publishes a temp file within an hour, unless it is suspended. Then its link or rename fails.
 const staleTempMillis = 60 * 60 * 1000
