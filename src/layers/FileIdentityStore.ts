@@ -19,10 +19,10 @@ import { type Identity, IdentityStore, type Publication, type Rotation } from ".
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
 import * as ClaimWriter from "./ClaimWriter.ts"
+import * as NewIdentity from "./NewIdentity.ts"
 import * as Notes from "./Notes.ts"
 import * as PointerFile from "./PointerFile.ts"
 import * as StateFiles from "./StateFiles.ts"
-import { identityInMemory } from "./SteadyStitch.ts"
 import * as UnfinishedFile from "./UnfinishedFile.ts"
 
 const decodeSuccessor = JsonDocument.decoder<AnonId>(({ anon_id, version }) =>
@@ -65,7 +65,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   })
   const readPointer = (): Read => readFinished(pointerFile, (text) => codec.decode(text) !== undefined)
 
-  const inMemory = (firstRun: boolean): Identity => identityInMemory(uuid, firstRun)
+  const inMemory = (firstRun: boolean): Identity => NewIdentity.inMemory(uuid, firstRun)
   const newAnonId = (): AnonId => inMemory(false).anonId
   const successorFile = (key: string): string => `${home.successors}/${key}.json`
 
@@ -140,9 +140,6 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const writePointer = ({ anonId, claim }: Pick<Identity, "anonId" | "claim">, text: string): boolean =>
     PointerFile.rewrite(files, codec, text, { anonId, linkedPrincipal: claim && Claim.principalOf(claim) }, uuid)
 
-  const publishPointer = (pointer: Pointer): Errno | undefined =>
-    files.publish(pointerFile, codec.encode(pointer, {}, uuid), codec.withConsent !== undefined)
-
   // Returns whether the identity file does not lead to an anon id or its successors: another tool wrote another anon
   // id.
   const pointsElsewhere = (text: string, anonId: AnonId): boolean => {
@@ -208,22 +205,16 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   // Undefined if another process created the file.
   const create = (): Identity | undefined => {
-    const anonId = newAnonId()
-    const code = publishPointer({ anonId, linkedPrincipal: undefined })
-    if (code === undefined) return { anonId, claim: undefined, durable: true, firstRun: true, published: true }
-    if (code === "EEXIST") return undefined
-    noteUnwritable(code)
+    const created = NewIdentity.create(files, codec, uuid)
+    if (!isRefused(created)) return created
+    if (created === "EEXIST") return undefined
+    noteUnwritable(created)
     return inMemory(true)
   }
 
   // A file that cannot be read now may hold an identity.
   const mayExist = (file: string, read: Read): boolean =>
     read._tag === "Unreadable" && !isIrregular(disk, file, read.code)
-
-  // Returns whether a missing file would be replaced by the identity of a former format.
-  const mayImport = (): boolean =>
-    files.read(home.imported)._tag === "Missing" &&
-    formerCodecs(codec).some(({ fileName }) => files.read(home.identityFile(fileName))._tag !== "Missing")
 
   // Keeps the ids when a host changes its format. It imports once, so that a deleted file stays deleted.
   const importFormer = (): "Imported" | "None" | "Unknown" => {
@@ -236,7 +227,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       if (mayExist(path, file)) return "Unknown"
       const pointer = file._tag === "Text" ? former.decode(file.text) : undefined
       if (pointer === undefined) continue
-      const code = publishPointer(pointer)
+      const code = NewIdentity.publish(files, codec, pointer, uuid)
       // Without this, a new identity would be created next and replace the former one for ever.
       if (code !== undefined && code !== "EEXIST") {
         noteUnwritable(code)
@@ -376,7 +367,9 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const isCurrent = isAnonId(end) && (former?.durable !== true || end === former.anonId)
     if (file._tag !== "Text" || !isCurrent || !isUnchanged(file.text)) return memory
     if (writePointer(memory, file.text)) return state = { ...memory, durable: true }
-    const code = codec.withConsent !== undefined || mayImport() ? "its file must stay" : files.remove(pointerFile)
+    const code = codec.withConsent !== undefined || NewIdentity.mayImport(files, codec)
+      ? "its file must stay"
+      : files.remove(pointerFile)
     if (code !== undefined) {
       notes.add(`later commands may use the former account: could not remove the identity: ${code}`)
     }

@@ -34,15 +34,13 @@ import * as HeldEvents from "./HeldEvents.ts"
 import * as Notice from "./Notice.ts"
 import * as PrincipalClaim from "./PrincipalClaim.ts"
 import type * as Recorder from "./Recorder.ts"
-import type { EventOwner, Handover } from "./SteadyStitch.ts"
+import { type EventOwner, type Handover, noAnswer, noPrincipal } from "./SteadyStitch.ts"
 
 // Each retry follows a claim or rotation that another process published during the attempt.
 const maxAttempts = 8
 
 /** The maximum time that a command waits for the API, from the request. */
 const answerLimit = Duration.seconds(2)
-
-const noPrincipal = "no principal is known for the credential"
 
 // Runs an effect again, once, if it has failed. A host reports a login and a logout only once.
 const again = <A, E, R>(effect: Effect.Effect<A, E, R>, hasFailed: (result: A) => boolean): Effect.Effect<A, E, R> =>
@@ -353,6 +351,8 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     yield* transition(StitchState.begin, credential)
     if (credential.found === undefined) yield* debug("no credential was found")
     else if (credential.known === undefined) yield* requestPrincipal(credential.found)
+    // With an input, the steady stitch has said it.
+    else if (credential.known === null && input === undefined) yield* debug(`${noPrincipal}: ${noAnswer}`)
   })
 
   const observe = (principalId: string, authorization?: string) =>

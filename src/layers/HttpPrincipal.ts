@@ -9,6 +9,7 @@ import type { ReadInput } from "../services/PrincipalResolver.ts"
 import { debug } from "./Debug.ts"
 import * as HttpJson from "./HttpJson.ts"
 import type { Form } from "./HttpPrincipalResolver.ts"
+import { noPrincipal } from "./SteadyStitch.ts"
 
 interface PrincipalRequest {
   readonly form: Form
@@ -17,8 +18,6 @@ interface PrincipalRequest {
 }
 
 const limit = "2 seconds"
-
-const noPrincipal = "no principal is known for the credential"
 
 // The request for the principal of each parsed credential.
 const requests = new WeakMap<Credential.Credential, PrincipalRequest>()

@@ -2,7 +2,7 @@
  * The identity rules of a steady command, which changes no identity: it reads one snapshot of identity and credential.
  * If the rules require more than an event, then it hands over to the full stitch.
  */
-import { type AnonId, isAnonId } from "../domain/AnonId.ts"
+import type { AnonId } from "../domain/AnonId.ts"
 import {
   attribute,
   type Attribution,
@@ -16,6 +16,7 @@ import * as Known from "../domain/Known.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { isEphemeral, isStateless } from "../domain/Runtime.ts"
 import type { CommandRun } from "../services/CurrentCommand.ts"
+import { isRefused } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import type { Identity } from "../services/IdentityStore.ts"
 import type { CredentialInput } from "../services/PrincipalResolver.ts"
@@ -23,9 +24,16 @@ import type { UsageSettings } from "../services/UsageSettings.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
 import * as CredentialText from "./CredentialText.ts"
 import type { KnownFile } from "./KnownFile.ts"
+import * as NewIdentity from "./NewIdentity.ts"
 import * as Notice from "./Notice.ts"
 import type { Recorder } from "./Recorder.ts"
 import type { StateFiles } from "./StateFiles.ts"
+
+/** The debug line of a credential without a principal, before its reason. */
+export const noPrincipal = "no principal is known for the credential"
+
+/** The reason if an earlier command got no answer. */
+export const noAnswer = "there was no answer, and it is asked again after an hour"
 
 /** The state that the steady and the full stitch of a command share. */
 export interface Shared {
@@ -70,17 +78,9 @@ export interface SteadyStitch {
   readonly begin: (now: number) => boolean
   /** Returns the owner of an event; undefined if the command is not steady. */
   readonly attribution: (now: number) => EventOwner | undefined
-  /** Returns an anonymous owner, for when the full stitch cannot be loaded; undefined on a first run. */
+  /** Returns an anonymous owner, for when the full stitch cannot be loaded; undefined before the notice was shown. */
   readonly fallback: () => EventOwner | undefined
   readonly handover: () => Handover
-}
-
-/** Returns a new identity in memory. */
-export const identityInMemory = (uuid: () => string, firstRun: boolean): Identity => {
-  const anonId = uuid()
-  return isAnonId(anonId)
-    ? { anonId, claim: undefined, durable: false, firstRun, published: false }
-    : identityInMemory(uuid, firstRun)
 }
 
 export const make = (
@@ -156,6 +156,14 @@ export const make = (
     return { identity, ...found }
   }
 
+  // Returns the identity of a first run that must not wait for the full stitch: otherwise a host whose commands end by
+  // `process.exit` would never have an identity.
+  const newIdentity = (): Identity => {
+    const mayCreate = !isStateless(runtime) && !NewIdentity.mayImport(files, codec)
+    const created = mayCreate ? NewIdentity.create(files, codec, runtime.uuid) : "EEXIST"
+    return isRefused(created) ? NewIdentity.inMemory(runtime.uuid, false) : created
+  }
+
   const isSame = (before: Identity, now: Identity | undefined): boolean =>
     now !== undefined && before.anonId === now.anonId &&
     Claim.facts(before.claim)?.principal === Claim.facts(now.claim)?.principal
@@ -169,6 +177,7 @@ export const make = (
       const hasSources = input.files.length + Object.keys(input.variables).length > 0
       if (!hasSources) initialDevice = readIdentity()?.anonId ?? "none"
       else if (text === undefined) files.notes.add("no credential was found")
+      else if (found?.knowledge === null) files.notes.add(`${noPrincipal}: ${noAnswer}`)
       return found === undefined
     },
     attribution: (now) => {
@@ -187,9 +196,12 @@ export const make = (
       return { identity, attribution }
     },
     fallback: () => {
-      if (!isStateless(runtime) && files.read(pointerFile)._tag === "Missing") return undefined
+      if (Notice.isDue(files, runtime, notice)) {
+        files.notes.add("nothing is recorded: the notice could not be shown before the end of the process")
+        return undefined
+      }
       // The session of the device is used, if its identity can be read.
-      const identity = snapshot?.identity ?? readIdentity() ?? identityInMemory(runtime.uuid, false)
+      const identity = snapshot?.identity ?? readIdentity() ?? newIdentity()
       return { identity, attribution: { distinctId: recorder.id, personless: true } }
     },
     handover: () => ({ shared, initial, initialDevice, snapshot })

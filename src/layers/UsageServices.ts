@@ -38,6 +38,7 @@ import { once, outboxOf, storeOf } from "./Lazy.ts"
 import * as Lease from "./Lease.ts"
 import { cold } from "./LoadCold.ts"
 import * as Notes from "./Notes.ts"
+import * as Notice from "./Notice.ts"
 import * as OutboxWriter from "./OutboxWriter.ts"
 import * as Recorder from "./Recorder.ts"
 import * as StateFiles from "./StateFiles.ts"
@@ -293,7 +294,11 @@ export const make = Effect.fnUntraced(function*(
     if (hasBegun) return
     hasBegun = true
     const now = clock.currentTimeMillisUnsafe()
-    if (!(yield* notes.run(() => steady.begin(now)))) return
+    // The notice is shown by the full stitch, which a handler that calls `process.exit` leaves no time to load.
+    const mustLoad = yield* notes.run(() =>
+      steady.begin(now) || (Notice.isDue(files, runtime, settings.notice) && checks.decide().enabled)
+    )
+    if (!mustLoad) return
     const start = withFullStitch(({ start }) => start)
     // Without an input, the credential is read before the handler runs: a logout removes it before it is reported.
     if (resolver.input === undefined) return yield* start

@@ -19,7 +19,7 @@ import * as UsageEvent from "../domain/UsageEvent.ts"
 import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
 import * as FixedPrincipalResolver from "../layers/FixedPrincipalResolver.ts"
 import * as MemoryDisk from "../layers/MemoryDisk.ts"
-import { identityInMemory } from "../layers/SteadyStitch.ts"
+import * as NewIdentity from "../layers/NewIdentity.ts"
 import * as UsageServices from "../layers/UsageServices.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -293,7 +293,7 @@ const makeDisk = (options: Options) =>
     const disk = MemoryDisk.make()
     for (const folder of ["/home", home.root]) disk.makeFolder(folder)
     if (options.firstRun !== true) {
-      const { anonId } = identityInMemory(runtime(disk).uuid, true)
+      const { anonId } = NewIdentity.inMemory(runtime(disk).uuid, true)
       disk.create(home.identityFile(arcade.fileName), arcade.encode({ anonId, linkedPrincipal: undefined }, {}))
       if (options.principal !== undefined) {
         yield* Effect.provide(loginBefore(options.principal), processOn(disk, options))

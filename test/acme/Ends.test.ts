@@ -3,6 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run } from "../fixtures/Process.ts"
 import { eventually, runtimeName } from "./Harness.ts"
@@ -73,6 +75,18 @@ suite("end of a process", (test) => {
         )
       })
     }
+  })
+
+  test("A command that calls `process.exit` at once is recorded on a new device, and gives it its identity", function*() {
+    const { env, home, sink, words } = yield* endsDevice
+    Fs.rmSync(home, { recursive: true })
+    yield* run(words("exit", "0"), { env })
+    const [first] = yield* sink.waitFor(({ length }) => length === 1)
+    yield* run(words("exit", "0"), { env })
+    const [, second] = yield* sink.waitFor(({ length }) => length === 2)
+    const { anon_id } = JSON.parse(Fs.readFileSync(Path.join(home, "usage.json"), "utf8"))
+    assert.deepStrictEqual([first?.properties["is_first_run"], second?.properties["is_first_run"]], [true, false])
+    assert.deepStrictEqual([second?.distinct_id, first?.distinct_id === anon_id], [anon_id, false])
   })
 
   describe.concurrent("delivery at the end", () => {

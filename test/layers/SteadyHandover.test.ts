@@ -274,7 +274,13 @@ describe("process.exit", () => {
       all: scene(steady, { credential: Device.stored("key") }),
       owner: own
     },
-    { what: "no account on a first run", all: scene(steady, { isNew: true }), owner: undefined },
+    { what: "the command itself on a first run", all: scene(steady, { isNew: true }), owner: own },
+    {
+      what: "nobody before the notice was shown",
+      all: scene(steady, { isNew: true }),
+      owner: undefined,
+      options: { settings: { notice: "This CLI records its use." } }
+    },
     {
       what: "no account without consent",
       all: scene(steady, { credential: Device.stored("key") }),

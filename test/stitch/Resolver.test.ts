@@ -139,6 +139,13 @@ describe.each(modes)("time limits over $mode", (mode) => {
         yield* TestConsole.errorLines,
         "usage: no principal is known for the credential: no answer in 2 seconds"
       )
+      yield* command.record
+      yield* command.end
+      yield* (yield* start()).begin
+      assert.strictEqual(
+        (yield* TestConsole.errorLines).at(-1),
+        "usage: no principal is known for the credential: there was no answer, and it is asked again after an hour"
+      )
     }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 
   test(
