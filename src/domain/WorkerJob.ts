@@ -17,6 +17,8 @@ export interface WorkerJob {
   readonly lingers: boolean
   /** Whether the last sent messages are kept for `telemetry log --sent`. False in CI. */
   readonly keepsSent: boolean
+  /** The maximum age of a message of any destination; infinite if there is none, or an earlier version wrote the job. */
+  readonly maxAgeMillis: number
   /** The random id of the lease that the starter acquires for the worker. */
   readonly id: string
 }
@@ -38,6 +40,9 @@ export const decode = JsonDocument.decoder<WorkerJob>((document) => {
     lingers,
     // An earlier version does not write this field.
     keepsSent: document["keepsSent"] === true,
+    maxAgeMillis: JsonDocument.isNumber(document["maxAgeMillis"])
+      ? document["maxAgeMillis"]
+      : Number.POSITIVE_INFINITY,
     id
   }
 })

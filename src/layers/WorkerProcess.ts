@@ -195,7 +195,7 @@ export const orUndefined = <A, R>(start: Effect.Effect<A, string, R>): Effect.Ef
 export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: boolean) {
   const runtime = yield* HostRuntime
   const path = yield* Path.Path
-  const { codec, destination, destinationId, name } = yield* UsageSettings
+  const { bounds, codec, destination, destinationId, name } = yield* UsageSettings
   const leases: Lease.Leases = { files, folder: OutboxFolder.make(files.home, destinationId).root, runtime }
   // The provider of the layer has the environment of the process. A command may replace it by the host's configuration.
   const provider = Variable.providerIn(yield* Effect.context<never>())
@@ -261,6 +261,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
         destinationId,
         lingers,
         keepsSent,
+        maxAgeMillis: bounds?.ageMillis ?? OutboxFolder.defaultBounds.ageMillis,
         id
       })
       // A running process keeps its working directory busy.

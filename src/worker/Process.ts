@@ -52,7 +52,8 @@ const settings = (job: WorkerJob.WorkerJob) =>
         home: StateHome.make(path, job.home),
         destination: job.destination,
         destinationId: job.destinationId,
-        codec: byName(job.codec)
+        codec: byName(job.codec),
+        bounds: { ageMillis: job.maxAgeMillis }
       }))
   )
 
@@ -72,8 +73,8 @@ const keepCodePrivate = (): void => {
 
 // Node.js creates the folder of the compile cache at the start of a process, which may be after an opt-out. If the
 // folder is missing at exit, then Node.js writes nothing.
-const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number): void => {
-  if (isAllowed) return sweep(files, current.disk, now)
+const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number, maxAgeMillis: number): void => {
+  if (isAllowed) return sweep(files, current.disk, now, maxAgeMillis)
   process.getBuiltinModule("node:fs").rmSync(files.home.compileCache, { recursive: true, force: true })
 }
 
@@ -130,7 +131,7 @@ export const run = async (): Promise<number> => {
       until
     })
     const now = yield* Clock.currentTimeMillis
-    yield* Effect.ignore(Effect.try(() => cleanUp(files, checks.decide().enabled, now)))
+    yield* Effect.ignore(Effect.try(() => cleanUp(files, checks.decide().enabled, now, job.maxAgeMillis)))
     return total
   }).pipe(
     Effect.provide(machine(job)),

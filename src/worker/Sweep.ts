@@ -10,8 +10,11 @@ const staleTempMillis = 60 * 60 * 1000
 // Node.js adds compiled code for each version of Node.js, of the worker and of a bundled host, and never removes it.
 const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
-/** Removes temp files of killed processes, old compiled code, and old sent messages of every destination. */
-export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
+/**
+ * Removes temp files of killed processes, old compiled code, and old messages of every destination: after a change of
+ * the key or the host, no command writes to the outbox of the former one, or trims it.
+ */
+export const sweep = (files: StateFiles, disk: Disk, now: number, maxAgeMillis: number): void => {
   const namesIn = (folder: string): ReadonlyArray<string> => {
     const names = files.list(folder)
     return isRefused(names) ? [] : names
@@ -26,7 +29,9 @@ export const sweep = (files: StateFiles, disk: Disk, now: number): void => {
   const { compileCache, outboxes, temp } = files.home
   sweepFolder(temp, staleTempMillis)
   for (const destination of namesIn(outboxes)) {
-    trimFolder(files, OutboxFolder.make(files.home, destination).sent, now, OutboxFolder.sentBounds)
+    const { events, sent } = OutboxFolder.make(files.home, destination)
+    trimFolder(files, events, now, { ageMillis: maxAgeMillis, messages: Infinity, bytes: Infinity })
+    trimFolder(files, sent, now, OutboxFolder.sentBounds)
   }
   sweepFolder(compileCache, staleCodeMillis)
   for (const version of namesIn(compileCache)) {

@@ -104,6 +104,7 @@ export const jobs: Arbitrary.Arbitrary<WorkerJob> = Arbitrary.all({
   destinationId: text,
   lingers: boolean,
   keepsSent: boolean,
+  maxAgeMillis: Arbitrary.map(Arbitrary.all([boolean, millis]), ([isBound, age]) => isBound ? age : Infinity),
   id: text
 })
 

@@ -217,6 +217,7 @@ const job: WorkerJob.WorkerJob = {
   destinationId: Device.destinationId,
   lingers: true,
   keepsSent: true,
+  maxAgeMillis: 1000,
   id: "3f0e"
 }
 
@@ -233,6 +234,7 @@ suite<WorkerJob.WorkerJob>("The variable with a worker's job", {
     lingers: ["true"],
     // A job of an earlier version does not have it.
     keepsSent: Object.keys(replacements),
+    maxAgeMillis: Object.keys(replacements),
     id: ["empty", "words"]
   }
 })

@@ -31,7 +31,7 @@ const link = (device: Device.Device, name: string, target: string) => {
 }
 
 describe("Sweep", () => {
-  const sweep = (device: Device.Device) => Sweep.sweep(filesOf(device), NodeDisk.disk, now)
+  const sweep = (device: Device.Device) => Sweep.sweep(filesOf(device), NodeDisk.disk, now, 10 * day * 1000)
   const write = (device: Device.Device, name: string, seconds: number) =>
     Effect.map(
       device.write(name, "code"),
@@ -84,15 +84,19 @@ describe("Sweep", () => {
     }
   )
 
-  test("A sweep removes what was sent to any destination and was recorded more than 7 days ago", function*() {
+  test("A sweep removes from any outbox what is older than its bound, and what was sent after 7 days", function*() {
     const device = yield* Device.make
     const name = (days: number) => OutboxFolder.eventName(event(days), now - days * day * 1000, 100)
+    const kept: Array<string> = []
     for (const destination of ["here", "there"]) {
-      for (const days of [6, 8]) yield* device.write(`usage/outbox/${destination}/sent/${name(days)}`, "a message")
+      for (const [folder, days] of [["events", 9], ["events", 11], ["sent", 6], ["sent", 8]] as const) {
+        const file = `usage/outbox/${destination}/${folder}/${name(days)}`
+        yield* device.write(file, "a message")
+        if (days < (folder === "sent" ? 7 : 10)) kept.push(file)
+      }
     }
     sweep(device)
-    const left = ["here", "there"].map((destination) => `usage/outbox/${destination}/sent/${name(6)}`)
-    assert.deepStrictEqual(device.tree(), left)
+    assert.deepStrictEqual(device.tree(), kept)
   })
 
   test("A sweep creates nothing on a new device", function*() {

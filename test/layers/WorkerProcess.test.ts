@@ -163,7 +163,8 @@ describe("process attributes", () => {
       destination,
       destinationId,
       lingers: false,
-      keepsSent: true
+      keepsSent: true,
+      maxAgeMillis: 7 * 24 * 60 * 60 * 1000
     })
     // The worker takes over the lease with this id.
     assert.strictEqual(JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}").id, id)

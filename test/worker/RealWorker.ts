@@ -198,6 +198,7 @@ export class RealWorker extends Context.Service<RealWorker, {
               destinationId,
               lingers: false,
               keepsSent: true,
+              maxAgeMillis: Infinity,
               id: "started by a test",
               ...options.job
             } as const
