@@ -209,9 +209,17 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
     name: invocation.name,
     outer,
     annotations,
+    flows: new Set(),
     recordSuccess: recordNow(succeeded),
-    recordExit: (code, error) =>
-      recordNow({ ...succeeded, code, errorClass: error === undefined ? undefined : ErrorClass.ofError(error) })
+    recordExit: (code, error) => {
+      const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
+      // A flow that the process ends with code 0 was not completed.
+      const exit = code === 0 ? Exit.interrupt() : Exit.failCause(error === undefined ? Cause.empty : Cause.fail(error))
+      return Effect.forEach([...command.flows], (end) => Effect.provideService(end(exit), CurrentCommand, command))
+        .pipe(
+          Effect.andThen(recordNow({ ...succeeded, code, errorClass }))
+        )
+    }
   }
   if (tokens !== undefined) tokensOf.set(command, tokens)
   const followed = yield* Effect.provideService(usage.follow(command), CurrentCommand, command)

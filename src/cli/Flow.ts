@@ -12,6 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as UsageEvent from "../domain/UsageEvent.ts"
+import { CurrentCommand } from "../services/CurrentCommand.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -67,7 +68,8 @@ export interface Flow<F extends Fields, Step extends string> {
   readonly events: ReadonlyArray<UsageEvent.UsageEvent<Encodable>>
   /**
    * Runs an effect as this flow. It records `Started`, then exactly one of `Completed`, `Aborted` and `Failed`, by the
-   * `Exit` of the effect. If the process ends without an `Exit` (`process.exit`), then it records none of them.
+   * `Exit` of the effect. If the process of a tracked command ends without an `Exit`, by `process.exit` or an uncaught
+   * error, then the flow is `Aborted` with exit code 0, and `Failed` with any other.
    *
    * **Details**
    *
@@ -144,9 +146,12 @@ export const make = <const F extends Fields, const Step extends string, const Na
       const capture = yield* UsageCapture
       const startedAt = yield* Clock.monotonicTimeNanos
       const current = yield* Ref.make<string | undefined>(undefined)
+      const command = yield* CurrentCommand
+      const ofCommand = command === "untracked" ? undefined : command
       const own: Encodable = { ...properties }
 
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
+        ofCommand?.flows.delete(end)
         const step = yield* Ref.get(current)
         const at = { ...own, ...(step === undefined ? {} : { step }) }
         const elapsed = (yield* Clock.monotonicTimeNanos) - startedAt
@@ -161,7 +166,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
 
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.andThen(
-          capture.capture(started, own),
+          Effect.tap(capture.capture(started, own), Effect.sync(() => ofCommand?.flows.add(end))),
           Effect.onExit(restore(Effect.provideService(effect, CurrentFlow, { flow: name, step: current })), end)
         )
       )

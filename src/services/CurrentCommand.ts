@@ -1,6 +1,7 @@
 /** The tracked command of the running fiber. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import type { Shared } from "../domain/Shared.ts"
@@ -34,6 +35,8 @@ export interface CommandRun {
   /** The command that runs this command in its handler. */
   readonly outer: CommandRun | undefined
   readonly annotations: Ref.Ref<Annotations>
+  /** The ends of the running flows, with which the exit of the process ends them. */
+  readonly flows: Set<(exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>>
   /** Records the success of the command, once. */
   readonly recordSuccess: Effect.Effect<void>
   /** Records the exit of the process during the command, once. `error` is the uncaught error, if there is one. */

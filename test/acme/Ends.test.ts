@@ -77,6 +77,19 @@ suite("end of a process", (test) => {
     }
   })
 
+  for (const [code, end] of [[0, "Setup Aborted"], [4, "Setup Failed"]] as const) {
+    test(`A flow in which the process exits with ${code} ends once: ${end}`, function*() {
+      const { env, sink, words } = yield* endsDevice
+      yield* run(words("flow", String(code)), { env })
+      const messages = yield* sink.waitFor(({ length }) => length === 3)
+      assert.deepStrictEqual(messages.map(({ event, properties }) => [event, properties["step"]]), [
+        ["Setup Started", undefined],
+        [end, "one"],
+        [code === 0 ? "CLI execution succeeded" : "CLI execution failed", undefined]
+      ])
+    })
+  }
+
   test("A command that calls `process.exit` at once is recorded on a new device, and gives it its identity", function*() {
     const { env, home, sink, words } = yield* endsDevice
     Fs.rmSync(home, { recursive: true })

@@ -40,7 +40,7 @@ describe.each(modes)("common properties over $mode", (mode) => {
   isNew("An event is on the disk, whole, when capture returns", function*({ command: { capture, store }, home }) {
     const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
     const command = { name: "project.create", outer: undefined, annotations }
-    const run = { ...command, recordSuccess: Effect.void, recordExit: () => Effect.void }
+    const run = { ...command, flows: new Set<never>(), recordSuccess: Effect.void, recordExit: () => Effect.void }
     yield* Effect.provideService(capture.capture(Anything, { text: "x" }), CurrentCommand, run)
     const { anonId } = yield* store.get
     const [message, ...others] = home.events()

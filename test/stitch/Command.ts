@@ -70,6 +70,7 @@ export const start = Effect.fnUntraced(function*(home: Device.Device, options?: 
     name: "use",
     outer: undefined,
     annotations,
+    flows: new Set(),
     recordSuccess: Effect.suspend(() =>
       Effect.provideService(process.capture.capture(Succeeded, {}), CurrentCommand, run)
     ),

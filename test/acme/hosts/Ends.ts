@@ -4,7 +4,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Usage } from "effect-cli-usage"
+import { Flow, Usage } from "effect-cli-usage"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Config from "effect/Config"
@@ -12,12 +12,21 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Schema from "effect/Schema"
 
 class Broken extends Error {
   override readonly name = "Broken"
 }
 
 const exit = Command.make("exit", { code: Argument.Int("code") }, ({ code }) => Effect.sync(() => process.exit(code)))
+
+const Setup = Flow.make("Setup", { description: "Sets up", properties: Schema.Struct({}), steps: ["one"] })
+
+const flow = Command.make(
+  "flow",
+  { code: Argument.Int("code") },
+  ({ code }) => Effect.andThen(Setup.step("one"), Effect.sync(() => process.exit(code))).pipe(Setup.run({}))
+)
 
 const set = Command.make("set", { code: Argument.Int("code") }, ({ code }) =>
   Effect.sync(() => {
@@ -71,7 +80,7 @@ const services = Layer.unwrap(Effect.gen(function*() {
 })).pipe(Layer.provideMerge(NodeServices.layer))
 
 const ends = Command.make("ends").pipe(
-  Command.withSubcommands([exit, set, uncaught, guarded, unhandled, wait, say, defect]),
+  Command.withSubcommands([exit, flow, set, uncaught, guarded, unhandled, wait, say, defect]),
   Usage.track,
   Command.run({ version: "1.0.0" })
 )
