@@ -292,9 +292,15 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     yield* showNotice
     // The identity is read first: with a newer credential the account was switched, but not with a newer identity.
     const identity = yield* store.get
-    // The host removes the credential before it reports a logout, so the first credential names the account.
+    // The host removes the credential before it reports a logout, so the first credential names the account. While the
+    // process exits, no credential is read: that may need a promise.
     const { initial, phase } = yield* Ref.get(state)
-    const former = phase === "SigningOut" ? initial : undefined
+    const isExiting = yield* runtime.isExiting
+    const former = initial !== undefined && (isExiting || phase === "SigningOut")
+      ? initial
+      : isExiting
+      ? StitchState.unreadable
+      : undefined
     if (former !== undefined) yield* transition(StitchState.replaceCurrent, former)
     const { found, known: knowledge } = former ?? (yield* readCredential)
     if (isSignedOutElsewhere({ claim: Claim.facts(identity.claim), credential: yield* facts })) {

@@ -6,6 +6,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -13,6 +14,7 @@ import * as NFS from "node:fs"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import { HostRuntime } from "../../src/services/HostRuntime.ts"
+import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
@@ -309,6 +311,29 @@ describe("process.exit", () => {
       yield* Deferred.succeed(gate, undefined)
     }
   )
+
+  const asynchronous = Effect.as(Effect.promise(() => Promise.resolve()), Device.stored("key"))
+  const ofHost = Layer.succeed(PrincipalResolver, {
+    input: undefined,
+    credential: asynchronous,
+    resolve: () => Effect.never
+  })
+  const resolvers: ReadonlyArray<{ readonly what: string; readonly options: Device.ProcessOptions }> = [
+    { what: "a file, by a parser that is loaded", options: {} },
+    { what: "a resolver of the host that takes its time", options: { resolver: ofHost } }
+  ]
+  test.each(resolvers)("A process that exits reads no credential again: it is read from $what", function*({ options }) {
+    const { anonId, home, start } = yield* scene(steady, { credential: Device.stored("key"), answer: Effect.never })
+    const { exit, runtime } = exiting()
+    const cold = Effect.promise(async () => Effect.runSync(loaded))
+    const { begin, capture } = yield* start({ runtime, cold, ...options })
+    yield* begin
+    yield* TestClock.adjust(0)
+    exit()
+    const exited = Effect.runSyncExitWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+    assert.isTrue(Exit.isSuccess(exited))
+    assert.deepStrictEqual(home.events().map(ownerOf), [device(anonId)])
+  })
 
   test("A process that exits leaves the session of the device as it is", function*() {
     const { api, home, start } = yield* scene(steady, { loggedIn: P })
