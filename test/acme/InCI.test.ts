@@ -84,6 +84,16 @@ suiteOf(services)("CI", (test) => {
       assert.deepStrictEqual(told(messages), [[0, "Recorded", "nobody"], [1, "succeeded", "nobody"]])
     })
 
+    test("A host in CI whose first event comes at process.exit records it, while its API is asked", function*() {
+      const { api, env, sink, words } = yield* device
+      const { child, ended } = yield* start(words("leave"), { env })
+      yield* eventually(Effect.sync(() => api.requests.length), (count) => count === 1)
+      child.kill("SIGUSR2")
+      assert.strictEqual((yield* ended).code, 0)
+      const messages = yield* sink.waitFor(({ length }) => length === 1)
+      assert.deepStrictEqual(told(messages), [[0, "succeeded", "nobody"]])
+    })
+
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       test(`A host in CI that waits for its API loses no event at ${signal} during its command`, function*() {
         const { env, sink, words } = yield* device

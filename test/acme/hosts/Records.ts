@@ -37,6 +37,12 @@ const record = (name: string, then: Effect.Effect<void>) =>
     })
   )
 
+const leave = Command.make(
+  "leave",
+  {},
+  () => Effect.andThen(Effect.sync(() => process.once("SIGUSR2", () => process.exit(0))), Effect.never)
+)
+
 const fail = Command.make(
   "fail",
   { error: Argument.Literals("error", ["broken", "coded"]) },
@@ -65,6 +71,7 @@ const run = Command.make("records").pipe(
     record("exit", Effect.sync(() => process.exit(0))),
     record("stay", Effect.never),
     record("return", Effect.void),
+    leave,
     fail
   ]),
   Usage.track,
