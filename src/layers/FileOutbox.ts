@@ -26,6 +26,9 @@ const decodeDelivery = JsonDocument.decoder(({ at }) =>
   JsonDocument.isNumber(at) && Math.abs(at) <= 8.64e15 ? at : undefined
 )
 
+// A worker lives for 10 s. If it read a full outbox on a slow network disk first, then it would have no time to send.
+const lookNanos = 1_000_000_000n
+
 const isOfPrincipal = ({ properties }: Message.Message): boolean => properties["$process_person_profile"] !== false
 
 /**
@@ -42,6 +45,7 @@ export const makeWith = Effect.fnUntraced(function*(
   const { disk } = yield* HostRuntime
   const { folder } = writer
   const { notes } = files
+  const clock = yield* Clock.Clock
 
   // Returns the names of the events, or why they cannot be listed now.
   const list = (path = folder.events) => {
@@ -81,10 +85,18 @@ export const makeWith = Effect.fnUntraced(function*(
 
   // Events are listed before claims, so that no event of an account is returned without the alias of that account. If a
   // claim cannot be read now, then no event of an account is returned.
-  const look = (now: number) => {
+  const look = (now: number, limitNanos?: bigint) => {
     const { names, unlisted } = list()
     const { aliases, isUncertain } = claims()
-    const found = names.flatMap((name) => read(name, now) ?? [])
+    const end = limitNanos && clock.monotonicTimeNanosUnsafe() + limitNanos
+    const found: Array<Exclude<ReturnType<typeof read>, undefined>> = []
+    let isPartial = false
+    for (const name of names) {
+      isPartial = end !== undefined && found.length > 0 && clock.monotonicTimeNanosUnsafe() > end
+      if (isPartial) break
+      const entry = read(name, now)
+      if (entry !== undefined) found.push(entry)
+    }
     const events = found.filter((entry) => entry !== "Unreadable")
     const free = isUncertain ? events.filter(({ message }) => !isOfPrincipal(message)) : events
     const unreadable = found.length - events.length
@@ -93,7 +105,7 @@ export const makeWith = Effect.fnUntraced(function*(
       : unreadable > 0
       ? `${unreadable} of the waiting messages cannot be read`
       : undefined)
-    return { entries: [...aliases, ...free], blocked }
+    return { entries: [...aliases, ...free], blocked, isPartial }
   }
 
   // Moves a sent message into the folder of sent messages. If that fails, then the caller removes the message.
@@ -168,7 +180,7 @@ export const makeWith = Effect.fnUntraced(function*(
   return Outbox.of({
     add: (message) => at((now) => writer.add(message, now)),
     backedOffUntil: at(writer.backedOffUntil),
-    look: at(look),
+    look: at((now) => look(now, lookNanos)),
     entries: at((now) => look(now).entries),
     // An outbox that cannot be listed now may have messages.
     isEmpty: notes.run(() => {

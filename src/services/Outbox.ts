@@ -54,8 +54,15 @@ export class Outbox extends Context.Service<Outbox, {
   readonly add: (message: Message) => Effect.Effect<boolean>
   /** Returns the messages that can be sent: the aliases first, then the events in the order of recording. */
   readonly entries: Effect.Effect<ReadonlyArray<Entry>>
-  /** Returns the messages that can be sent, and the reason if other messages cannot be sent now. */
-  readonly look: Effect.Effect<{ readonly entries: ReadonlyArray<Entry>; readonly blocked: string | undefined }>
+  /**
+   * Returns the messages that can be sent, and the reason if other messages cannot be sent now. It reads for at most a
+   * second: then `isPartial` is true, and `entries` has the oldest messages.
+   */
+  readonly look: Effect.Effect<{
+    readonly entries: ReadonlyArray<Entry>
+    readonly blocked: string | undefined
+    readonly isPartial: boolean
+  }>
   /** Returns whether the outbox has no message. */
   readonly isEmpty: Effect.Effect<boolean>
   /** Returns whether the outbox has an event of an invocation. */

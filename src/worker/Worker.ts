@@ -151,10 +151,10 @@ const drain = Effect.fnUntraced(function*(
 
   let outcome: Drained["outcome"] | undefined
   while (outcome === undefined) {
-    const { blocked, entries } = yield* outbox.look
+    const { blocked, entries, isPartial } = yield* outbox.look
     const waiting = entries.filter(({ message }) => !handled.has(message.uuid))
     const byUuid = new Map(entries.map((entry) => [entry.message.uuid, entry]))
-    for (const uuid of refused) if (!byUuid.has(uuid)) refused.delete(uuid)
+    if (!isPartial) { for (const uuid of refused) if (!byUuid.has(uuid)) refused.delete(uuid) }
     // Events that PostHog refused before are last, so that they do not take the time of every worker.
     const again = [...refused].flatMap((uuid) => handled.has(uuid) ? [] : byUuid.get(uuid) ?? [])
     outcome = (yield* deliverAll(waiting.filter(({ message }) => !refused.has(message.uuid)))) ??
@@ -163,6 +163,9 @@ const drain = Effect.fnUntraced(function*(
     if (outcome === undefined && blocked !== undefined) {
       failure = blocked
       outcome = "Kept"
+    } else if (waiting.length === 0 && isPartial) {
+      failure = "messages that were sent cannot be removed"
+      outcome ??= "Kept"
     } else if (waiting.length === 0) outcome ??= "Empty"
   }
 
@@ -233,7 +236,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   if (isKept || !isAllowed() || (yield* outbox.isEmpty)) return total
   if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total
   // Without this check, a message that can be neither sent nor removed would start successors without end.
-  const waits = (yield* outbox.entries).some(({ message }) => !handled.has(message.uuid))
-  if (waits) yield* startSuccessor
+  const { entries, isPartial } = yield* outbox.look
+  if (isPartial || entries.some(({ message }) => !handled.has(message.uuid))) yield* startSuccessor
   return total
 })

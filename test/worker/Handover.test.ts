@@ -426,4 +426,41 @@ describe("worker life cycle", () => {
     yield* work({ send, lingers: true, startSuccessor: count })
     assert.deepStrictEqual([requests.length, counted.times, device.events().length], [0, 0, 1])
   })
+
+  for (const isStuck of [false, true]) {
+    test(`A worker on a slow disk sends what it has read in a second; sent messages can be removed: ${!isStuck}`, function*() {
+      const clock = yield* Clock.Clock
+      let reads = 0n
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
+        if (!path.includes("/events/") && !path.includes("/sent/")) return undefined
+        if (operation === "read") reads += 1n
+        return isStuck && ["rename", "remove"].includes(operation) ? "EACCES" : undefined
+      })
+      const monotonicTimeNanosUnsafe = () => clock.monotonicTimeNanosUnsafe() + reads * 300_000_000n
+      const slow: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        currentTimeMillis: clock.currentTimeMillis,
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe,
+        monotonicTimeNanos: Effect.sync(monotonicTimeNanosUnsafe),
+        sleep: (duration) => clock.sleep(duration)
+      }
+      yield* Effect.gen(function*() {
+        const { device, outbox, work, write } = yield* setUp()
+        for (let n = 0; n < 40; n++) write(n)
+        const worker = yield* processOf(device, { disk })
+        const { count, counted } = counter()
+        const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+        yield* worker.work({ send, startSuccessor: count })
+        const isBackedOff = (yield* outbox.backedOffUntil) > 0
+        assert.deepStrictEqual(
+          [requests.map(({ length }) => length), counted.times, (yield* outbox.entries).length, isBackedOff],
+          isStuck ? [[4], 0, 40, true] : [[4, 4, 4], 1, 28, false]
+        )
+        // Without the delay of the disk, nothing is left.
+        if (!isStuck) assert.strictEqual(yield* work(), 28)
+      }).pipe(Effect.provideService(Clock.Clock, slow))
+    })
+  }
 })
