@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { merge, type Shared } from "../domain/Shared.ts"
+import { debugFailure } from "../layers/Debug.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
 
 /**
@@ -32,4 +33,7 @@ export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
   Effect.flatMap(CurrentCommand, (current) =>
     current === undefined || current === "untracked"
       ? Effect.void
-      : Ref.update(current.annotations, (before) => ({ ...before, shared: merge(before.shared, shared) })))
+      : Ref.update(current.annotations, (before) => ({ ...before, shared: merge(before.shared, shared) }))).pipe(
+      // A getter of the host may throw.
+      debugFailure("could not annotate a command", undefined)
+    )

@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
+import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
 import type { Flushed, Obstacle } from "../services/CaptureWorker.ts"
 import { isAbsent, isRefused } from "../services/Disk.ts"
@@ -157,11 +158,15 @@ export const make = Effect.fnUntraced(function*(
     const reason = yield* deliver(before)
     const after = yield* outbox.status
     const refused = after.setAside - before.setAside
+    const { decidedBy, enabled } = checks.decide()
     // If the user has opted out since, then the messages were deleted, and the number of delivered messages is unknown.
-    const delivered = (yield* isAllowed) ? Math.max(0, before.pending - after.pending - refused) : 0
+    // Refused messages may have been removed to make room for others.
+    const isDelivered = enabled && after.lastDelivery !== before.lastDelivery
+    const delivered = isDelivered ? Math.max(0, before.pending - after.pending - refused) : 0
+    const denied = enabled ? undefined : `telemetry is off: ${ConsentDecision.explain(decidedBy)}`
     // If a message or claim cannot be read now, then at least one message is kept.
     const kept = after.blocked === undefined ? after.pending : Math.max(1, after.pending)
-    return { delivered, kept, reason: after.blocked ?? reason }
+    return { delivered, kept, reason: denied ?? after.blocked ?? reason }
   })
 
   // == the end of a command

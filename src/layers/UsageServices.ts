@@ -392,7 +392,10 @@ export const make = Effect.fnUntraced(function*(
         ({ waitForDelivery }) => waitForDelivery(started, isShort ? undefined : seen)
       )
     }).pipe(debugFailure("could not start a worker", undefined)),
-    flush: Effect.flatMap(delivery, ({ flush }) => flush),
+    flush: Effect.andThen(
+      notes.run(() => checks.decide().enabled ? writer.trim(clock.currentTimeMillisUnsafe()) : undefined),
+      Effect.flatMap(delivery, ({ flush }) => flush)
+    ),
     obstacles: Effect.flatMap(delivery, ({ obstacles }) => obstacles)
   })
   const worker = options.worker === undefined

@@ -105,6 +105,44 @@ suite("acme", (test) => {
       assert.strictEqual(yield* setAside, "1 (refused by PostHog, or damaged: kept here, and not sent again)")
     })
 
+    test("`telemetry flush` sends no message beyond the age of the outbox, and says what a denial keeps", function*() {
+      const acme = yield* device
+      yield* acme.sink.answer(Status({ status: 503 }))
+      yield* runs(acme, ["deploy old", "deploy new"])
+      yield* eventually(acme.workers, ({ length }) => length === 0)
+      const [old = ""] = eventFiles(acme.home)
+      const before = String(Date.now() - 8 * 24 * 60 * 60 * 1000).padStart(15, "0")
+      Fs.renameSync(old, Path.join(Path.dirname(old), `${before}${Path.basename(old).slice(15)}`))
+      const denied = yield* acme.run("telemetry flush", { runtime: "pipe", env: { DO_NOT_TRACK: "1" } })
+      assert.include(denied.stderr, "2 messages are still waiting: telemetry is off: DO_NOT_TRACK")
+      yield* acme.sink.answer(Validate())
+      const { stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+      assert.deepStrictEqual(JSON.parse(stdout), { delivered: 1, kept: 0 })
+    })
+
+    test("`telemetry flush` counts no refused message as delivered, also if there is no room to keep it", function*() {
+      const acme = yield* device
+      yield* acme.sink.answer(Status({ status: 503 }))
+      yield* acme.run("deploy a")
+      yield* eventually(acme.workers, ({ length }) => length === 0)
+      const [file = ""] = eventFiles(acme.home)
+      const { message, ...rest } = JSON.parse(Fs.readFileSync(file, "utf8"))
+      const folder = Path.dirname(file)
+      yield* acme.sink.answer(Status({ status: 413 }))
+      // Twice as much as is kept of refused messages.
+      for (const round of [1, 2]) {
+        for (let n = 10; n < 25; n++) {
+          const uuid = `00000000-0000-4000-8000-0000000000${n}`
+          const properties = { ...message.properties, text: "x".repeat(62_000) }
+          const text = JSON.stringify({ ...rest, message: { ...message, properties, uuid } })
+          const name = Path.basename(file).replace(message.uuid, uuid).replace(/-\d+\.json$/, `-${text.length}.json`)
+          Fs.writeFileSync(Path.join(folder, name.replace(/-0{6}-/, `-00000${round}-`)), text, { mode: 0o600 })
+        }
+        const { stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
+        assert.deepStrictEqual(JSON.parse(stdout), { delivered: 0, kept: 0 })
+      }
+    })
+
     test("`telemetry flush` does nothing on a new device and makes no file", function*() {
       const acme = yield* device
       const { code, stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })

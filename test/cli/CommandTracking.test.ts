@@ -227,6 +227,18 @@ describe("recorded commands", () => {
     ])
   })
 
+  test("Properties that throw when they are read change neither the command nor its event", function*() {
+    const properties = Object.defineProperty({}, "broken", {
+      enumerable: true,
+      get: () => {
+        throw new Error("the author's")
+      }
+    })
+    const build = Command.make("build", {}, () => Usage.annotateCommand({ properties }))
+    assert.isTrue(Exit.isSuccess(yield* runLine(Usage.track(build), "")))
+    assert.deepStrictEqual(yield* told("command_name", "exit_code"), [["build", 0]])
+  })
+
   test("Properties that are added outside of a command are added to no event", function*() {
     yield* Usage.annotateCommand({ properties: { kind: "web" } })
     yield* run("failing")
