@@ -1,4 +1,5 @@
 /** The modules that most commands do not load. */
+export * as AbandonAfter from "./AbandonAfter.ts"
 export * as ContinuousIntegration from "./ContinuousIntegration.ts"
 export * as Delivery from "./Delivery.ts"
 export * as FileOutbox from "./FileOutbox.ts"

@@ -163,10 +163,10 @@ export const make = Effect.fnUntraced(function*(
     // Refused messages may have been removed to make room for others.
     const isDelivered = enabled && after.lastDelivery !== before.lastDelivery
     const delivered = isDelivered ? Math.max(0, before.pending - after.pending - refused) : 0
-    const denied = enabled ? undefined : `telemetry is off: ${ConsentDecision.explain(decidedBy)}`
     // If a message or claim cannot be read now, then at least one message is kept.
     const kept = after.blocked === undefined ? after.pending : Math.max(1, after.pending)
-    return { delivered, kept, reason: denied ?? after.blocked ?? reason }
+    const denial = enabled || kept === 0 ? undefined : `telemetry is off: ${ConsentDecision.explain(decidedBy)}`
+    return { delivered, kept, reason: denial ?? after.blocked ?? reason }
   })
 
   // == the end of a command

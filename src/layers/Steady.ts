@@ -93,6 +93,18 @@ const withProcessEnvironment = (provider: ConfigProvider.ConfigProvider): Config
     })
   )
 
+// Returns another value if an effect of the host hangs. Most end at once, and need no more code for that.
+const orAfter = <A>(other: Effect.Effect<A>) => (effect: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.flatMap(
+    Effect.forkDetach(effect, { startImmediately: true }),
+    (fiber) =>
+      fiber.pollUnsafe() ?? Effect.flatMap(cold, ({ AbandonAfter }) =>
+        Effect.flatMap(
+          AbandonAfter.joinWithin("1 second")(fiber),
+          (result) => result._tag === "Some" ? Effect.succeed(result.value) : other
+        ))
+  )
+
 export const make = Effect.fnUntraced(
   function*(
     options: Options,
@@ -121,7 +133,8 @@ export const make = Effect.fnUntraced(
       : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
         // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
         Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), none)),
-        Effect.provideContext(base)
+        Effect.provideContext(base),
+        orAfter(Effect.as(debug("`principals` was not built within its time limit"), none))
       )
     const requirements = Context.merge(Context.add(base, Consent, consent), principals)
     const services = yield* UsageServices.make({

@@ -245,6 +245,17 @@ test("A resolver that cannot be built is a resolver without a credential, and en
   assert.isUndefined(yield* resolver.credential)
 })
 
+test("A resolver whose layer hangs is a resolver without a credential, after a second", function*() {
+  const principals = Layer.effect(PrincipalResolver, Effect.uninterruptible(Effect.never))
+  const built = yield* Effect.forkChild(Effect.provide(PrincipalResolver, layerOf({ principals })))
+  // The module is loaded in real time.
+  while (built.pollUnsafe() === undefined) {
+    yield* Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
+    yield* TestClock.adjust("100 millis")
+  }
+  assert.isUndefined(yield* (yield* Fiber.join(built)).credential)
+})
+
 test("A host on a runtime that denies the environment runs without telemetry", function*() {
   const refuse = () => {
     throw new Error("Requires env access")
