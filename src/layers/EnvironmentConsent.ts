@@ -61,6 +61,11 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     : "/etc"
   const policyFile = policyFolder === "" ? undefined : path.join(policyFolder, settings.name, "usage.json")
 
+  // Folders have this name.
+  const { name } = settings
+  const isFolderName = name !== "" && name !== "." && name !== ".." && !name.includes("/") && !name.includes("\\")
+  const nameProblem = isFolderName ? undefined : `the name "${name}" is no name of a folder`
+
   // Undefined if the policy cannot be read now, which denies too.
   const isDeniedByPolicy = (): boolean | undefined => {
     const read = policyFile === undefined ? undefined : ForeignFile.read(disk, policyFile)
@@ -114,7 +119,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
       if (former && isDeniedInFormer()) return optedOut
       if (isTestRun) return denied({ _tag: "TestRun" })
       if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
-      const problem = HomeSafety.problem(home, path, runtime)
+      const problem = nameProblem ?? HomeSafety.problem(home, path, runtime)
       if (problem !== undefined) return denied({ _tag: "UnsafeHome", problem })
       // Last: a logout must know that every other setting allows (ADR 0036).
       return user ?? given

@@ -44,7 +44,7 @@ export interface Form {
  * @since 0.1.0
  */
 export interface Options {
-  /** The YAML or JSON file in which the host keeps its credentials. */
+  /** The absolute path of the YAML or JSON file in which the host keeps its credentials. */
   readonly file?: string | undefined
   readonly forms: ReadonlyArray<Form>
 }

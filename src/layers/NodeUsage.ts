@@ -7,7 +7,6 @@ import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import type * as Stdio from "effect/Stdio"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
-import type * as IdentityCodec from "../domain/IdentityCodec.ts"
 import type { SomeBounds } from "../domain/OutboxFolder.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -46,7 +45,7 @@ export interface Options {
   /** The text that the user sees once, on stderr, before the first command in a terminal is recorded. */
   readonly notice?: string | undefined
   /** The format of the identity file. Default: `arcade`. */
-  readonly codec?: IdentityCodec.Name | undefined
+  readonly codec?: "arcade" | "supabase" | undefined
   /**
    * More variables that turn telemetry off, such as one that the CLI had before: `["SUPABASE_TELEMETRY_DISABLED"]`.
    * Like `DO_NOT_TRACK`, any value denies except an empty one, `0`, `false`, `no` and `off`.

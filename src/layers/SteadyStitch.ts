@@ -176,8 +176,10 @@ export const make = (
       initial = { text, knowledge: found?.knowledge }
       const hasSources = input.files.length + Object.keys(input.variables).length > 0
       if (!hasSources) initialDevice = readIdentity()?.anonId ?? "none"
-      else if (text === undefined) files.notes.add("no credential was found")
-      else if (found?.knowledge === null) files.notes.add(`${noPrincipal}: ${noAnswer}`)
+      else if (text === undefined) {
+        const sources = [...input.files, ...Object.keys(input.variables)]
+        files.notes.add(`no credential was found in ${sources.join(" or ")}`)
+      } else if (found?.knowledge === null) files.notes.add(`${noPrincipal}: ${noAnswer}`)
       return found === undefined
     },
     attribution: (now) => {

@@ -239,6 +239,16 @@ test("Two products in one process are isolated, also if the layer of one is prov
   assert.deepStrictEqual(NFS.readdirSync(root), ["inner"])
 })
 
+test("A name that is none of a folder turns telemetry off, and reaches no other folder", function*() {
+  for (const [variable, value] of [["NODE_ENV", ""], ["VITEST", ""], ["NODE_TEST_CONTEXT", ""]] as const) {
+    yield* stubEnvironment(variable, value)
+  }
+  for (const name of ["", ".", "..", "../x", "a/b", "a\\b"]) {
+    const problem = `the name "${name}" is no name of a folder`
+    assert.deepStrictEqual(yield* decidedBy(ConfigProvider.fromEnv(), { name }), { _tag: "UnsafeHome", problem })
+  }
+})
+
 test("A resolver that cannot be built is a resolver without a credential, and ends no command", function*() {
   const principals = Layer.effect(PrincipalResolver, Effect.die(new Error("Cannot find module 'keychain'")))
   const resolver = yield* Effect.provide(PrincipalResolver, layerOf({ principals }))

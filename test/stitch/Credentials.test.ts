@@ -32,7 +32,7 @@ describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
       // A resolver that looks in the wrong place costs each device its id, so its author is told.
       const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
       assert.deepStrictEqual([...new Set(lines)], [
-        "usage: no credential was found",
+        `usage: no credential was found${mode.isSteady ? ` in ${home.at("..", "credentials")} or ACME_API_KEY` : ""}`,
         "usage: the device gets a new anon id: its stored credential was removed"
       ])
       assert.deepStrictEqual(yield* (yield* start()).owner, device(fresh))
