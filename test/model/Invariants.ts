@@ -78,7 +78,11 @@ const onePrincipal: Check = ({ claims, trace, wire }) => {
     const isCrossed = link !== undefined &&
       (claims.some((claim) => claim.anonId === anonId && claim.begun <= change.t) ||
         pointerWrites.some(({ actor, begun, t }) => actor !== change.actor && begun <= change.t && t >= link.start))
-    const problem = isCrossed ? undefined : said(anonId, principal, "the identity file")
+    // Nothing on the disk tells of a link that another tool's unusable file replaced before a command read it. That file
+    // leads to the same anon id again.
+    const next = trace.changes.find(({ path, t }) => path === Trace.paths.pointer && t > change.t)
+    const isLost = link !== undefined && next !== undefined && trace.program.actors[next.actor]?._tag === "Truncate"
+    const problem = isCrossed || isLost ? undefined : said(anonId, principal, "the identity file")
     if (problem !== undefined) return problem
   }
   return undefined
