@@ -350,10 +350,13 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   // == the operations
 
+  let isFirst = true
   const begin = Effect.gen(function*() {
-    const { isOpen } = yield* Ref.get(state)
+    const { initial, isOpen } = yield* Ref.get(state)
     if (isOpen || !(yield* isAllowed)) return
-    const credential = yield* credentials.read
+    // Another process may have logged out while this one loaded the full stitch.
+    const credential = (isFirst ? initial : undefined) ?? (yield* credentials.read)
+    isFirst = false
     yield* transition(StitchState.begin, credential)
     if (credential.found === undefined) yield* debug("no credential was found")
     else if (credential.known === undefined) yield* requestPrincipal(credential.found)

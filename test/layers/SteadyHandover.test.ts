@@ -23,6 +23,7 @@ import {
   account,
   device,
   disturbed,
+  found,
   identityFiles,
   loaded,
   own,
@@ -251,6 +252,22 @@ describe("loading of the full stitch", () => {
     yield* stitch.logout
     assert.deepStrictEqual(home.events().map(ownerOf), [account(P)])
   })
+})
+
+test("A logout elsewhere while the rest of the module loads leaves the command the credential that it began with", function*() {
+  const { anonId, api, home, start } = yield* scene(steady, { credential: Device.stored("key"), answer: Effect.never })
+  const gate = yield* Deferred.make<void>()
+  const command = yield* start({ cold: Effect.andThen(Deferred.await(gate), loaded) })
+  yield* command.begin
+  yield* TestClock.adjust(0)
+  yield* api.set(undefined)
+  yield* Deferred.succeed(gate, undefined)
+  yield* TestClock.adjust(0)
+  // The response is about that credential, so it claims nothing for an account that may be gone.
+  yield* command.stitch.observe(P, "Bearer key")
+  assert.deepStrictEqual(yield* command.owner, account(P))
+  const { anonId: left, claim } = yield* found(home)
+  assert.deepStrictEqual([left, claim], [anonId, undefined])
 })
 
 describe("process.exit", () => {
