@@ -90,6 +90,17 @@ suite("end of a process", (test) => {
     })
   }
 
+  test("A flow that has ended before the process exits is not ended again", function*() {
+    const { env, sink, words } = yield* endsDevice
+    yield* run(words("flown"), { env })
+    const messages = yield* sink.waitFor((all) => all.some(({ event }) => event.startsWith("CLI")))
+    assert.deepStrictEqual(messages.map(({ event }) => event), [
+      "Setup Started",
+      "Setup Completed",
+      "CLI execution succeeded"
+    ])
+  })
+
   test("A command that calls `process.exit` at once is recorded on a new device, and gives it its identity", function*() {
     const { env, home, sink, words } = yield* endsDevice
     Fs.rmSync(home, { recursive: true })

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as NFS from "node:fs"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
@@ -328,6 +329,38 @@ describe("process.exit", () => {
       yield* Deferred.succeed(gate, undefined)
     }
   )
+
+  test("A notice that is due is shown by a command that only records at the exit of its process", function*() {
+    const { home, start } = yield* scene(steady, { isNew: true })
+    const { exit, runtime } = exiting()
+    const notice = "This CLI records its use."
+    const { begin, capture } = yield* start({ runtime, cold: loaded, settings: { notice } })
+    yield* begin
+    yield* TestClock.adjust(0)
+    exit()
+    Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+    assert.deepStrictEqual(home.events().map(ownerOf), [device((yield* found(home)).anonId)])
+    assert.deepStrictEqual(yield* TestConsole.errorLines, [notice])
+  })
+
+  const kept: ReadonlyArray<
+    { readonly what: string; readonly file?: string; readonly runtime: HostRuntime["Service"] }
+  > = [
+    { what: "in CI", runtime: Device.runtimes.ci },
+    { what: "over that of a former format", file: "telemetry.json", runtime: Device.persistent }
+  ]
+  test.each(kept)("A process that exits makes no identity $what", function*({ file, runtime }) {
+    const { home, start } = yield* scene(steady, { isNew: true })
+    if (file !== undefined) yield* home.write(file, JSON.stringify({ device_id: anon.b, enabled: true }))
+    const { begin, capture } = yield* start({
+      runtime: { ...runtime, isExiting: Effect.succeed(true) },
+      cold: Effect.never
+    })
+    yield* begin
+    Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+    assert.deepStrictEqual(home.events().map(ownerOf), [own])
+    assert.isUndefined(home.text("usage.json"))
+  })
 
   const asynchronous = Effect.as(Effect.promise(() => Promise.resolve()), Device.stored("key"))
   const ofHost = Layer.succeed(PrincipalResolver, {

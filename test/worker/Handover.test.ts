@@ -22,6 +22,7 @@ import * as Lease from "../../src/layers/Lease.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Disk } from "../../src/services/Disk.ts"
+import * as SearchFile from "../../src/worker/SearchFile.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
@@ -452,7 +453,12 @@ describe("worker life cycle", () => {
         const worker = yield* processOf(device, { disk })
         const { count, counted } = counter()
         const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+        // A message that was refused before, and is not reached by this worker.
+        const search = SearchFile.make(worker.files, worker.leases.folder)
+        const refused = [event(39).uuid]
+        search.write({ batch: 250, refused })
         yield* worker.work({ send, startSuccessor: count })
+        assert.deepStrictEqual(search.read()?.refused, refused)
         const isBackedOff = (yield* outbox.backedOffUntil) > 0
         assert.deepStrictEqual(
           [requests.map(({ length }) => length), counted.times, (yield* outbox.entries).length, isBackedOff],

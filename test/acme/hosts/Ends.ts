@@ -28,6 +28,12 @@ const flow = Command.make(
   ({ code }) => Effect.andThen(Setup.step("one"), Effect.sync(() => process.exit(code))).pipe(Setup.run({}))
 )
 
+const flown = Command.make(
+  "flown",
+  {},
+  () => Effect.andThen(Setup.run({})(Effect.void), Effect.sync(() => process.exit(0)))
+)
+
 const set = Command.make("set", { code: Argument.Int("code") }, ({ code }) =>
   Effect.sync(() => {
     process.exitCode = code
@@ -80,7 +86,7 @@ const services = Layer.unwrap(Effect.gen(function*() {
 })).pipe(Layer.provideMerge(NodeServices.layer))
 
 const ends = Command.make("ends").pipe(
-  Command.withSubcommands([exit, flow, set, uncaught, guarded, unhandled, wait, say, defect]),
+  Command.withSubcommands([exit, flow, flown, set, uncaught, guarded, unhandled, wait, say, defect]),
   Usage.track,
   Command.run({ version: "1.0.0" })
 )
