@@ -8,6 +8,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
+import { debug } from "./Debug.ts"
 
 /**
  * The API and the response header that name a principal.
@@ -26,7 +27,11 @@ export interface Options {
 // that a login would report.
 const ambiguous = /[^ -~]|, /
 
-const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
+// A text such as `localhost:3000` is a URL without an origin.
+const originOf = (url: string): string | undefined => {
+  const origin = URL.canParse(url) ? new URL(url).origin : "null"
+  return origin === "null" ? undefined : origin
+}
 
 /**
  * Returns a function that makes an HTTP client report the principal of each response.
@@ -50,18 +55,21 @@ export const observe = Effect.fnUntraced(function*(
   const stitch = yield* IdentityStitch
   const header = options.header.toLowerCase()
 
-  const principalIn = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
+  const principalIn = (response: HttpClientResponse.HttpClientResponse, origin: string): string | undefined => {
     const { headers, request, status, url } = response
-    // Most commands make no request.
-    const origin = originOf(options.origin)
-    const isOwn = origin !== undefined && originOf(request.url) === origin && originOf(url) === origin
+    const isOwn = originOf(request.url) === origin && originOf(url) === origin
     const isAbout = isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
     const value = isAbout ? headers[header] : undefined
     return value === undefined || ambiguous.test(value) ? undefined : value
   }
 
   return HttpClient.tap((response) => {
-    const principal = principalIn(response)
+    // Most commands make no request.
+    const origin = originOf(options.origin)
+    if (origin === undefined) {
+      return debug(`no response is observed: origin "${options.origin}" is no URL such as https://api.acme.dev`)
+    }
+    const principal = principalIn(response, origin)
     return principal === undefined
       ? Effect.void
       : stitch.observe(principal, response.request.headers["authorization"])

@@ -10,7 +10,9 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as TestConsole from "effect/testing/TestConsole"
 import * as Http from "node:http"
+import * as Debug from "../../src/layers/Debug.ts"
 import * as ObservedHttpClient from "../../src/layers/ObservedHttpClient.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
 import { listen } from "../fixtures/Servers.ts"
@@ -161,6 +163,17 @@ describe("ignored responses", () => {
     const inner = Layer.succeed(HttpClient.HttpClient, client)
     assert.deepStrictEqual(yield* observing("not a URL", "/v1/x", { inner }), { result: 200, seen: [] })
   })
+
+  for (const origin of ["not a URL", "api.acme.dev", "localhost:4010"]) {
+    test.live(`No response is observed, and a debug line says why, if the origin of the API is ${origin}`, function*() {
+      const api = yield* serve()
+      const lines = Effect.andThen(observing(origin, api.url), TestConsole.errorLines)
+      assert.deepStrictEqual(
+        yield* lines.pipe(Effect.provide(TestConsole.layer), Effect.provideService(Debug.IsDebugMode, true)),
+        [`usage: no response is observed: origin "${origin}" is no URL such as https://api.acme.dev`]
+      )
+    })
+  }
 
   test.live("A request that fails is not observed, and its failure stays as it is", function*() {
     const api = yield* Effect.scoped(serve())
