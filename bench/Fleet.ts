@@ -231,8 +231,8 @@ export const policies: ReadonlyArray<Policy> = [
     name: "alias where the disk lasts, nothing elsewhere",
     run: ({ credential, device, principal }) => {
       if (principal === undefined || ephemeral(device)) return [event(device.anonId, true)]
-      const isLinked = device.claim?.principal === principal
-      device.claim = { principal, credential: credential.source }
+      const isLinked = device.claim?.principal_id === principal
+      device.claim = { principal_id: principal, credential: credential.source }
       return isLinked ? [own(device, principal)] : [alias(principal, device.anonId), own(device, principal)]
     },
     logout: rotate
@@ -261,7 +261,7 @@ export const policies: ReadonlyArray<Policy> = [
         if (consequence === "Claim") sent.push(alias(principal, device.anonId))
         if (consequence === "Switch") rotate(device, newAnonId)
         if (consequence === "Claim" || consequence === "Switch") {
-          device.claim = { principal, credential: credential.source }
+          device.claim = { principal_id: principal, credential: credential.source }
         }
       }
       const to = attribute({ slot, anonId: device.anonId, claim: device.claim, credential, invocationId })

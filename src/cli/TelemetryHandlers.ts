@@ -4,7 +4,6 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Claim from "../domain/Claim.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import type { Message } from "../domain/Message.ts"
 import { CaptureWorker, type Obstacle } from "../services/CaptureWorker.ts"
@@ -43,7 +42,7 @@ const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDe
     decided_by: ConsentDecision.format(decidedBy),
     destination: outbox.destination ?? null,
     anon_id: identity?.anonId ?? null,
-    principal_id: (identity?.claim && Claim.principalOf(identity.claim)) ?? null,
+    principal_id: identity?.claim?.principal_id ?? null,
     pending: outbox.pending,
     set_aside: outbox.setAside,
     last_delivery: outbox.lastDelivery === undefined ? null : timeOf(outbox.lastDelivery),

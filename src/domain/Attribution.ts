@@ -1,17 +1,10 @@
 /** The two rules of identity: the distinct id of an event, and the consequence of a sighting. */
 import type { AnonId } from "./AnonId.ts"
-import type { CredentialSource, Sighting } from "./Claim.ts"
+import type { Claim, CredentialSource, Sighting, UnreadableClaim } from "./Claim.ts"
 import type { PrincipalId } from "./PrincipalId.ts"
 
-/**
- * The facts of a claim that the rules need.
- *
- * `principal` is undefined if the claim cannot be read: the anon id is claimed by an unknown principal.
- */
-export interface ClaimFacts {
-  readonly principal: PrincipalId | undefined
-  readonly credential: CredentialSource
-}
+/** The part of a claim that the rules need. */
+export type ClaimFacts = Pick<Claim | UnreadableClaim, "principal_id" | "credential">
 
 /** The facts of the current credential that the rules need. */
 export interface CredentialFacts {
@@ -45,9 +38,9 @@ export const attribute = (facts: {
   if (claim === undefined) return { distinctId: facts.anonId, personless: true }
   const known = credential.source === "none"
     ? claim.credential !== "stored"
-    : credential.principal === claim.principal
-  return claim.principal !== undefined && known
-    ? { distinctId: claim.principal, personless: false }
+    : credential.principal === claim.principal_id
+  return claim.principal_id !== undefined && known
+    ? { distinctId: claim.principal_id, personless: false }
     : { distinctId: facts.invocationId, personless: true }
 }
 
@@ -78,12 +71,12 @@ export const consequenceOf = (facts: {
 }): Consequence => {
   const { claim, credential, ephemeral, principal, seenBy, slot } = facts
   if (seenBy !== "login" && slot !== undefined) return "Nothing"
-  if (claim?.principal === principal) return "Stamp"
+  if (claim?.principal_id === principal) return "Stamp"
   if (ephemeral) return "Stamp"
   if (claim === undefined) return "Claim"
   if (seenBy === "login") return "Switch"
   const isNew = credential.source === "stored" &&
-    (credential.principal === undefined || credential.principal !== claim.principal)
+    (credential.principal === undefined || credential.principal !== claim.principal_id)
   return isNew ? "Switch" : "Stamp"
 }
 

@@ -56,16 +56,14 @@ export interface Claim {
  */
 export interface UnreadableClaim {
   readonly _tag: "UnreadableClaim"
+  readonly principal_id: undefined
+  readonly credential: "none"
 }
 
-export const unreadable: UnreadableClaim = { _tag: "UnreadableClaim" }
+export const unreadable: UnreadableClaim = { _tag: "UnreadableClaim", principal_id: undefined, credential: "none" }
 
 /** Returns whether a claim could be read. */
 export const isReadable = (claim: Claim | UnreadableClaim): claim is Claim => !("_tag" in claim)
-
-/** Returns the principal of a claim; undefined if the claim could not be read. */
-export const principalOf = (claim: Claim | UnreadableClaim): PrincipalId | undefined =>
-  isReadable(claim) ? claim.principal_id : undefined
 
 /** Returns whether a value is the source of a credential. */
 export const isSource = (value: unknown): value is CredentialSource =>
@@ -88,10 +86,3 @@ export const decode = JsonDocument.decoder<Claim>((document) => {
 
 /** Encodes a claim's file. */
 export const encode = (claim: Claim): string => JSON.stringify(claim)
-
-/** Returns the facts of a claim that the rules need. */
-export const facts = (claim: Claim | UnreadableClaim | undefined) =>
-  claim === undefined ? undefined : {
-    principal: principalOf(claim),
-    credential: isReadable(claim) ? claim.credential : "none" as const
-  }

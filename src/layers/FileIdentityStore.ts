@@ -138,7 +138,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // == the pointer
 
   const writePointer = ({ anonId, claim }: Pick<Identity, "anonId" | "claim">, text: string): boolean =>
-    PointerFile.rewrite(files, codec, text, { anonId, linkedPrincipal: claim && Claim.principalOf(claim) }, uuid)
+    PointerFile.rewrite(files, codec, text, { anonId, linkedPrincipal: claim?.principal_id }, uuid)
 
   // Returns whether the identity file does not lead to an anon id or its successors: another tool wrote another anon
   // id.
@@ -192,7 +192,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const claim = found ??
       (pointer?.anonId === anonId ? adopt(pointer, mayWrite) : undefined)
     const identity: Identity = { anonId, claim, durable: true, firstRun, published: false }
-    const isStale = pointer?.anonId !== anonId || pointer.linkedPrincipal !== (claim && Claim.principalOf(claim)) ||
+    const isStale = pointer?.anonId !== anonId || pointer.linkedPrincipal !== claim?.principal_id ||
       hasByteOrderMark(text)
     const isReadable = claim === undefined || Claim.isReadable(claim)
     const isWritten = isStale && mayWrite && isReadable && isUnchanged(text) ? writePointer(identity, text) : true

@@ -13,7 +13,6 @@ import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { attribute, consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
-import * as Claim from "../domain/Claim.ts"
 import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
@@ -122,7 +121,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     // From now on it ends with the stored credential.
     if (found.source !== "stored") return
     const { claim } = yield* store.get
-    if (claim !== undefined && Claim.principalOf(claim) === principal) yield* store.confirmStored
+    if (claim?.principal_id === principal) yield* store.confirmStored
   })
 
   // A response may be about the credential of a login that is not complete yet. So its principal is cached only if the
@@ -163,7 +162,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
         principal,
         seenBy,
         slot: attempt === 0 ? yield* slot.get : undefined,
-        claim: Claim.facts(identity.claim),
+        claim: identity.claim,
         credential: yield* facts,
         ephemeral: isEphemeral(runtime, identity)
       })
@@ -303,7 +302,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       : undefined
     if (former !== undefined) yield* transition(StitchState.replaceCurrent, former)
     const { found, known: knowledge } = former ?? (yield* readCredential)
-    if (isSignedOutElsewhere({ claim: Claim.facts(identity.claim), credential: yield* facts })) {
+    if (isSignedOutElsewhere({ claim: identity.claim, credential: yield* facts })) {
       yield* debug("the device gets a new anon id: its stored credential was removed")
       if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
     }
@@ -341,7 +340,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     const result = attribute({
       slot: yield* slot.get,
       anonId: identity.anonId,
-      claim: Claim.facts(identity.claim),
+      claim: identity.claim,
       credential: yield* facts,
       invocationId: recorder.id
     })
@@ -373,7 +372,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
         : stampOnly(principal)
     })
 
-  const claimOnDisk = Effect.map(store.peek, (identity) => identity?.claim && Claim.facts(identity.claim))
+  const claimOnDisk = Effect.map(store.peek, (identity) => identity?.claim)
 
   // A login while consent cannot be read claims nothing, and ends the use of another account (ADR 0036).
   const signInUnclaimed = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
@@ -381,7 +380,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     yield* transition(StitchState.signIn, yield* credentials.read)
     yield* slot.set(principal)
     const claim = yield* claimOnDisk
-    if (claim !== undefined && claim.principal !== principal) yield* store.discard
+    if (claim !== undefined && claim.principal_id !== principal) yield* store.discard
   })
 
   const login = (principalId: string) =>

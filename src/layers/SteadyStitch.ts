@@ -137,7 +137,7 @@ export const make = (
     if (initial.text !== text) return undefined
     if (found === undefined) return undefined
     const { credential } = found
-    const claim = Claim.facts(identity.claim)
+    const { claim } = identity
     if (isSignedOutElsewhere({ claim, credential })) return undefined
     const principal = credential.principal
     if (principal !== undefined) {
@@ -151,7 +151,7 @@ export const make = (
       })
       if (consequence === "Claim" || consequence === "Switch") return undefined
       // The full stitch must record that the credential of the claim is stored.
-      if (credential.source === "stored" && claim?.principal === principal && claim.credential !== "stored") return
+      if (credential.source === "stored" && claim?.principal_id === principal && claim.credential !== "stored") return
       shared.stitchAttempted = true
       if (consequence === "Stamp") shared.slot = principal
     }
@@ -168,7 +168,7 @@ export const make = (
 
   const isSame = (before: Identity, now: Identity | undefined): boolean =>
     now !== undefined && before.anonId === now.anonId &&
-    Claim.facts(before.claim)?.principal === Claim.facts(now.claim)?.principal
+    before.claim?.principal_id === now.claim?.principal_id
 
   return {
     begin: (now) => {
@@ -194,7 +194,7 @@ export const make = (
       const attribution = attribute({
         slot: shared.slot,
         anonId: identity.anonId,
-        claim: Claim.facts(identity.claim),
+        claim: identity.claim,
         credential,
         invocationId: recorder.id
       })

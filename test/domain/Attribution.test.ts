@@ -16,7 +16,7 @@ const invocationId = "11111111-1111-4111-8111-111111111111"
 const sources = ["stored", "environment", "none"] as const
 
 const claimOf = (principal: PrincipalId | undefined, credential: ClaimFacts["credential"]): ClaimFacts => ({
-  principal,
+  principal_id: principal,
   credential
 })
 

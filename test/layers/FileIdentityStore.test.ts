@@ -14,7 +14,7 @@ import { disturbed } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
 
-const principalOf = ({ claim }: Identity) => claim === undefined ? undefined : Claim.principalOf(claim)
+const principalOf = ({ claim }: Identity) => claim?.principal_id
 
 /** The identity of a new process. */
 const identityOf = (device: Device.Device, options?: Device.ProcessOptions) =>

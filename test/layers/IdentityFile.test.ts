@@ -16,7 +16,7 @@ const { anon, claimOf, P, Q } = Device
 
 const isWindows = process.platform === "win32"
 
-const principalOf = ({ claim }: Identity) => claim === undefined ? undefined : Claim.principalOf(claim)
+const principalOf = ({ claim }: Identity) => claim?.principal_id
 const permissions = (path: string): number => NFS.statSync(path).mode & 0o777
 
 /** The identity of a new process. */

@@ -215,8 +215,7 @@ export const identity: ReadonlyArray<Mutation> = [
     wrong: [
       wrong("domain/Attribution.ts", (right) => ({
         attribute: (facts) => {
-          const { principal } = facts.claim ?? {}
-          return right.attribute({ ...facts, slot: facts.slot ?? principal })
+          return right.attribute({ ...facts, slot: facts.slot ?? facts.claim?.principal_id })
         }
       }))
     ]
@@ -247,7 +246,7 @@ export const identity: ReadonlyArray<Mutation> = [
             const attribution = attribute({
               slot: shared.slot,
               anonId: identity.anonId,
-              claim: Claim.facts(identity.claim),
+              claim: identity.claim,
               credential: StitchState.facts(yield* stitch.current),
               invocationId: shared.recorder.id
             })
@@ -315,7 +314,7 @@ export const identity: ReadonlyArray<Mutation> = [
             if (pointer === undefined) return undefined
             const claim = ClaimFiles.read(shared.files, pointer.anonId)
             const isClaim = claim !== undefined && claim !== "Unknown"
-            return { ...pointer, linkedPrincipal: isClaim ? Claim.principalOf(claim) : undefined }
+            return { ...pointer, linkedPrincipal: isClaim ? claim.principal_id : undefined }
           }
           return right.make(shared, runtime, { ...settings, codec: overriding(settings.codec, { decode }) }, input)
         }

@@ -238,7 +238,7 @@ export const use = Effect.fnUntraced(function*({ start }: Pick<Scene, "start">) 
 export const found = (home: Device.Device): Effect.Effect<Identity, never, Scope.Scope> =>
   Effect.map(Effect.flatMap(home.start(), ({ store }) => store.peek), (identity) => identity ?? assert.fail("none"))
 
-export const principalOf = (claim: Identity["claim"]): PrincipalId | undefined => claim && Claim.principalOf(claim)
+export const principalOf = (claim: Identity["claim"]): PrincipalId | undefined => claim?.principal_id
 
 const isOfIdentity = /^usage\.json|usage\/(claims|successors)\//
 
