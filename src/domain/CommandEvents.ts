@@ -25,19 +25,7 @@ const common = () => ({
   flag_values: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
 })
 
-const succeeded = ({ duration_ms, exit_code, flag_values, flags_used }: CommandSucceeded) => ({
-  duration_ms,
-  exit_code,
-  flags_used,
-  flag_values
-})
-
-const failed = ({ error_class, error_message, user_cancelled, ...common }: CommandFailed) => ({
-  ...succeeded(common),
-  error_class,
-  error_message,
-  user_cancelled
-})
+const names = ["duration_ms", "exit_code", "flags_used", "flag_values"]
 
 /**
  * The event of a command whose handler succeeded.
@@ -50,7 +38,7 @@ export const CommandSucceeded: UsageEvent<CommandSucceeded> = {
   get properties() {
     return Schema.Struct(common())
   },
-  encodeOwn: succeeded
+  ownNames: names
 }
 
 /** The event of a command whose handler failed, died or was interrupted. */
@@ -65,7 +53,7 @@ export const CommandFailed: UsageEvent<CommandFailed> = {
       user_cancelled: Schema.Boolean
     })
   },
-  encodeOwn: failed
+  ownNames: [...names, "error_class", "error_message", "user_cancelled"]
 }
 
 /** Returns an event with another name; the same event if `name` is undefined. */
@@ -77,5 +65,5 @@ export const withName = <P>(event: UsageEvent<P>, name: string | undefined): Usa
     get properties() {
       return event.properties
     },
-    encodeOwn: event.encodeOwn
+    ownNames: event.ownNames
   }

@@ -40,29 +40,20 @@ export const given: ConsentDecision = { enabled: true, decidedBy: { _tag: "Defau
 
 export const denied = (decidedBy: DecidedBy): ConsentDecision => ({ enabled: false, decidedBy })
 
-/** Returns the setting as `telemetry status --json` prints it. */
-export const format = (decidedBy: DecidedBy): string => {
-  switch (decidedBy._tag) {
-    case "Default":
-      return "default"
-    case "Variable":
-      return decidedBy.name
-    case "PolicyFile":
-      return "policy file"
-    case "OptOutFile":
-      return "opt-out file"
-    case "Outlived":
-      return "begun before telemetry was enabled again"
-    case "TestRun":
-      return "test run"
-    case "NoKey":
-      return "no key"
-    case "UnsafeHome":
-      return "unsafe home"
-    case "NotLoaded":
-      return "not loaded"
-  }
+const names = {
+  Default: "default",
+  PolicyFile: "policy file",
+  OptOutFile: "opt-out file",
+  Outlived: "begun before telemetry was enabled again",
+  TestRun: "test run",
+  NoKey: "no key",
+  UnsafeHome: "unsafe home",
+  NotLoaded: "not loaded"
 }
+
+/** Returns the setting as `telemetry status --json` prints it. */
+export const format = (decidedBy: DecidedBy): string =>
+  decidedBy._tag === "Variable" ? decidedBy.name : names[decidedBy._tag]
 
 /** Returns the setting as text for people: with the problem of the key, the host or the home. */
 export const explain = (decidedBy: DecidedBy): string => {

@@ -19,11 +19,12 @@ export interface UsageEvent<Properties> {
   readonly description: string
   readonly properties: Schema.Codec<Properties, unknown>
   /**
-   * Encodes the properties of an event of this package without its schema, which every command would compile.
+   * The names of the properties of an event of this package. They are JSON, and encoded without the schema, which every
+   * command would compile.
    *
    * @internal
    */
-  readonly encodeOwn?: ((input: Properties) => object) | undefined
+  readonly ownNames?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -174,7 +175,9 @@ export const encode = <Properties>(
 ): Result.Result<Encoded, string> => {
   const problem = nameProblem(event.name)
   if (problem !== undefined) return Result.fail(problem)
-  if (event.encodeOwn !== undefined) return Result.succeed(sanitize(event.encodeOwn(input)))
+  if (event.ownNames !== undefined) {
+    return Result.succeed(sanitize(Object.fromEntries(event.ownNames.map((name) => [name, Object(input)[name]]))))
+  }
   const encoded = Schema.encodeUnknownResult(event.properties)(input, { errors: "all" })
   if (Result.isFailure(encoded)) {
     const format = SchemaIssue.makeFormatterStandardSchemaV1()

@@ -185,7 +185,7 @@ describe("CommandEvents", () => {
           get properties(): never {
             return assert.fail("a schema was made")
           },
-          encodeOwn: own.encodeOwn
+          ownNames: own.ownNames
         }
         const bySchema = { name: own.name, description, properties: own.properties }
         const sent = encoded(unasked, input)
