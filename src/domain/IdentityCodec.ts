@@ -184,12 +184,8 @@ export const isForeign = (codec: IdentityCodec, text: string): boolean => {
   return JsonDocument.isJson(text) && codec.decode(text) === undefined && !holdsConsent
 }
 
-/** The codecs of this module. */
-export const codecs: ReadonlyArray<IdentityCodec> = [arcade, supabase]
-
-/** Returns the other codecs: the host may have used one of them in an earlier version. */
-export const formerCodecs = (codec: IdentityCodec): ReadonlyArray<IdentityCodec> =>
-  codecs.filter(({ fileName }) => fileName !== codec.fileName)
+/** Returns the other codec: the host may have used it in an earlier version. */
+export const formerOf = ({ name }: IdentityCodec): IdentityCodec => byName(name === "arcade" ? "supabase" : "arcade")
 
 /** Returns whether a value is the name of a codec. */
 export const isName = (value: unknown): value is Name => value === "arcade" || value === "supabase"

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
-import { codecs, isForeign } from "../domain/IdentityCodec.ts"
+import { formerOf, isForeign } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { Consent, OptOutError } from "../services/Consent.ts"
 import { isAbsent, isRefused } from "../services/Disk.ts"
@@ -47,6 +47,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
   const runtime = yield* HostRuntime
   const { disk, os } = runtime
   const { codec, home } = settings
+  const formerCodec = formerOf(codec)
   // The author's own tests must not reach production.
   const { NODE_ENV, NODE_TEST_CONTEXT, PROGRAMDATA = "", VITEST } = yield* Variable.readAll(
     ["NODE_ENV", "NODE_TEST_CONTEXT", "PROGRAMDATA", "VITEST"],
@@ -76,13 +77,10 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
 
   // A denial in the file of a former format counts.
   const isDeniedInFormer = (): boolean => {
-    for (const former of codecs) {
-      if (former.fileName === codec.fileName || former.withConsent === undefined) continue
-      const read = ForeignFile.read(disk, home.identityFile(former.fileName))
-      if (read._tag === "Unreadable") return true
-      if (read._tag === "Text" && former.denies(read.text) && !isForeign(former, read.text)) return true
-    }
-    return false
+    const { denies, fileName, withConsent } = formerCodec
+    const read = withConsent && ForeignFile.read(disk, home.identityFile(fileName))
+    if (read?._tag !== "Text") return read?._tag === "Unreadable"
+    return denies(read.text) && !isForeign(formerCodec, read.text)
   }
 
   // A process that began before an opt-out must not record after its withdrawal, under the deleted ids (ADR 0015). The

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { type AnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
-import { formerCodecs, hasByteOrderMark, type Pointer } from "../domain/IdentityCodec.ts"
+import { formerOf, hasByteOrderMark, type Pointer } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { isStateless } from "../domain/Runtime.ts"
 import { Consent } from "../services/Consent.ts"
@@ -221,21 +221,19 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const imported = files.read(home.imported)
     if (mayExist(home.imported, imported)) return "Unknown"
     if (imported._tag !== "Missing") return "None"
-    for (const former of formerCodecs(codec)) {
-      const path = home.identityFile(former.fileName)
-      const file = files.read(path)
-      if (mayExist(path, file)) return "Unknown"
-      const pointer = file._tag === "Text" ? former.decode(file.text) : undefined
-      if (pointer === undefined) continue
-      const code = NewIdentity.publish(files, codec, pointer, uuid)
-      // Without this, a new identity would be created next and replace the former one for ever.
-      if (code !== undefined && code !== "EEXIST") {
-        noteUnwritable(code)
-        return "Unknown"
-      }
-      return files.publish(home.imported, "") === undefined ? "Imported" : "None"
+    const former = formerOf(codec)
+    const path = home.identityFile(former.fileName)
+    const file = files.read(path)
+    if (mayExist(path, file)) return "Unknown"
+    const pointer = file._tag === "Text" ? former.decode(file.text) : undefined
+    if (pointer === undefined) return "None"
+    const code = NewIdentity.publish(files, codec, pointer, uuid)
+    // Without this, a new identity would be created next and replace the former one for ever.
+    if (code !== undefined && code !== "EEXIST") {
+      noteUnwritable(code)
+      return "Unknown"
     }
-    return "None"
+    return files.publish(home.imported, "") === undefined ? "Imported" : "None"
   }
 
   const read = (make: boolean, firstRun: boolean): Identity | undefined => {

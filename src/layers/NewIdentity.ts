@@ -1,6 +1,6 @@
 /** New identities of a device, in memory and on disk. */
 import { isAnonId } from "../domain/AnonId.ts"
-import { formerCodecs, type IdentityCodec, type Pointer } from "../domain/IdentityCodec.ts"
+import { formerOf, type IdentityCodec, type Pointer } from "../domain/IdentityCodec.ts"
 import type { Errno } from "../services/Disk.ts"
 import type { Identity } from "../services/IdentityStore.ts"
 import type { StateFiles } from "./StateFiles.ts"
@@ -16,7 +16,7 @@ export const inMemory = (uuid: () => string, firstRun: boolean): Identity => {
 /** Returns whether a missing identity file would be replaced by the identity of a former format. */
 export const mayImport = (files: StateFiles, codec: IdentityCodec): boolean =>
   files.read(files.home.imported)._tag === "Missing" &&
-  formerCodecs(codec).some(({ fileName }) => files.read(files.home.identityFile(fileName))._tag !== "Missing")
+  files.read(files.home.identityFile(formerOf(codec).fileName))._tag !== "Missing"
 
 /** Publishes an identity file, unless there is one; returns the error. */
 export const publish = (

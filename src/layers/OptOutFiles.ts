@@ -2,7 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import { formerCodecs as formersOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
+import { formerOf, type IdentityCodec, isForeign } from "../domain/IdentityCodec.ts"
 import { OptOutError } from "../services/Consent.ts"
 import { type Errno, isAbsent, isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
@@ -18,6 +18,7 @@ const unchanged = "could not be changed"
 export const make = Effect.gen(function*() {
   const path = yield* Path.Path
   const { codec, home } = yield* UsageSettings
+  const former = formerOf(codec)
   const runtime = yield* HostRuntime
   const { disk, uuid } = runtime
 
@@ -87,13 +88,10 @@ export const make = Effect.gen(function*() {
   }
 
   // The file of a former format also holds an identity, and may hold a denial.
-  const formats = (): ReadonlyArray<IdentityCodec> => [
-    codec,
-    ...formersOf(codec).filter((former) => {
-      const read = ForeignFile.read(disk, home.identityFile(former.fileName))
-      return read._tag === "Text" && !isForeign(former, read.text)
-    })
-  ]
+  const formats = (): ReadonlyArray<IdentityCodec> => {
+    const read = ForeignFile.read(disk, home.identityFile(former.fileName))
+    return read._tag === "Text" && !isForeign(former, read.text) ? [codec, former] : [codec]
+  }
 
   const isDeniedIn = ({ denies, fileName, withConsent }: IdentityCodec): boolean => {
     const read = ForeignFile.read(disk, home.identityFile(fileName))
@@ -108,7 +106,7 @@ export const make = Effect.gen(function*() {
     const failures = [
       ...isRefused(names) ? [failure(names, home.usage)] : [],
       ...kept.map(removeAside),
-      ...formersOf(codec).map((former) => readFailure(former)),
+      readFailure(former),
       ...formats().map((format) => writeConsent(format, false))
     ]
     return failures.find((failure) => failure !== undefined)
