@@ -20,7 +20,6 @@ import { UsageSettings } from "../services/UsageSettings.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
 import * as ClaimWriter from "./ClaimWriter.ts"
 import * as NewIdentity from "./NewIdentity.ts"
-import * as Notes from "./Notes.ts"
 import * as PointerFile from "./PointerFile.ts"
 import * as StateFiles from "./StateFiles.ts"
 import * as UnfinishedFile from "./UnfinishedFile.ts"
@@ -432,7 +431,6 @@ export const make = Effect.fnUntraced(function*() {
   const { stillGiven } = yield* Consent
   const files = StateFiles.make({
     home: (yield* UsageSettings).home,
-    notes: Notes.make(),
     path: yield* Path.Path,
     runtime: yield* HostRuntime,
     stillGiven: () => Effect.runSync(stillGiven)

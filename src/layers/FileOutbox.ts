@@ -17,7 +17,6 @@ import { HostRuntime } from "../services/HostRuntime.ts"
 import { type Entry, Outbox } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import * as ClaimWriter from "./ClaimWriter.ts"
-import * as Notes from "./Notes.ts"
 import * as OutboxWriter from "./OutboxWriter.ts"
 import * as StateFiles from "./StateFiles.ts"
 
@@ -222,7 +221,6 @@ export const make = Effect.gen(function*() {
   const { stillGiven } = yield* Consent
   const files = StateFiles.make({
     home: settings.home,
-    notes: Notes.make(),
     path: yield* Path.Path,
     runtime: yield* HostRuntime,
     stillGiven: () => Effect.runSync(stillGiven)

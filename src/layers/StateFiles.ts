@@ -4,7 +4,7 @@ import type { StateHome } from "../domain/StateHome.ts"
 import { type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
 import * as FolderSafety from "./FolderSafety.ts"
-import type { Notes } from "./Notes.ts"
+import * as Notes from "./Notes.ts"
 
 /** The code of a file that was not published because the user has opted out. */
 export const denied: Errno = "ECONSENT"
@@ -16,7 +16,6 @@ export interface Requirements {
   readonly home: StateHome
   readonly path: Pick<Path, "dirname">
   readonly runtime: Pick<HostRuntime["Service"], "disk" | "uid" | "uuid">
-  readonly notes: Notes
   /** Returns whether the user has not opted out since consent was decided; undefined if that cannot be read now. */
   readonly stillGiven: () => boolean | undefined
 }
@@ -24,7 +23,7 @@ export interface Requirements {
 /** Reads and publishes the module's files. */
 export interface StateFiles {
   readonly home: StateHome
-  readonly notes: Notes
+  readonly notes: Notes.Notes
   /** Reads a file of an owner. It refuses a file in an unsafe folder: a link, or a folder of another user. */
   readonly read: (file: string, owner?: number) => Read
   /** Reads and decodes a file; undefined if it is missing, unreadable or invalid. */
@@ -43,7 +42,7 @@ export interface StateFiles {
   readonly makeFolder: (folder: string) => Errno | undefined
 }
 
-export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): StateFiles => {
+export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFiles => {
   const { disk, uid, uuid } = runtime
 
   // The home and the folder of this package are checked with consent (`HomeSafety`).
@@ -115,7 +114,7 @@ export const make = ({ home, notes, path, runtime, stillGiven }: Requirements): 
 
   return {
     home,
-    notes,
+    notes: Notes.make(),
     read,
     decode: (file, decode) => {
       const found = read(file)

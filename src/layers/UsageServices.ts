@@ -37,7 +37,6 @@ import * as KnownFile from "./KnownFile.ts"
 import { once, outboxOf, storeOf } from "./Lazy.ts"
 import * as Lease from "./Lease.ts"
 import { cold } from "./LoadCold.ts"
-import * as Notes from "./Notes.ts"
 import * as Notice from "./Notice.ts"
 import * as OutboxWriter from "./OutboxWriter.ts"
 import * as Recorder from "./Recorder.ts"
@@ -108,15 +107,14 @@ export const make = Effect.fnUntraced(function*(
   const scope = yield* Effect.scope
   const checks = options.checks ?? checksOf(Context.get(context, Consent))
   const clock = yield* Clock.Clock
-  const notes = Notes.make()
   const isDebugMode = yield* IsDebugMode
   const files = StateFiles.make({
     home: settings.home,
     path: Context.get(context, Path.Path),
     runtime,
-    notes,
     stillGiven: checks.stillGiven
   })
+  const { notes } = files
   const known = KnownFile.make(files, runtime, settings.codec)
   const id = runtime.uuid()
   // A host that runs itself passes its invocation id to its child processes. The variable is restored when the scope

@@ -13,7 +13,6 @@ import * as EnvironmentConsent from "../layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../layers/FileOutbox.ts"
 import * as Lease from "../layers/Lease.ts"
 import { current, merge } from "../layers/NodeProcess.ts"
-import * as Notes from "../layers/Notes.ts"
 import * as OutboxWriter from "../layers/OutboxWriter.ts"
 import * as StateFiles from "../layers/StateFiles.ts"
 import { variable } from "../layers/WorkerMarks.ts"
@@ -112,7 +111,6 @@ export const run = async (): Promise<number> => {
     const checks = yield* EnvironmentConsent.make
     const files = StateFiles.make({
       home: settings.home,
-      notes: Notes.make(),
       path: yield* Path.Path,
       runtime: yield* HostRuntime,
       stillGiven: checks.stillGiven

@@ -15,7 +15,6 @@ import { onTestFinished, vi } from "vitest"
 import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
 import * as StateHome from "../../src/domain/StateHome.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
-import * as Notes from "../../src/layers/Notes.ts"
 import * as StateFiles from "../../src/layers/StateFiles.ts"
 import { marker, setOwnWorker } from "../../src/layers/WorkerMarks.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
@@ -165,7 +164,6 @@ describe("StateFiles", () => {
     })
     const files = StateFiles.make({
       home: StateHome.make(Path.win32, home),
-      notes: Notes.make(),
       path: Path.win32,
       runtime: { ...Device.persistent, disk, uid: undefined },
       stillGiven: () => true

@@ -25,7 +25,6 @@ import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as HeldLease from "../../src/layers/HeldLease.ts"
 import * as Lease from "../../src/layers/Lease.ts"
-import * as Notes from "../../src/layers/Notes.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import * as StateFiles from "../../src/layers/StateFiles.ts"
@@ -264,7 +263,6 @@ const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send
   const looks = yield* EnvironmentConsent.make
   const files = StateFiles.make({
     home: settings.home,
-    notes: Notes.make(),
     path,
     runtime: { ...runtime, disk },
     stillGiven: looks.stillGiven
