@@ -7,23 +7,6 @@ import { maxFileBytes } from "../domain/StateHome.ts"
 import { type Disk, type Entry, type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
 
 /**
- * One change of a disk in memory.
- *
- * **Details**
- *
- * `path` is the new name for `link` and `rename`. `text` is the text of the file after the change: empty for a folder
- * and for a removed path.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Change {
-  readonly method: "create" | "link" | "rename" | "remove" | "folder"
-  readonly path: string
-  readonly text: string
-}
-
-/**
  * The options of a disk in memory.
  *
  * @category models
@@ -36,16 +19,6 @@ export interface Options {
   readonly uid?: number | undefined
   /** Returns the time of a change, in milliseconds since 1970. Default: 0. */
   readonly now?: (() => number) | undefined
-  /**
-   * Whether a file can have a second name. Default: true.
-   *
-   * FAT and some network file systems have no hard links: `link` fails with `EPERM`.
-   */
-  readonly hasLinks?: boolean | undefined
-  /** Called after each change. */
-  readonly onChange?: ((change: Change) => void) | undefined
-  /** Called when `create` or `link` fails because the path exists. */
-  readonly onLost?: ((path: string) => void) | undefined
 }
 
 /**
@@ -132,7 +105,7 @@ const attempt = <A>(evaluate: () => A): A | Errno => {
  * @since 0.1.0
  */
 export const make = (options: Options = {}): MemoryDisk => {
-  const { below, hasLinks = true, now = () => 0, onChange, onLost, uid } = options
+  const { below, now = () => 0, uid } = options
 
   // Undefined for a path that was removed here and may exist below.
   const inodes = new Map<string, Inode | undefined>()
@@ -184,11 +157,9 @@ export const make = (options: Options = {}): MemoryDisk => {
     if (follow(parentOf(path)).type !== "Directory") throw new Refusal("ENOTDIR")
   }
 
-  const requireVacant = (path: string, onOccupied?: (path: string) => void): void => {
+  const requireVacant = (path: string): void => {
     requireParent(path)
-    if (typeAt(path) === undefined) return
-    onOccupied?.(path)
-    throw new Refusal("EEXIST")
+    if (typeAt(path) !== undefined) throw new Refusal("EEXIST")
   }
 
   /** Sets the time of the parent of a path. Fails if the parent is below and cannot be written to. */
@@ -218,16 +189,14 @@ export const make = (options: Options = {}): MemoryDisk => {
     if (below !== undefined) inodes.set(path, undefined)
   }
 
-  const add = (method: Change["method"], path: string, inode: Inode): void => {
+  const add = (path: string, inode: Inode): void => {
     touchParent(path)
     inodes.set(path, inode)
-    onChange?.({ method, path, text: inode.text ?? "" })
   }
 
   const removeEntry = (path: string): void => {
     touchParent(path)
     erase(path)
-    onChange?.({ method: "remove", path, text: "" })
   }
 
   const read: Disk["read"] = (path, options) =>
@@ -239,9 +208,9 @@ export const make = (options: Options = {}): MemoryDisk => {
 
   const link = (from: string, to: string): void => {
     const { type } = look(from)
-    requireVacant(to, onLost)
-    if (type === "Directory" || !hasLinks) throw new Refusal("EPERM")
-    add("link", to, copyUp(from))
+    requireVacant(to)
+    if (type === "Directory") throw new Refusal("EPERM")
+    add(to, copyUp(from))
   }
 
   // The checks are in the order of Linux.
@@ -259,11 +228,10 @@ export const make = (options: Options = {}): MemoryDisk => {
     if (target !== undefined && target !== "Directory" && isFolder) throw new Refusal("ENOTDIR")
     touchParent(from)
     touchParent(to)
-    const { text = "" } = copyUp(from)
+    copyUp(from)
     const moved = descendantsOf(from)
     erase(from)
     for (const [path, inode] of moved) inodes.set(`${to}${path.slice(from.length)}`, inode)
-    onChange?.({ method: "rename", path: to, text })
   }
 
   const remove = (path: string): void => {
@@ -290,9 +258,9 @@ export const make = (options: Options = {}): MemoryDisk => {
     list: (folder) => attempt(() => list(folder)),
     create: (path, text) =>
       change(() => {
-        requireVacant(path, onLost)
+        requireVacant(path)
         // UTF-8 has no lone surrogates.
-        add("create", path, { text: text.toWellFormed(), modifiedAt: now() })
+        add(path, { text: text.toWellFormed(), modifiedAt: now() })
       }),
     link: (from, to) => change(() => link(from, to)),
     rename: (from, to) => change(() => rename(from, to)),
@@ -300,7 +268,7 @@ export const make = (options: Options = {}): MemoryDisk => {
     makeFolder: (path) =>
       change(() => {
         requireVacant(path)
-        add("folder", path, { text: undefined, modifiedAt: now() })
+        add(path, { text: undefined, modifiedAt: now() })
       }),
     removeFolder: (path) => change(() => removeFolder(path)),
     access: (path) => change(() => query(path, () => {}, (disk) => throwIfRefused(disk.access(path)))),

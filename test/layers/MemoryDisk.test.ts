@@ -4,6 +4,7 @@ import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
 import type { Disk, Entry } from "../../src/services/Disk.ts"
 import { entry, missing, names, temporary, text, type Tree, treeOf, unreadable, write } from "../fixtures/Disks.ts"
+import { watched } from "../fixtures/WatchedDisk.ts"
 
 const isWindows = process.platform === "win32"
 
@@ -33,7 +34,7 @@ describe("standalone", () => {
   })
 
   it("The link of a MemoryDisk without hard links is refused with EPERM", () => {
-    const disk = MemoryDisk.make({ hasLinks: false })
+    const disk = watched(MemoryDisk.make(), { hasLinks: false })
     write(disk, (name) => `/${name}`, { a: "a", b: "b" })
     assert.deepStrictEqual([disk.link("/a", "/c"), disk.link("/a", "/b")], ["EPERM", "EEXIST"])
   })
@@ -41,7 +42,7 @@ describe("standalone", () => {
   it("A MemoryDisk has sorted entries, and calls onChange with each change and onLost with each path that exists", () => {
     const changes: Array<string> = []
     const lost: Array<string> = []
-    const disk = MemoryDisk.make({
+    const disk = watched(MemoryDisk.make(), {
       onChange: ({ method, path, text }) => changes.push(`${method} ${path} ${text}`),
       onLost: (path) => lost.push(path)
     })
@@ -61,7 +62,7 @@ describe("standalone", () => {
   })
 
   it("An error that onChange of a MemoryDisk throws is thrown", () => {
-    const disk = MemoryDisk.make({
+    const disk = watched(MemoryDisk.make(), {
       onChange: () => {
         throw new Error("invariant")
       }

@@ -6,6 +6,7 @@ import * as Cold from "../../src/layers/Cold.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { watched } from "../fixtures/WatchedDisk.ts"
 import { Actor, Killed, type Step, type Verdict } from "./Actor.ts"
 import * as Host from "./Host.ts"
 import * as Program from "./Program.ts"
@@ -88,9 +89,8 @@ class Machine {
     this.switches = [...program.switches]
     this.faults = [...program.faults]
     this.triesAll = program.faults.some(({ on }) => on !== undefined)
-    this.disk = MemoryDisk.make({
+    this.disk = watched(MemoryDisk.make({ now: () => this.time.now }), {
       hasLinks: program.hasLinks,
-      now: () => this.time.now,
       onChange: (change) => {
         if (this.isQuiet) return
         this.trace.changes.push({ ...change, since: this.t, t: this.t, actor: this.running })

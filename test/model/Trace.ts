@@ -4,12 +4,13 @@
 import * as NCrypto from "node:crypto"
 import type * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { type Disk, isRefused } from "../../src/services/Disk.ts"
+import type * as WatchedDisk from "../fixtures/WatchedDisk.ts"
 import * as Program from "./Program.ts"
 
 // == what is written down
 
 /** A change of the disk by an actor: others may have seen it from `since` on, and see it from `t` on. */
-export interface Change extends MemoryDisk.Change {
+export interface Change extends WatchedDisk.Change {
   readonly since: number
   readonly t: number
   readonly actor: number

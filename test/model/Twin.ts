@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Cold from "../../src/layers/Cold.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { isRefused } from "../../src/services/Disk.ts"
+import { watched } from "../fixtures/WatchedDisk.ts"
 import { Actor } from "./Actor.ts"
 import * as Host from "./Host.ts"
 import * as Machine from "./Machine.ts"
@@ -33,7 +34,7 @@ interface Twin {
 
 /** A copy with the same times. */
 const copyOf = (disk: MemoryDisk.MemoryDisk, time: { now: number }, hasLinks: boolean): MemoryDisk.MemoryDisk => {
-  const copy = MemoryDisk.make({ hasLinks, now: () => time.now })
+  const copy = watched(MemoryDisk.make({ now: () => time.now }), { hasLinks })
   const { now } = time
   for (const [path, text] of disk.entries()) {
     const entry = disk.look(path)
