@@ -2,7 +2,6 @@
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Destination from "../domain/Destination.ts"
@@ -28,36 +27,27 @@ import * as Worker from "./Worker.ts"
 /** The time that a finished worker has to exit, before it is killed. */
 const graceMillis = 250
 
-const runtime = Layer.succeed(
-  HostRuntime,
-  HostRuntime.of(merge({
-    ci: undefined,
-    agent: undefined,
-    container: false,
-    isolated: false,
-    stdoutIsTerminal: false,
-    stderrIsTerminal: false
-  }, current))
-)
+const runtime = HostRuntime.of(merge({
+  ci: undefined,
+  agent: undefined,
+  container: false,
+  isolated: false,
+  stdoutIsTerminal: false,
+  stderrIsTerminal: false
+}, current))
 
-const settings = (job: WorkerJob.WorkerJob) =>
-  Layer.effect(
-    UsageSettings,
-    Effect.map(Path.Path, (path) =>
-      UsageSettings.of({
-        name: job.name,
-        version: "",
-        variables: "",
-        home: StateHome.make(path, job.home),
-        destination: job.destination,
-        destinationId: job.destinationId,
-        codec: byName(job.codec),
-        bounds: { ageMillis: job.maxAgeMillis }
-      }))
-  )
-
-const machine = (job: WorkerJob.WorkerJob) =>
-  settings(job).pipe(Layer.provideMerge(Layer.merge(runtime, NodePath.layer)))
+const settingsOf = (job: WorkerJob.WorkerJob) =>
+  Effect.map(Path.Path, (path) =>
+    UsageSettings.of({
+      name: job.name,
+      version: "",
+      variables: "",
+      home: StateHome.make(path, job.home),
+      destination: job.destination,
+      destinationId: job.destinationId,
+      codec: byName(job.codec),
+      bounds: { ageMillis: job.maxAgeMillis }
+    }))
 
 // Node.js creates its folder for compiled code with the mode of the umask.
 const keepCodePrivate = (): void => {
@@ -112,7 +102,7 @@ export const run = async (): Promise<number> => {
     const files = StateFiles.make({
       home: settings.home,
       path: yield* Path.Path,
-      runtime: yield* HostRuntime,
+      runtime,
       stillGiven: checks.stillGiven
     })
     const start = yield* WorkerProcess.make(files, job.keepsSent)
@@ -122,7 +112,7 @@ export const run = async (): Promise<number> => {
       send: (messages) => Effect.promise(() => client.send(messages)),
       isAllowed: () => checks.decide().enabled,
       job,
-      leases: { files, folder: writer.folder.root, runtime: yield* HostRuntime },
+      leases: { files, folder: writer.folder.root, runtime },
       outbox,
       search: SearchFile.make(files, writer.folder.root),
       startSuccessor: Effect.ignore(start({ lingers: job.lingers, isAwaited: !job.lingers })),
@@ -132,7 +122,9 @@ export const run = async (): Promise<number> => {
     yield* Effect.ignore(Effect.try(() => cleanUp(files, checks.decide().enabled, now, job.maxAgeMillis)))
     return total
   }).pipe(
-    Effect.provide(machine(job)),
+    Effect.provideServiceEffect(UsageSettings, settingsOf(job)),
+    Effect.provideService(HostRuntime, runtime),
+    Effect.provide(NodePath.layer),
     Effect.catchCause(() => Effect.succeed(0)),
     Effect.runPromise
   )
