@@ -27,7 +27,7 @@ import * as VariableConsent from "./VariableConsent.ts"
  */
 export interface Checks {
   readonly decide: () => ConsentDecision.ConsentDecision
-  /** Undefined if a setting cannot be read now. */
+  /** Decides without another look at the home. Undefined if a setting cannot be read now. */
   readonly stillGiven: () => boolean | undefined
 }
 
@@ -99,12 +99,28 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     if (codec.withConsent === undefined) return undefined
     const read = ForeignFile.read(disk, home.identityFile(codec.fileName))
     if (read._tag === "Unreadable") return unreadable
-    return read._tag === "Text" && codec.denies(read.text) ? optedOut : undefined
+    if (read._tag === "Missing" || !codec.denies(read.text)) return undefined
+    // Another tool may be writing the file: a denial that is not certain removes no published file.
+    return JsonDocument.isJson(read.text) ? optedOut : unreadable
   }
 
   // Cached: the policy does not change while a command runs, and no tool writes a denial into a former file.
   let policy: boolean | undefined
   let former: boolean | undefined
+  let homeProblem: string | undefined
+  let wasDecided = false
+
+  // Returns the denial of the other settings. The home is looked at again with each decision.
+  const otherDenial = (isDecision: boolean): ConsentDecision.ConsentDecision | undefined => {
+    former ??= isDeniedInFormer()
+    // `telemetry enable` withdraws a denial in a former file.
+    if (former && isDeniedInFormer()) return optedOut
+    if (isTestRun) return denied({ _tag: "TestRun" })
+    if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
+    if (isDecision || !wasDecided) homeProblem = nameProblem ?? HomeSafety.problem(home, path, runtime)
+    wasDecided = true
+    return homeProblem === undefined ? undefined : denied({ _tag: "UnsafeHome", problem: homeProblem })
+  }
 
   return {
     decide: () => {
@@ -112,19 +128,15 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
       if (policy !== false) return denied({ _tag: "PolicyFile" })
       const user = userDenial()
       if (user !== undefined && user !== unreadable) return user
-      former ??= isDeniedInFormer()
-      // `telemetry enable` withdraws a denial in a former file.
-      if (former && isDeniedInFormer()) return optedOut
-      if (isTestRun) return denied({ _tag: "TestRun" })
-      if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
-      const problem = nameProblem ?? HomeSafety.problem(home, path, runtime)
-      if (problem !== undefined) return denied({ _tag: "UnsafeHome", problem })
       // Last: a logout must know that every other setting allows (ADR 0036).
-      return user ?? given
+      return otherDenial(true) ?? user ?? given
     },
     stillGiven: () => {
-      const denial = userDenial()
-      return denial === unreadable ? undefined : denial === undefined
+      policy ??= isDeniedByPolicy()
+      if (policy !== false) return policy === undefined ? undefined : false
+      const user = userDenial()
+      if (user === unreadable) return undefined
+      return user === undefined && otherDenial(false) === undefined
     }
   }
 })

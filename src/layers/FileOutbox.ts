@@ -64,36 +64,33 @@ export const makeWith = Effect.fnUntraced(function*(
     OutboxWriter.trimFolder(files, folder.setAside, now, OutboxFolder.setAsideBounds)
   }
 
-  // A file that cannot be read now is kept. A file that can never be read, or is not a message, is set aside.
-  const read = (name: string, now: number): Entry | "Unreadable" | undefined => {
+  // A file that cannot be read now is kept. A worker sets aside a file that can never be read, or is not a message.
+  const read = (name: string, now: number, isWorker: boolean): Entry | "Unreadable" | undefined => {
     const path = `${folder.events}/${name}`
     const found = files.read(path)
     // A command may have written it under a umask without rights for the owner (ADR 0035).
-    const file = found._tag === "Unreadable" && found.code === "EACCES" ? disk.read(path, { repair: true }) : found
+    const isRepairable = isWorker && found._tag === "Unreadable" && found.code === "EACCES"
+    const file = isRepairable ? disk.read(path, { repair: true }) : found
     if (file._tag === "Missing") return undefined
-    if (file._tag === "Unreadable") {
-      if (!isIrregular(disk, path, file.code)) return "Unreadable"
-      setAsideFile(name, now)
-      return undefined
-    }
-    const message = Message.decode(file.text)
+    if (file._tag === "Unreadable" && !isIrregular(disk, path, file.code)) return "Unreadable"
+    const message = file._tag === "Text" ? Message.decode(file.text) : undefined
     if (message !== undefined) return { _tag: "Event", name, message }
-    if (!Message.isNewer(file.text)) setAsideFile(name, now)
+    if (isWorker && !(file._tag === "Text" && Message.isNewer(file.text))) setAsideFile(name, now)
     return undefined
   }
 
   // Events are listed before claims, so that no event of an account is returned without the alias of that account. If a
   // claim cannot be read now, then no event of an account is returned.
-  const look = (now: number, limitNanos?: bigint) => {
+  const look = (now: number, isWorker: boolean) => {
     const { names, unlisted } = list()
     const { aliases, isUncertain } = claims()
-    const end = limitNanos && clock.monotonicTimeNanosUnsafe() + limitNanos
+    const end = isWorker ? clock.monotonicTimeNanosUnsafe() + lookNanos : undefined
     const found: Array<Exclude<ReturnType<typeof read>, undefined>> = []
     let isPartial = false
     for (const name of names) {
       isPartial = end !== undefined && found.length > 0 && clock.monotonicTimeNanosUnsafe() > end
       if (isPartial) break
-      const entry = read(name, now)
+      const entry = read(name, now, isWorker)
       if (entry !== undefined) found.push(entry)
     }
     const events = found.filter((entry) => entry !== "Unreadable")
@@ -179,8 +176,8 @@ export const makeWith = Effect.fnUntraced(function*(
   return Outbox.of({
     add: (message) => at((now) => writer.add(message, now)),
     backedOffUntil: at(writer.backedOffUntil),
-    look: at((now) => look(now, lookNanos)),
-    entries: at((now) => look(now).entries),
+    look: at((now) => look(now, true)),
+    entries: at((now) => look(now, false).entries),
     // An outbox that cannot be listed now may have messages.
     isEmpty: notes.run(() => {
       const { names, unlisted } = list()

@@ -106,7 +106,9 @@ export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFi
     // then nothing is removed: a claim may be in use. A file that holds consent may be the denial by now, so it is kept.
     const mustUndo = code === undefined || (code !== "EEXIST" && createdFolders.length > 0)
     if (!mustUndo || stillGiven() !== false) return code
-    if (code === undefined && !holdsConsent) disk.remove(file)
+    // After an opt-out and its withdrawal, the file may be that of a newer command.
+    const isOwn = (read: Read): boolean => read._tag === "Text" && read.text === text
+    if (code === undefined && !holdsConsent && isOwn(disk.read(file))) disk.remove(file)
     for (const folder of createdFolders) disk.removeFolder(folder)
     createdFolders = []
     return code ?? denied
@@ -150,7 +152,8 @@ export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFi
     },
     makeFolder: (folder) => {
       const code = checkFolder(folder)
-      return isAbsent(code) ? makeFolders(folder) ?? checkFolder(folder) : code
+      if (!isAbsent(code)) return code
+      return stillGiven() ? makeFolders(folder) ?? checkFolder(folder) : denied
     }
   }
 }

@@ -169,9 +169,9 @@ describe("withdrawn consent", () => {
     yield* device.write(`usage/outbox/${Device.destinationId}/events/${name}`, "half a fi")
     const before = device.snapshot()
     const { outbox } = yield* device.start({ consent: Device.consentOf(Device.denied) })
-    assert.deepStrictEqual(yield* outbox.entries, [])
+    assert.deepStrictEqual((yield* outbox.look).entries, [])
     assert.deepStrictEqual(device.snapshot(), before)
-    assert.deepStrictEqual(yield* (yield* device.start()).outbox.entries, [])
+    assert.deepStrictEqual((yield* (yield* device.start()).outbox.look).entries, [])
     assert.include(device.tree(), `usage/outbox/${Device.destinationId}/set-aside/${name}`)
   })
 
@@ -193,4 +193,29 @@ describe("withdrawn consent", () => {
       assert.strictEqual(device.text("usage/claims/1"), isKept ? "text" : undefined)
     })
   }
+
+  test("A published file is not removed if a newer command has replaced it since consent was withdrawn", function*() {
+    const device = yield* Device.make
+    yield* device.write("usage/claims/0", "")
+    let isOver = false
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      if (operation === "link") isOver = true
+      if (operation !== "remove" || !path.includes("/tmp/")) return
+      // The process is suspended between its link and its next step.
+      NFS.rmSync(device.at("usage/claims/1"))
+      NFS.writeFileSync(device.at("usage/claims/1"), "newer")
+    })
+    const files = filesOf(device, { disk, stillGiven: () => !isOver })
+    assert.strictEqual(files.publish(device.at("usage/claims/1"), "text"), denied)
+    assert.strictEqual(device.text("usage/claims/1"), "newer")
+  })
+
+  test("A folder for another program is not made without consent", function*() {
+    const device = yield* Device.make
+    assert.strictEqual(
+      filesOf(device, { stillGiven: () => false }).makeFolder(device.at("usage/compile-cache")),
+      denied
+    )
+    assert.deepStrictEqual(device.tree(), [])
+  })
 })

@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
+import * as NodeDisk from "../../src/layers/NodeDisk.ts"
+import type { Disk } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import * as Supabase from "../fixtures/SupabaseTool.ts"
@@ -250,6 +252,30 @@ describe("shared sessions", () => {
     assert.isTrue(hasActed())
     assert.strictEqual(textOf(all), other)
   })
+})
+
+describe("unfinished files", () => {
+  const isPublished = ({ operation, path }: FaultyDisk.Call) =>
+    (operation === "rename" && path.includes("/events/")) || (operation === "link" && path.includes("/claims/"))
+
+  for (const what of ["an event", "a claim"] as const) {
+    test(`The file of ${what} stays while another tool writes ${telemetryJson} in place`, function*() {
+      const all = yield* host(fileOf("older"))
+      let isWriting = false
+      // What a read sees between the truncation and the write of the other tool.
+      const disk: Disk = {
+        ...FaultyDisk.interposed((call) => {
+          isWriting ||= isPublished(call)
+        }),
+        read: (path, options) =>
+          isWriting && path.endsWith(telemetryJson) ? { _tag: "Text", text: "" } : NodeDisk.disk.read(path, options)
+      }
+      yield* command(all, ({ record, stitch }) => what === "an event" ? record : stitch.login(P), { disk })
+      assert.isTrue(isWriting)
+      if (what === "an event") assert.lengthOf(all.home.events(), 1)
+      else assert.deepStrictEqual(all.home.claimed(), [anon.a])
+    })
+  }
 })
 
 describe("concurrent denials", () => {
