@@ -47,8 +47,10 @@ export const acquire = (
     if (code === "EEXIST" && (Lease.newest(leases) ?? 0) > state.number) return acquire(leases, now, life, holder)
     return code === "EEXIST" ? undefined : code
   }
-  // The previous lease, expired or taken over, is obsolete.
-  if (state.number > 0) files.remove(Lease.path(folder, state.number))
+  // The previous lease, expired or taken over, is obsolete. A worker also removes those of holders that were killed
+  // before they removed their previous lease.
+  const obsolete = boots ? [state.number] : Lease.numbers(leases) ?? []
+  for (const other of obsolete) if (other > 0 && other < number) files.remove(Lease.path(folder, other))
   // Numbers restart after an opt-out, so a file of this name may be the lease of another worker.
   const isOwn = () => files.decode(own, Lease.decode)?.id === id
   return {

@@ -48,14 +48,17 @@ export interface Leases {
   readonly runtime: Pick<HostRuntime["Service"], "disk" | "isAlive" | "isolated" | "markOf" | "pid">
 }
 
-/** Returns the number of the newest lease; 0 without a lease, undefined if the folder cannot be listed now. */
-export const newest = ({ files, folder }: Pick<Leases, "files" | "folder">): number | undefined => {
+/** Returns the numbers of the leases, in any order; undefined if the folder cannot be listed now. */
+export const numbers = ({ files, folder }: Pick<Leases, "files" | "folder">): ReadonlyArray<number> | undefined => {
   const names = files.list(folder)
-  return isRefused(names) ? undefined : names.reduce((highest, name) => {
-    const number = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0
-    return Number.isSafeInteger(number) ? Math.max(highest, number) : highest
-  }, 0)
+  if (isRefused(names)) return undefined
+  const found = names.map((name) => name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0)
+  return found.filter(Number.isSafeInteger)
 }
+
+/** Returns the number of the newest lease; 0 without a lease, undefined if the folder cannot be listed now. */
+export const newest = (leases: Pick<Leases, "files" | "folder">): number | undefined =>
+  numbers(leases)?.reduce((highest, number) => Math.max(highest, number), 0)
 
 /** The state of the newest lease of an outbox. */
 export interface LeaseState {

@@ -295,6 +295,21 @@ test("A worker that cannot read its lease keeps it until the file is gone", func
   assert.isFalse(lease.isHeld())
 })
 
+test("A worker removes each lease that a killed process left beside a newer one", function*({ leases, process }) {
+  let isDead = false
+  const disk = FaultyDisk.interposed(({ operation, path }) => {
+    isDead ||= operation === "remove" && path.includes("/lease-")
+    return isDead ? "EIO" : undefined
+  })
+  for (const at of [1, 2, 3]) {
+    isDead = false
+    held(process({ disk }).acquire(now + at * 2 * life, life, { boots: true }))
+  }
+  assert.lengthOf(leases(), 3)
+  held(process().acquire(now + 8 * life)).release(0)
+  assert.deepStrictEqual(leases(), [])
+})
+
 test("A lease is not taken without consent, and nothing is created", function*({ device, process }) {
   assert.strictEqual(process({ stillGiven: () => false }).acquire(), "ECONSENT")
   assert.deepStrictEqual(device.tree(), [])
