@@ -235,6 +235,14 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return files.publish(home.imported, "") === undefined ? "Imported" : "None"
   }
 
+  // Notes an import that was killed before its end. Otherwise a file that the user deletes would be imported again.
+  const finishImport = (pointer: Pointer | undefined): void => {
+    if (files.read(home.imported)._tag !== "Missing") return
+    const former = formerOf(codec)
+    const imported = files.decode(home.identityFile(former.fileName), former.decode)
+    if (imported !== undefined && imported.anonId === pointer?.anonId) files.publish(home.imported, "")
+  }
+
   const read = (make: boolean, firstRun: boolean): Identity | undefined => {
     const mayWrite = make && mayCreate
     const file = readPointer()
@@ -248,6 +256,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     }
     // The ids beside a denial are new ids for other tools: no event was sent with them.
     if (!make && file._tag === "Text" && codec.denies(file.text)) return undefined
+    if (file._tag === "Text" && mayWrite) finishImport(codec.decode(file.text))
     const end = file._tag === "Text" ? endOf(file.text, mayWrite) : "Unknown"
     if (file._tag === "Text" && end === "Nothing" && mayWrite && !isUnchanged(file.text)) return read(make, firstRun)
     const identity = file._tag === "Text" && isAnonId(end)

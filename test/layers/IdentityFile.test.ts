@@ -153,6 +153,19 @@ describe("import of a former format", () => {
     assert.deepInclude(yield* identityOf(device), { claim: undefined, firstRun: true, published: true })
   })
 
+  test("A host that changes its format keeps the ids once, also if the command that did it was killed", function*() {
+    const device = yield* former
+    let isDead = false
+    const disk = FaultyDisk.interposed(({ operation, path }) => {
+      isDead ||= operation === "link" && path.endsWith("/imported")
+      return isDead ? "EIO" : undefined
+    })
+    yield* identityOf(device, { disk })
+    assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
+    NFS.rmSync(device.at("usage.json"))
+    assert.notStrictEqual((yield* identityOf(device)).anonId, anon.a)
+  })
+
   test("A host that changes its format never returns to an id that was rotated or claimed", function*() {
     const device = yield* former
     const { store } = yield* device.start()
