@@ -13,6 +13,7 @@ import {
   type CredentialFacts,
   isSignedOutElsewhere
 } from "../src/domain/Attribution.ts"
+import type { CredentialSource } from "../src/domain/Claim.ts"
 import type { PrincipalId } from "../src/domain/PrincipalId.ts"
 import { isEphemeral, type RuntimeFacts } from "../src/domain/Runtime.ts"
 
@@ -187,7 +188,7 @@ interface Device {
 
 interface Run {
   readonly device: Device
-  readonly credential: CredentialFacts
+  readonly credential: CredentialFacts & { readonly source: CredentialSource }
   /** Whose the credential is, where that can be known in this run. */
   readonly principal: PrincipalId | undefined
   readonly isLogin: boolean
@@ -349,7 +350,7 @@ export const simulate = (
       (key.source === "stored" ? device.knownPrincipal === key.of : device.knownTeams.has(key.of))
     const answers = !happens(mix.noAnswer)
     const principal = key !== undefined && (isKnown || isLogin || answers) ? key.of : undefined
-    const credential: CredentialFacts = { source: key?.source ?? "none", principal: isKnown ? key.of : undefined }
+    const credential: Run["credential"] = { source: key?.source ?? "none", principal: isKnown ? key.of : undefined }
     const sent = policy.run({ device, credential, principal, isLogin, invocationId: `run_${++runs}`, newAnonId })
     if (principal !== undefined) {
       seen.add(principal)

@@ -8,7 +8,8 @@ export type ClaimFacts = Pick<Claim | UnreadableClaim, "principal_id" | "credent
 
 /** The facts of the current credential that the rules need. */
 export interface CredentialFacts {
-  readonly source: CredentialSource
+  /** `unknown` in a host without a resolver: another version of it may have stored a credential. */
+  readonly source: CredentialSource | "unknown"
   /** The principal of the credential, if the cache or the API named it. */
   readonly principal: PrincipalId | undefined
 }
@@ -23,7 +24,8 @@ export interface Attribution {
  * Returns the distinct id of an event.
  *
  * 1. The principal of the slot. 2. The principal of the claim, if it is the known principal of the current credential,
- * or if there is no credential and the claim was not learned with a stored one. 3. With any other claim, the invocation
+ * if there is no credential and the claim was not learned with a stored one, or if no credential is ever known and the
+ * claim was learned with none. 3. With any other claim, the invocation
  * id: PostHog has merged the anon id into the claimed principal. 4. The anon id.
  */
 export const attribute = (facts: {
@@ -38,6 +40,8 @@ export const attribute = (facts: {
   if (claim === undefined) return { distinctId: facts.anonId, personless: true }
   const known = credential.source === "none"
     ? claim.credential !== "stored"
+    : credential.source === "unknown"
+    ? claim.credential === "none"
     : credential.principal === claim.principal_id
   return claim.principal_id !== undefined && known
     ? { distinctId: claim.principal_id, personless: false }

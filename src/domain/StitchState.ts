@@ -61,9 +61,9 @@ export const idle: StitchState = {
   answer: undefined
 }
 
-/** Returns the facts of a credential that the rules need. */
-export const facts = ({ found, known }: ReadCredential): CredentialFacts => ({
-  source: found?.source ?? "none",
+/** Returns the facts of a credential that the rules need. `absent` is the source without a credential. */
+export const facts = ({ found, known }: ReadCredential, absent: "none" | "unknown"): CredentialFacts => ({
+  source: found?.source ?? absent,
   principal: known ?? undefined
 })
 

@@ -3,6 +3,10 @@ import type { Disk, Read } from "../services/Disk.ts"
 import type { CredentialInput, ReadInput } from "../services/PrincipalResolver.ts"
 import * as ForeignFile from "./ForeignFile.ts"
 
+/** Returns the source of a missing credential: `unknown` for the input of a host without a resolver, which reads nothing. */
+export const absentIn = (input: CredentialInput | undefined): "none" | "unknown" =>
+  input !== undefined && input.files.length + Object.keys(input.variables).length === 0 ? "unknown" : "none"
+
 /** Reads an input; undefined if every file is absent and no variable is set. */
 export const read = (disk: Disk, { configuration, files, variables }: CredentialInput): string | undefined => {
   const reads: Array<Read> = []

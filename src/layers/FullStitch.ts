@@ -77,14 +77,17 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     ...args: A
   ): Effect.Effect<void> => Ref.update(state, (before) => change(before, ...args))
   const current = Effect.map(Ref.get(state), ({ current }) => current)
-  const facts = Effect.map(current, StitchState.facts)
+  const facts = Effect.map(current, (credential) => StitchState.facts(credential, shared.absent))
   const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
 
-  // Unreadable: every setting that can be read allows.
+  // Paused: later commands may use the identity on disk again, so a login and a logout must count (ADR 0036). An opt-out
+  // deletes the identity, and nothing is changed in an unsafe home.
   const readConsent = Effect.gen(function*() {
     const { decidedBy, enabled } = yield* again(consent.decision, ({ enabled }) => !enabled)
     if (enabled) return "Given"
-    return decidedBy._tag === "OptOutFile" && (yield* consent.stillGiven) === undefined ? "Unreadable" : "Denied"
+    if (decidedBy._tag === "OptOutFile") return (yield* consent.stillGiven) === undefined ? "Paused" : "Denied"
+    // With a resolver, the next command sees the other credential.
+    return shared.absent === "unknown" && decidedBy._tag !== "UnsafeHome" ? "Paused" : "Denied"
   })
 
   // == the credential
@@ -282,6 +285,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     (text) => text === undefined ? Effect.void : Console.error(text)
   )
 
+  // Whether the first event waits for the credential.
+  let isReading = false
+
   // Reads the identity, once. Returns false if consent is denied or cannot be read: then the identity is unknown, and
   // the command must not use the principal of the claim.
   const open: Effect.Effect<boolean> = yield* Effect.cached(Effect.gen(function*() {
@@ -301,7 +307,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       ? StitchState.unreadable
       : undefined
     if (former !== undefined) yield* transition(StitchState.replaceCurrent, former)
+    isReading = former === undefined
     const { found, known: knowledge } = former ?? (yield* readCredential)
+    isReading = false
     if (isSignedOutElsewhere({ claim: identity.claim, credential: yield* facts })) {
       yield* debug("the device gets a new anon id: its stored credential was removed")
       if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
@@ -374,7 +382,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   const claimOnDisk = Effect.map(store.peek, (identity) => identity?.claim)
 
-  // A login while consent cannot be read claims nothing, and ends the use of another account (ADR 0036).
+  // A login without consent claims nothing, and ends the use of another account (ADR 0036).
   const signInUnclaimed = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     yield* cancelRequest
     yield* transition(StitchState.signIn, yield* credentials.read)
@@ -388,10 +396,10 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       yield* transition(StitchState.observe, undefined)
       const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
-      // From now on responses are about another credential, also if consent cannot be read now.
+      // From now on responses are about another credential, also without consent.
       shared.stitchAttempted = true
       const consentNow = yield* readConsent
-      if (consentNow === "Unreadable") return yield* signInUnclaimed(principal)
+      if (consentNow === "Paused") return yield* signInUnclaimed(principal)
       if (consentNow === "Denied") return
       yield* open
       // The pending request is about the previous credential.
@@ -414,8 +422,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
         (yield* claimOnDisk) !== undefined
       yield* transition(StitchState.forget)
       yield* slot.set(undefined)
-      // If the user opted out, then the identity is deleted anyway; if not, then the logout must count (ADR 0036).
-      yield* consentNow === "Unreadable" && wasSignedIn ? store.discard : store.forget
+      yield* consentNow === "Paused" && wasSignedIn ? store.discard : store.forget
       return undefined
     }
     yield* transition(StitchState.beginSignOut)
@@ -479,5 +486,5 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       yield* owner === undefined ? record(event, owner, at) : held.record(event, owner, at, yield* current)
     }))
 
-  return { service, current, capture, awaitPrincipal, start, store }
+  return { service, current, capture, awaitPrincipal, isReading: () => isReading, start, store }
 })

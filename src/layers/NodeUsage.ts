@@ -17,7 +17,7 @@ import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { type Off, UsageCapture } from "../services/UsageCapture.ts"
-import { debug, IsDebugMode, isLogged } from "./Debug.ts"
+import { debug, debugFailure, IsDebugMode, isLogged } from "./Debug.ts"
 import { once, outboxOf, storeOf } from "./Lazy.ts"
 import { steady } from "./Load.ts"
 import * as NoPrincipalResolver from "./NoPrincipalResolver.ts"
@@ -79,18 +79,30 @@ const isOn = (value: string): boolean => /^(1|true|yes|on)$/i.test(value.trim())
 
 const workerTimeLimit = "11 seconds"
 
-// Returns the services of a denial: they record nothing, and load the rest for the `telemetry` commands only.
+// Returns the services of a denial: they record nothing, and load the rest for the `telemetry` commands. A host without a
+// resolver reports a login and a logout only once, so they count for later commands with consent (ADR 0036).
 const denied = (
   denial: ConsentDecision.ConsentDecision,
-  full: Effect.Effect<Context.Context<Usage>>
+  full: Effect.Effect<Context.Context<Usage>>,
+  isToldOnce: boolean
 ): Context.Context<Usage> => {
+  const stitch = (use: (stitch: IdentityStitch["Service"]) => Effect.Effect<void>): Effect.Effect<void> =>
+    isToldOnce
+      ? Effect.flatMap(full, (context) => use(Context.get(context, IdentityStitch))).pipe(
+        debugFailure("could not act on a login or a logout", undefined)
+      )
+      : Effect.void
   const consent = Effect.map(full, Context.get(Consent))
   const report = Effect.withFiber((fiber) =>
     isLogged(fiber) ? debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`) : Effect.void
   )
   const usage: Off = { capture: () => Effect.void, follow: () => Effect.as(report, undefined), isOff: true }
   return Context.make(UsageCapture, usage).pipe(
-    Context.add(IdentityStitch, { observe: () => Effect.void, login: () => Effect.void, logout: Effect.void }),
+    Context.add(IdentityStitch, {
+      observe: () => Effect.void,
+      login: (principalId) => stitch(({ login }) => login(principalId)),
+      logout: stitch(({ logout }) => logout)
+    }),
     Context.add(IdentitySlot, { get: Effect.succeed(undefined), set: () => Effect.void }),
     Context.add(PrincipalResolver, NoPrincipalResolver.none),
     Context.add(Consent, {
@@ -114,7 +126,7 @@ const denied = (
 const notLoaded = (defect: unknown): Effect.Effect<Context.Context<Usage>> =>
   Effect.as(
     debug("nothing is recorded", defect),
-    denied(ConsentDecision.denied({ _tag: "NotLoaded" }), Effect.die(defect))
+    denied(ConsentDecision.denied({ _tag: "NotLoaded" }), Effect.die(defect), false)
   )
 
 const make = Effect.fnUntraced(
@@ -139,7 +151,7 @@ const make = Effect.fnUntraced(
         full,
         (defect) => Effect.provideService(notLoaded(defect), IsDebugMode, isDebugMode)
       )
-      : denied(denial, once(full))
+      : denied(denial, once(full), options.principals === undefined)
     return Context.add(usage, IsDebugMode, isDebugMode)
   },
   // A runtime may keep the environment from its programs.

@@ -2,7 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import type { SeenBy } from "../domain/Attribution.ts"
+import type { CredentialFacts, SeenBy } from "../domain/Attribution.ts"
 import type * as Claim from "../domain/Claim.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { CurrentCommand } from "../services/CurrentCommand.ts"
@@ -17,7 +17,7 @@ export interface Request {
   readonly principal: PrincipalId
   readonly learnedBy: SeenBy
   /** The source of the current credential. */
-  readonly source: Claim.CredentialSource
+  readonly source: CredentialFacts["source"]
   /** Whether the anon id has a history to merge into the principal. */
   readonly withAlias: boolean
 }
@@ -35,7 +35,7 @@ export const make = (
       principal_id: principal,
       learned_by: learnedBy,
       // A login stores its credential, also if a variable takes precedence in this command.
-      credential: learnedBy === "login" && source === "environment" ? "stored" : source,
+      credential: learnedBy === "login" && source === "environment" ? "stored" : source === "unknown" ? "none" : source,
       destination: null,
       alias: null
     }

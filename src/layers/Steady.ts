@@ -26,6 +26,7 @@ import { cold } from "./LoadCold.ts"
 import { merge } from "./NodeProcess.ts"
 import type { Options, Usage } from "./NodeUsage.ts"
 import * as NoPrincipalResolver from "./NoPrincipalResolver.ts"
+import * as UnreadableResolver from "./UnreadableResolver.ts"
 import * as UsageServices from "./UsageServices.ts"
 import * as Variable from "./Variable.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
@@ -127,14 +128,14 @@ export const make = Effect.fnUntraced(
     // A user who opts out while debugging means it: the opt-out is written to the disk.
     const onDisk = Context.add(base, HostRuntime, own)
     const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), onDisk)
-    const none = Context.make(PrincipalResolver, NoPrincipalResolver.none)
+    const unreadable = Context.make(PrincipalResolver, UnreadableResolver.unreadable)
     const principals = denial !== undefined || options.principals === undefined
-      ? none
+      ? Context.make(PrincipalResolver, NoPrincipalResolver.none)
       : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
         // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
-        Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), none)),
+        Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), unreadable)),
         Effect.provideContext(base),
-        orAfter(Effect.as(debug("`principals` was not built within its time limit"), none))
+        orAfter(Effect.as(debug("`principals` was not built within its time limit"), unreadable))
       )
     const requirements = Context.merge(Context.add(base, Consent, consent), principals)
     const services = yield* UsageServices.make({

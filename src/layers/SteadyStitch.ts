@@ -40,6 +40,8 @@ export interface Shared {
   readonly files: StateFiles
   readonly known: KnownFile
   readonly recorder: Recorder
+  /** The source of a missing credential. */
+  readonly absent: "none" | "unknown"
   /** The tracked commands that run. */
   readonly running: Set<CommandRun>
   /** The identity slot. */
@@ -89,7 +91,7 @@ export const make = (
   settings: UsageSettings["Service"],
   input: CredentialInput | undefined
 ): SteadyStitch => {
-  const { files, known, recorder } = shared
+  const { absent, files, known, recorder } = shared
   const { codec, home, notice } = settings
   const pointerFile = home.identityFile(codec.fileName)
   let initial: Handover["initial"]
@@ -113,7 +115,7 @@ export const make = (
 
   // Returns the cached facts of a credential input; undefined if it must be parsed, or its principal requested.
   const recall = (text: string | undefined, now: number): Pick<Snapshot, "credential" | "knowledge"> | undefined => {
-    if (text === undefined) return { credential: { source: "none", principal: undefined }, knowledge: undefined }
+    if (text === undefined) return { credential: { source: absent, principal: undefined }, knowledge: undefined }
     if (text === initial?.text && initialFacts !== undefined) return initialFacts
     const cache = known.read()
     const parsed = known.recallInput(cache, text)
@@ -177,8 +179,7 @@ export const make = (
       const found = recall(text, now)
       initial = { text, knowledge: found?.knowledge }
       if (found?.credential.principal !== undefined) initialFacts = found
-      const hasSources = input.files.length + Object.keys(input.variables).length > 0
-      if (!hasSources) initialDevice = readIdentity()?.anonId ?? "none"
+      if (absent === "unknown") initialDevice = readIdentity()?.anonId ?? "none"
       else if (text === undefined) {
         const sources = [...input.files, ...Object.keys(input.variables)]
         files.notes.add(`no credential was found in ${sources.join(" or ")}`)

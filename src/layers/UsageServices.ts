@@ -31,6 +31,7 @@ import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import { UsageContext } from "../services/UsageContext.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
+import * as CredentialText from "./CredentialText.ts"
 import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
 import type { Checks } from "./EnvironmentConsent.ts"
 import * as KnownFile from "./KnownFile.ts"
@@ -135,6 +136,7 @@ export const make = Effect.fnUntraced(function*(
     files,
     known,
     recorder,
+    absent: CredentialText.absentIn(resolver.input),
     running: new Set(),
     slot: undefined,
     stitchAttempted: false
@@ -208,11 +210,22 @@ export const make = Effect.fnUntraced(function*(
   const record: Recorder.Record = (event, owner, now) =>
     Effect.flatMap(notes.run(() => recordNow(event, owner, now)), printInDebugMode)
 
-  const recordWithFullStitch = (event: Recorder.Event): Effect.Effect<void> =>
-    Effect.flatMap(loadFullStitch, (loaded) =>
-      loaded === undefined
-        ? Effect.suspend(() => record(event, steady.fallback(), clock.currentTimeMillisUnsafe()))
-        : loaded.capture(event))
+  // Events that wait for the full stitch, with their times. The process may exit before it is loaded, or has read the
+  // credential.
+  const waiting = new Map<Recorder.Event, number>()
+  const recordWaiting = (): void => {
+    for (const [event, now] of waiting) recordNow(event, steady.fallback(), now)
+    waiting.clear()
+  }
+
+  const recordWithFullStitch = (event: Recorder.Event, now: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      waiting.set(event, now)
+      return Effect.flatMap(loadFullStitch, (loaded) =>
+        loaded === undefined
+          ? Effect.suspend(() => record(event, steady.fallback(), clock.currentTimeMillisUnsafe()))
+          : loaded.capture(event))
+    }).pipe(Effect.ensuring(Effect.sync(() => waiting.delete(event))))
 
   // Returns the properties of the event, of the command and of the scope.
   const encode = <Properties>(
@@ -263,12 +276,13 @@ export const make = Effect.fnUntraced(function*(
         const properties = encode(event, input, merge(ofCommand, ofScope))
         if (properties === undefined) return undefined
         const draft = { event: event.name, properties, command: command?.name }
-        const isLoading = isHandingOver && fullStitch === undefined && !hasLoadFailed
-        if (isHandingOver && !(isExiting && isLoading)) return { draft }
+        if (isExiting) recordWaiting()
+        const isReady = fullStitch === undefined ? hasLoadFailed : !fullStitch.isReading()
+        if (isHandingOver && (isReady || !isExiting)) return { draft }
         const owner = steady.attribution(now) ?? (isExiting ? steady.fallback() : undefined)
         return owner === undefined && !isExiting ? { draft } : { message: recordNow(draft, owner, now) }
       })
-      yield* result?.draft === undefined ? printInDebugMode(result?.message) : recordWithFullStitch(result.draft)
+      yield* result?.draft === undefined ? printInDebugMode(result?.message) : recordWithFullStitch(result.draft, now)
       // The events of a long-running command (`dev`, `watch`) are delivered before it ends.
       const ended = clock.monotonicTimeNanosUnsafe()
       if (ended - lastDeliveryStart < deliverEveryNanos) return
@@ -408,7 +422,7 @@ export const make = Effect.fnUntraced(function*(
     hasBegun || recorder.hasRecorded() ? deliver : debug("nothing was tracked: no command of `Usage.track` ran")
   )
   // A process may exit without closing the scope. Then delivery is started, and not awaited.
-  yield* runtime.onExit(() => Effect.runSyncExitWith(context)(deliver))
+  yield* runtime.onExit(() => Effect.runSyncExitWith(context)(Effect.andThen(notes.run(recordWaiting), deliver)))
 
   return Context.make(CaptureWorker, worker).pipe(
     Context.add(IdentitySlot, slot),

@@ -143,23 +143,30 @@ suite("disk faults", (test) => {
 })
 
 suite("hosts without a resolver", (test) => {
+  /** A device on which an account logged in, and how to run a command of its host. */
+  const loggedIn = Effect.fnUntraced(function*(name: string) {
+    const acme = yield* (yield* Harness).device(name)
+    const folder = Path.dirname(acme.home)
+    const host = Path.join(folder, "host.mjs")
+    yield* bundleHost(fileURLToPath(new URL("./hosts/NoResolver.ts", import.meta.url)), host)
+    const words = (line: string) => [process.execPath, host, ...line.split(" ")]
+    const start = (line: string, env = {}) => run(words(line), { env: { ...acme.env, ...env } })
+    // A first run without a terminal claims nothing.
+    for (const before of ["deploy", "login account_a", "deploy"]) yield* start(before)
+    const { anon_id, linked_principal_id } = yield* acme.identity
+    assert.strictEqual(linked_principal_id, "account_a")
+    return { acme, anon_id, folder, start, words }
+  })
+
   const faults = [["for a moment", true], ["in the whole command", false]] as const
   for (const [line, account] of [["logout", null], ["login account_b", "account_b"]] as const) {
     for (const [extent, isOnce] of faults) {
       test(`A ${line} ends the use of the former account if the opt-out cannot be read ${extent}`, function*() {
-        const acme = yield* (yield* Harness).device("unresolved")
-        const folder = Path.dirname(acme.home)
-        const host = Path.join(folder, "host.mjs")
-        yield* bundleHost(fileURLToPath(new URL("./hosts/NoResolver.ts", import.meta.url)), host)
-        const words = (line: string) => [process.execPath, host, ...line.split(" ")]
-        // A first run without a terminal claims nothing.
-        for (const before of ["deploy", "login account_a", "deploy"]) yield* run(words(before), { env: acme.env })
-        const { anon_id, linked_principal_id } = yield* acme.identity
-        assert.strictEqual(linked_principal_id, "account_a")
+        const { acme, anon_id, folder, start, words } = yield* loggedIn("unresolved")
         const fault = { call: "statx", path: Path.join(acme.home, "usage/opt-out"), error: "EIO", isOnce } as const
         const { code } = yield* run(Faults.under(fault, folder, words(line)), { env: acme.env })
         assert.strictEqual(code, 0)
-        yield* run(words("deploy"), { env: acme.env })
+        yield* start("deploy")
         const after = yield* acme.identity
         assert.notStrictEqual(after.anon_id, anon_id)
         // A claim needs consent.
@@ -169,6 +176,18 @@ suite("hosts without a resolver", (test) => {
         assert.strictEqual(messages.at(-1)?.distinct_id, expected ?? after.anon_id)
       })
     }
+
+    test(`A ${line} ends the use of the former account if a variable denies telemetry, and is not recorded`, function*() {
+      const { acme, anon_id, start } = yield* loggedIn("unresolved-denied")
+      assert.deepInclude(yield* start(line, { DO_NOT_TRACK: "1" }), { code: 0, stderr: "", stdout: "" })
+      yield* start("deploy")
+      const after = yield* acme.identity
+      assert.notStrictEqual(after.anon_id, anon_id)
+      assert.isNull(after.linked_principal_id)
+      const messages = commandsOf(yield* acme.delivered(4))
+      assert.deepInclude(messages.at(-1), { distinct_id: after.anon_id })
+      assert.lengthOf(messages, 4)
+    })
   }
 })
 

@@ -19,7 +19,7 @@ import * as Path from "node:path"
 import { vi } from "vitest"
 import { trackEffect } from "../../src/cli/CommandTracking.ts"
 import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
-import { Usage, UsageEvent } from "../../src/index.ts"
+import { Credential, Usage, UsageEvent } from "../../src/index.ts"
 import * as NodeUsage from "../../src/layers/NodeUsage.ts"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
@@ -249,13 +249,13 @@ test("A name that is none of a folder turns telemetry off, and reaches no other 
   }
 })
 
-test("A resolver that cannot be built is a resolver without a credential, and ends no command", function*() {
+test("A resolver that cannot be built has a credential that cannot be read, and ends no command", function*() {
   const principals = Layer.effect(PrincipalResolver, Effect.die(new Error("Cannot find module 'keychain'")))
   const resolver = yield* Effect.provide(PrincipalResolver, layerOf({ principals }))
-  assert.isUndefined(yield* resolver.credential)
+  assert.strictEqual(yield* resolver.credential, Credential.unreadable)
 })
 
-test("A resolver whose layer hangs is a resolver without a credential, after a second", function*() {
+test("A resolver whose layer hangs has a credential that cannot be read, after a second", function*() {
   const principals = Layer.effect(PrincipalResolver, Effect.uninterruptible(Effect.never))
   const built = yield* Effect.forkChild(Effect.provide(PrincipalResolver, layerOf({ principals })))
   // The module is loaded in real time.
@@ -263,7 +263,7 @@ test("A resolver whose layer hangs is a resolver without a credential, after a s
     yield* Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
     yield* TestClock.adjust("100 millis")
   }
-  assert.isUndefined(yield* (yield* Fiber.join(built)).credential)
+  assert.strictEqual(yield* (yield* Fiber.join(built)).credential, Credential.unreadable)
 })
 
 test("A host on a runtime that denies the environment runs without telemetry", function*() {

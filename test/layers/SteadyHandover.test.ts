@@ -362,6 +362,52 @@ describe("process.exit", () => {
     assert.isUndefined(home.text("usage.json"))
   })
 
+  test("A process that exits while an event waits for a keychain records that event, and its command", function*() {
+    const { home, start } = yield* scene(steady, { loggedIn: P })
+    const { exit, runtime } = exiting()
+    const gate = yield* Deferred.make<void>()
+    let reads = 0
+    const keychain = Layer.succeed(PrincipalResolver, {
+      input: undefined,
+      credential: Effect.suspend(() =>
+        Effect.as(++reads === 1 ? Effect.void : Deferred.await(gate), Device.stored("key"))
+      ),
+      resolve: () => Effect.succeed(P)
+    })
+    const { begin, capture, record } = yield* start({ runtime, resolver: keychain, cold: loaded })
+    yield* begin
+    yield* Effect.forkDetach(record)
+    // What waits for the gate is not interruptible.
+    yield* Effect.addFinalizer(() => Deferred.succeed(gate, undefined))
+    yield* TestClock.adjust(0)
+    assert.deepStrictEqual([reads, home.events()], [2, []])
+    exit()
+    Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+    assert.deepStrictEqual(home.events().map(ownerOf), [own, own])
+    assert.deepStrictEqual(home.events().map(({ properties }) => properties["sequence"]), [0, 1])
+  })
+
+  test("A process that exits records an event that waits for the rest of the module, and no second time", function*() {
+    const { home, start } = yield* scene(steady, { credential: Device.stored("key") })
+    const listeners: Array<() => void> = []
+    const { exit, runtime } = exiting()
+    const onExit = (listener: (code: number, error: unknown) => void) =>
+      Effect.sync(() => void listeners.push(() => listener(0, undefined)))
+    const gate = yield* Deferred.make<void>()
+    const cold = Effect.andThen(Deferred.await(gate), loaded)
+    const { begin, record } = yield* start({ runtime: { ...runtime, onExit }, cold })
+    yield* begin
+    yield* Effect.forkDetach(record)
+    // What waits for the gate is not interruptible.
+    yield* Effect.addFinalizer(() => Deferred.succeed(gate, undefined))
+    yield* TestClock.adjust(0)
+    assert.deepStrictEqual(home.events(), [])
+    exit()
+    for (const listener of listeners) listener()
+    for (const listener of listeners) listener()
+    assert.deepStrictEqual(home.events().map(ownerOf), [own])
+  })
+
   const asynchronous = Effect.as(Effect.promise(() => Promise.resolve()), Device.stored("key"))
   const ofHost = Layer.succeed(PrincipalResolver, {
     input: undefined,

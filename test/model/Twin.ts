@@ -99,7 +99,7 @@ const start = (program: Program.Program, index: number, command: Program.Command
   }, {
     stored: Trace.paths.stored,
     // It begins as the steady command does; but then its input is one that nothing is known of.
-    variables: () => (reads += 1) > 1 ? { TWIN: "1" } : {},
+    variables: () => (reads += 1) > 2 ? { TWIN: "1" } : {},
     cold: Effect.succeed(Cold),
     read: Effect.map(
       actor.ask(Machine.ofHost("read")),

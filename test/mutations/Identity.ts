@@ -247,7 +247,7 @@ export const identity: ReadonlyArray<Mutation> = [
               slot: shared.slot,
               anonId: identity.anonId,
               claim: identity.claim,
-              credential: StitchState.facts(yield* stitch.current),
+              credential: StitchState.facts(yield* stitch.current, "none"),
               invocationId: shared.recorder.id
             })
             return yield* record(event, { identity, attribution }, now)

@@ -13,7 +13,7 @@ import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { account, device, found, loaded, type Mode, own, type Owner, ownerOf, principalOf, scene } from "./Command.ts"
 
-const { anon, P, Q } = Device
+const { anon, claimOf, P, Q } = Device
 
 const mode: Mode = { mode: "no resolver", isSteady: true, makeApi: () => Device.makeApi() }
 
@@ -156,6 +156,48 @@ it.effect.each([logout, login])(
     })
 )
 
+const denials = { DO_NOT_TRACK: "1", ACME_USAGE_TRACKING: "0", NODE_ENV: "test" }
+
+it.effect.each(
+  [logout, login].flatMap((reported) => Object.entries(denials).map(([name, value]) => ({ ...reported, name, value })))
+)(
+  "A $what with $name=$value records nothing, and ends the use of the former account",
+  ({ name, report, value }) =>
+    Effect.gen(function*() {
+      const { home, start } = yield* signedIn()
+      const before = home.events().length
+      const denied = yield* start({ consent: Device.environmentConsent({ env: { [name]: value } }) })
+      yield* denied.begin
+      yield* report(denied)
+      yield* denied.record
+      yield* denied.end
+      assert.lengthOf(home.events(), before)
+      assert.isUndefined(home.text("usage.json"))
+      const next = yield* start()
+      yield* next.begin
+      const owner = yield* next.owner
+      assert.isTrue(isDevice(owner), owner.distinctId)
+    })
+)
+
+it.effect("A login to the account of the device without consent keeps its identity", () =>
+  Effect.gen(function*() {
+    const { home, start } = yield* signedIn()
+    const before = home.snapshot()
+    const denied = yield* start({ consent: Device.environmentConsent({ env: { DO_NOT_TRACK: "1" } }) })
+    yield* denied.stitch.login(P)
+    assert.deepStrictEqual(home.snapshot(), before)
+  }))
+
+it.effect("A logout in a home that others may write to changes nothing there", () =>
+  Effect.gen(function*() {
+    const { home, start } = yield* signedIn()
+    NFS.chmodSync(home.home, 0o777)
+    const before = home.snapshot()
+    yield* (yield* start()).stitch.logout
+    assert.deepStrictEqual(home.snapshot(), before)
+  }))
+
 it.effect("A login to the account of the device keeps its identity while consent cannot be read", () =>
   Effect.gen(function*() {
     const given = yield* signedIn()
@@ -214,6 +256,30 @@ it.effect("The identity file is not removed if the file of a former format would
     yield* (yield* start({ disk })).stitch.logout
     assert.isUndefined(home.text("usage.json"))
   }))
+
+it.effect.each(
+  [
+    { source: "stored", owner: own },
+    { source: "environment", owner: own },
+    { source: "none", owner: account(P) }
+  ] as const
+)(
+  "A host without a resolver does not end the claim of a version with one, whose credential was $source",
+  ({ owner, source }) =>
+    Effect.gen(function*() {
+      for (const isLoaded of [false, true]) {
+        const { home, start } = yield* signedIn()
+        yield* home.seed(anon.b, { ...claimOf(anon.b, P), credential: source })
+        const before = home.text("usage.json")
+        const command = yield* start()
+        yield* command.begin
+        if (isLoaded) yield* command.store.get
+        assert.deepStrictEqual(yield* command.owner, owner)
+        yield* command.end
+        assert.strictEqual(home.text("usage.json"), before)
+      }
+    })
+)
 
 it.effect("Of two logouts at once, of which one can write nothing, the device keeps what the other one wrote", () =>
   Effect.gen(function*() {
