@@ -13,7 +13,6 @@ import {
   type CredentialFacts,
   isSignedOutElsewhere
 } from "../src/domain/Attribution.ts"
-import type { CredentialSource } from "../src/domain/Claim.ts"
 import type { PrincipalId } from "../src/domain/PrincipalId.ts"
 import { isEphemeral, type RuntimeFacts } from "../src/domain/Runtime.ts"
 
@@ -188,7 +187,7 @@ interface Device {
 
 interface Run {
   readonly device: Device
-  readonly credential: CredentialFacts & { readonly source: CredentialSource }
+  readonly credential: CredentialFacts & { readonly source: ClaimFacts["credential"] }
   /** Whose the credential is, where that can be known in this run. */
   readonly principal: PrincipalId | undefined
   readonly isLogin: boolean
