@@ -245,12 +245,6 @@ it("A worker reads a job with the prefix of the host's variables, as an earlier 
 })
 
 describe("Message", () => {
-  it("A message as a value is an object", () => {
-    for (const value of [undefined, null, true, 1, "text", []] as const) {
-      assert.isUndefined(Message.decodeValue(value))
-    }
-  })
-
   it("A message of a newer version is not read, and is distinguished from a damaged one", () => {
     const ofVersion = (version: Schema.Json) => JSON.stringify({ version, message })
     assert.isUndefined(Message.decode(ofVersion(2)))
@@ -300,15 +294,6 @@ describe("Known", () => {
     }
   })
 
-  it("A credential without an answer is asked about again after an hour, also where the clock was set back", () => {
-    const known = Known.remember(empty, "f", undefined, 0)
-    for (const now of [0, hour - 1, 1 - hour]) {
-      assert.isNull(Known.recall(known, "f", now))
-    }
-    for (const now of [hour, -hour]) assert.isUndefined(Known.recall(known, "f", now))
-    assert.isUndefined(Known.recall(known, "another", 0))
-  })
-
   it.prop(
     "The last answer about a credential is kept without a limit of time, for 20 credentials",
     { cache: Arbitraries.caches, principal: Arbitraries.principalIds, now: Arbitraries.millis },
@@ -321,28 +306,6 @@ describe("Known", () => {
       assert.deepStrictEqual({ ...known, credentials: [] }, { ...cache, credentials: [] })
     }
   )
-})
-
-describe("BackOff", () => {
-  it("The back-off doubles with each failure in a row, from 1 second to 10 minutes, and keeps the last reason", () => {
-    let backOff: BackOff.BackOff | undefined
-    const seconds = Array.from({ length: 12 }, (_, n) => {
-      backOff = BackOff.next(backOff, 5000, `failure ${n}`)
-      return (backOff.until - 5000) / 1000
-    })
-    assert.deepStrictEqual(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600])
-    assert.deepStrictEqual(backOff, { attempts: 12, until: 605_000, reason: "failure 11" })
-  })
-
-  it("A back-off that ends more than 10 minutes ahead was written before the clock was set back, and does not count", () => {
-    const until = 600_000
-    assert.deepStrictEqual([0, -1, until + 1].map((now) => BackOff.until({ attempts: 1, until }, now)), [
-      until,
-      0,
-      until
-    ])
-    assert.strictEqual(BackOff.until(undefined, 0), 0)
-  })
 })
 
 it.prop(

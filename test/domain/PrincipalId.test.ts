@@ -37,7 +37,7 @@ const table: ReadonlyArray<readonly [title: string, problem: RegExp, ids: Readon
 
 /** Of these, some differ from a placeholder in a letter. */
 const legal = "NULL nan NONE 00 anonymous2 ' acct_1 user@example.com auth0|507f 12345 \"acct\" идентификатор".split(" ")
-  .concat("[Object object]", "0 ", "my id", "x".repeat(200), "😀".repeat(100))
+  .concat("[Object object]", "0 ", "my id", "'guest\"", "' id '", "x".repeat(200), "😀".repeat(100))
 
 for (const [title, problem, ids] of table) {
   it(title, () => {
@@ -55,20 +55,6 @@ it("A principal id is any other text, and stays as it is", () => {
 it("The reason for a refused id does not contain the id, because the reason is a debug line", () => {
   for (const id of ["secret\0", "secret".repeat(40), "secret\ud800"]) assert.notInclude(reason(id) ?? "", "secret")
 })
-
-it.prop(
-  "An id is a principal id exactly where PostHog takes it, and stays as it is",
-  { id: Schema.String },
-  ({ id }) => {
-    const decoded = PrincipalId.decode(id)
-    const bare = /^(['"])([\s\S]*)\1$/.exec(id)?.[2] ?? id
-    const illegal = id.trim() === "" || bare.trim() === "" || id.length > 200 || id.includes("\0") ||
-      !id.isWellFormed() || inAnyCase.includes(bare.toLowerCase()) || exactly.includes(bare)
-    assert.strictEqual(Result.isFailure(decoded), illegal)
-    if (Result.isSuccess(decoded)) assert.strictEqual(decoded.success, id)
-  },
-  { arbitrary: { runs: 500, size: 250 } }
-)
 
 it.prop(
   "A placeholder with any mutation is a principal id only where PostHog's own model takes it",
