@@ -189,12 +189,6 @@ describe("adoption", () => {
   const linked = (principal: unknown) =>
     Effect.tap(Device.make, (device) => device.write("usage.json", pointer(principal)))
 
-  test("A link that another tool wrote is adopted as a claim without an alias", function*() {
-    const device = yield* linked(P)
-    assert.deepStrictEqual((yield* identityOf(device)).claim, adopted)
-    assert.deepStrictEqual(device.claim(anon.a), adopted)
-  })
-
   test("A link that another tool wrote is not overwritten by a command that repairs what it read before", function*() {
     const device = yield* Device.make
     yield* device.seed(anon.a)
@@ -250,15 +244,6 @@ describe("adoption", () => {
 })
 
 describe("IdentityStore.claim", () => {
-  test("A claim that cannot be written does not count in its process", function*() {
-    const device = yield* deviceOf()
-    const { store } = yield* device.start({ disk: FaultyDisk.full })
-    yield* store.get
-    assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, P)), { _tag: "Unwritable" })
-    assert.isUndefined((yield* store.get).claim)
-    assert.deepStrictEqual(device.claimed(), [])
-  })
-
   test("A claim is not published if the identity file, which may have the link of another tool, cannot be read", function*() {
     const device = yield* deviceOf()
     let isOpen = false

@@ -6,13 +6,12 @@ import * as TestClock from "effect/testing/TestClock"
 import * as NFS from "node:fs"
 import * as Message from "../../src/domain/Message.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
-import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import type { Entry, Outbox } from "../../src/services/Outbox.ts"
 import { OutboxContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import { filesOf, machineOf } from "../fixtures/Files.ts"
+import { filesOf } from "../fixtures/Files.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, denied, destinationId, P } = Device
@@ -357,14 +356,6 @@ describe("Outbox.sent", () => {
     assert.lengthOf(names("sent"), 1)
   })
 
-  test("The list of sent messages is not kept in CI", function*({ device, names, open }) {
-    const files = filesOf(device)
-    const writer = OutboxWriter.make(files, device.settings)
-    const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer, false), machineOf(device))
-    yield* deliver(outbox, 1, 2)
-    assert.deepStrictEqual([yield* sentBy(yield* open()), names("events"), names("sent")], [[], [], []])
-  })
-
   it.effect("A sent message leaves the outbox also when the list cannot keep it", () =>
     Effect.forEach(["EACCES", "ENOSPC", "EROFS", "ENOENT"], (code) =>
       Effect.gen(function*() {
@@ -424,13 +415,6 @@ describe("Outbox.sent", () => {
 })
 
 describe("Outbox.backOff", () => {
-  test("The back-off has no reason if an older version wrote it", function*({ device, open }) {
-    const outbox = yield* open()
-    yield* device.write(`${root}/back-off.json`, "{\"attempts\":1,\"until\":5}")
-    assert.strictEqual(yield* outbox.backedOffUntil, 5)
-    assert.notProperty(yield* outbox.status, "lastFailure")
-  })
-
   test(
     "The back-off does not outlast a clock that was set back, nor a file that is invalid",
     function*({ device, open }) {

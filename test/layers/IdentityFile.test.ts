@@ -244,12 +244,6 @@ describe("read-only access", () => {
     assert.deepStrictEqual(device.snapshot(), before)
   })
 
-  test("Nothing on the disk changes without consent", function*() {
-    const device = yield* Device.make
-    assert.isFalse((yield* identityOf(device, { consent: Device.consentOf(Device.denied) })).durable)
-    assert.deepStrictEqual(device.tree(), [])
-  })
-
   test("A full disk stays as it is, and its identity is used", function*() {
     const device = yield* Device.make
     yield* device.seed(anon.a, claimOf(anon.a, P))

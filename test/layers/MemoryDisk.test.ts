@@ -72,8 +72,6 @@ describe("standalone", () => {
 })
 
 describe("overlay", () => {
-  const lowerTree: Tree = { d: undefined, "d/f": "f", "d/sub": undefined, "d/sub/deep": "deep", e: undefined, f: "f" }
-
   const over = (tree: Tree, replaced: (lower: Disk) => Partial<Disk> = () => ({})) => {
     const lower = MemoryDisk.make()
     write(lower, (name) => `/${name}`, tree)
@@ -94,16 +92,6 @@ describe("overlay", () => {
     assert.deepStrictEqual([disk.removeFolder("/d"), disk.create("/d/f", "")], [undefined, "ENOENT"])
     assert.deepStrictEqual([disk.makeFolder("/d"), lower.create("/d/f", "f")], [undefined, undefined])
     assert.deepStrictEqual([disk.list("/d"), disk.look("/d/f")], [[], "ENOENT"])
-  })
-
-  it("Over another disk, a folder that is moved here takes the changes of both disks along", () => {
-    const { disk, lower } = over({ ...lowerTree, "d/b": "b" })
-    assert.isUndefined(disk.remove("/d/f"))
-    write(disk, (name) => `/d/${name}`, { new: "new" })
-    assert.deepStrictEqual([disk.rename("/d", "/g"), disk.makeFolder("/d")], [undefined, undefined])
-    const moved = { g: undefined, "g/b": "b", "g/new": "new", "g/sub": undefined, "g/sub/deep": "deep" }
-    assert.deepStrictEqual(treeOf(disk, "/"), { d: undefined, e: undefined, f: "f", ...moved })
-    assert.deepStrictEqual(treeOf(lower, "/"), { ...lowerTree, "d/b": "b" })
   })
 
   it("Over another disk, each change is refused in a lower folder that the process may not write to", () => {

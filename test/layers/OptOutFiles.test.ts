@@ -426,19 +426,4 @@ describe("concurrent processes", () => {
     }
     assert.isAbove(moments, 50)
   })
-
-  test("A process records nothing after another process disabled telemetry", function*() {
-    const device = yield* used
-    const process = yield* device.start({ consent: Device.environmentConsent() })
-    yield* process.capture.capture(Used, {})
-    const { consent } = yield* device.start({ consent: Device.environmentConsent() })
-    yield* consent.deny
-    yield* process.capture.capture(Used, {})
-    yield* process.stitch.observe(P)
-    yield* process.stitch.login(P)
-    yield* process.stitch.logout
-    assert.deepStrictEqual(files(device), left)
-    yield* consent.allow
-    assert.deepStrictEqual(files(device), ["credentials.yaml", "usage/enabled"])
-  })
 })

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
-import { marker, variable } from "../../src/layers/WorkerMarks.ts"
+import { variable } from "../../src/layers/WorkerMarks.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import * as Device from "../fixtures/Device.ts"
@@ -106,21 +106,6 @@ const start = (
   })
 
 describe("process attributes", () => {
-  test.live("A worker has its own process session, the root folder, and nothing open at its descriptors", function*() {
-    const device = yield* Device.make
-    assert.deepStrictEqual(yield* start(device), { lines: [], starts: true })
-    const pid = yield* started(device)
-    if (isLinux) {
-      const stat = NFS.readFileSync(`/proc/${pid}/stat`, "utf8")
-      // After the name, which may hold spaces: state, parent, process group, session.
-      const [, , group, session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-      assert.deepStrictEqual([Number(group), Number(session)], [pid, pid])
-      for (const fd of [0, 1, 2]) assert.strictEqual(NFS.readlinkSync(`/proc/${pid}/fd/${fd}`), "/dev/null")
-    }
-    const { args, cwd } = yield* report(device)
-    assert.deepStrictEqual([cwd, args], [Path.parse(process.execPath).root, [marker]])
-  })
-
   test.live("A worker has the variables of the process if the layer has no ConfigProvider, but the command has one", function*() {
     const device = yield* Device.make
     const runtime = { ...Device.persistent, worker: workerOf(device) }
