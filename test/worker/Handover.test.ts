@@ -199,41 +199,23 @@ describe("CaptureWorker.ensure", () => {
   })
 })
 
-describe("variables and compile cache", () => {
-  /** Starts a worker that keeps its environment; returns that. */
-  const environmentOf = Effect.fnUntraced(function*(
-    device: Device.Device,
-    provider: ConfigProvider.ConfigProvider,
-    lingers: boolean
-  ) {
-    const file = Path.join(device.home, "../environment")
-    Fs.rmSync(file, { force: true })
-    const keeps = ["-c", "env > \"$0.part\" && mv \"$0.part\" \"$0\"", file]
-    const { start } = yield* processOf(device, { runtime: { ...idle, worker: keeps } }).pipe(
-      Effect.provideService(ConfigProvider.ConfigProvider, provider)
-    )
-    // The starter takes the lease for each of its workers.
-    Fs.rmSync(device.at("usage/outbox"), { recursive: true, force: true })
-    assert.isTrue(yield* start({ lingers }))
-    yield* TestClock.withLive(eventually(Effect.sync(() => Fs.existsSync(file)), (is) => is))
-    const lines = Fs.readFileSync(file, "utf8").split("\n")
-    return new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]))
-  })
-
-  test("A worker has the variables that its starter's layer knew, whatever its command reads them from", function*() {
-    const device = yield* Device.make
-    const known = ConfigProvider.fromEnv({ env: { PATH: "/bin:/usr/bin", SECRET: "x" } })
-    const environment = yield* environmentOf(device, known, false).pipe(
-      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
-    )
-    assert.deepStrictEqual(["PATH", "SECRET"].map((name) => environment.get(name)), ["/bin:/usr/bin", undefined])
-  })
-
+describe("compile cache", () => {
   test("A worker keeps no compiled code where its folder is a link: code is not read from elsewhere", function*() {
     const device = yield* Device.make
-    const known = ConfigProvider.fromEnv({ env: { PATH: "/bin:/usr/bin" } })
+    const provider = ConfigProvider.fromEnv({ env: { PATH: "/bin:/usr/bin" } })
     const cache = device.at("usage/compile-cache")
-    const folder = Effect.map(environmentOf(device, known, true), (env) => env.get("NODE_COMPILE_CACHE"))
+    const file = Path.join(device.home, "../environment")
+    /** The folder for the code of a worker that keeps its environment. */
+    const folder = Effect.gen(function*() {
+      Fs.rmSync(file, { force: true })
+      const keeps = ["-c", "env > \"$0.part\" && mv \"$0.part\" \"$0\"", file]
+      const { start } = yield* processOf(device, { runtime: { ...idle, worker: keeps } })
+      // The starter takes the lease for each of its workers.
+      Fs.rmSync(device.at("usage/outbox"), { recursive: true, force: true })
+      assert.isTrue(yield* start({ lingers: true }))
+      yield* TestClock.withLive(eventually(Effect.sync(() => Fs.existsSync(file)), (is) => is))
+      return /^NODE_COMPILE_CACHE=(.*)$/m.exec(Fs.readFileSync(file, "utf8"))?.[1]
+    }).pipe(Effect.provideService(ConfigProvider.ConfigProvider, provider))
     assert.strictEqual(yield* folder, cache)
     // Node.js would make it as the umask says.
     assert.strictEqual(Fs.statSync(cache).mode & 0o777, 0o700)
@@ -322,17 +304,6 @@ describe("worker life cycle", () => {
     assert.isTrue(yield* outbox.has("any"))
   })
 
-  test("A worker has a successor where a message came after its last look", function*() {
-    const device = yield* Device.make
-    const host = yield* processOf(device)
-    const { count, counted } = counter()
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      if (operation === "remove" && isLease(path)) host.write(1)
-    })
-    yield* (yield* processOf(device, { disk })).work({ startSuccessor: count })
-    assert.strictEqual(counted.times, 1)
-  })
-
   test("A worker has no successor where consent is withdrawn meanwhile, and sends nothing more", function*() {
     const { device, work, write } = yield* setUp()
     for (const n of [1, 2]) write(n)
@@ -385,14 +356,6 @@ describe("worker life cycle", () => {
       assert.deepStrictEqual([yield* Clock.currentTimeMillis, lease()], [1_000, 0])
     })
   }
-
-  test("A worker does not wait for more messages while its starter waits for it", function*() {
-    const { outbox, work, write } = yield* setUp()
-    write(1)
-    // The clock does not move: a worker that waited would not end.
-    assert.strictEqual(yield* work({ lingers: false }), 1)
-    assert.isTrue(yield* outbox.isEmpty)
-  })
 
   test("A worker sends nothing more of what it has read after its lease was deleted", function*() {
     const { device, lease, leases, work, write } = yield* setUp()
