@@ -55,8 +55,6 @@ export type Runtime = "terminal" | "screen" | "pipe" | "ci" | "container"
 export interface RunOptions {
   readonly runtime?: Runtime
   readonly env?: Readonly<Record<string, string>>
-  /** Whether acme runs from its source, which starts slower than a bundle. */
-  readonly fromSource?: boolean
   /** Is called when the process writes to stdout. */
   readonly onStdout?: () => void
   /**
@@ -363,9 +361,9 @@ export class Harness extends Context.Service<Harness, {
 
         const run: Device["run"] = (line, options = {}) =>
           Effect.suspend(() => {
-            const { fromSource = false, limits = "far", runtime = "terminal" } = options
+            const { limits = "far", runtime = "terminal" } = options
             const args = typeof line === "string" ? line.split(" ") : line
-            const words = [...runtimeWords, fromSource ? source : bundled, ...args]
+            const words = [...runtimeWords, bundled, ...args]
             const base = { ...env, TEST_FAR_LIMITS: limits === "far" ? "1" : "0", ...options.env }
             switch (runtime) {
               case "terminal": {

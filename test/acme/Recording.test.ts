@@ -54,14 +54,6 @@ suite("recording", (test) => {
       assert.isTrue([os_type, os_release].every((value) => typeof value === "string" && value !== ""))
       assert.deepStrictEqual(Persons.fold(messages).persons, [])
     })
-
-    test("A command that runs from source is recorded as one that is bundled", function*() {
-      const acme = yield* device
-      const { code, stderr, stdout } = yield* acme.run("deploy site", { fromSource: true })
-      assert.deepStrictEqual([stdout, stderr, code], ["Deployed site to eu\n", "", 0])
-      const [message] = yield* acme.delivered(1)
-      assert.strictEqual(message?.distinct_id, (yield* acme.identity).anon_id)
-    })
   })
 
   describe.concurrent("concurrency", () => {

@@ -2,8 +2,6 @@
  * What becomes of messages that PostHog does not take.
  */
 import { assert, describe } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
 import { eventually, suite } from "./Harness.ts"
 import { waiting } from "./Prepared.ts"
@@ -36,28 +34,6 @@ suite("retry", (test) => {
       assert.deepStrictEqual(times, times.toSorted())
       assert.strictEqual(new Set(messages.map(({ uuid }) => uuid)).size, 3)
       assert.isNotNull((yield* acme.status({ env })).last_delivery)
-    })
-
-    // PostHogClient.test.ts has every other answer.
-    const refusals: ReadonlyArray<readonly [name: string, answer: PostHogSink.Answer]> = [
-      ["a captive portal's page", PostHogSink.Answer.NotJson()],
-      ["an answer that breaks off", PostHogSink.Answer.Reset({})]
-    ]
-    test("A message that PostHog does not take is sent again in the same bytes", function*() {
-      yield* Effect.forEach(refusals, ([name, answer]) =>
-        Effect.gen(function*() {
-          const acme = yield* device
-          yield* acme.sink.answer((_, index) => index === 0 ? answer : PostHogSink.Answer.Validate())
-          yield* acme.run("deploy one")
-          const file = yield* backOff(acme)
-          const { pending, set_aside } = yield* acme.status()
-          assert.deepStrictEqual([pending, set_aside], [1, 0], name)
-          yield* backOffEnd(file)
-          yield* acme.run("deploy two")
-          assert.lengthOf(yield* acme.delivered(2), 2, name)
-          const [first, second] = (yield* acme.sink.attempts).filter(({ properties }) => properties["is_first_run"])
-          assert.strictEqual(second?.raw, first?.raw, name)
-        }), { concurrency: 2, discard: true })
     })
   })
 })

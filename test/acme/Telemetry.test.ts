@@ -212,21 +212,6 @@ suite("acme", (test) => {
         assert.isEmpty((yield* acme.files).filter((file) => file.includes("/sent/")))
       }
     })
-
-    test("A list of sent messages that cannot be written does not prevent delivery", function*() {
-      const acme = yield* device
-      yield* acme.run("deploy a")
-      yield* acme.delivered(1)
-      yield* acme.run("telemetry flush", { runtime: "pipe" })
-      const outboxes = Path.join(acme.home, "usage/outbox")
-      const folder = Path.join(outboxes, ...Fs.readdirSync(outboxes), "sent")
-      Fs.rmSync(folder, { recursive: true })
-      Fs.writeFileSync(folder, "a file in the folder's place")
-      yield* acme.run("deploy b")
-      yield* acme.delivered(2)
-      assert.deepStrictEqual(yield* sentBy(acme), [])
-      assert.deepStrictEqual((yield* acme.status()).set_aside, 0)
-    })
   })
 
   describe.concurrent("telemetry events", () => {
