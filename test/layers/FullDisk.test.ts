@@ -9,6 +9,7 @@ import { syncBuiltinESMExports } from "node:module"
 import { fileURLToPath } from "node:url"
 import { disk } from "../../src/layers/NodeDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { test } from "../fixtures/Tests.ts"
 
 const isRoot = process.getuid?.() === 0
 
@@ -28,24 +29,23 @@ const accessWith = Effect.fnUntraced(function*(statfsSync: unknown) {
   )
 }, Effect.scoped)
 
-it.effect("A folder of a full file system cannot be written to: no block is left, or no inode", () =>
-  Effect.gen(function*() {
-    const ample = { blocks: 9, bfree: 9, bavail: 9, files: 9, ffree: 9 }
-    const rows: ReadonlyArray<readonly [facts: Partial<typeof ample>, expected: string | undefined]> = [
-      [{}, undefined],
-      [{ bfree: 0, bavail: 0 }, "ENOSPC"],
-      [{ ffree: 0 }, "ENOSPC"],
-      // The last blocks are for root.
-      [{ bavail: 0 }, isRoot ? undefined : "ENOSPC"],
-      // A file system without these facts.
-      [{ blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0 }, undefined]
-    ]
-    for (const [facts, expected] of rows) {
-      assert.strictEqual(yield* accessWith(() => ({ ...ample, ...facts })), expected, JSON.stringify(facts))
-    }
-    // A runtime without the function.
-    assert.isUndefined(yield* accessWith(undefined))
-  }))
+test("A folder of a full file system cannot be written to: no block is left, or no inode", function*() {
+  const ample = { blocks: 9, bfree: 9, bavail: 9, files: 9, ffree: 9 }
+  const rows: ReadonlyArray<readonly [facts: Partial<typeof ample>, expected: string | undefined]> = [
+    [{}, undefined],
+    [{ bfree: 0, bavail: 0 }, "ENOSPC"],
+    [{ ffree: 0 }, "ENOSPC"],
+    // The last blocks are for root.
+    [{ bavail: 0 }, isRoot ? undefined : "ENOSPC"],
+    // A file system without these facts.
+    [{ blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0 }, undefined]
+  ]
+  for (const [facts, expected] of rows) {
+    assert.strictEqual(yield* accessWith(() => ({ ...ample, ...facts })), expected, JSON.stringify(facts))
+  }
+  // A runtime without the function.
+  assert.isUndefined(yield* accessWith(undefined))
+})
 
 const program = `
   import * as NFS from "node:fs"

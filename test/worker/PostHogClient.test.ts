@@ -78,17 +78,16 @@ describe("response decoding", () => {
   })
 })
 
-it.effect("A server that compresses what it may compress accepts the messages with a plain answer", () =>
-  Effect.gen(function*() {
-    const sink = yield* makeSink()
-    const gzip = (text: string) => Zlib.gzipSync(text).toString("latin1")
-    yield* sink.answer(({ headers }) =>
-      headers["accept-encoding"] === "identity"
-        ? Status({ status: 200, body: "{}" })
-        : Status({ status: 200, body: gzip("{}"), headers: { "content-encoding": "gzip" } })
-    )
-    assert.strictEqual((yield* send(sink))._tag, "Taken")
-  }))
+test("A server that compresses what it may compress accepts the messages with a plain answer", function*() {
+  const sink = yield* makeSink()
+  const gzip = (text: string) => Zlib.gzipSync(text).toString("latin1")
+  yield* sink.answer(({ headers }) =>
+    headers["accept-encoding"] === "identity"
+      ? Status({ status: 200, body: "{}" })
+      : Status({ status: 200, body: gzip("{}"), headers: { "content-encoding": "gzip" } })
+  )
+  assert.strictEqual((yield* send(sink))._tag, "Taken")
+})
 
 describe("keep-alive connections", () => {
   /** A PostHog that answers the first request of a connection and resets the connection at the next; or at each. */
