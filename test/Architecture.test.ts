@@ -180,9 +180,7 @@ describe("loaded modules", () => {
 
 describe("version", () => {
   it("The version that is sent is that of package.json", () => {
-    const manifest: { readonly version: string } = JSON.parse(
-      Fs.readFileSync(Path.join(root, "package.json"), "utf8")
-    )
+    const manifest: { readonly version: string } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
     assert.strictEqual(version, manifest.version)
   })
 })

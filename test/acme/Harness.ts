@@ -245,10 +245,7 @@ export interface Device {
   /** Waits until the events of so many commands were accepted and nothing waits; gives every message accepted. */
   readonly delivered: (
     commands: number
-  ) => Effect.Effect<
-    ReadonlyArray<PostHogSink.ReceivedMessage>,
-    PostHogSink.SinkTimeout | NotInTime
-  >
+  ) => Effect.Effect<ReadonlyArray<PostHogSink.ReceivedMessage>, PostHogSink.SinkTimeout | NotInTime>
   /** The workers that live, as Linux sees them. */
   readonly workers: Effect.Effect<ReadonlyArray<Worker>>
   /**

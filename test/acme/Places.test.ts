@@ -92,10 +92,7 @@ suite("execution environments", (test) => {
     test("A command that was killed before it started its worker does not block the next command", function*() {
       const acme = yield* device
       const preload = Path.join(yield* temporaryFolder("acme-killed-"), "preload.cjs")
-      Fs.writeFileSync(
-        preload,
-        `require("node:child_process").spawn = () => process.kill(process.pid, "SIGKILL")`
-      )
+      Fs.writeFileSync(preload, `require("node:child_process").spawn = () => process.kill(process.pid, "SIGKILL")`)
       const [node = "", ...line] = yield* words("deploy killed")
       const { signal } = yield* run([node, "--require", preload, ...line], { env: acme.env })
       assert.strictEqual(signal, "SIGKILL")

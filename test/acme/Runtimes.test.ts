@@ -57,8 +57,7 @@ describe("delivery", () => {
 
 describe("documented matrix", () => {
   const linesOf = (name: string) =>
-    Matrix.generated(Fs.readFileSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), "utf8"))
-      .split("\n")
+    Matrix.generated(Fs.readFileSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), "utf8")).split("\n")
       .filter((line) => line.startsWith("|"))
       .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
   const names = Matrix.runtimes.map(({ name }) => name)

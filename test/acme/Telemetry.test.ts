@@ -82,11 +82,7 @@ suite("acme", (test) => {
       const iso = new Date(until).toISOString()
       const status = (line: string) =>
         Effect.map(acme.run(`telemetry status${line}`, { runtime: "pipe" }), ({ stdout }) => stdout)
-      assert.deepStrictEqual(JSON.parse(yield* status(" --json")).obstacles, [{
-        what: "backed_off",
-        why,
-        until: iso
-      }])
+      assert.deepStrictEqual(JSON.parse(yield* status(" --json")).obstacles, [{ what: "backed_off", why, until: iso }])
       assert.include(yield* status(""), `\nPostHog is not asked again before ${iso}: ${why}\n`)
       yield* acme.sink.answer(Validate())
       yield* acme.run("telemetry flush", { runtime: "pipe" })

@@ -181,23 +181,14 @@ suite("the environment of a worker", (test) => {
         asked.push(request.url ?? "")
         response.end("{}")
       }))
-      yield* acme.run("deploy site", {
-        runtime: "ci",
-        env: { HTTP_PROXY: url, http_proxy: url, HTTPS_PROXY: url }
-      })
+      yield* acme.run("deploy site", { runtime: "ci", env: { HTTP_PROXY: url, http_proxy: url, HTTPS_PROXY: url } })
       assert.lengthOf(yield* acme.sink.messages, 1)
       assert.deepStrictEqual(asked, [])
     })
 
     test("A worker delivers also with an invalid proxy variable", function*() {
       const acme = yield* (yield* Harness).device("proxy")
-      const proxies = [
-        "nonsense",
-        "127.0.0.1:9",
-        "socks5://127.0.0.1:9",
-        "http://",
-        "http://bob:50%off@127.0.0.1:9"
-      ]
+      const proxies = ["nonsense", "127.0.0.1:9", "socks5://127.0.0.1:9", "http://", "http://bob:50%off@127.0.0.1:9"]
       for (const [n, HTTPS_PROXY] of proxies.entries()) {
         yield* acme.run("deploy site", { runtime: "ci", env: { HTTPS_PROXY, NO_PROXY: "127.0.0.1" } })
         assert.lengthOf(yield* acme.sink.messages, n + 1)

@@ -41,10 +41,7 @@ for (const policy of Fleet.policies) {
     assert.isAtLeast(outcome.events, busy.invocations)
     assert.strictEqual(messages.length, outcome.events + outcome.aliases)
     assert.strictEqual(outcome.persons, folded.persons.length)
-    assert.strictEqual(
-      outcome.conflated,
-      folded.persons.filter(({ distinctIds }) => accounts(distinctIds) > 1).length
-    )
+    assert.strictEqual(outcome.conflated, folded.persons.filter(({ distinctIds }) => accounts(distinctIds) > 1).length)
     assert.strictEqual(outcome.mostIds, Math.max(...folded.persons.map(({ distinctIds }) => distinctIds.length)))
     assert.strictEqual(outcome.refused, folded.warnings.length)
     assert.deepStrictEqual(folded.dropped, [])

@@ -86,10 +86,7 @@ describe("recorded commands", () => {
   })
 
   for (
-    const [line, flags] of [
-      ["remote push --region=us", ["region"]],
-      ["remote push -- --region", []]
-    ] as const
+    const [line, flags] of [["remote push --region=us", ["region"]], ["remote push -- --region", []]] as const
   ) {
     test(`The flags of "${line}" are those that the parser saw`, function*() {
       yield* run(line)
@@ -154,11 +151,7 @@ describe("recorded commands", () => {
         yield* Effect.provide(runLine(early, line), services({ debug: true }))
         const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
         assert.deepStrictEqual(lines, [
-          ...(line === "nonsense"
-            ? []
-            : [
-              "usage: subcommands are not recorded: apply `Usage.track` after them"
-            ]),
+          ...(line === "nonsense" ? [] : ["usage: subcommands are not recorded: apply `Usage.track` after them"]),
           "usage: nothing was tracked: no command of `Usage.track` ran"
         ])
       }))
@@ -315,11 +308,11 @@ describe("results and durations", () => {
 
   test("A process that exits before the handler runs has a command without a duration", function*() {
     yield* TestClock.adjust("1 hour")
-    const exiting = Effect.map(UsageCapture, ({ capture }) =>
-      UsageCapture.of({
-        capture,
-        follow: (command) => Effect.as(command.recordExit(3, undefined), undefined)
-      }))
+    const exiting = Effect.map(
+      UsageCapture,
+      ({ capture }) =>
+        UsageCapture.of({ capture, follow: (command) => Effect.as(command.recordExit(3, undefined), undefined) })
+    )
     yield* Effect.provide(run("slow"), Layer.effect(UsageCapture, exiting)).pipe(Effect.forkChild)
     yield* TestClock.adjust("5 seconds")
     assert.deepStrictEqual(yield* told("exit_code", "duration_ms"), [[3, 0]])

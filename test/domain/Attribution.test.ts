@@ -20,10 +20,7 @@ const claimOf = (principal: PrincipalId | undefined, credential: ClaimFacts["cre
   credential
 })
 
-const at = (source: CredentialFacts["source"], principal?: PrincipalId): CredentialFacts => ({
-  source,
-  principal
-})
+const at = (source: CredentialFacts["source"], principal?: PrincipalId): CredentialFacts => ({ source, principal })
 
 /** Every credential, with what is known of it. */
 const credentials = [

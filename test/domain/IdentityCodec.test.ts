@@ -33,15 +33,7 @@ const pointers = Arbitrary.all({
 
 const keys: Readonly<Record<string, readonly [anonId: string, link: string, ...more: ReadonlyArray<string>]>> = {
   arcade: ["anon_id", "linked_principal_id"],
-  supabase: [
-    "device_id",
-    "distinct_id",
-    "schema_version",
-    "session_id",
-    "session_last_active",
-    "enabled",
-    "consent"
-  ]
+  supabase: ["device_id", "distinct_id", "schema_version", "session_id", "session_last_active", "enabled", "consent"]
 }
 
 const without = (document: Schema.JsonObject, keys: ReadonlyArray<string>) =>

@@ -115,10 +115,7 @@ const table: {
     [[{ distinct_id: "device" }, alias("account_1", "device")]]
   ],
   "uuid-missing": [[[{ uuid: "" }]], [[{}]]],
-  "uuid-repeated": [
-    [twice, [{ ...same, request: 0 }, { ...same, request: 0 }]],
-    [[same, same], [{}, {}]]
-  ],
+  "uuid-repeated": [[twice, [{ ...same, request: 0 }, { ...same, request: 0 }]], [[same, same], [{}, {}]]],
   "sequence-gap": [
     [numbered("i", 0, 2), numbered("i", 1), [...numbered("i", 0, 1, 3), ...numbered("j", 0, 1)]],
     [[...numbered("i", 1, 0, 2), ...numbered("j", 0)], [{}, {}]]
@@ -169,9 +166,7 @@ const table: {
   address: [
     ["10.1.2.3", "at 10.1.2.3:8080", "fe80::1", "[::1]:80", "https://intern.acme.test/x", "postgres://db"].map((
       host
-    ) => [
-      of({ host })
-    ]),
+    ) => [of({ host })]),
     [[of({ version: "24.21.0", at: "12:30:45", ratio: "1:2", scope: "Std::fs" })]]
   ]
 }
@@ -185,12 +180,7 @@ const rulesOf = (sent: ReadonlyArray<Sent>) =>
       "$identify",
       "a",
       "b",
-      ...[
-        "Started",
-        "Completed",
-        "Aborted",
-        "Failed"
-      ].map((end) => `CLI Auth ${end}`)
+      ...["Started", "Completed", "Aborted", "Failed"].map((end) => `CLI Auth ${end}`)
     ])
   ).map(({ rule }) => rule)
 

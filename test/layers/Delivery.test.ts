@@ -31,11 +31,7 @@ const command = Effect.fnUntraced(
     const device = yield* Device.make
     const disk = FaultyDisk.interposed(refuse)
     const files = filesOf(device, { disk })
-    const machine = machineOf(device, {
-      disk,
-      runtime: { ...Device.persistent, ...runtime },
-      deliveryWaitMillis
-    })
+    const machine = machineOf(device, { disk, runtime: { ...Device.persistent, ...runtime }, deliveryWaitMillis })
     const writer = OutboxWriter.make(files, device.settings)
     const outbox = yield* Effect.provide(FileOutbox.makeWith(files, writer), machine)
     writer.add(event(1), 0)
@@ -198,9 +194,7 @@ describe("flush", () => {
 
   test("A flush waits for its worker as long as a worker may live, also without a lease", function*() {
     const ended = Promise.withResolvers<void>()
-    const { flush, outbox } = yield* command({
-      start: Effect.succeed({ lingers: false, ended: ended.promise })
-    })
+    const { flush, outbox } = yield* command({ start: Effect.succeed({ lingers: false, ended: ended.promise }) })
     const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
     yield* TestClock.adjust("10 seconds")
     assert.isUndefined(flushing.pollUnsafe())

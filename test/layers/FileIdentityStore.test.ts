@@ -335,10 +335,7 @@ describe("concurrency", () => {
       ({ store }) => Effect.flatMap(store.get, () => Effect.all([store.rotate, store.get]))
     )
     assert.lengthOf(rotations, 16)
-    assert.lengthOf(
-      rotations.filter(([{ _tag }]) => _tag === "Rotated"),
-      1
-    )
+    assert.lengthOf(rotations.filter(([{ _tag }]) => _tag === "Rotated"), 1)
     assert.lengthOf(rotations.filter(([{ _tag }]) => _tag === "Overtaken"), 15)
     const after = new Set(rotations.map(([, { anonId }]) => anonId))
     assert.deepStrictEqual([...after], [device.pointer()["anon_id"]])

@@ -118,9 +118,8 @@ describe("files and order", () => {
     assert.isFalse(yield* here.isEmpty)
   })
 
-  test("A message is delivered once and whole, with any number of processes that add messages", function*(
-    { names, open }
-  ) {
+  test("A message is delivered once and whole, with any number of processes that add messages", function*(given) {
+    const { names, open } = given
     const writers = yield* Effect.all(Array.from({ length: 12 }, () => open()))
     // What they load is loaded before.
     yield* Effect.forEach(writers, (writer) => writer.isEmpty)
@@ -397,43 +396,39 @@ describe("Outbox.sent", () => {
     }
   })
 
-  test(
-    "The list of sent messages is gone after an opt-out, also with a worker that continues",
-    function*({ device, open }) {
-      const consent = Device.environmentConsent()
-      const outbox = yield* open({ consent })
-      yield* deliver(outbox, 1)
-      yield* outbox.add(event(2))
-      const entries = yield* outbox.entries
-      const { consent: { deny } } = yield* device.start({ consent })
-      yield* Effect.orDie(deny)
-      yield* outbox.delivered(entries)
-      assert.deepStrictEqual(yield* outbox.sent, [])
-      assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
-    }
-  )
+  test("The list of sent messages is gone after an opt-out, also with a worker that continues", function*(given) {
+    const { device, open } = given
+    const consent = Device.environmentConsent()
+    const outbox = yield* open({ consent })
+    yield* deliver(outbox, 1)
+    yield* outbox.add(event(2))
+    const entries = yield* outbox.entries
+    const { consent: { deny } } = yield* device.start({ consent })
+    yield* Effect.orDie(deny)
+    yield* outbox.delivered(entries)
+    assert.deepStrictEqual(yield* outbox.sent, [])
+    assert.deepStrictEqual(device.tree(), ["usage/opt-out"])
+  })
 })
 
 describe("Outbox.backOff", () => {
-  test(
-    "The back-off does not outlast a clock that was set back, nor a file that is invalid",
-    function*({ device, open }) {
-      const outbox = yield* open()
-      yield* TestClock.setTime(10 * day)
-      for (let n = 0; n < 11; n++) yield* outbox.backOff("status 503")
-      for (const now of [10 * day, 11 * day]) {
-        yield* TestClock.setTime(now)
-        assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + 600 * second)
-      }
-      yield* TestClock.setTime(10 * day - 1)
-      assert.strictEqual(yield* outbox.backedOffUntil, 0)
-      yield* TestClock.setTime(10 * day)
-      for (const text of ["", "{", "null", "{\"attempts\":1}", "{\"attempts\":1,\"until\":\"later\"}"]) {
-        yield* device.write(`${root}/back-off.json`, text)
-        assert.strictEqual(yield* outbox.backedOffUntil, 0, text)
-      }
-      yield* outbox.backOff("status 503")
-      assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + second)
+  test("The back-off does not outlast a clock that was set back, nor a file that is invalid", function*(given) {
+    const { device, open } = given
+    const outbox = yield* open()
+    yield* TestClock.setTime(10 * day)
+    for (let n = 0; n < 11; n++) yield* outbox.backOff("status 503")
+    for (const now of [10 * day, 11 * day]) {
+      yield* TestClock.setTime(now)
+      assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + 600 * second)
     }
-  )
+    yield* TestClock.setTime(10 * day - 1)
+    assert.strictEqual(yield* outbox.backedOffUntil, 0)
+    yield* TestClock.setTime(10 * day)
+    for (const text of ["", "{", "null", "{\"attempts\":1}", "{\"attempts\":1,\"until\":\"later\"}"]) {
+      yield* device.write(`${root}/back-off.json`, text)
+      assert.strictEqual(yield* outbox.backedOffUntil, 0, text)
+    }
+    yield* outbox.backOff("status 503")
+    assert.strictEqual(yield* outbox.backedOffUntil, 10 * day + second)
+  })
 })

@@ -238,9 +238,7 @@ describe("PrincipalResolver.credential", () => {
     assert.notStrictEqual(input?.configuration, (yield* inputOf("https://b.test", {}))?.configuration)
     const found = yield* input?.parse({ files: [], variables: input.variables, configuration: "" }) ?? Effect.undefined
     assert.strictEqual(found?.source, "environment")
-    assert.isUndefined(
-      yield* input?.parse({ files: [], variables: {}, configuration: "" }) ?? Effect.succeed(found)
-    )
+    assert.isUndefined(yield* input?.parse({ files: [], variables: {}, configuration: "" }) ?? Effect.succeed(found))
   })
 })
 

@@ -34,10 +34,7 @@ describe("format and repair", () => {
     const { anonId } = identity
     assert.isTrue(AnonId.isAnonId(anonId))
     assert.deepInclude(identity, { claim: undefined, durable: true, firstRun: true, published: true })
-    assert.strictEqual(
-      device.text("usage.json"),
-      `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": null\n}\n`
-    )
+    assert.strictEqual(device.text("usage.json"), `{\n  "anon_id": "${anonId}",\n  "linked_principal_id": null\n}\n`)
     assert.deepStrictEqual(yield* store.refresh, identity)
     const claim = claimOf(anonId, P)
     assert.deepStrictEqual(yield* store.claim(claim), { _tag: "Published" })

@@ -110,9 +110,8 @@ test("A lease is held while a worker takes it over from its starter", function*(
   assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
 })
 
-test("A lease ends at most ten seconds after it was taken, also if the clock is set back", function*(
-  { leases, process }
-) {
+test("A lease ends at most ten seconds after it was taken, also if the clock is set back", function*(given) {
+  const { leases, process } = given
   held(process().acquire(now, 60_000))
   const next = process()
   assert.deepStrictEqual([now - 1, now, now + life - 1, now + life].map(next.isHeld), [false, true, true, false])
@@ -123,23 +122,20 @@ test("A lease ends at most ten seconds after it was taken, also if the clock is 
   assert.deepStrictEqual(leases(), ["lease-3"])
 })
 
-test(
-  "A process that outlived an opt-out does not take the lease of another process",
-  function*({ folder, leases, process }) {
-    const early = held(process().acquire())
-    assert.deepStrictEqual(leases(), ["lease-1"])
-    NFS.rmSync(folder, { recursive: true })
-    assert.isFalse(early.isHeld())
-    const next = held(process().acquire(now + 1))
-    assert.isFalse(early.isHeld())
-    early.release(1)
-    assert.deepStrictEqual([leases(), next.isHeld()], [["lease-1"], true])
-  }
-)
+test("A process that outlived an opt-out does not take the lease of another process", function*(given) {
+  const { folder, leases, process } = given
+  const early = held(process().acquire())
+  assert.deepStrictEqual(leases(), ["lease-1"])
+  NFS.rmSync(folder, { recursive: true })
+  assert.isFalse(early.isHeld())
+  const next = held(process().acquire(now + 1))
+  assert.isFalse(early.isHeld())
+  early.release(1)
+  assert.deepStrictEqual([leases(), next.isHeld()], [["lease-1"], true])
+})
 
-test("A process that was suspended until its lease ended does not take the lease of another process", function*(
-  { leases, process }
-) {
+test("A process that was suspended until its lease ended does not take the lease of another process", function*(given) {
+  const { leases, process } = given
   const late = held(process().acquire())
   const end = now + life
   const next = held(process().acquire(end))
@@ -152,9 +148,8 @@ test("A process that was suspended until its lease ended does not take the lease
   assert.deepStrictEqual([leases(), process().isHeld(end)], [["lease-1"], true])
 })
 
-test("A lease is not removed by a process that releases it after its end, when others take it", function*(
-  { leases, process }
-) {
+test("A lease is not removed by a process that releases it after its end, when others take it", function*(given) {
+  const { leases, process } = given
   const end = now + life
   // The numbers start again after the second lease, so the file of the third has the name of the first.
   let hasRun = false
@@ -199,9 +194,8 @@ test("A lease is taken over by a worker that its starter overtakes", function*({
   assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
 })
 
-test("A lease of a worker that ended without releasing it is stale, and blocks no other worker", function*(
-  { leases, process }
-) {
+test("A lease of a worker that ended without releasing it is stale, and blocks no other worker", function*(given) {
+  const { leases, process } = given
   held(process().acquire())
   const next = process({ runtime: { isAlive: () => false } })
   assert.deepStrictEqual([next.isHeld(), next.isStale()], [false, true])

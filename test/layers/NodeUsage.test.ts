@@ -46,10 +46,7 @@ const test = <E>(
 ) => it.effect(title, () => Effect.provide(Effect.gen(run), NodeServices.layer))
 
 const stubEnvironment = (name: string, value: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => vi.stubEnv(name, value)),
-    () => Effect.sync(() => vi.unstubAllEnvs())
-  )
+  Effect.acquireRelease(Effect.sync(() => vi.stubEnv(name, value)), () => Effect.sync(() => vi.unstubAllEnvs()))
 
 const decidedBy = (provider: ConfigProvider.ConfigProvider, options?: Partial<NodeUsage.Options>) =>
   Effect.flatMap(Consent, ({ decision }) => decision).pipe(

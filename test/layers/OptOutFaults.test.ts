@@ -16,11 +16,10 @@ const { anon } = Device
 const optOutOf = (device: Device.Device, refuse: (call: FaultyDisk.Call) => string | undefined) =>
   Effect.provide(OptOutFiles.make, machineOf(device, { codec: supabase, disk: FaultyDisk.interposed(refuse) }))
 
-const supabaseDevice = Effect.tap(Device.make, (device) =>
-  device.write(
-    "telemetry.json",
-    JSON.stringify({ device_id: anon.a, enabled: false, theirs: "kept" })
-  ))
+const supabaseDevice = Effect.tap(
+  Device.make,
+  (device) => device.write("telemetry.json", JSON.stringify({ device_id: anon.a, enabled: false, theirs: "kept" }))
+)
 const theirs = (device: Device.Device) => JSON.parse(device.text("telemetry.json") ?? "null")?.theirs
 
 test("A denial rewrites a file from one read of it, so that a read that fails later loses no key of another tool", function*() {

@@ -148,16 +148,14 @@ describe("changed file contents", () => {
     }
   ]
 
-  test.each(cases)(
-    "A change of $file in place is noticed, whatever its times",
-    function*({ before, file, owners, rewritten }) {
-      const all = yield* scene(steady, before)
-      if (before.credential !== undefined) yield* all.home.remember(before.credential, P, all.api)
-      assert.deepStrictEqual(yield* recorded(all), { owner: owners[0], isSteady: true })
-      rewrite(all.home.at(file), (text) => text.replaceAll(...rewritten))
-      assert.deepStrictEqual((yield* recorded(all)).owner, owners[1])
-    }
-  )
+  test.each(cases)("A change of $file in place is noticed, whatever its times", function*(given) {
+    const { before, file, owners, rewritten } = given
+    const all = yield* scene(steady, before)
+    if (before.credential !== undefined) yield* all.home.remember(before.credential, P, all.api)
+    assert.deepStrictEqual(yield* recorded(all), { owner: owners[0], isSteady: true })
+    rewrite(all.home.at(file), (text) => text.replaceAll(...rewritten))
+    assert.deepStrictEqual((yield* recorded(all)).owner, owners[1])
+  })
 })
 
 describe("write-once files", () => {
@@ -190,21 +188,19 @@ describe("write-once files", () => {
     }
   ]
 
-  test.each(facts)(
-    "A steady command notices $fact that appears between two commands",
-    function*({ after, claim, file, text }) {
-      const all = yield* scene(steady, claim === undefined ? {} : { claim })
-      assert.isTrue((yield* recorded(all)).isSteady)
-      const before = all.home.text("usage.json")
-      yield* all.home.write(file, text)
-      assert.strictEqual(all.home.text("usage.json"), before)
-      const { isSteady, owner } = yield* recorded(all)
-      assert.isFalse(isSteady)
-      const expected = after[0] === "a new anon id" ? device(String(all.home.pointer()["anon_id"])) : after[0]
-      assert.deepStrictEqual(owner, expected)
-      assert.notDeepEqual(owner, account(P))
-    }
-  )
+  test.each(facts)("A steady command notices $fact that appears between two commands", function*(given) {
+    const { after, claim, file, text } = given
+    const all = yield* scene(steady, claim === undefined ? {} : { claim })
+    assert.isTrue((yield* recorded(all)).isSteady)
+    const before = all.home.text("usage.json")
+    yield* all.home.write(file, text)
+    assert.strictEqual(all.home.text("usage.json"), before)
+    const { isSteady, owner } = yield* recorded(all)
+    assert.isFalse(isSteady)
+    const expected = after[0] === "a new anon id" ? device(String(all.home.pointer()["anon_id"])) : after[0]
+    assert.deepStrictEqual(owner, expected)
+    assert.notDeepEqual(owner, account(P))
+  })
 
   test.each(facts)(
     "A steady command notices $fact that appears between two events, and keeps its owner",

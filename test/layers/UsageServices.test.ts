@@ -102,21 +102,19 @@ describe.each(modes)("common properties over $mode", (mode) => {
     }
   )
 
-  test(
-    "An event is refused above 64 KiB, counted in bytes, and kept at just that",
-    function*({ command: { capture }, home }) {
-      const fill = (last: number) => capture.capture(Anything, filled(7, "x".repeat(8192), "x".repeat(last)))
-      yield* fill(0)
-      const [first] = home.events()
-      const room = Message.maxBytes - new TextEncoder().encode(Message.encode(first ?? assert.fail())).length
-      assert.isBelow(room, 8192)
-      yield* fill(room + 1)
-      yield* capture.capture(Anything, filled(4, "語".repeat(6000)))
-      assert.lengthOf(home.events(), 1)
-      yield* fill(room)
-      assert.deepStrictEqual(sequences(home), [0, 1])
-    }
-  )
+  test("An event is refused above 64 KiB, counted in bytes, and kept at just that", function*(given) {
+    const { command: { capture }, home } = given
+    const fill = (last: number) => capture.capture(Anything, filled(7, "x".repeat(8192), "x".repeat(last)))
+    yield* fill(0)
+    const [first] = home.events()
+    const room = Message.maxBytes - new TextEncoder().encode(Message.encode(first ?? assert.fail())).length
+    assert.isBelow(room, 8192)
+    yield* fill(room + 1)
+    yield* capture.capture(Anything, filled(4, "語".repeat(6000)))
+    assert.lengthOf(home.events(), 1)
+    yield* fill(room)
+    assert.deepStrictEqual(sequences(home), [0, 1])
+  })
 
   const broken = (): never => {
     throw new Error("broken")
@@ -126,16 +124,14 @@ describe.each(modes)("common properties over $mode", (mode) => {
     { where: "without consent", options: { consent: Device.consentOf(Device.denied) } },
     { where: "on a full disk", options: { disk: FaultyDisk.full } },
     { where: "where the module itself breaks", options: { disk: breaking } }
-  ])(
-    "An event that cannot be kept starts no worker, and the command continues: $where",
-    function*({ home, start }, { options }) {
-      const { end, record, workers } = yield* start(options)
-      assert.isUndefined(yield* record)
-      yield* end
-      assert.deepStrictEqual(home.tree(), [])
-      assert.strictEqual(yield* workers, 0)
-    }
-  )
+  ])("An event that cannot be kept starts no worker, and the command continues: $where", function*(given, { options }) {
+    const { home, start } = given
+    const { end, record, workers } = yield* start(options)
+    assert.isUndefined(yield* record)
+    yield* end
+    assert.deepStrictEqual(home.tree(), [])
+    assert.strictEqual(yield* workers, 0)
+  })
 
   isNew("An event is recorded completely when the command is interrupted", function*({ command: { capture }, home }) {
     const fiber = yield* Effect.forkChild(capture.capture(Used, {}), { startImmediately: true })
@@ -155,17 +151,15 @@ describe.each(modes)("common properties over $mode", (mode) => {
 })
 
 describe.each(modes)("sequence numbers over $mode", (mode) => {
-  over(mode, { isNew: true })(
-    "The sequence rises by one from 0 in each command, also at once",
-    function*({ home, start }) {
-      for (let command = 0; command < 2; command++) {
-        const { capture } = yield* start()
-        yield* Effect.all(Array.from({ length: 50 }, () => capture.capture(Used, {})), { concurrency: "unbounded" })
-      }
-      assert.deepStrictEqual(sequences(home), Array.from({ length: 100 }, (_, n) => Math.floor(n / 2)))
-      assert.lengthOf(new Set(home.events().map(({ properties }) => properties["invocation_id"])), 2)
+  over(mode, { isNew: true })("The sequence rises by one from 0 in each command, also at once", function*(given) {
+    const { home, start } = given
+    for (let command = 0; command < 2; command++) {
+      const { capture } = yield* start()
+      yield* Effect.all(Array.from({ length: 50 }, () => capture.capture(Used, {})), { concurrency: "unbounded" })
     }
-  )
+    assert.deepStrictEqual(sequences(home), Array.from({ length: 100 }, (_, n) => Math.floor(n / 2)))
+    assert.lengthOf(new Set(home.events().map(({ properties }) => properties["invocation_id"])), 2)
+  })
 
   over(mode)(
     "The sequence has no gap after an event that is refused, cannot be kept or has no consent",
@@ -311,20 +305,18 @@ describe.each(modes)("CaptureWorker over $mode", (mode) => {
     }
   )
 
-  test(
-    "A worker is asked for every 30 seconds by a command that keeps recording, and at its end",
-    function*({ command: { end, record, workers } }) {
-      yield* record
-      yield* TestClock.adjust("29 seconds")
-      yield* record
-      yield* TestClock.adjust(0)
-      assert.strictEqual(yield* workers, 0)
-      yield* TestClock.adjust("1 second")
-      yield* Effect.andThen(record, record)
-      yield* TestClock.adjust(0)
-      assert.strictEqual(yield* workers, 1)
-      yield* end
-      assert.strictEqual(yield* workers, 2)
-    }
-  )
+  test("A worker is asked for every 30 seconds by a command that keeps recording, and at its end", function*(given) {
+    const { command: { end, record, workers } } = given
+    yield* record
+    yield* TestClock.adjust("29 seconds")
+    yield* record
+    yield* TestClock.adjust(0)
+    assert.strictEqual(yield* workers, 0)
+    yield* TestClock.adjust("1 second")
+    yield* Effect.andThen(record, record)
+    yield* TestClock.adjust(0)
+    assert.strictEqual(yield* workers, 1)
+    yield* end
+    assert.strictEqual(yield* workers, 2)
+  })
 })

@@ -94,14 +94,13 @@ const start = (
   Effect.gen(function*() {
     const lines: Array<string> = []
     const how = { lingers, isAwaited }
-    const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device), true), (start) => start(how))
-      .pipe(
-        WorkerProcess.orUndefined,
-        Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
-        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
-        Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
-        Effect.provideService(References.MinimumLogLevel, "Debug")
-      )
+    const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device), true), (start) => start(how)).pipe(
+      WorkerProcess.orUndefined,
+      Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+      Effect.provideService(References.MinimumLogLevel, "Debug")
+    )
     return { lines, starts: started !== undefined }
   })
 
@@ -113,11 +112,7 @@ describe("process attributes", () => {
       Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone, machineOf(device, { runtime })])
     )
     const { ensure } = Context.get(yield* Layer.build(services), CaptureWorker)
-    yield* Effect.provideService(
-      ensure,
-      ConfigProvider.ConfigProvider,
-      ConfigProvider.fromUnknown({ HOME: "/other" })
-    )
+    yield* Effect.provideService(ensure, ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ HOME: "/other" }))
     yield* started(device)
     const { env } = yield* report(device)
     assert.strictEqual(env["HOME"], process.env["HOME"])

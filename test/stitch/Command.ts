@@ -23,10 +23,7 @@ import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 export const now = Date.parse("2026-01-01T00:00:00Z")
 
 export const Used = UsageEvent.make("Used", { description: "Something was used", properties: Schema.Struct({}) })
-const Succeeded = UsageEvent.make("Succeeded", {
-  description: "The command succeeded",
-  properties: Schema.Struct({})
-})
+const Succeeded = UsageEvent.make("Succeeded", { description: "The command succeeded", properties: Schema.Struct({}) })
 
 // == who an event belongs to
 

@@ -104,24 +104,22 @@ describe.each(modes)("stored credentials over $mode", (mode) => {
     assert.strictEqual(home.claim(anon.a)?.principal_id, P)
   })
 
-  test(
-    "A stored credential does not get the account of a request with another credential",
-    function*({ api, command, home, start }) {
-      api.accounts.set("key", Effect.succeed(Q))
-      yield* command.begin
-      yield* command.stitch.observe(P, "Bearer key-of-p")
-      assert.deepStrictEqual(yield* command.owner, account(P))
-      yield* command.settle
-      assert.deepStrictEqual(yield* command.owner, account(P))
-      yield* command.end
-      assert.deepStrictEqual(home.claimed(), [])
-      const next = yield* start()
-      yield* next.begin
-      yield* next.settle
-      assert.deepStrictEqual(yield* next.owner, account(Q))
-      assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
-    }
-  )
+  test("A stored credential does not get the account of a request with another credential", function*(given) {
+    const { api, command, home, start } = given
+    api.accounts.set("key", Effect.succeed(Q))
+    yield* command.begin
+    yield* command.stitch.observe(P, "Bearer key-of-p")
+    assert.deepStrictEqual(yield* command.owner, account(P))
+    yield* command.settle
+    assert.deepStrictEqual(yield* command.owner, account(P))
+    yield* command.end
+    assert.deepStrictEqual(home.claimed(), [])
+    const next = yield* start()
+    yield* next.begin
+    yield* next.settle
+    assert.deepStrictEqual(yield* next.owner, account(Q))
+    assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
+  })
 
   const replacements = [{ what: "removed", second: undefined }, { what: "replaced", second: Device.stored("second") }]
 

@@ -118,21 +118,19 @@ describe.each(modes)("stateless runtimes over $mode", (mode) => {
 
   over(mode, { ...inCI, answer: Effect.never }).each([{ what: "its wait is interrupted" }, {
     what: "it is cancelled"
-  }])(
-    "An event that waits for an answer is personless if the command ends before: $what",
-    function*({ command, home }, { what }) {
-      yield* recordTwice(command)
-      if (what === "its wait is interrupted") {
-        const ending = yield* Effect.forkChild(Effect.uninterruptible(command.settle), { startImmediately: true })
-        yield* Fiber.interrupt(ending)
-        assert.deepStrictEqual(found(home), two)
-      }
-      // As the event of a cancelled command, which waits for nothing.
-      yield* record(command)
-      yield* command.end
-      assert.deepStrictEqual(found(home), [...two, { ...unanswered, sequence: 2, millis: 100 }])
+  }])("An event that waits for an answer is personless if the command ends before: $what", function*(given, { what }) {
+    const { command, home } = given
+    yield* recordTwice(command)
+    if (what === "its wait is interrupted") {
+      const ending = yield* Effect.forkChild(Effect.uninterruptible(command.settle), { startImmediately: true })
+      yield* Fiber.interrupt(ending)
+      assert.deepStrictEqual(found(home), two)
     }
-  )
+    // As the event of a cancelled command, which waits for nothing.
+    yield* record(command)
+    yield* command.end
+    assert.deepStrictEqual(found(home), [...two, { ...unanswered, sequence: 2, millis: 100 }])
+  })
 
   over(mode, { ...inCI, answer: Effect.never }).each([{ more: 0 }, { more: 1 }])(
     "An event that waits for an answer is recorded as personless at the exit of the process, before later events: $more",
@@ -194,19 +192,17 @@ describe.each(modes)("stateless runtimes over $mode", (mode) => {
     assert.isFalse(isListening())
   })
 
-  test(
-    "An event that waits for an answer belongs to the account of an earlier response",
-    function*({ api, command, home }) {
-      const answer = yield* lateAnswer(api, "key")
-      yield* recordTwice(command)
-      yield* command.stitch.observe(P, "Bearer key")
-      assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P)])
-      assert.deepStrictEqual(yield* command.owner, account(P))
-      yield* Deferred.succeed(answer, undefined)
-      yield* command.settle
-      assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P), account(P)])
-    }
-  )
+  test("An event that waits for an answer belongs to the account of an earlier response", function*(given) {
+    const { api, command, home } = given
+    const answer = yield* lateAnswer(api, "key")
+    yield* recordTwice(command)
+    yield* command.stitch.observe(P, "Bearer key")
+    assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P)])
+    assert.deepStrictEqual(yield* command.owner, account(P))
+    yield* Deferred.succeed(answer, undefined)
+    yield* command.settle
+    assert.deepStrictEqual(found(home).map(ownersOnly), [account(P), account(P), account(P)])
+  })
 
   test(
     "An event that waits for an answer does not get the account of a response about another credential",
@@ -264,23 +260,21 @@ describe.each(modes)("stateless runtimes over $mode", (mode) => {
     }
   )
 
-  test(
-    "An event that waits for an answer keeps the session in which it was recorded",
-    function*({ api, command, home, start }) {
-      const answer = yield* lateAnswer(api, "key")
-      yield* recordTwice(command)
-      // Another process begins a session of the device.
-      const other = yield* start({ runtime: "persistent" })
-      yield* other.capture.capture(Used, {})
-      yield* Deferred.succeed(answer, P)
-      yield* command.settle
-      yield* record(command)
-      const sessions = home.events().map(({ properties }) => properties["$session_id"])
-      assert.lengthOf(sessions, 4)
-      assert.lengthOf(new Set(sessions), 2)
-      assert.lengthOf(sessions.filter((session) => session === sessions[0]), 3)
-    }
-  )
+  test("An event that waits for an answer keeps the session in which it was recorded", function*(given) {
+    const { api, command, home, start } = given
+    const answer = yield* lateAnswer(api, "key")
+    yield* recordTwice(command)
+    // Another process begins a session of the device.
+    const other = yield* start({ runtime: "persistent" })
+    yield* other.capture.capture(Used, {})
+    yield* Deferred.succeed(answer, P)
+    yield* command.settle
+    yield* record(command)
+    const sessions = home.events().map(({ properties }) => properties["$session_id"])
+    assert.lengthOf(sessions, 4)
+    assert.lengthOf(new Set(sessions), 2)
+    assert.lengthOf(sessions.filter((session) => session === sessions[0]), 3)
+  })
 
   test("An event that waits for an answer keeps the properties of its person", function*({ api, command, home }) {
     const answer = yield* lateAnswer(api, "key")
@@ -298,12 +292,10 @@ describe.each(modes)("persistent runtimes over $mode", (mode) => {
   over(mode, { isNew: true, credential: key, answer: Effect.never }).each(
     (["persistent", "no terminal", "container with a terminal"] as const).map((runtime) => ({ runtime })),
     ({ runtime }) => ({ process: { cold: loaded, runtime } })
-  )(
-    "An event in a runtime that keeps the credential belongs to the device at once: $runtime",
-    function*({ command, home }) {
-      yield* recordTwice(command)
-      const { anon_id } = home.pointer()
-      assert.deepStrictEqual(home.events().map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
-    }
-  )
+  )("An event in a runtime that keeps the credential belongs to the device at once: $runtime", function*(given) {
+    const { command, home } = given
+    yield* recordTwice(command)
+    const { anon_id } = home.pointer()
+    assert.deepStrictEqual(home.events().map(({ distinct_id }) => distinct_id), [anon_id, anon_id])
+  })
 })

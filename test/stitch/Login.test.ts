@@ -33,18 +33,16 @@ describe.each(modes)("IdentityStitch.login over $mode", (mode) => {
     claim: { principal_id: Q, credential: "environment" },
     credential: Device.environment("env")
   } as const
-  over(mode, ofVariable)(
-    "A login switches the device after an observation that did not claim",
-    function*({ command, home }) {
-      const { stitch, store } = command
-      yield* stitch.observe(P)
-      assert.deepStrictEqual(home.claimed(), [anon.a])
-      yield* stitch.login(P)
-      const { anonId, claim } = yield* store.get
-      assert.notStrictEqual(anonId, anon.a)
-      assert.deepInclude(claim, { principal_id: P, alias: null, credential: "stored" })
-    }
-  )
+  over(mode, ofVariable)("A login switches the device after an observation that did not claim", function*(given) {
+    const { command, home } = given
+    const { stitch, store } = command
+    yield* stitch.observe(P)
+    assert.deepStrictEqual(home.claimed(), [anon.a])
+    yield* stitch.login(P)
+    const { anonId, claim } = yield* store.get
+    assert.notStrictEqual(anonId, anon.a)
+    assert.deepInclude(claim, { principal_id: P, alias: null, credential: "stored" })
+  })
 
   loggedInAsQ("A login as another account switches the device, whatever the slot holds", function*(given) {
     const { anonId, api, command } = given

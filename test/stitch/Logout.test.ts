@@ -144,17 +144,15 @@ describe.each(modes)("unclaimed devices over $mode", (mode) => {
     assert.deepStrictEqual(home.snapshot(), before)
   })
 
-  withNeither(
-    "A logout rotates the anon id that another command claimed meanwhile",
-    function*({ command, home, start }) {
-      yield* command.record
-      yield* (yield* start()).stitch.login(P)
-      yield* command.stitch.logout
-      const { anonId, claim } = yield* found(home)
-      assert.notStrictEqual(anonId, anon.a)
-      assert.isUndefined(claim)
-    }
-  )
+  withNeither("A logout rotates the anon id that another command claimed meanwhile", function*(given) {
+    const { command, home, start } = given
+    yield* command.record
+    yield* (yield* start()).stitch.login(P)
+    yield* command.stitch.logout
+    const { anonId, claim } = yield* found(home)
+    assert.notStrictEqual(anonId, anon.a)
+    assert.isUndefined(claim)
+  })
 
   withCredential("A logout ends the stitching, for a response and for a late answer of the resolver", function*(given) {
     const { api, command, home } = given

@@ -55,16 +55,14 @@ describe.each(modes)("requests over $mode", (mode) => {
     assert.deepStrictEqual(api.calls, ["one", "two"])
   })
 
-  over(mode, { credential: key, answer: Effect.never })(
-    "The API is asked once by a command",
-    function*({ api, command }) {
-      const { begin, record } = command
-      yield* begin
-      yield* Effect.all([record, record, begin], { concurrency: "unbounded" })
-      yield* Effect.repeat(Effect.yieldNow, { times: 100 })
-      assert.deepStrictEqual(api.calls, ["key"])
-    }
-  )
+  over(mode, { credential: key, answer: Effect.never })("The API is asked once by a command", function*(given) {
+    const { api, command } = given
+    const { begin, record } = command
+    yield* begin
+    yield* Effect.all([record, record, begin], { concurrency: "unbounded" })
+    yield* Effect.repeat(Effect.yieldNow, { times: 100 })
+    assert.deepStrictEqual(api.calls, ["key"])
+  })
 
   test("The API is not asked again for an hour after it gave no answer", function*(given) {
     for (const [minutes, calls] of [[0, 1], [59, 1], [1, 2]] as const) {
@@ -148,21 +146,19 @@ describe.each(modes)("time limits over $mode", (mode) => {
       )
     }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 
-  test(
-    "A command does not wait for the API a minute after its request, nor without a request",
-    function*({ api, command, start }) {
-      yield* command.begin
-      yield* TestClock.adjust("1 minute")
-      yield* command.settle
-      assert.deepStrictEqual(yield* command.owner, device(anon.a))
-      yield* api.set(undefined)
-      const none = yield* start()
-      yield* none.begin
-      yield* none.settle
-      assert.deepStrictEqual(yield* none.owner, device(anon.a))
-      assert.deepStrictEqual(api.calls, ["key"])
-    }
-  )
+  test("A command does not wait for the API a minute after its request, nor without a request", function*(given) {
+    const { api, command, start } = given
+    yield* command.begin
+    yield* TestClock.adjust("1 minute")
+    yield* command.settle
+    assert.deepStrictEqual(yield* command.owner, device(anon.a))
+    yield* api.set(undefined)
+    const none = yield* start()
+    yield* none.begin
+    yield* none.settle
+    assert.deepStrictEqual(yield* none.owner, device(anon.a))
+    assert.deepStrictEqual(api.calls, ["key"])
+  })
 
   test("A command that is interrupted does not wait for the API", function*({ command: { begin, record, settle } }) {
     yield* begin

@@ -217,19 +217,17 @@ describe.each(modes)("sighting table over $mode", (mode) => {
     }
   )
 
-  stored(
-    "A principal that is seen changes nothing if the slot is set: by the resolver",
-    function*({ api, command, home }) {
-      const answer = yield* lateAnswer(api, "new")
-      yield* command.begin
-      yield* command.stitch.observe(P)
-      const before = identityFiles(home)
-      yield* Deferred.succeed(answer, Q)
-      yield* command.settle
-      assert.strictEqual(yield* command.slot.get, P)
-      assert.deepStrictEqual(identityFiles(home), before)
-    }
-  )
+  stored("A principal that is seen changes nothing if the slot is set: by the resolver", function*(given) {
+    const { api, command, home } = given
+    const answer = yield* lateAnswer(api, "new")
+    yield* command.begin
+    yield* command.stitch.observe(P)
+    const before = identityFiles(home)
+    yield* Deferred.succeed(answer, Q)
+    yield* command.settle
+    assert.strictEqual(yield* command.slot.get, P)
+    assert.deepStrictEqual(identityFiles(home), before)
+  })
 
   // A login that validates another key must not make the stored one that account's.
   over(mode, { loggedIn: Q })(

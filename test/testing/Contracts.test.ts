@@ -62,10 +62,7 @@ IdentityStoreContract.suite("FileIdentityStore over a disk in memory", device, {
 IdentityStoreContract.suite(
   "FileIdentityStore of a host that composes its own layers",
   Effect.map(Device.make, publicStore),
-  {
-    describe,
-    it
-  }
+  { describe, it }
 )
 OutboxContract.suite("FileOutbox over a disk in memory", device, { describe, it })
 PrincipalResolverContract.suite(

@@ -144,10 +144,7 @@ describe("requests and responses", () => {
     function*(sink) {
       yield* sink.answer(Answer.Ok({}))
       const bomb = Zlib.gzipSync(Buffer.alloc(300 * 1024 * 1024), { level: 1 })
-      const bodies = [
-        [bomb, { "content-encoding": "gzip" }],
-        [Buffer.alloc(25 * 1024 * 1024, "x"), {}]
-      ] as const
+      const bodies = [[bomb, { "content-encoding": "gzip" }], [Buffer.alloc(25 * 1024 * 1024, "x"), {}]] as const
       for (const [payload, headers] of bodies) {
         const { status, text } = yield* post(sink, payload, { headers })
         assert.deepStrictEqual([status, JSON.parse(text)], [413, { error: "request body too large" }])

@@ -33,9 +33,7 @@ describe("waitFor and onMessage", () => {
   })
 
   test("The waitFor of a sink returns as soon as the message is accepted", function*(sink) {
-    const waiting = yield* Effect.forkChild(
-      sink.waitFor((messages) => messages.some(({ uuid: id }) => id === uuid(2)))
-    )
+    const waiting = yield* Effect.forkChild(sink.waitFor((messages) => messages.some(({ uuid: id }) => id === uuid(2))))
     yield* post(sink, body(event(1)))
     assert.isUndefined(waiting.pollUnsafe())
     yield* post(sink, body(event(2)))
@@ -138,9 +136,7 @@ describe("npm run sink", () => {
   const start = (port: number) => {
     let stdout = ""
     return Effect.map(
-      Process.start([process.execPath, script, "sink", "--port", String(port)], {
-        env: process.env
-      }),
+      Process.start([process.execPath, script, "sink", "--port", String(port)], { env: process.env }),
       ({ child, ended }) => {
         child.stdout?.on("data", (text: string) => stdout += text)
         const prints = (text: string) => eventually(Effect.sync(() => stdout), (stdout) => stdout.includes(text))

@@ -49,10 +49,7 @@ const listen = (sink: PostHogSink.PostHogSink) =>
     ),
     ({ text }) => (count: number) =>
       Effect.map(
-        eventually(
-          Effect.sync(() => text().split("\n\n").slice(0, -1)),
-          (events) => events.length >= count
-        ),
+        eventually(Effect.sync(() => text().split("\n\n").slice(0, -1)), (events) => events.length >= count),
         (events) =>
           events.map((one) => {
             const [, name, data = ""] = /^event: (\w+)\ndata: ([^\n]*)$/.exec(one) ?? []

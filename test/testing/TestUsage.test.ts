@@ -115,10 +115,7 @@ describe("users and machines", () => {
     const { events } = yield* recorded
     assert.deepStrictEqual(
       events.map(({ event, principal }) => [event, principal]),
-      both.map((event) => [
-        event,
-        "account_1"
-      ])
+      both.map((event) => [event, "account_1"])
     )
     assertJoined(yield* recorded, [])
     yield* runLine(app, "logout")

@@ -330,9 +330,7 @@ suite("the worker's life", (test) => {
     test("A worker is killed by its timer of ten seconds, even when a request never ends", function*(worker) {
       yield* worker.record(...events(2))
       yield* worker.sink.answer(Hang())
-      const { ended, kill } = yield* worker.start({
-        arguments: yield* withTimers({ 10000: "byHand", other: "never" })
-      })
+      const { ended, kill } = yield* worker.start({ arguments: yield* withTimers({ 10000: "byHand", other: "never" }) })
       yield* worker.sink.waitFor((_, requests) => requests.length === 1)
       yield* kill("SIGUSR2")
       assert.deepStrictEqual(yield* ended, killed)

@@ -14,10 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 
-const Recorded = UsageEvent.make("Recorded", {
-  description: "The handler has begun",
-  properties: Schema.Struct({})
-})
+const Recorded = UsageEvent.make("Recorded", { description: "The handler has begun", properties: Schema.Struct({}) })
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
 

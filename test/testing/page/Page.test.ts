@@ -188,9 +188,7 @@ if (executable === undefined) {
         for (const name of tabs.slice(1)) await tab(page, name).click()
         assert.isBelow(await count(page), 1500)
       },
-      {
-        messages: Array.from({ length: 10_000 }, (_, n) => anonymous(`event ${n}`, `id ${n % 5000}`))
-      }
+      { messages: Array.from({ length: 10_000 }, (_, n) => anonymous(`event ${n}`, `id ${n % 5000}`)) }
     )
 
     test("New messages leave what is in view where it is", async ({ page, sink }) => {
