@@ -140,16 +140,6 @@ describe("symbolic links", () => {
 })
 
 describe("StateHome", () => {
-  for (const written of ["<home>/", "<home>//", "<home>/../home", "<home>/./"]) {
-    test(`A home is the same however its path is written: ${written}`, function*() {
-      const device = yield* Device.make
-      const home = written.replace("<home>", device.home)
-      assert.isTrue((yield* (yield* device.start({ home })).store.get).durable)
-      assert.strictEqual(filesOf(device, { home }).home.root, device.home)
-      assert.deepStrictEqual(device.tree(), ["usage.json", "usage/tmp/"])
-    })
-  }
-
   test("A home holds each folder that is made", function*() {
     const device = yield* Device.make
     const { makeFolder } = filesOf(device)

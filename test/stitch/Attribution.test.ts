@@ -65,14 +65,6 @@ describe.each(modes)("event owners over $mode", (mode) => {
   })
 
   const claim = { principal_id: P }
-  const title = "An event belongs to the principal of the claim, if the credential is known to be of that principal"
-  over(mode, { claim, credential: key })(title, function*({ api, command, home }) {
-    yield* home.remember(key, P, api)
-    assert.deepStrictEqual(yield* command.owner, account(P))
-    assert.strictEqual(yield* command.isSteady, mode.isSteady)
-    assert.deepStrictEqual(api.calls, [])
-  })
-
   test.each(["environment", "none"] as const, (credential) => ({ claim: { ...claim, credential } }))(
     "An event without a credential belongs to the principal of the claim, if the claim came from: %s",
     function*({ command }) {

@@ -19,7 +19,6 @@ import {
   modes,
   over,
   ownerOf,
-  principalOf,
   type Scene
 } from "./Command.ts"
 
@@ -63,18 +62,6 @@ describe.each(modes)("claimed devices over $mode", (mode) => {
       assert.strictEqual(yield* next.isSteady, mode.isSteady)
     }
   )
-
-  test("A logout of an account leaves the device to a login that follows", function*(given) {
-    const { anonId, api, command, home } = given
-    yield* logOut(given, command)
-    yield* api.set(Device.stored("other"))
-    yield* command.stitch.login(Q)
-    assert.deepStrictEqual(yield* command.owner, account(Q))
-    const { anonId: fresh, claim } = yield* command.store.get
-    assert.notStrictEqual(fresh, anonId)
-    assert.strictEqual(principalOf(claim), Q)
-    assert.strictEqual(home.claim(Device.anonId(anonId))?.principal_id, P)
-  })
 
   test.each([P, Q])(
     "A logout that a concurrent logout and a login as %s overtake leaves its command without an account",

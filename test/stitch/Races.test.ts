@@ -99,16 +99,6 @@ describe.each(modes)("concurrent claims over $mode", (mode) => {
       assert.strictEqual(yield* slot.get, home.claim(anon.a)?.principal_id)
     }
   )
-
-  stored(
-    "A race of 16 processes for a claim makes one claim, and each process records under the account",
-    function*({ home, start }) {
-      const commands = yield* Effect.forEach(Array.from({ length: 16 }), () => start())
-      yield* Effect.forEach(commands, ({ stitch }) => stitch.observe(P), { concurrency: "unbounded" })
-      assert.deepStrictEqual(home.claimed(), [anon.a])
-      for (const { owner } of commands) assert.deepStrictEqual(yield* owner, account(P))
-    }
-  )
 })
 
 describe.each(modes)("a rotation by another process over $mode", (mode) => {

@@ -168,17 +168,6 @@ describe.each(modes)("time limits over $mode", (mode) => {
     yield* Fiber.interrupt(ending)
     assert.isDefined(ending.pollUnsafe())
   })
-
-  const inTime = { ...atOnce, credential: key, answer: Effect.as(Effect.sleep("1 second"), P) }
-  over(mode, inTime)(
-    "A command sends its events after an answer in time under the account of the answer",
-    function*({ command }) {
-      yield* command.begin
-      assert.deepStrictEqual(yield* command.owner, device(anon.a))
-      yield* settles(command, 1000)
-      assert.deepStrictEqual(yield* command.owner, account(P))
-    }
-  )
 })
 
 // == resolvers that die or hang
