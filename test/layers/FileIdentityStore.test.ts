@@ -142,10 +142,7 @@ describe("pruning", () => {
 
   test("Old facts stay with a claim that cannot be read now, until the next rotation", function*() {
     const device = yield* rotated(91)
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "read" && path.endsWith(`${anon.a}.json`) ? "EIO" : undefined
-    )
-    yield* rotate(device, { disk })
+    yield* rotate(device, { disk: FaultyDisk.refusing("read", `${anon.a}.json`) })
     assert.deepStrictEqual(left(device), facts.slice(1))
     yield* rotate(device)
     assert.deepStrictEqual(left(device), [])
@@ -155,10 +152,7 @@ describe("pruning", () => {
     const device = yield* rotated(91)
     const former = arcade.encode({ anonId: anon.a, linkedPrincipal: P }, {})
     yield* device.write("usage.json", former)
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "rename" && path.endsWith("usage.json") ? "EACCES" : undefined
-    )
-    const { store } = yield* device.start({ disk })
+    const { store } = yield* device.start({ disk: FaultyDisk.refusing("rename", "/usage.json", "EACCES") })
     yield* store.rotate
     assert.deepStrictEqual([device.text("usage.json"), left(device)], [former, facts])
     assert.strictEqual((yield* identityOf(device)).anonId, (yield* store.get).anonId)
@@ -228,9 +222,7 @@ describe("IdentityStore.claim", () => {
   test("A claim is not published if the identity file, which may have the link of another tool, cannot be read", function*() {
     const device = yield* deviceOf()
     let isOpen = false
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      isOpen && operation === "read" && path.endsWith("usage.json") ? "EIO" : undefined
-    )
+    const disk = FaultyDisk.refusing("read", "/usage.json", "EIO", () => isOpen)
     const { store } = yield* device.start({ disk })
     yield* store.get
     isOpen = true

@@ -369,11 +369,7 @@ describe("Outbox.sent", () => {
 
   test("An outbox that cannot be listed now is not empty", function*({ open }) {
     yield* (yield* open()).add(event(1))
-    const outbox = yield* open({
-      disk: FaultyDisk.interposed(({ operation, path }) =>
-        operation === "list" && path.endsWith("/events") ? "EIO" : undefined
-      )
-    })
+    const outbox = yield* open({ disk: FaultyDisk.refusing("list", "/events") })
     assert.isFalse(yield* outbox.isEmpty)
   })
 

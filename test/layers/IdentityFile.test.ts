@@ -180,10 +180,8 @@ describe("import of a former format", () => {
   test("A host that changes its format has no new identity while the new file cannot be written, and keeps the ids afterwards", function*() {
     const device = yield* former
     let refused = 0
-    const once = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "create" && path.includes("/usage/tmp/") && refused++ === 0 ? "ENOSPC" : undefined
-    )
-    assert.isFalse((yield* identityOf(device, { disk: once })).durable)
+    const disk = FaultyDisk.interposed((call) => call.operation === "create" && refused++ === 0 ? "ENOSPC" : undefined)
+    assert.isFalse((yield* identityOf(device, { disk })).durable)
     assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
   })
 
@@ -266,9 +264,7 @@ describe("identities in memory", () => {
     readonly disk?: Device.ProcessOptions["disk"]
     readonly firstRun?: boolean
   }
-  const denied = FaultyDisk.interposed(({ operation, path }) =>
-    operation === "read" && path.endsWith("usage.json") ? "EACCES" : undefined
-  )
+  const denied = FaultyDisk.refusing("read", "/usage.json", "EACCES")
   const places: Readonly<Record<string, Place>> = {
     "a folder in the place of the identity file": { set: ({ at }) => NFS.mkdirSync(at("usage.json")) },
     "a link, which is not followed": {

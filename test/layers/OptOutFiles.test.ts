@@ -183,9 +183,7 @@ describe("Consent.deny", () => {
     test(`A denial keeps what another tool has in a file that cannot be read now, and says so: ${codec.name}`, function*() {
       const device = yield* supabaseDevice({ device_id: anon.a, enabled: true, theirs: "kept" })
       for (const code of ["EIO", "EACCES"]) {
-        const disk = FaultyDisk.interposed(({ operation, path }) =>
-          operation === "read" && path.endsWith("telemetry.json") ? code : undefined
-        )
+        const disk = FaultyDisk.refusing("read", "/telemetry.json", code)
         const error = yield* Effect.flip(deny(device, { codec, disk }))
         assert.include(error.message, `${code}, ${device.at("telemetry.json")}`)
         assert.deepStrictEqual(telemetry(device), { device_id: anon.a, enabled: true, theirs: "kept" })

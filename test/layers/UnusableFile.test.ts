@@ -88,9 +88,7 @@ describe("an unusable text that comes back", () => {
   test("While the file cannot be repaired, each command has the same anon id, and none claims it", function*() {
     const device = yield* Device.make
     yield* device.write("usage.json", "")
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "rename" && path === device.at("usage.json") ? "EPERM" : undefined
-    )
+    const disk = FaultyDisk.refusing("rename", "/usage.json", "EPERM")
     const first = yield* device.start({ disk })
     const identity = yield* first.store.get
     assert.isFalse(identity.durable)
@@ -140,10 +138,7 @@ describe("pruning", () => {
   test("An old claim stays if the successor that leads to it cannot be removed", function*() {
     const device = yield* deviceOf(key)
     NFS.utimesSync(device.at(`usage/successors/${key}.json`), old, old)
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "remove" && path.includes(key) ? "EIO" : undefined
-    )
-    yield* rotate(device, { disk })
+    yield* rotate(device, { disk: FaultyDisk.refusing("remove", key) })
     assert.isDefined(device.text(claims))
     yield* rotate(device)
     assert.isUndefined(device.text(claims))
@@ -151,10 +146,7 @@ describe("pruning", () => {
 
   test("Nothing is removed if a successor cannot be read now", function*() {
     const device = yield* deviceOf(key)
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "read" && path.includes(key) ? "EIO" : undefined
-    )
-    yield* rotate(device, { disk })
+    yield* rotate(device, { disk: FaultyDisk.refusing("read", key) })
     assert.isDefined(device.text(claims))
   })
 })

@@ -109,7 +109,7 @@ describe("lease handover", () => {
 
   test("A starter whose lease is refused kills its worker, and says why", function*() {
     const disk = FaultyDisk.interposed(({ operation, path }) =>
-      operation === "link" && isLease(path) ? "EDQUOT" : operation === "create" && isLease(path) ? "EDQUOT" : undefined
+      ["link", "create"].includes(operation) && isLease(path) ? "EDQUOT" : undefined
     )
     const runtime = { ...idle, worker: ["-c", "sleep 600"] }
     const device = yield* Device.make
@@ -275,10 +275,7 @@ describe("worker life cycle", () => {
 
   for (const [what, operation] of [["a claim", "read"], ["their folder", "list"]] as const) {
     test(`A worker sends no event of an account while ${what} cannot be read, for its alias goes first`, function*() {
-      const disk = FaultyDisk.interposed((call) =>
-        call.operation === operation && call.path.includes("/claims") ? "EIO" : undefined
-      )
-      const { device, outbox, work, write } = yield* setUp({ disk })
+      const { device, outbox, work, write } = yield* setUp({ disk: FaultyDisk.refusing(operation, "/claims") })
       yield* device.seed(Device.anon.a, Device.claimOf(Device.anon.a, Device.P))
       write(1)
       yield* outbox.add(eventOf(2, Device.P))
@@ -291,10 +288,7 @@ describe("worker life cycle", () => {
   }
 
   test("A worker that cannot list the outbox does not take it for an empty one", function*() {
-    const disk = FaultyDisk.interposed((call) =>
-      call.operation === "list" && call.path.endsWith("/events") ? "EIO" : undefined
-    )
-    const { device, outbox, work, write } = yield* setUp({ disk })
+    const { device, outbox, work, write } = yield* setUp({ disk: FaultyDisk.refusing("list", "/events") })
     write(1)
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
     assert.strictEqual(yield* work({ send, lingers: true }), 0)
