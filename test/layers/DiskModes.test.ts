@@ -3,10 +3,10 @@
  */
 import { assert, it } from "@effect/vitest"
 import NodeFs, * as NFS from "node:fs"
-import { syncBuiltinESMExports } from "node:module"
-import { onTestFinished, vi } from "vitest"
+import { vi } from "vitest"
 import { disk } from "../../src/layers/NodeDisk.ts"
 import { entry, missing, temporary, text, unreadable, write } from "../fixtures/Disks.ts"
+import { replace } from "../fixtures/Replace.ts"
 
 it("A disk makes folders of mode 0700 and files of mode 0600 in them, whatever the umask", () => {
   const at = temporary()
@@ -46,16 +46,13 @@ it("A disk repairs the mode of a file of this user before it reads it, if its ca
   }
   NFS.symlinkSync(at("kept"), at("link"))
   // The owner is refused as every user but root is.
-  const { openSync } = NodeFs
-  onTestFinished(() => {
-    NodeFs.openSync = openSync
-    syncBuiltinESMExports()
+  const { openSync } = NFS
+  replace(NodeFs, {
+    openSync: (path: string, ...more: ReadonlyArray<string>) => {
+      if ((NFS.statSync(path).mode & 0o400) === 0) throw Object.assign(new Error("refused"), { code: "EACCES" })
+      return Reflect.apply(openSync, NFS, [path, ...more])
+    }
   })
-  NodeFs.openSync = (path, ...more) => {
-    if ((NFS.statSync(path).mode & 0o400) === 0) throw Object.assign(new Error("refused"), { code: "EACCES" })
-    return openSync(path, ...more)
-  }
-  syncBuiltinESMExports()
   assert.deepStrictEqual(disk.read(at("mine")), unreadable("EACCES"))
   assert.deepStrictEqual(disk.read(at("mine"), { repair: true }), text("mine"))
   assert.deepStrictEqual(disk.read(at("link"), { repair: true }), unreadable("EACCES"))

@@ -2,34 +2,22 @@
  * What the disk of a process says of a file system that has no space left.
  */
 import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
 import * as ChildProcess from "node:child_process"
 import NodeFs from "node:fs"
-import { syncBuiltinESMExports } from "node:module"
 import { fileURLToPath } from "node:url"
 import { disk } from "../../src/layers/NodeDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { test } from "../fixtures/Tests.ts"
 
 const isRoot = process.getuid?.() === 0
 
-/** Returns the answer of `access` for a file system with these facts. */
-const accessWith = Effect.fnUntraced(function*(statfsSync: unknown) {
-  const folder = yield* temporaryFolder("full-disk-")
-  const { statfsSync: original } = NodeFs
-  const replace = (statfsSync: unknown) =>
-    Effect.sync(() => {
-      Object.assign(NodeFs, { statfsSync })
-      syncBuiltinESMExports()
-    })
-  return yield* Effect.acquireUseRelease(
-    replace(statfsSync),
-    () => Effect.sync(() => disk.access(folder)),
-    () => replace(original)
-  )
-}, Effect.scoped)
-
 test("A folder of a full file system cannot be written to: no block is left, or no inode", function*() {
+  const folder = yield* temporaryFolder("full-disk-")
+  const accessWith = (statfsSync: unknown) => {
+    replace(NodeFs, { statfsSync })
+    return disk.access(folder)
+  }
   const ample = { blocks: 9, bfree: 9, bavail: 9, files: 9, ffree: 9 }
   const rows: ReadonlyArray<readonly [facts: Partial<typeof ample>, expected: string | undefined]> = [
     [{}, undefined],
@@ -41,10 +29,10 @@ test("A folder of a full file system cannot be written to: no block is left, or 
     [{ blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0 }, undefined]
   ]
   for (const [facts, expected] of rows) {
-    assert.strictEqual(yield* accessWith(() => ({ ...ample, ...facts })), expected, JSON.stringify(facts))
+    assert.strictEqual(accessWith(() => ({ ...ample, ...facts })), expected, JSON.stringify(facts))
   }
   // A runtime without the function.
-  assert.isUndefined(yield* accessWith(undefined))
+  assert.isUndefined(accessWith(undefined))
 })
 
 const program = `

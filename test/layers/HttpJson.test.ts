@@ -8,12 +8,12 @@ import { once } from "node:events"
 import NodeFs from "node:fs"
 import NodeHttp, * as Http from "node:http"
 import * as Https from "node:https"
-import { syncBuiltinESMExports } from "node:module"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { getJson } from "../../src/layers/HttpJson.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 
@@ -38,16 +38,6 @@ const wait = <A>(promise: PromiseLike<A>) => Effect.promise(() => promise)
 /** Changes something until the scope closes. */
 const change = (apply: () => void, restore: () => void) =>
   Effect.acquireRelease(Effect.sync(apply), () => Effect.sync(restore))
-
-/** Replaces properties of a Node module until the scope closes. */
-const replace = (module: object, values: object) => {
-  const originals = Object.fromEntries(Object.keys(values).map((name) => [name, Reflect.get(module, name)]))
-  const set = (values: object) => () => {
-    Object.assign(module, values)
-    syncBuiltinESMExports()
-  }
-  return change(set(values), set(originals))
-}
 
 type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 
@@ -87,7 +77,7 @@ const alias: Query = () => Promise.resolve([])
 const silent: Query = () => new Promise(() => {})
 
 /** Replaces the name server, and returns its queries. */
-const nameServer = Effect.fnUntraced(function*(A: Query, AAAA: Query, cancel = () => {}) {
+const nameServer = (A: Query, AAAA: Query, cancel = () => {}): ReadonlyArray<string> => {
   const queries: Array<string> = []
   const query = (type: string, run: Query) => (name: string) => {
     queries.push(`${type} ${name}`)
@@ -98,9 +88,9 @@ const nameServer = Effect.fnUntraced(function*(A: Query, AAAA: Query, cancel = (
     readonly resolve6 = query("AAAA", AAAA)
     readonly cancel = cancel
   }
-  yield* replace(NodeDns, { Resolver })
+  replace(NodeDns, { Resolver })
   return queries
-})
+}
 
 /** Replaces the hosts file. */
 const hostsFile = (read: () => string) => {
@@ -179,8 +169,8 @@ test.live("A refused connection, or a token, protocol, or URL that Node refuses,
 })
 
 test.live("Plain http to another machine is refused before the name look-up", function*() {
-  const queries = yield* nameServer(v4, v6)
-  yield* hostsFile(() => "10.0.0.1 localhost")
+  const queries = nameServer(v4, v6)
+  hostsFile(() => "10.0.0.1 localhost")
   const server = yield* serve(body("1"))
   const names = ["api.acme.test", "localhost@api.acme.test", "127.0.0.1.acme.test", "localhost.acme.test"]
   for (const host of [...names, "x.localhost", "0.0.0.0", "[::2]", "[::ffff:127.0.0.1]"]) {
@@ -209,7 +199,7 @@ test.live("A certificate must be trusted", function*() {
 test.live("The global agent, which may use a proxy, is not used", function*() {
   const server = yield* serve(body("1"))
   const globalAgent = new Http.Agent({ proxyEnv: { HTTP_PROXY: "http://127.0.0.1:1" } })
-  yield* replace(NodeHttp, { globalAgent })
+  replace(NodeHttp, { globalAgent })
   assert.strictEqual(yield* get(server.url), 1)
 })
 
@@ -240,7 +230,7 @@ test.live("Interruption cancels the name look-up, before and after the queries a
   }
   const A = observe(() => resolver.resolve4("api.acme.test"))
   const AAAA = observe(() => resolver.resolve6("api.acme.test"))
-  yield* nameServer(A, AAAA, () => resolver.cancel())
+  nameServer(A, AAAA, () => resolver.cancel())
   for (const isSent of [false, true]) {
     const fiber = yield* Effect.forkChild(get("https://api.acme.test/"), { startImmediately: true })
     if (isSent) yield* wait(once(socket, "message"))
@@ -250,7 +240,7 @@ test.live("Interruption cancels the name look-up, before and after the queries a
 })
 
 test.live("A name is looked up by the name server for both address families", function*() {
-  const queries = yield* nameServer(v4, v6)
+  const queries = nameServer(v4, v6)
   const server = yield* api
   assert.strictEqual(yield* server.get(), "found")
   assert.deepStrictEqual(queries, ["A api.acme.test", "AAAA api.acme.test"])
@@ -263,30 +253,30 @@ test.live("A name is looked up by the name server for both address families", fu
 test.live("One address family is enough if the other has no address, or if its query does not end", function*() {
   const server = yield* api
   for (const other of [none, alias, silent]) {
-    yield* nameServer(v4, other)
+    nameServer(v4, other)
     assert.strictEqual(yield* server.get(), "found")
-    yield* nameServer(other, v4)
+    nameServer(other, v4)
     assert.strictEqual(yield* server.get(), "found")
   }
 })
 
 test.live("The address that comes shortly after one of the other family is used, and ends the wait", function*() {
-  yield* nameServer(() => new Promise((resolve) => setImmediate(resolve, ["127.0.0.1"])), v6)
+  nameServer(() => new Promise((resolve) => setImmediate(resolve, ["127.0.0.1"])), v6)
   yield* change(() => vi.useFakeTimers({ toFake: ["setTimeout"] }), () => vi.useRealTimers())
   assert.strictEqual(yield* (yield* api).get(), "found")
 })
 
 test.live("A name without an address is a failure", function*() {
-  yield* nameServer(none, alias)
+  nameServer(none, alias)
   assert.strictEqual(yield* reason("https://api.acme.test/"), "ENOTFOUND")
-  yield* nameServer(alias, alias)
+  nameServer(alias, alias)
   assert.strictEqual(yield* reason("https://api.acme.test/"), "ENODATA")
 })
 
 test.live("A name of the hosts file is not looked up by the name server, and any other is", function*() {
-  const queries = yield* nameServer(v4, none)
+  const queries = nameServer(v4, none)
   const server = yield* api
-  yield* hostsFile(() => `
+  hostsFile(() => `
     # 10.0.0.1 hosted.acme.test
     10.0.0.2 other # api.acme.test
     nonsense api.acme.test
@@ -296,21 +286,17 @@ test.live("A name of the hosts file is not looked up by the name server, and any
   assert.strictEqual(yield* server.get("hosted"), "found")
   assert.lengthOf(queries, 0)
   assert.strictEqual(yield* server.get(), "found")
-  yield* hostsFile(() => assert.fail("no file"))
+  hostsFile(() => assert.fail("no file"))
   assert.strictEqual(yield* server.get(), "found")
   assert.lengthOf(queries, 4)
 })
 
 test.live("On Windows the hosts file is that of the system", function*() {
-  const queries = yield* nameServer(v4, none)
+  const queries = nameServer(v4, none)
   const server = yield* api
   const { readFileSync } = NodeFs
-  const platform = Object.getOwnPropertyDescriptor(process, "platform") ?? {}
-  yield* Effect.acquireRelease(
-    Effect.sync(() => Object.defineProperty(process, "platform", { ...platform, value: "win32" })),
-    () => Effect.sync(() => Object.defineProperty(process, "platform", platform))
-  )
-  yield* replace(NodeFs, {
+  replace(process, { platform: "win32" })
+  replace(NodeFs, {
     readFileSync: (...args: Parameters<typeof readFileSync>) =>
       args[0] === "C:\\Windows\\System32\\drivers\\etc\\hosts" ? "127.0.0.1 hosted.acme.test" : readFileSync(...args)
   })

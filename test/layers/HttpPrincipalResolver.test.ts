@@ -22,6 +22,7 @@ import { PrincipalResolverContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 
@@ -346,19 +347,14 @@ describe("time limit", () => {
 
   test("After 2 seconds there is no answer, and the look-up is cancelled: a name server that does not answer", function*() {
     const [asked, cancelled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const { Resolver } = NodeDns
     const silent = () => new Promise<never>(() => asked.resolve())
-    const replaced = { resolve4: silent, resolve6: silent, cancel: () => cancelled.resolve() }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        Object.assign(NodeDns, {
-          Resolver: function() {
-            return replaced
-          }
-        })
-      }),
-      () => Effect.sync(() => Object.assign(NodeDns, { Resolver }))
-    )
+    replace(NodeDns, {
+      Resolver: class {
+        readonly resolve4 = silent
+        readonly resolve6 = silent
+        readonly cancel = () => cancelled.resolve()
+      }
+    })
     yield* limited({ api: "https://api.acme.test", file: apiKey(secret) }, asked.promise)
     yield* Effect.promise(() => cancelled.promise)
   })

@@ -6,6 +6,7 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { current, merge } from "../../src/layers/NodeProcess.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { test } from "../fixtures/Tests.ts"
 
 test("A process has one pair of exit listeners, however many commands run in it", function*() {
@@ -69,8 +70,7 @@ it("A signal runs every listener, the last one first, and ends the process if th
 
 test("A variable stays unset in an environment that cannot be written, without a failure", function*() {
   const { env } = process
-  const replace = (env: NodeJS.ProcessEnv) => Effect.sync(() => void (process.env = env))
-  yield* Effect.acquireRelease(replace(Object.freeze({ ...env })), () => replace(env))
+  replace(process, { env: Object.freeze({ ...env }) })
   yield* current.setVariable("ACME_USAGE_INVOCATION", "1")
   yield* Effect.scoped(current.setVariable("PATH", "1"))
   assert.isUndefined(process.env["ACME_USAGE_INVOCATION"])

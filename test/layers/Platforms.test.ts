@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
 import { EventEmitter } from "node:events"
 import NodeFs, * as NFS from "node:fs"
-import { syncBuiltinESMExports } from "node:module"
 import * as Path from "node:path"
 import { onTestFinished, vi } from "vitest"
 import * as OutboxFolder from "../../src/domain/OutboxFolder.ts"
@@ -22,23 +21,8 @@ import type { Disk, Entry } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import { missing, temporary, text, unreadable } from "../fixtures/Disks.ts"
 import { filesOf, machineOf } from "../fixtures/Files.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { test } from "../fixtures/Tests.ts"
-
-/** Replaces properties of an object until the test has ended. */
-const replace = <A extends object>(target: A, replacements: { readonly [K in keyof A]?: unknown }): void => {
-  const before = Object.getOwnPropertyDescriptors(target)
-  const names = Object.keys(replacements)
-  const set = (descriptors: Readonly<Record<string, PropertyDescriptor>>) => {
-    for (const name of names) Object.defineProperty(target, name, descriptors[name] ?? {})
-    syncBuiltinESMExports()
-  }
-  set(
-    Object.fromEntries(
-      Object.entries(replacements).map(([name, value]) => [name, { configurable: true, writable: true, value }])
-    )
-  )
-  onTestFinished(() => set(before))
-}
 
 const refusal = (code: string) => Object.assign(new Error(code), { code })
 

@@ -18,6 +18,7 @@ import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import * as Process from "../fixtures/Process.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 
@@ -167,16 +168,11 @@ describe("process attributes", () => {
 
   test.live("A worker starts also if its priority cannot be lowered", function*() {
     const device = yield* Device.make
-    const os = process.getBuiltinModule("node:os")
-    const { setPriority } = os
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        os.setPriority = () => {
-          throw Object.assign(new Error("refused"), { code: "EPERM" })
-        }
-      }),
-      () => Effect.sync(() => void (os.setPriority = setPriority))
-    )
+    replace(process.getBuiltinModule("node:os"), {
+      setPriority: () => {
+        throw Object.assign(new Error("refused"), { code: "EPERM" })
+      }
+    })
     assert.deepStrictEqual(yield* start(device, { lingers: true }), { lines: [], starts: true })
     yield* started(device)
   })
