@@ -116,25 +116,23 @@ suite("execution environments", (test) => {
   })
 
   describe.concurrent("inherited locks", () => {
-    for (
-      const [what, before] of [
+    test.each(
+      [
         ["", ""],
         [", though another descriptor is above the limit", "exec 255>/dev/null; ulimit -n 254;"]
       ] as const
-    ) {
-      test(`A worker does not keep the lock of a script that ran its command${what}`, function*() {
-        const acme = yield* device
-        yield* acme.stopWorkers()
-        const lock = Path.join(Path.dirname(acme.home), "lock")
-        const script = `${before} ( flock -n 200; ${
-          quoted(yield* words("deploy x"))
-        } ) 200>'${lock}'; flock -n '${lock}' true`
-        const { code, stdout } = yield* run(["bash", "-c", script], { env: acme.env })
-        assert.deepStrictEqual([stdout, code], ["Deployed x to eu\n", 0])
-        yield* acme.sink.waitFor((_, requests) => requests.length > 1)
-        assert.lengthOf(yield* acme.workers, 1)
-      })
-    }
+    )("A worker does not keep the lock of a script that ran its command%s", function*([, before]) {
+      const acme = yield* device
+      yield* acme.stopWorkers()
+      const lock = Path.join(Path.dirname(acme.home), "lock")
+      const script = `${before} ( flock -n 200; ${
+        quoted(yield* words("deploy x"))
+      } ) 200>'${lock}'; flock -n '${lock}' true`
+      const { code, stdout } = yield* run(["bash", "-c", script], { env: acme.env })
+      assert.deepStrictEqual([stdout, code], ["Deployed x to eu\n", 0])
+      yield* acme.sink.waitFor((_, requests) => requests.length > 1)
+      assert.lengthOf(yield* acme.workers, 1)
+    })
   })
 
   describe.concurrent("homes without write access", () => {

@@ -118,13 +118,11 @@ describe(".oxlintrc.json", () => {
     ]
   ]
 
-  for (const [what, file, code, rule] of broken) {
-    it(`The linter refuses ${what}`, () => {
-      const copy = copyOf(".oxlintrc.json")
-      write(copy, file, `${code}\n`)
-      tells(lint(copy), rule, "Why: ", "Fix: ", file)
-    })
-  }
+  it.each(broken)("The linter refuses %s", (_, file, code, rule) => {
+    const copy = copyOf(".oxlintrc.json")
+    write(copy, file, `${code}\n`)
+    tells(lint(copy), rule, "Why: ", "Fix: ", file)
+  })
 
   it("The linter refuses a file of more than 500 lines in src and test", () => {
     const copy = copyOf(".oxlintrc.json")

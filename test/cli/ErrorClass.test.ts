@@ -45,11 +45,9 @@ const cases: ReadonlyArray<readonly [what: string, error: unknown, expected: str
     "QuotaExceeded"
   ]
 ]
-for (const [what, error, expected] of cases) {
-  it(`The class of an error is ${what}`, () => {
-    assert.strictEqual(ErrorClass.ofError(error), expected)
-  })
-}
+it.each(cases)("The class of an error is %s", (_, error, expected) => {
+  assert.strictEqual(ErrorClass.ofError(error), expected)
+})
 
 it("The class of an error is never a text that an error may hold", () => {
   for (

@@ -26,19 +26,17 @@ const table: ReadonlyArray<readonly [Device.RuntimeName, Row]> = [
   ["ci with a terminal", { keeps: false, lasts: [false, false], longLived: false }]
 ]
 
-for (const [name, row] of table) {
-  it(`What survives a command follows from its runtime: ${name}`, () => {
-    const runtime = runtimes[name]
-    assert.deepStrictEqual({
-      keeps: !isStateless(runtime),
-      lasts: [!isEphemeral(runtime, firstRun), !isEphemeral(runtime, seenBefore)],
-      longLived: !isShortLived(runtime, seenBefore)
-    }, row)
-    // Nor does anything survive where nothing can be written.
-    assert.isTrue(isEphemeral(runtime, inMemory))
-    assert.isTrue(isShortLived(runtime, inMemory))
-  })
-}
+it.each(table)("What survives a command follows from its runtime: %s", (name, row) => {
+  const runtime = runtimes[name]
+  assert.deepStrictEqual({
+    keeps: !isStateless(runtime),
+    lasts: [!isEphemeral(runtime, firstRun), !isEphemeral(runtime, seenBefore)],
+    longLived: !isShortLived(runtime, seenBefore)
+  }, row)
+  // Nor does anything survive where nothing can be written.
+  assert.isTrue(isEphemeral(runtime, inMemory))
+  assert.isTrue(isShortLived(runtime, inMemory))
+})
 
 it("No other process survives the first process of a system, and its disk does", () => {
   const first = { ...runtimes.persistent, pid: 1 }

@@ -117,22 +117,20 @@ describe("obstacles", () => {
 describe("waitForDelivery", () => {
   const running: WorkerProcess.Started = { lingers: false, ended: new Promise(() => {}) }
 
-  for (
-    const [title, deliveryWaitMillis, expected] of [
+  test.each(
+    [
       ["1 second", undefined, 1000],
       ["1 second, although its author wants more", 10_000, 1000],
       ["as long as its author wants", 300, 300]
     ] as const
-  ) {
-    test(`The wait for delivery takes at most ${title}`, function*() {
-      const { waitForDelivery } = yield* command({ deliveryWaitMillis })
-      const waiting = yield* Effect.forkChild(waitForDelivery(running), { startImmediately: true })
-      yield* TestClock.adjust(expected - 1)
-      assert.isUndefined(waiting.pollUnsafe())
-      yield* TestClock.adjust(1)
-      assert.isDefined(waiting.pollUnsafe())
-    })
-  }
+  )("The wait for delivery takes at most %s", function*([, deliveryWaitMillis, expected]) {
+    const { waitForDelivery } = yield* command({ deliveryWaitMillis })
+    const waiting = yield* Effect.forkChild(waitForDelivery(running), { startImmediately: true })
+    yield* TestClock.adjust(expected - 1)
+    assert.isUndefined(waiting.pollUnsafe())
+    yield* TestClock.adjust(1)
+    assert.isDefined(waiting.pollUnsafe())
+  })
 
   test("The wait for delivery ends with the worker that was started for it", function*() {
     const { device, waitForDelivery } = yield* command()

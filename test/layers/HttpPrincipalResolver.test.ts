@@ -134,14 +134,12 @@ describe("PrincipalResolver.credential", () => {
     "with a list in the place of the key's group": "cloud: []\n",
     "with null in the place of the key's group": "cloud:\n"
   }
-  for (const [what, file] of Object.entries(none)) {
-    test(`The credential is absent, and the API is not asked, ${what}`, function*() {
-      const server = yield* api()
-      const asked = yield* ask({ api: server.url, file })
-      assert.deepStrictEqual(asked, { source: undefined, key: undefined, principal: undefined, lines: [] })
-      assert.lengthOf(server.requests, 0)
-    })
-  }
+  test.each(Object.entries(none))("The credential is absent, and the API is not asked, %s", function*([, file]) {
+    const server = yield* api()
+    const asked = yield* ask({ api: server.url, file })
+    assert.deepStrictEqual(asked, { source: undefined, key: undefined, principal: undefined, lines: [] })
+    assert.lengthOf(server.requests, 0)
+  })
 
   // Without a credential the user would seem to have signed out.
   const unknown: Readonly<Record<string, Host["file"]>> = {

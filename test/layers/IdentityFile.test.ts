@@ -57,17 +57,15 @@ describe("format and repair", () => {
     "with the max UUID": "{ \"anon_id\": \"ffffffff-ffff-ffff-ffff-ffffffffffff\" }",
     "with a path as its anon id": "{ \"anon_id\": \"../../../../tmp/x\" }"
   }
-  for (const [what, content] of Object.entries(unusable)) {
-    test(`An identity file ${what} is unusable, and has one successor`, function*() {
-      const device = yield* Device.make
-      yield* device.write("usage.json", content)
-      const first = yield* identityOf(device)
-      assert.notInclude(content, first.anonId)
-      assert.deepInclude(first, { claim: undefined, durable: true })
-      assert.strictEqual((yield* identityOf(device)).anonId, first.anonId)
-      assert.deepStrictEqual(device.pointer(), { anon_id: first.anonId, linked_principal_id: null })
-    })
-  }
+  test.each(Object.entries(unusable))("An identity file %s is unusable, and has one successor", function*([, content]) {
+    const device = yield* Device.make
+    yield* device.write("usage.json", content)
+    const first = yield* identityOf(device)
+    assert.notInclude(content, first.anonId)
+    assert.deepInclude(first, { claim: undefined, durable: true })
+    assert.strictEqual((yield* identityOf(device)).anonId, first.anonId)
+    assert.deepStrictEqual(device.pointer(), { anon_id: first.anonId, linked_principal_id: null })
+  })
 
   for (const codec of [arcade, supabase]) {
     test(`An identity file of ${codec.name} with a byte order mark is usable, and is rewritten without it`, function*() {

@@ -123,12 +123,10 @@ describe("ignored responses", () => {
     "in UTF-8": utf8,
     "that occurs twice": ["p1", "p2"]
   }
-  for (const [what, header] of Object.entries(unclear)) {
-    test.live(`A response is not observed with a header ${what}`, function*() {
-      const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
-      assert.deepStrictEqual(yield* observing(api.url, api.url), { result: 200, seen: [] })
-    })
-  }
+  test.live.each(Object.entries(unclear))("A response is not observed with a header %s", function*([, header]) {
+    const api = yield* serve((_, response) => response.setHeader("x-principal-id", header).end())
+    assert.deepStrictEqual(yield* observing(api.url, api.url), { result: 200, seen: [] })
+  })
 
   test.live("A response is not observed without the header, or to a request without the credential", function*() {
     const api = yield* serve()
@@ -136,12 +134,10 @@ describe("ignored responses", () => {
     assert.deepStrictEqual((yield* observing(api.url, "", { use: (client) => client.get(api.url) })).seen, [])
   })
 
-  for (const code of [300, 302, 401, 404, 500]) {
-    test.live(`A response is not observed with the status ${code}`, function*() {
-      const api = yield* serve((_, response) => response.writeHead(code).end())
-      assert.deepStrictEqual(yield* observing(api.url, api.url), { result: code, seen: [] })
-    })
-  }
+  test.live.each([300, 302, 401, 404, 500])("A response is not observed with the status %s", function*(code) {
+    const api = yield* serve((_, response) => response.writeHead(code).end())
+    assert.deepStrictEqual(yield* observing(api.url, api.url), { result: code, seen: [] })
+  })
 
   test.live("A response of another origin is not observed, and none if the origin of the API is no URL", function*() {
     const [api, other] = [yield* serve(), yield* serve()]

@@ -314,21 +314,19 @@ describe("worker life cycle", () => {
     assert.deepStrictEqual([requests, counted.times, device.events().length], [1, 0, 2])
   })
 
-  for (
-    const [title, millis, expected] of [
+  test.each(
+    [
       ["for a second after a quick request", 0, 1_000],
       ["for no longer than it could still send, after a request that took nearly all of its time", 5_000, 5_000]
     ] as const
-  ) {
-    test(`A worker waits for more ${title}`, function*() {
-      const { work, write } = yield* setUp()
-      write(1)
-      const { send } = counting({ _tag: "Taken", quotaLimited: false }, millis)
-      const worker = yield* Effect.forkChild(work({ send, lingers: true }))
-      while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
-      assert.strictEqual(yield* Clock.currentTimeMillis, expected)
-    })
-  }
+  )("A worker waits for more %s", function*([, millis, expected]) {
+    const { work, write } = yield* setUp()
+    write(1)
+    const { send } = counting({ _tag: "Taken", quotaLimited: false }, millis)
+    const worker = yield* Effect.forkChild(work({ send, lingers: true }))
+    while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+    assert.strictEqual(yield* Clock.currentTimeMillis, expected)
+  })
 
   for (const [direction, millis] of [["forward", 3_600_000], ["back", -3_600_000]] as const) {
     test(`A worker ends after its second and releases its lease if the clock is set ${direction} meanwhile`, function*() {

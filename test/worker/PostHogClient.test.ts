@@ -53,15 +53,13 @@ describe("response decoding", () => {
       Effect.map(read(answer), ({ _tag }) => assert.strictEqual(_tag, "Kept")))
   }
 
-  for (const status of [301, 302, 303, 307, 308]) {
-    test(`A redirect takes no message and is not followed: ${status}`, function*() {
-      const elsewhere = yield* makeSink()
-      const headers = { location: `${elsewhere.url}/batch/` }
-      const { _tag } = yield* read(Status({ status, body: "{\"status\":1}", headers }))
-      assert.strictEqual(_tag, "Kept")
-      assert.deepStrictEqual(yield* elsewhere.requests, [])
-    })
-  }
+  test.each([301, 302, 303, 307, 308])("A redirect takes no message and is not followed: %s", function*(status) {
+    const elsewhere = yield* makeSink()
+    const headers = { location: `${elsewhere.url}/batch/` }
+    const { _tag } = yield* read(Status({ status, body: "{\"status\":1}", headers }))
+    assert.strictEqual(_tag, "Kept")
+    assert.deepStrictEqual(yield* elsewhere.requests, [])
+  })
 
   for (const body of ["1", "\"Ok\"", "null", "[]", "{}"]) {
     it.effect(`An answer takes the messages: the JSON ${body}`, () =>
