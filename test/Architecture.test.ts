@@ -50,18 +50,8 @@ describe("source folders", () => {
   it("There are exactly ten services, one a file, and one more for tests of a host", () => {
     const { "testing/TestUsage.ts": ofTests, ...services } = declared("Service")
     assert.deepStrictEqual(ofTests, ["effect-cli-usage/testing/TestUsage"])
-    const names = [
-      "CaptureWorker",
-      "Consent",
-      "HostRuntime",
-      "IdentitySlot",
-      "IdentityStitch",
-      "IdentityStore",
-      "Outbox",
-      "PrincipalResolver",
-      "UsageCapture",
-      "UsageSettings"
-    ]
+    const identity = ["IdentitySlot", "IdentityStitch", "IdentityStore", "PrincipalResolver"]
+    const names = ["CaptureWorker", "Consent", "HostRuntime", ...identity, "Outbox", "UsageCapture", "UsageSettings"]
     assert.deepStrictEqual(
       services,
       Object.fromEntries(names.map((name) => [`services/${name}.ts`, [`effect-cli-usage/services/${name}`]]))
@@ -121,35 +111,17 @@ describe("loaded modules", () => {
     for (const other of none) assert.isDefined(inputs[other], `${other} is no module of a host`)
   }
 
-  const cold = [
-    "layers/Cold.ts",
-    "layers/ContinuousIntegration.ts",
-    "layers/Delivery.ts",
-    "layers/FileIdentityStore.ts",
-    "layers/FileOutbox.ts",
-    "layers/HttpJson.ts",
-    "layers/HttpPrincipal.ts",
-    "layers/MemoryDisk.ts",
-    "layers/OptOutFiles.ts",
-    "layers/FullStitch.ts",
-    "cli/TelemetryHandlers.ts"
-  ]
+  const layers = (names: string) => names.trim().split(/\s+/).map((name) => `layers/${name}.ts`)
 
-  const steady = [
-    "layers/Steady.ts",
-    "layers/EnvironmentConsent.ts",
-    "layers/HomeSafety.ts",
-    "layers/KnownFile.ts",
-    "layers/NodeDisk.ts",
-    "layers/HostFacts.ts",
-    "layers/NodeProcess.ts",
-    "layers/OutboxWriter.ts",
-    "layers/Recorder.ts",
-    "layers/StateFiles.ts",
-    "layers/SteadyStitch.ts",
-    "layers/UsageServices.ts",
-    "layers/WorkerProcess.ts"
-  ]
+  const cold = layers(`
+    Cold ContinuousIntegration Delivery FileIdentityStore FileOutbox FullStitch HttpJson HttpPrincipal
+    MemoryDisk OptOutFiles
+  `).concat("cli/TelemetryHandlers.ts")
+
+  const steady = layers(`
+    EnvironmentConsent HomeSafety HostFacts KnownFile NodeDisk NodeProcess OutboxWriter Recorder
+    StateFiles Steady SteadyStitch UsageServices WorkerProcess
+  `)
 
   it("A command with telemetry denied by a variable loads neither the services nor what changes anything", () => {
     assertLoads("cli/Usage.ts", ["cli/CommandTracking.ts", "layers/NodeUsage.ts", "layers/VariableConsent.ts"], [

@@ -97,30 +97,11 @@ const assertNothingKept = Effect.fnUntraced(function*(acme: Device) {
 
 const ownProperties = ["duration_ms", "exit_code", "flags_used", "error_class", "user_cancelled"]
 const flowProperties = ["flow", "no_browser", "step"]
-const commonProperties = [
-  "invocation_id",
-  "parent_invocation_id",
-  "sequence",
-  "command_name",
-  "cli_version",
-  "runtime_language",
-  "runtime_version",
-  "os_type",
-  "os_release",
-  "arch",
-  "is_ci",
-  "ci",
-  "is_tty",
-  "is_first_run",
-  "agent",
-  "schema_version",
-  "$session_id",
-  "$lib",
-  "$lib_version",
-  "$ignore_sent_at",
-  "$geoip_disable",
-  "$process_person_profile"
-]
+const commonProperties = `
+  invocation_id parent_invocation_id sequence command_name cli_version runtime_language runtime_version
+  os_type os_release arch is_ci ci is_tty is_first_run agent schema_version
+  $session_id $lib $lib_version $ignore_sent_at $geoip_disable $process_person_profile
+`.trim().split(/\s+/)
 const declared = [...ownProperties, ...flowProperties, ...commonProperties, "distinct_id", "alias"]
 
 suite("privacy", (test) => {

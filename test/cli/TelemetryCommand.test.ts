@@ -90,32 +90,12 @@ const trees: Readonly<Record<string, (telemetry: Telemetry) => Run>> = {
   }
 }
 
-const lines = [
-  "",
-  "--help",
-  "--completions bash",
-  "--completions zsh",
-  "--completions fish",
-  "deploy",
-  "telemetry",
-  "telemetry --help",
-  "telemetry status",
-  "telemetry status --json",
-  "telemetry status --jsn",
-  "telemetry status --help",
-  "telemetry status more",
-  "telemetry stauts",
-  "telemetry disable",
-  "telemetry enable",
-  "telemetry log",
-  "telemetry log --sent",
-  "telemetry log --help",
-  "telemetry events",
-  "telemetry events --json",
-  "telemetry flush --json",
-  "telemetry telemetry status",
-  "t flush"
-]
+const ofTelemetry = `
+  --help, status, status --json, status --jsn, status --help, status more, stauts, disable, enable,
+  log, log --sent, log --help, events, events --json, flush --json, telemetry status
+`.trim().split(/,\s+/).map((line) => `telemetry ${line}`)
+const completions = ["bash", "zsh", "fish"].map((shell) => `--completions ${shell}`)
+const lines = ["", "--help", ...completions, "deploy", "telemetry", ...ofTelemetry, "t flush"]
 
 /** What a command line prints in a process of its own, and how it ends. */
 const seen = (run: Run, line: string) =>

@@ -56,23 +56,9 @@ describe("effect-cli-usage sink", () => {
         done
         `
     )
-    const { code, stderr, stdout } = yield* kit(
-      [
-        "sink",
-        "--check",
-        "--json",
-        "--dictionary",
-        dictionary,
-        "--name",
-        "acme",
-        "--",
-        "script",
-        "-qec",
-        `sh ${story}`,
-        "/dev/null"
-      ],
-      { HOME: home, ACME_HOME: Path.join(home, ".acme"), ACME_API_URL: api }
-    )
+    const args = `sink --check --json --dictionary ${dictionary} --name acme -- script -qec`.split(" ")
+    const env = { HOME: home, ACME_HOME: Path.join(home, ".acme"), ACME_API_URL: api }
+    const { code, stderr, stdout } = yield* kit([...args, `sh ${story}`, "/dev/null"], env)
     assert.strictEqual(code, 0, stderr)
     const { findings, messages } = JSON.parse(stdout)
     // Each command, the alias, and the start and the end of the login.

@@ -100,15 +100,9 @@ describe("Consent.decision", () => {
     }).pipe(Effect.provide(layer(device)))
   })
 
-  const order = [
-    "ACME_USAGE_TRACKING",
-    "DO_NOT_TRACK",
-    "policy file",
-    "opt-out file",
-    "test run",
-    "no key",
-    "unsafe home"
-  ]
+  const order = "ACME_USAGE_TRACKING, DO_NOT_TRACK, policy file, opt-out file, test run, no key, unsafe home".split(
+    ", "
+  )
   for (const [position, name] of order.entries()) {
     test(`The first reason to deny is reported: ${name}, of ${order.slice(position).join(", ")}`, function*(device) {
       const denies = (name: string) => order.indexOf(name) >= position

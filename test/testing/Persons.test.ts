@@ -28,7 +28,7 @@ const personless = (distinctId: string) => plain(distinctId, { $process_person_p
 const alias = (into: string, other: string, properties: Record<string, unknown> = {}) =>
   message("$create_alias", into, { distinct_id: into, alias: other, ...properties })
 
-const identify = (into: string, other: string) => message("$identify", into, { $anon_distinct_id: other })
+const identify = (into: string, other: string | null) => message("$identify", into, { $anon_distinct_id: other })
 
 /** Makes a person identified without a second distinct id that matters. */
 const identified = (distinctId: string) => alias(distinctId, `${distinctId}-device`)
@@ -124,100 +124,90 @@ describe("the rules of $create_alias", () => {
       title: string,
       history: ReadonlyArray<Persons.Message>,
       /** The distinct ids of each person; an identified one is marked by a star at the end. */
-      persons: ReadonlyArray<ReadonlyArray<string>>,
+      persons: ReadonlyArray<string>,
       warnings?: ReadonlyArray<Persons.Warning<Persons.Message>["type"]>
     ]
   > = [
-    ["R1: An alias of an id to itself merges nothing and does not identify", [alias("user", "user")], [["user"]]],
+    ["R1: An alias of an id to itself merges nothing and does not identify", [alias("user", "user")], ["user"]],
     [
       "R1: An alias of an id to itself leaves an identified person identified",
       [identified("user"), alias("user", "user")],
-      [["user", "user-device", "*"]]
+      ["user user-device *"]
     ],
-    ["R1: Ids that differ in the case of a letter are two, and are merged", [alias("user", "User")], [[
-      "User",
-      "user",
-      "*"
-    ]]],
-    ["R2: An illegal alias merges nothing", [alias("user", "anonymous")], [["user"]], [illegal]],
+    ["R1: Ids that differ in the case of a letter are two, and are merged", [alias("user", "User")], ["User user *"]],
+    ["R2: An illegal alias merges nothing", [alias("user", "anonymous")], ["user"], [illegal]],
     [
       "R2: An illegal distinct id merges nothing, and its person exists all the same",
       [personless("anon"), alias("undefined", "anon")],
-      [["undefined"]],
+      ["undefined"],
       [illegal]
     ],
-    ["R2: A device of $identify that is null is illegal", [message("$identify", "user", { $anon_distinct_id: null })], [
-      ["user"]
-    ], [illegal]],
-    ["R2: An alias that is a number is its text", [message("$create_alias", "user", { alias: 17 })], [[
-      "17",
-      "user",
-      "*"
-    ]]],
-    ["R3: Two ids that were not seen become one identified person", [alias("user", "anon")], [["anon", "user", "*"]]],
+    ["R2: A device of $identify that is null is illegal", [identify("user", null)], ["user"], [illegal]],
+    ["R2: An alias that is a number is its text", [message("$create_alias", "user", { alias: 17 })], ["17 user *"]],
+    ["R3: Two ids that were not seen become one identified person", [alias("user", "anon")], ["anon user *"]],
     [
       "R3: An id with only personless events was not seen",
       [personless("anon"), personless("user"), alias("user", "anon")],
-      [["anon", "user", "*"]]
+      ["anon user *"]
     ],
     [
       "R4: Where only the distinct id was seen, the alias joins its person",
       [plain("user"), alias("user", "anon")],
-      [["anon", "user", "*"]]
+      ["anon user *"]
     ],
     [
       "R4: Where only the alias was seen, the distinct id joins its person",
       [plain("anon"), alias("user", "anon")],
-      [["anon", "user", "*"]]
+      ["anon user *"]
     ],
     [
       "R4: Where that person is identified, two people become one without a warning",
       [alias("alice", "anon"), alias("bob", "anon")],
-      [["alice", "anon", "bob", "*"]]
+      ["alice anon bob *"]
     ],
     [
       "R5: Two ids of one person stay, and the person is identified",
       [alias("user", "anon"), alias("user", "anon"), alias("anon", "user")],
-      [["anon", "user", "*"]]
+      ["anon user *"]
     ],
     [
       "R6: The alias of an identified person is refused, and the distinct id's person is identified",
       [alias("alice", "anon"), plain("bob"), alias("bob", "anon")],
-      [["alice", "anon", "*"], ["bob", "*"]],
+      ["alice anon *", "bob *"],
       [refused]
     ],
     [
       "R6: An alias that was sent the wrong way round makes the right one fail later",
       [plain("user"), plain("anon"), plain("work"), alias("anon", "user"), alias("work", "anon")],
-      [["anon", "user", "*"], ["work", "*"]],
+      ["anon user *", "work *"],
       [refused]
     ],
     [
       "R6: $merge_dangerously is not refused",
       [identified("alice"), identified("bob"), message("$merge_dangerously", "bob", { alias: "alice" })],
-      [["alice", "alice-device", "bob", "bob-device", "*"]]
+      ["alice alice-device bob bob-device *"]
     ],
     [
       "R7: All ids of a person that is not identified move to the distinct id's person",
       [plain("anon"), plain("user"), alias("user", "anon")],
-      [["anon", "user", "*"]]
+      ["anon user *"]
     ],
     [
       "R7: They move into an identified person, too",
       [alias("user", "first"), plain("second"), alias("user", "second")],
-      [["first", "second", "user", "*"]]
+      ["first second user *"]
     ],
     ...["false", 0, null, true].map((profile) =>
       [
         `R8: An alias with $process_person_profile ${JSON.stringify(profile)} is not dropped`,
         [alias("user", "anon", { $process_person_profile: profile })],
-        [["anon", "user", "*"]]
+        ["anon user *"]
       ] as const
     ),
     [
       "R9: An event that is no merge, and has properties of one, is a plain event",
       [plain("user", { alias: "anon", $anon_distinct_id: "anon" })],
-      [["user"]]
+      ["user"]
     ],
     [
       "R9: The property of one merge names no other id in another one",
@@ -225,16 +215,16 @@ describe("the rules of $create_alias", () => {
         message("$identify", "user", { alias: "anon" }),
         message("$create_alias", "user", { $anon_distinct_id: "anon" })
       ],
-      [["user"]]
+      ["user"]
     ],
     ...merges.map((event) =>
-      [`R9: ${event} that names no other id is a plain event`, [message(event, "user")], [["user"]]] as const
+      [`R9: ${event} that names no other id is a plain event`, [message(event, "user")], ["user"]] as const
     ),
     ...["", null, 0, false].map((alias) =>
       [
         `R9: An alias that is ${JSON.stringify(alias)} is a plain event`,
         [message("$create_alias", "user", { alias })],
-        [["user"]]
+        ["user"]
       ] as const
     )
   ]
@@ -243,7 +233,7 @@ describe("the rules of $create_alias", () => {
       const folded = Persons.fold(history)
       const last = history.at(-1) ?? assert.fail("no message")
       const ids = folded.persons.map(({ distinctIds, isIdentified }) =>
-        isIdentified ? [...distinctIds.toSorted(), "*"] : distinctIds.toSorted()
+        [...distinctIds.toSorted(), ...(isIdentified ? ["*"] : [])].join(" ")
       )
       assert.deepStrictEqual(ids, persons)
       assert.deepStrictEqual(folded.warnings, warnings.map((type) => ({ type, message: last })))
@@ -344,52 +334,15 @@ describe("the rules of $create_alias", () => {
 
 describe("illegal distinct ids", () => {
   it("A distinct id is illegal where it is blank, a placeholder, has a NUL, or has more than 400 characters", () => {
-    const ids = [
-      "",
-      "   ",
-      "\t\n",
-      "a\0b",
-      "a".repeat(401),
-      "anonymous",
-      "Guest",
-      "DISTINCTID",
-      "distinct_id",
-      "iD",
-      "not_authenticated",
-      "Email",
-      "uNdEfInEd",
-      "TRUE",
-      "False",
-      "[object Object]",
-      "NaN",
-      "None",
-      "none",
-      "null",
-      "0",
-      "'null'",
-      "\"0\"",
-      "'Anonymous'",
-      "\"TRUE\""
-    ]
+    const words = "anonymous Guest DISTINCTID distinct_id iD not_authenticated Email uNdEfInEd TRUE False NaN None none"
+    const quoted = ["null", "0", "'null'", "\"0\"", "'Anonymous'", "\"TRUE\""]
+    const ids = ["", "   ", "\t\n", "a\0b", "a".repeat(401), "[object Object]", ...words.split(" "), ...quoted]
     assert.deepStrictEqual(ids.filter((id) => !Persons.isIllegalDistinctId(id)), [])
   })
 
   it("A distinct id is legal otherwise", () => {
-    const ids = [
-      "user-1",
-      "nan",
-      "NONE",
-      "NULL",
-      "00",
-      "[object object]",
-      "'nan'",
-      "'guest\"",
-      "''",
-      "guests",
-      " id",
-      "a".repeat(400),
-      "𝕏".repeat(400)
-    ]
+    const words = ["user-1", "nan", "NONE", "NULL", "00", "[object object]", "'nan'", "'guest\"", "''", "guests", " id"]
+    const ids = [...words, "a".repeat(400), "𝕏".repeat(400)]
     assert.deepStrictEqual(ids.filter(Persons.isIllegalDistinctId), [])
   })
 })
