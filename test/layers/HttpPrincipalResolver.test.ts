@@ -84,12 +84,10 @@ const ask = (host: Host) =>
       const key = credential === undefined ? undefined : Credential.key(credential)
       return { source: credential?.source, key, principal, lines }
     }).pipe(
-      Effect.provide(
-        Layer.provide(
-          HttpPrincipalResolver.layerArcade({ file, api: host.api, environment: "ACME_API_KEY" }),
-          machine(host.env, host.disk)
-        )
-      ),
+      Effect.provide(Layer.provide(
+        HttpPrincipalResolver.layerArcade({ file, api: host.api, environment: "ACME_API_KEY" }),
+        machine(host.env, host.disk)
+      )),
       Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
       Effect.provideService(References.MinimumLogLevel, "Debug")
     )
@@ -225,13 +223,11 @@ describe("PrincipalResolver.credential", () => {
 
   test("The credential has an input of its file, its variables and its forms, each base URL included", function*() {
     const inputOf = (base: string, env: Record<string, string>) =>
-      Effect.map(PrincipalResolver, ({ input }) => input).pipe(
-        Effect.provide(
-          HttpPrincipalResolver.layer({
-            forms: [{ environment: "ACME_TOKEN", base, path: "/", principal: ["id"] }]
-          }).pipe(Layer.provide(machine(env)))
-        )
-      )
+      Effect.map(PrincipalResolver, ({ input }) => input).pipe(Effect.provide(
+        HttpPrincipalResolver.layer({
+          forms: [{ environment: "ACME_TOKEN", base, path: "/", principal: ["id"] }]
+        }).pipe(Layer.provide(machine(env)))
+      ))
     const input = yield* inputOf("https://a.test", { ACME_TOKEN: secret, OTHER: "x" })
     assert.deepInclude(input, { files: [], variables: { ACME_TOKEN: secret } })
     assert.notStrictEqual(input?.configuration, (yield* inputOf("https://b.test", {}))?.configuration)

@@ -147,13 +147,10 @@ describe.each(modes)("failed claims over $mode", (mode) => {
     return { disk, empty: () => (isFull = false) }
   }
 
-  test.each(
-    [{ what: "another claim", held: Q }, { what: "no claim", held: undefined }],
-    ({ held }) => ({
-      ...(held === undefined ? {} : { claim: { principal_id: held } }),
-      credential: Device.stored("new")
-    })
-  )(
+  test.each([{ what: "another claim", held: Q }, { what: "no claim", held: undefined }], ({ held }) => ({
+    ...(held === undefined ? {} : { claim: { principal_id: held } }),
+    credential: Device.stored("new")
+  }))(
     "A claim that cannot be written leaves no account and uses no sequence number, with $what before",
     function*({ home, start }, { held }) {
       const { disk, empty } = filled()

@@ -181,17 +181,14 @@ describe("isolation", () => {
     Effect.gen(function*() {
       const host = Path.join(import.meta.dirname, "hosts/Sealed.ts")
       // Node.js refuses whatever a permission is needed for; a request too, where it has one for requests.
-      const { code, stderr, stdout } = yield* run(
-        [process.execPath, "--permission", "--allow-fs-read=*", host],
-        {
-          env: {
-            DO_NOT_TRACK: "1",
-            TEST_USAGE_TRACKING: "0",
-            CI: "true",
-            TEST_USAGE_INVOCATION: "00000000-0000-4000-8000-000000000000"
-          }
+      const { code, stderr, stdout } = yield* run([process.execPath, "--permission", "--allow-fs-read=*", host], {
+        env: {
+          DO_NOT_TRACK: "1",
+          TEST_USAGE_TRACKING: "0",
+          CI: "true",
+          TEST_USAGE_INVOCATION: "00000000-0000-4000-8000-000000000000"
         }
-      )
+      })
       assert.strictEqual(code, 0, stderr)
       assert.deepStrictEqual(JSON.parse(stdout), { names: ["CLI execution succeeded"], ci: false, requests: 0 })
     }))

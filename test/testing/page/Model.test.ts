@@ -14,19 +14,16 @@ const named = (rows: ReadonlyArray<Model.Row>) => rows.map(({ message }) => mess
 describe("rows", () => {
   it("A message has its person, its command, its flow with the step, and its sequence", () => {
     const { rows } = Model.derive(story())
-    assert.deepStrictEqual(
-      rows.map(({ command, flow, person, sequence }) => [person?.name, command, flow, sequence]),
-      [
-        ["account_1", "deploy", "", "0"],
-        ["account_1", "build", "", "0"],
-        ["account_1", "login", "login", "0"],
-        ["account_1", "login", "", "1"],
-        ["account_1", "login", "login · code_exchange", "2"],
-        ["account_1", "whoami", "", "0"],
-        ["account_1", "logout", "", "0"],
-        [anonAfterLogout, "deploy", "", "0"]
-      ]
-    )
+    assert.deepStrictEqual(rows.map(({ command, flow, person, sequence }) => [person?.name, command, flow, sequence]), [
+      ["account_1", "deploy", "", "0"],
+      ["account_1", "build", "", "0"],
+      ["account_1", "login", "login", "0"],
+      ["account_1", "login", "", "1"],
+      ["account_1", "login", "login · code_exchange", "2"],
+      ["account_1", "whoami", "", "0"],
+      ["account_1", "logout", "", "0"],
+      [anonAfterLogout, "deploy", "", "0"]
+    ])
   })
 
   it("A flow without a name of its own is named by its events", () => {

@@ -20,18 +20,16 @@ const executable = find()
 let browser: Browser | undefined
 
 const send = (sink: PostHogSink, messages: ReadonlyArray<Received>) =>
-  Effect.runPromise(
-    post(
-      sink,
-      body(...messages.map(({ distinct_id, event, properties, timestamp, uuid }) => ({
-        distinct_id,
-        event,
-        properties,
-        timestamp,
-        uuid
-      })))
-    )
-  )
+  Effect.runPromise(post(
+    sink,
+    body(...messages.map(({ distinct_id, event, properties, timestamp, uuid }) => ({
+      distinct_id,
+      event,
+      properties,
+      timestamp,
+      uuid
+    })))
+  ))
 
 interface Opened {
   readonly page: Page
@@ -254,13 +252,11 @@ if (executable === undefined) {
         [null, 1, 0]
       )
     }, {
-      messages: [
-        message("<script>window.isHacked = 1</script>", "<b>user</b>", {
-          command_name: "<i>deploy</i>",
-          html: "<img src=x onerror=alert(1)>",
-          $set: { "<u>": "\u202e" }
-        })
-      ]
+      messages: [message("<script>window.isHacked = 1</script>", "<b>user</b>", {
+        command_name: "<i>deploy</i>",
+        html: "<img src=x onerror=alert(1)>",
+        $set: { "<u>": "\u202e" }
+      })]
     })
 
     test("The page requests its own parts and the API, and the browser blocks every other request", async ({ errors, page, requests, sink }) => {
