@@ -57,9 +57,7 @@ const table: {
   ]
 } = {
   "alias-personless": [
-    [[alias("account_1", anon, { $process_person_profile: false })], [alias("account_1", anon, {
-      $process_person_profile: true
-    })]],
+    [false, true].map((profile) => [alias("account_1", anon, { $process_person_profile: profile })]),
     [[personless(anon), alias("account_1", anon)]]
   ],
   "identify-anon": [
@@ -164,25 +162,16 @@ const table: {
     })]]
   ],
   address: [
-    ["10.1.2.3", "at 10.1.2.3:8080", "fe80::1", "[::1]:80", "https://intern.acme.test/x", "postgres://db"].map((
-      host
-    ) => [of({ host })]),
+    ["10.1.2.3", "at 10.1.2.3:8080", "fe80::1", "[::1]:80", "https://intern.acme.test/x", "postgres://db"]
+      .map((host) => [of({ host })]),
     [[of({ version: "24.21.0", at: "12:30:45", ratio: "1:2", scope: "Std::fs" })]]
   ]
 }
 
-const rulesOf = (sent: ReadonlyArray<Sent>) =>
-  Check.check(
-    received(sent),
-    new Set([
-      "ran",
-      "$create_alias",
-      "$identify",
-      "a",
-      "b",
-      ...["Started", "Completed", "Aborted", "Failed"].map((end) => `CLI Auth ${end}`)
-    ])
-  ).map(({ rule }) => rule)
+const ends = ["Started", "Completed", "Aborted", "Failed"].map((end) => `CLI Auth ${end}`)
+const declared = new Set(["ran", "$create_alias", "$identify", "a", "b", ...ends])
+
+const rulesOf = (sent: ReadonlyArray<Sent>) => Check.check(received(sent), declared).map(({ rule }) => rule)
 
 for (const [rule, [bad, good]] of Object.entries(table)) {
   it(`The rule ${rule} is found once in messages that break it, and no other rule is`, () => {
