@@ -1,11 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  attribute,
-  type ClaimFacts,
-  consequenceOf,
-  type CredentialFacts,
-  isSignedOutElsewhere
-} from "../../src/domain/Attribution.ts"
+import type { ClaimFacts, CredentialFacts } from "../../src/domain/Attribution.ts"
+import { attribute, consequenceOf, isSignedOutElsewhere } from "../../src/domain/Attribution.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as Device from "../fixtures/Device.ts"
 

@@ -8,18 +8,8 @@ import * as Claim from "../../src/domain/Claim.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import {
-  account,
-  type Command,
-  device,
-  type Mode,
-  modes,
-  own,
-  ownerOf,
-  type Scene,
-  scene,
-  type SceneOptions
-} from "../stitch/Command.ts"
+import type { Command, Mode, Scene, SceneOptions } from "../stitch/Command.ts"
+import { account, device, modes, own, ownerOf, scene } from "../stitch/Command.ts"
 
 const { anon, P } = Device
 

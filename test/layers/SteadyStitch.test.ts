@@ -18,21 +18,8 @@ import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
-import {
-  account,
-  device,
-  identityFiles,
-  loaded,
-  now,
-  own,
-  type Owner,
-  ownerOf,
-  type Scene,
-  scene,
-  type SceneOptions,
-  start,
-  steady
-} from "../stitch/Command.ts"
+import type { Owner, Scene, SceneOptions } from "../stitch/Command.ts"
+import { account, device, identityFiles, loaded, now, own, ownerOf, scene, start, steady } from "../stitch/Command.ts"
 
 const { anon, claimOf, P, Q } = Device
 

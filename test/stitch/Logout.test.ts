@@ -8,19 +8,8 @@ import { Consent } from "../../src/services/Consent.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import {
-  account,
-  type Command,
-  device,
-  disturbed,
-  found,
-  lateAnswer,
-  loaded,
-  modes,
-  over,
-  ownerOf,
-  type Scene
-} from "./Command.ts"
+import type { Command, Scene } from "./Command.ts"
+import { account, device, disturbed, found, lateAnswer, loaded, modes, over, ownerOf } from "./Command.ts"
 
 const { anon, P, Q } = Device
 

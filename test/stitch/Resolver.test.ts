@@ -13,19 +13,8 @@ import type { Credential } from "../../src/domain/Credential.ts"
 import * as Debug from "../../src/layers/Debug.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
-import {
-  account,
-  type Command,
-  device,
-  lateAnswer,
-  loaded,
-  modes,
-  over,
-  own,
-  type Scene,
-  scene,
-  use
-} from "./Command.ts"
+import type { Command, Scene } from "./Command.ts"
+import { account, device, lateAnswer, loaded, modes, over, own, scene, use } from "./Command.ts"
 
 const { anon, P, Q } = Device
 

@@ -12,16 +12,8 @@ import { fileURLToPath } from "node:url"
 import { marker } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
-import {
-  type Device,
-  type Ended,
-  event,
-  events,
-  eventually,
-  RealWorker,
-  silently,
-  type StartOptions
-} from "./RealWorker.ts"
+import type { Device, Ended, StartOptions } from "./RealWorker.ts"
+import { event, events, eventually, RealWorker, silently } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
