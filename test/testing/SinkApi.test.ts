@@ -31,59 +31,49 @@ const personless = (n: number, distinct_id: string) => ({
   properties: { $process_person_profile: false }
 })
 
-/** Everything that a stream has sent so far, until the scope closes. */
-const listen = (sink: PostHogSink.PostHogSink) =>
+/** A stream that is not read yet, until the scope closes. */
+const streamOf = (sink: PostHogSink.PostHogSink) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.callback<{ request: Http.ClientRequest; text: () => string }>((resume) => {
-        let text = ""
+      Effect.callback<{ request: Http.ClientRequest; response: Http.IncomingMessage }>((resume) => {
         const request = Http.get(`${sink.url}/api/events`, { agent: false }, (response) => {
-          response.setEncoding("utf8").on("data", (part: string) => text += part)
           response.on("error", () => {})
-          assert.strictEqual(response.headers["content-type"], "text/event-stream")
-          resume(Effect.succeed({ request, text: () => text }))
+          resume(Effect.succeed({ request, response }))
         })
         request.on("error", () => {})
       }),
       ({ request }) => Effect.sync(() => request.destroy())
     ),
-    ({ text }) => (count: number) =>
-      Effect.map(
-        eventually(Effect.sync(() => text().split("\n\n").slice(0, -1)), (events) => events.length >= count),
-        (events) =>
-          events.map((one) => {
-            const [, name, data = ""] = /^event: (\w+)\ndata: ([^\n]*)$/.exec(one) ?? []
-            return [name, JSON.parse(data).event]
-          })
-      )
+    ({ response }) => response
   )
+
+/** Everything that a stream has sent so far. */
+const listen = (sink: PostHogSink.PostHogSink) =>
+  Effect.map(streamOf(sink), (response) => {
+    assert.strictEqual(response.headers["content-type"], "text/event-stream")
+    let text = ""
+    response.setEncoding("utf8").on("data", (part: string) => text += part)
+    const events = Effect.sync(() => text.split("\n\n").slice(0, -1))
+    return (count: number) =>
+      Effect.map(eventually(events, ({ length }) => length >= count), (events) =>
+        events.map((one) => {
+          const [, name, data = ""] = /^event: (\w+)\ndata: ([^\n]*)$/.exec(one) ?? []
+          return [name, JSON.parse(data).event]
+        }))
+  })
 
 /** A stream that is not read until `read` is called, with the number of events that it has received. */
 const openStream = (sink: PostHogSink.PostHogSink) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.callback<{ request: Http.ClientRequest; response: Http.IncomingMessage }>((resume) => {
-        const request = Http.get(`${sink.url}/api/events`, { agent: false }, (response) =>
-          resume(Effect.succeed({ request, response })))
-        request.on("error", () => {})
-      }),
-      ({ request }) =>
-        Effect.sync(() =>
-          request.destroy()
-        )
-    ),
-    ({ response }) => {
-      let lines = 0
-      let isClosed = false
-      response.on("error", () => {}).on("close", () => isClosed = true)
-      return {
-        read: () =>
-          void response.setEncoding("utf8").on("data", (part: string) => lines += part.split("\n").length - 1),
-        // An event has three lines.
-        state: () => ({ events: Math.floor(lines / 3), isClosed })
-      }
+  Effect.map(streamOf(sink), (response) => {
+    let lines = 0
+    let isClosed = false
+    response.on("close", () => isClosed = true)
+    return {
+      read: () => void response.setEncoding("utf8").on("data", (part: string) => lines += part.split("\n").length - 1),
+      // An event has three lines.
+      state: () => ({ events: Math.floor(lines / 3), isClosed })
     }
-  )
+  })
 
 describe("state of the sink", () => {
   test("The sink shows the persons, with their ids and properties, and none of a personless event", function*(sink) {
