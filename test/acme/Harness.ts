@@ -81,11 +81,9 @@ const inTerminal = (words: ReadonlyArray<string>, stderr?: string): ReadonlyArra
     : ["script", "-qec", command, "/dev/null"]
 }
 
-// Tests that run in a container need no other one. A user without root rights has them in a user namespace.
-const inContainer = (words: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (Fs.readlinkSync("/proc/self/ns/pid") !== "pid:[4026531836]") return words
-  return ["unshare", ...(process.getuid?.() === 0 ? [] : ["-U", "-r"]), "-p", "-f", ...words]
-}
+// Tests that run in a container need no other one.
+const inContainer = (words: ReadonlyArray<string>): ReadonlyArray<string> =>
+  Fs.readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]" ? Process.unshare("-p", "-f", ...words) : words
 
 const spawn = (
   words: ReadonlyArray<string>,

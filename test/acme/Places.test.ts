@@ -9,15 +9,12 @@ import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Faults from "../fixtures/Faults.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
-import { run } from "../fixtures/Process.ts"
+import { run, unshare } from "../fixtures/Process.ts"
 import { type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
 const isRoot = process.getuid?.() === 0
-
-/** A user without root rights has them in a user namespace. */
-const unshare = (...options: ReadonlyArray<string>) => ["unshare", ...(isRoot ? [] : ["-U", "-r"]), ...options]
 
 const words = Effect.fnUntraced(function*(line: string) {
   return [process.execPath, (yield* Harness).acme, ...line.split(" ")]

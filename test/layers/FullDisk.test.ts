@@ -1,12 +1,11 @@
 /**
  * What the disk of a process says of a file system that has no space left.
  */
-import { assert, it } from "@effect/vitest"
-import * as ChildProcess from "node:child_process"
+import { assert } from "@effect/vitest"
 import NodeFs from "node:fs"
-import { fileURLToPath } from "node:url"
 import { disk } from "../../src/layers/NodeDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { evaluate, unshare } from "../fixtures/Process.ts"
 import { replace } from "../fixtures/Replace.ts"
 import { test } from "../fixtures/Tests.ts"
 
@@ -46,15 +45,11 @@ const program = `
   console.log(disk.access("/run"))
 `
 
-it.skipIf(process.platform !== "linux")(
+test.live.skipIf(process.platform !== "linux")(
   "A folder can be written to again after a file of a full inode table is removed",
-  () => {
-    const own = isRoot ? [] : ["-U", "-r"]
+  function*() {
     const mounted = "mount -t tmpfs -o nr_inodes=20 none /run && exec \"$@\""
-    const node = [process.execPath, "--input-type=module", "--eval", program]
-    const cwd = fileURLToPath(new URL("../..", import.meta.url))
-    const words = [...own, "-m", "sh", "-c", mounted, "sh", ...node]
-    const { stderr, stdout } = ChildProcess.spawnSync("unshare", words, { cwd, encoding: "utf8" })
+    const { stderr, stdout } = yield* evaluate(program, { within: unshare("-m", "sh", "-c", mounted, "sh") })
     assert.deepStrictEqual([stdout, stderr], ["undefined ENOSPC ENOSPC\nundefined\n", ""])
   }
 )

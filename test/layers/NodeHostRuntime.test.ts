@@ -2,9 +2,9 @@ import { assert, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
-import * as ChildProcess from "node:child_process"
 import * as NFS from "node:fs"
 import * as NodeHostRuntime from "../../src/layers/NodeHostRuntime.ts"
+import { evaluate, unshare } from "../fixtures/Process.ts"
 import { test } from "../fixtures/Tests.ts"
 
 const agentOf = (env: Readonly<Record<string, string>>) =>
@@ -35,16 +35,10 @@ const program = `
 `
 
 /** Whether a process with the marks of a container, on a disk of its own, counts as one in a container. */
-const isContainer = (namespaces: ReadonlyArray<string>): string => {
-  const own = process.getuid?.() === 0 ? [] : ["-U", "-r"]
+const isContainer = (...namespaces: ReadonlyArray<string>) => {
   const marked = "mount -t tmpfs none /run && touch /run/.containerenv && exec \"$@\""
-  const node = [process.execPath, "--input-type=module", "--eval", program]
-  const { status, stderr, stdout } = ChildProcess.spawnSync(
-    "unshare",
-    [...own, "-m", ...namespaces, "sh", "-c", marked, "sh", ...node],
-    { encoding: "utf8" }
-  )
-  return status === 0 ? stdout.trim() : stderr
+  const within = unshare("-m", ...namespaces, "sh", "-c", marked, "sh")
+  return Effect.map(evaluate(program, { within }), ({ stderr, stdout }) => stdout.trim() + stderr)
 }
 
 const isOutside = process.platform === "linux" && NFS.readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]"
@@ -56,6 +50,6 @@ test("The runtime names the coding agent of the host's own configuration", funct
   assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
 })
 
-it.skipIf(!isOutside)("A container has the marks of one, and its processes end with it", () => {
-  assert.deepStrictEqual([isContainer(["-p", "-f"]), isContainer([])], ["true", "false"])
+test.live.skipIf(!isOutside)("A container has the marks of one, and its processes end with it", function*() {
+  assert.deepStrictEqual([yield* isContainer("-p", "-f"), yield* isContainer()], ["true", "false"])
 })

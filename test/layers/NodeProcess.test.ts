@@ -4,8 +4,8 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
-import { fileURLToPath } from "node:url"
 import { current, merge } from "../../src/layers/NodeProcess.ts"
+import { evaluate, unshare } from "../fixtures/Process.ts"
 import { replace } from "../fixtures/Replace.ts"
 import { test } from "../fixtures/Tests.ts"
 
@@ -54,18 +54,11 @@ const signalled = `
   process.kill(process.pid, "SIGTERM")
 `
 
-it("A signal runs every listener, the last one first, and ends the process if the host has no listener", () => {
-  const run = (...words: ReadonlyArray<string>) => {
-    const { signal, stderr, stdout } = ChildProcess.spawnSync(
-      process.execPath,
-      ["--input-type=module", "--eval", signalled, ...words],
-      { cwd: fileURLToPath(new URL("../..", import.meta.url)), encoding: "utf8" }
-    )
-    return { signal, stderr, stdout }
-  }
-  assert.deepStrictEqual(run(), { signal: "SIGTERM", stderr: "", stdout: "" })
+test.live("A signal runs every listener, the last one first, and ends the process if the host has no listener", function*() {
+  const [alone, withHost] = [yield* evaluate(signalled), yield* evaluate(signalled, { args: ["host"] })]
+  assert.deepStrictEqual(alone, { code: null, signal: "SIGTERM", stderr: "", stdout: "" })
   const stdout = "11,10,9,8,7,6,5,4,3,2,1,0\nexit 0\n"
-  assert.deepStrictEqual(run("host"), { signal: null, stderr: "", stdout })
+  assert.deepStrictEqual(withHost, { code: 0, signal: null, stderr: "", stdout })
 })
 
 test("A variable stays unset in an environment that cannot be written, without a failure", function*() {
@@ -144,17 +137,12 @@ test.live("A process is distinguished from one that has ended, from a later one 
   for (const any of [mark, mark.replace(/ \d+ /, "  ")]) assert.isFalse(isAlive(any))
 })
 
-it.skipIf(process.platform !== "linux")(
+test.live.skipIf(process.platform !== "linux")(
   "A process looks at none of the processes of another PID namespace's /proc",
-  () => {
-    const script = `import { current } from "./src/layers/NodeProcess.ts"; console.log(current.markOf(process.pid))`
-    const user = process.getuid?.() === 0 ? [] : ["-U", "-r"]
-    const words = [...user, "-pf", process.execPath, "--input-type=module", "--eval", script]
-    const mark = ChildProcess.execFileSync("unshare", words, {
-      cwd: fileURLToPath(new URL("../..", import.meta.url)),
-      encoding: "utf8"
-    })
+  function*() {
+    const module = `import { current } from "./src/layers/NodeProcess.ts"; console.log(current.markOf(process.pid))`
+    const { stdout } = yield* evaluate(module, { within: unshare("-pf") })
     // No beginning: that of process 1 is the one of the whole machine.
-    assert.match(mark, /^1  .*pid:\[\d+\]\n$/)
+    assert.match(stdout, /^1  .*pid:\[\d+\]\n$/)
   }
 )
