@@ -7,22 +7,18 @@ import * as StateHome from "../../src/domain/StateHome.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
 import type { IdentityStore } from "../../src/services/IdentityStore.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
-import { type Mutation, onDisk, overriding, withoutSuccessors, wrong } from "./Wrong.ts"
+import { type Mutation, onDisk, overriding, withoutSuccessors, wrong, wrongStore } from "./Wrong.ts"
 
 type Check = Effect.Success<IdentityStore["Service"]["check"]>
 
 // Returns a wrong store, which publishes a claim although the identity was replaced or deleted.
 const claimingDespite = (found: Check) =>
-  wrong("layers/FileIdentityStore.ts", (right) => ({
-    makeWith: (files, initial) =>
-      Effect.map(right.makeWith(files, initial), (store) => {
-        const claim: typeof store.claim = (claim) =>
-          Effect.flatMap(
-            store.check,
-            (check) => check === found ? Effect.sync(() => ClaimWriter.publish(files, claim)) : store.claim(claim)
-          )
-        return overriding(store, { claim })
-      })
+  wrongStore((store, files) => ({
+    claim: (claim) =>
+      Effect.flatMap(
+        store.check,
+        (check) => check === found ? Effect.sync(() => ClaimWriter.publish(files, claim)) : store.claim(claim)
+      )
   }))
 
 export const files: ReadonlyArray<Mutation> = [
@@ -160,29 +156,19 @@ export const files: ReadonlyArray<Mutation> = [
   {
     name: "an identity file that cannot be read has a successor",
     why: "a disk that fails for a moment makes a new device",
-    wrong: [wrong("layers/FileIdentityStore.ts", (right) => ({
-      makeWith: (files, initial) =>
-        Effect.map(right.makeWith(files, initial), (store) => {
-          const file = files.home.identityFile("usage.json")
-          const check: typeof store.check = Effect.suspend(() =>
-            files.read(file)._tag === "Unreadable" ? Effect.succeed("Replaced") : store.check
-          )
-          return overriding(store, { check })
-        })
-    }))]
+    wrong: [wrongStore((store, files) => {
+      const file = files.home.identityFile("usage.json")
+      const isUnreadable = () => files.read(file)._tag === "Unreadable"
+      return { check: Effect.suspend(() => isUnreadable() ? Effect.succeed("Replaced") : store.check) }
+    })]
   },
 
   // == consent
   {
     name: "a command goes on under an identity that an opt-out has deleted",
     why: "what `telemetry enable` starts leads back to what `telemetry disable` deleted",
-    wrong: [wrong("layers/FileIdentityStore.ts", (right) => ({
-      makeWith: (files, initial) =>
-        Effect.map(
-          right.makeWith(files, initial),
-          (store) =>
-            overriding(store, { check: Effect.map(store.check, (check) => check === "Deleted" ? "Current" : check) })
-        )
+    wrong: [wrongStore((store) => ({
+      check: Effect.map(store.check, (check) => check === "Deleted" ? "Current" : check)
     }))]
   },
   {

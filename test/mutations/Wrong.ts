@@ -1,8 +1,10 @@
 /**
  * What a mutation is: `tsc` finds a name in it that a rename in src has missed.
  */
+import * as Effect from "effect/Effect"
 import type { StateFiles } from "../../src/layers/StateFiles.ts"
 import type { Disk } from "../../src/services/Disk.ts"
+import type { IdentityStore } from "../../src/services/IdentityStore.ts"
 
 /** The modules that are replaced. */
 interface Modules {
@@ -57,6 +59,15 @@ export const wrong = <K extends keyof Modules>(
 /** Returns a view of an object with some members replaced. Writes go to the object. */
 export const overriding = <A extends object>(target: A, own: Partial<A>): A =>
   new Proxy(target, { get: (target, key) => Reflect.get(key in own ? own : target, key) })
+
+type Store = IdentityStore["Service"]
+
+/** Replaces members of every identity store by wrong ones. */
+export const wrongStore = (own: (store: Store, files: StateFiles) => Partial<Store>): Wrong =>
+  wrong("layers/FileIdentityStore.ts", (right) => ({
+    makeWith: (files, initial) =>
+      Effect.map(right.makeWith(files, initial), (store) => overriding(store, own(store, files)))
+  }))
 
 /** Returns options with some operations of their disk replaced. */
 export const onDisk = <A extends { readonly runtime: { readonly disk: Disk } }>(options: A, own: Partial<Disk>): A => ({
