@@ -53,14 +53,19 @@ export const observe = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<(client: HttpClient.HttpClient) => HttpClient.HttpClient, never, IdentityStitch> {
   const stitch = yield* IdentityStitch
-  const header = options.header.toLowerCase()
+  const header = String(options.header).toLowerCase()
 
-  const principalIn = (response: HttpClientResponse.HttpClientResponse, origin: string): string | undefined => {
-    const { headers, request, status, url } = response
-    const isOwn = originOf(request.url) === origin && originOf(url) === origin
-    const isAbout = isOwn && Math.floor(status / 100) === 2 && request.headers["authorization"] !== undefined
-    const value = isAbout ? headers[header] : undefined
-    return value === undefined || ambiguous.test(value) ? undefined : value
+  // Returns why a response names no principal.
+  const problemOf = (
+    { headers, request, status, url }: HttpClientResponse.HttpClientResponse,
+    origin: string
+  ): string | undefined => {
+    if (originOf(request.url) !== origin || originOf(url) !== origin) return `it is not from ${origin}`
+    if (Math.floor(status / 100) !== 2) return `its status is ${status}`
+    if (request.headers["authorization"] === undefined) return "its request has no Authorization header"
+    const value = headers[header]
+    if (value === undefined) return `it has no header ${header}`
+    return ambiguous.test(value) ? `its header ${header} is not one ASCII value` : undefined
   }
 
   return HttpClient.tap((response) => {
@@ -69,10 +74,10 @@ export const observe = Effect.fnUntraced(function*(
     if (origin === undefined) {
       return debug(`no response is observed: origin "${options.origin}" is no URL such as https://api.acme.dev`)
     }
-    const principal = principalIn(response, origin)
-    return principal === undefined
-      ? Effect.void
-      : stitch.observe(principal, response.request.headers["authorization"])
+    const problem = problemOf(response, origin)
+    return problem === undefined
+      ? stitch.observe(response.headers[header] ?? "", response.request.headers["authorization"])
+      : debug(`a response names no principal: ${problem}`)
   })
 })
 

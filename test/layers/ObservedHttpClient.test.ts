@@ -160,16 +160,40 @@ describe("ignored responses", () => {
     assert.deepStrictEqual(yield* observing("not a URL", "/v1/x", { inner }), { result: 200, seen: [] })
   })
 
+  /** The debug lines of a request. */
+  const linesOf = (observed: Effect.Effect<unknown, HttpClientError.HttpClientError, Scope.Scope>) =>
+    Effect.andThen(observed, TestConsole.errorLines).pipe(
+      Effect.provide(TestConsole.layer),
+      Effect.provideService(Debug.IsDebugMode, true)
+    )
+
   for (const origin of ["not a URL", "api.acme.dev", "localhost:4010"]) {
     test.live(`No response is observed, and a debug line says why, if the origin of the API is ${origin}`, function*() {
       const api = yield* serve()
-      const lines = Effect.andThen(observing(origin, api.url), TestConsole.errorLines)
-      assert.deepStrictEqual(
-        yield* lines.pipe(Effect.provide(TestConsole.layer), Effect.provideService(Debug.IsDebugMode, true)),
-        [`usage: no response is observed: origin "${origin}" is no URL such as https://api.acme.dev`]
-      )
+      assert.deepStrictEqual(yield* linesOf(observing(origin, api.url)), [
+        `usage: no response is observed: origin "${origin}" is no URL such as https://api.acme.dev`
+      ])
     })
   }
+
+  test.live("A debug line says why a response names no principal, and no line is written about one that does", function*() {
+    const [api, other] = [yield* serve(), yield* serve((_, response) => response.writeHead(404).end())]
+    const torn = yield* serve((_, response) => response.setHeader("x-principal-id", utf8).end())
+    const why = (problem: string) => [`usage: a response names no principal: ${problem}`]
+    assert.deepStrictEqual(yield* linesOf(observing(api.url, other.url)), why(`it is not from ${api.url}`))
+    assert.deepStrictEqual(yield* linesOf(observing(other.url, other.url)), why("its status is 404"))
+    assert.deepStrictEqual(
+      yield* linesOf(observing(api.url, "", { use: (client) => client.get(api.url) })),
+      why("its request has no Authorization header")
+    )
+    const misspelled = observing(api.url, api.url, { header: "X-Principle-Id" })
+    assert.deepStrictEqual(yield* linesOf(misspelled), why("it has no header x-principle-id"))
+    assert.deepStrictEqual(
+      yield* linesOf(observing(torn.url, torn.url)),
+      why("its header x-principal-id is not one ASCII value")
+    )
+    assert.deepStrictEqual(yield* linesOf(observing(api.url, api.url)), [])
+  })
 
   test.live("A request that fails is not observed, and its failure stays as it is", function*() {
     const api = yield* Effect.scoped(serve())
