@@ -52,7 +52,7 @@ export const make = (
 
   const machine = {
     ...(parent === undefined ? {} : { parent_invocation_id: parent }),
-    cli_version: settings.version,
+    cli_version: settings.version.toWellFormed(),
     runtime_language: runtime.runtime.language,
     runtime_version: runtime.runtime.version,
     os_type: runtime.os.type,
@@ -83,12 +83,13 @@ export const make = (
       }
       return {
         message: {
-          event: draft.event,
+          // A receiver may refuse a lone surrogate, and with it the whole batch.
+          event: draft.event.toWellFormed(),
           properties: {
             ...own,
             invocation_id: id,
             sequence: number,
-            ...(draft.command === undefined ? {} : { command_name: draft.command }),
+            ...(draft.command === undefined ? {} : { command_name: draft.command.toWellFormed() }),
             ...machine,
             is_first_run: identity.published,
             $session_id: session.session_id,

@@ -242,6 +242,20 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
       assert.notInclude(JSON.stringify(rest), "\\ud800")
     }))
 
+  it.effect("A name of an event or a command is sent without a lone surrogate", () =>
+    Effect.gen(function*() {
+      const { home, start } = yield* scene(mode)
+      const { capture } = yield* start({ settings: { version: "1\ud800" } })
+      const torn = UsageEvent.make("a\ud800", { description: "A name that was cut", properties: Schema.Struct({}) })
+      const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
+      const run = { annotations, outer: undefined, recordSuccess: Effect.void, recordExit: () => Effect.void }
+      const command = { ...run, name: "b\ud800", flows: new Set<never>() }
+      yield* Effect.provideService(capture.capture(torn, {}), CurrentCommand, command)
+      const [message] = home.events()
+      assert.strictEqual(message?.event, "a\ufffd")
+      assert.deepInclude(message?.properties, { command_name: "b\ufffd", cli_version: "1\ufffd" })
+    }))
+
   // A person property of an anon id would make the later alias a silent no-op.
   it.effect("A property of a person goes with an event of an account, and with no other", () =>
     Effect.gen(function*() {
