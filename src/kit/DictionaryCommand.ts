@@ -76,6 +76,7 @@ export const command = Command.make(
   },
   Effect.fnUntraced(function*({ check, files, json, module, name, telemetry }) {
     const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
     const dictionary = yield* load(module)
     const { toJson, toMarkdown } = yield* ofHost
     const textOf = (isJson: boolean) => isJson ? toJson(dictionary) : toMarkdown(dictionary)
@@ -94,7 +95,10 @@ export const command = Command.make(
       check
         ? Effect.map(Effect.orElseSucceed(fs.readFileString(file), () => ""), (there) => there !== text)
         : Effect.as(
-          Effect.mapError(fs.writeFileString(file, text), (cause) => userError(`${file}: ${cause.message}`, cause)),
+          Effect.andThen(
+            fs.makeDirectory(path.dirname(file), { recursive: true }),
+            fs.writeFileString(file, text)
+          ).pipe(Effect.mapError((cause) => userError(`${file}: ${cause.message}`, cause))),
           false
         ))
     if (stale.length > 0) {

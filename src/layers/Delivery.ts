@@ -24,7 +24,8 @@ const longestWaitMillis = 1000
 
 const explain = ({ lease }: Lease.LeaseState): string =>
   lease?.boots === true
-    ? "the last worker did not begin: it was killed with its command, or its file is missing"
+    ? "the last worker did not begin: it was killed with its command, its file is missing, or the bundle's " +
+      "entry does not import effect-cli-usage/worker/main"
     : "the last worker was killed"
 
 type Grant =

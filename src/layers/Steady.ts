@@ -36,9 +36,11 @@ export { make as makeHttpResolver } from "./HttpResolver.ts"
 const defaultHost = "https://us.i.posthog.com"
 
 const settingsOf = Effect.fnUntraced(function*(options: Options, variables: string, runtime: HostRuntime["Service"]) {
-  const { posthog: { host = defaultHost, key } } = options
+  const { posthog: { host, key } } = options
   // A host without a key has no telemetry yet. A wrong key or host is a mistake, and its problem is reported.
-  const checked = key === undefined || key === "" ? Result.fail(undefined) : Destination.make({ key, host })
+  const checked = key === undefined || key === ""
+    ? Result.fail(undefined)
+    : Destination.make({ key, host: host || defaultHost })
   const destination = Result.getOrUndefined(checked)
   const destinationText = destination === undefined ? "" : `${destination.host}\n${destination.key}`
   // Most hosts configure their home.

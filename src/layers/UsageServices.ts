@@ -419,7 +419,11 @@ export const make = Effect.fnUntraced(function*(
 
   const deliver = Effect.suspend(() => recorder.hasRecorded() ? worker.ensure : Effect.void)
   yield* Effect.addFinalizer(() =>
-    hasBegun || recorder.hasRecorded() ? deliver : debug("nothing was tracked: no command of `Usage.track` ran")
+    hasBegun || recorder.hasRecorded()
+      ? deliver
+      : others > 0
+      ? debug("nothing was tracked here: this process has another `Usage.layer` of the CLI")
+      : debug("nothing was tracked: no command of `Usage.track` ran")
   )
   // A process may exit without closing the scope. Then delivery is started, and not awaited.
   yield* runtime.onExit(() => Effect.runSyncExitWith(context)(Effect.andThen(notes.run(recordWaiting), deliver)))

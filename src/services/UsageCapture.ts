@@ -31,7 +31,7 @@ export interface Followed {
  *
  * **Details**
  *
- * Delivery starts when the scope closes or the process ends, and every 30 seconds before that.
+ * Delivery starts when the scope closes or the process ends, and before that with an event, at most every 30 seconds.
  *
  * **Example** (Recording an own event)
  *

@@ -20,13 +20,19 @@ export interface ExpectedEvent {
 }
 
 const fieldsOf = ["event", "command", "principal", "anonId"] as const
+const knownFields: ReadonlyArray<string> = [...fieldsOf, "properties", "common"]
 
 const has = (all: Readonly<Record<string, unknown>>, some: Readonly<Record<string, unknown>> = {}): boolean =>
   Object.entries(some).every(([name, value]) => Equal.equals(all[name], value))
 
-const matches = (expected: ExpectedEvent) => (event: RecordedEvent): boolean =>
-  fieldsOf.every((field) => !(field in expected) || event[field] === expected[field]) &&
-  has(event.properties, expected.properties) && has(event.common, expected.common)
+// A misspelled field would match every event. TypeScript refuses it only in a literal.
+const matches = (expected: ExpectedEvent) => {
+  const unknown = Object.keys(expected).find((field) => !knownFields.includes(field))
+  if (unknown !== undefined) throw new TypeError(`an event has no field "${unknown}": ${knownFields.join(", ")}`)
+  return (event: RecordedEvent): boolean =>
+    fieldsOf.every((field) => !(field in expected) || event[field] === expected[field]) &&
+    has(event.properties, expected.properties) && has(event.common, expected.common)
+}
 
 const text = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) => part === undefined ? "(undefined)" : part)

@@ -195,7 +195,7 @@ describe("effect-cli-usage dictionary", () => {
     const module = Path.join(home, "events.mjs")
     const own = { events: [{ name: "Own", description: "It is", properties: [] }], common: [] }
     Fs.writeFileSync(module, `export const dictionary = ${JSON.stringify(own)}`)
-    const files = ["own.json", "own.md"].map((name) => Path.join(home, name))
+    const files = ["docs/new/own.json", "own.md"].map((name) => Path.join(home, name))
     const written = yield* kit(["dictionary", module, ...files])
     assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
     assert.deepStrictEqual(JSON.parse(Fs.readFileSync(files[0] ?? "", "utf8")), own)
@@ -240,7 +240,7 @@ describe("effect-cli-usage dictionary", () => {
       [[none], `${none} exports no event, no flow and no data dictionary`],
       [[broken], `${broken} cannot be loaded: Error: no database`],
       [[Path.join(home, "missing.mjs")], "cannot be loaded"],
-      [[events, Path.join(home, "no", "folder.md")], "folder.md: "]
+      [[events, Path.join(none, "folder.md")], "folder.md: "]
     ] as const
     for (const [args, expected] of answers) {
       const { code, stderr } = yield* kit(["dictionary", ...args])

@@ -72,7 +72,9 @@ describe("obstacles", () => {
     })
     yield* outbox.backOff("status 503")
     yield* leave({ boots: true })
-    const never = "the last worker did not begin: it was killed with its command, or its file is missing"
+    const never =
+      "the last worker did not begin: it was killed with its command, its file is missing, or the bundle's " +
+      "entry does not import effect-cli-usage/worker/main"
     assert.deepStrictEqual(yield* obstacles, [
       { what: "no_worker", why: WorkerProcess.missing },
       { what: "home_not_writable", why: `${device.home} cannot be written to (EROFS)` },

@@ -236,6 +236,25 @@ test("Two products in one process are isolated, also if the layer of one is prov
   assert.deepStrictEqual(NFS.readdirSync(root), ["inner"])
 })
 
+test("A layer that is made twice says so, where it sees no command", function*() {
+  yield* stubEnvironment("ACME_USAGE_DEBUG", "1")
+  const ran = Effect.succeed("ran").pipe(trackEffect("deploy"))
+  const lines = yield* Effect.andThen(Effect.provide(Effect.void, layerOf()), ran).pipe(
+    Effect.provide(layerOf()),
+    Effect.andThen(TestConsole.errorLines),
+    Effect.provide(TestConsole.layer)
+  )
+  assert.deepStrictEqual(lines.filter((line) => String(line).includes("nothing was tracked")), [
+    "usage: nothing was tracked here: this process has another `Usage.layer` of the CLI"
+  ])
+})
+
+test("An empty host is the default one, as that of a variable that is not set", function*() {
+  for (const name of ["NODE_ENV", "VITEST", "NODE_TEST_CONTEXT"]) yield* stubEnvironment(name, "")
+  const posthog = { key: "phc_test", host: "" }
+  assert.deepStrictEqual(yield* decidedBy(ConfigProvider.fromEnv(), { posthog }), { _tag: "Default" })
+})
+
 test("A name that is none of a folder turns telemetry off, and reaches no other folder", function*() {
   for (const [variable, value] of [["NODE_ENV", ""], ["VITEST", ""], ["NODE_TEST_CONTEXT", ""]] as const) {
     yield* stubEnvironment(variable, value)

@@ -77,6 +77,16 @@ describe("recorded messages", () => {
   })
 })
 
+test("An assertion with a field that no event has fails, and names the fields", function*() {
+  yield* runLine(app, "sync")
+  const all = yield* recorded
+  // Not a literal, in which TypeScript refuses the field.
+  const misspelled = { event: "CLI execution succeeded", property: { exit_code: 0 } }
+  for (const check of [assertEvent, assertNoEvent]) {
+    assert.throws(() => check(all, misspelled), /^an event has no field "property": event, command, principal/)
+  }
+})
+
 describe("users and machines", () => {
   testWith("The first command of a machine is a first run", firstRun, function*() {
     yield* runLine(app, "sync")
