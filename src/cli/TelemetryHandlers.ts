@@ -53,21 +53,17 @@ const readStatus = Effect.fnUntraced(function*({ decidedBy, enabled }: ConsentDe
   }
 })
 
-const explain = ({ until, what, why }: { readonly until?: string; readonly what: string; readonly why: string }) => {
-  switch (what) {
-    case "not_tracked":
-      return `No command is recorded: ${why}`
-    case "no_worker":
-    case "no_process":
-      return `Nothing is delivered: ${why}`
-    case "home_not_writable":
-      return `Nothing new is kept: ${why}`
-    case "backed_off":
-      return `PostHog is not asked again before ${until}: ${why}`
-    default:
-      return `Commands wait up to a second for delivery: ${why}`
-  }
+const consequences: Readonly<Record<string, string>> = {
+  not_tracked: "No command is recorded",
+  no_worker: "Nothing is delivered",
+  no_process: "Nothing is delivered",
+  home_not_writable: "Nothing new is kept"
 }
+
+const explain = ({ until, what, why }: { readonly until?: string; readonly what: string; readonly why: string }) =>
+  until === undefined
+    ? `${consequences[what] ?? "Commands wait up to a second for delivery"}: ${why}`
+    : `PostHog is not asked again before ${until}: ${why}`
 
 export const status = Effect.fnUntraced(function*({ json }: Input) {
   const decision = yield* (yield* Consent).decision

@@ -2,28 +2,21 @@
 import type { Message } from "./Message.ts"
 import type { StateHome } from "./StateHome.ts"
 
-/** The paths of one destination's outbox. */
-export interface OutboxFolder {
-  readonly root: string
-  readonly events: string
-  readonly setAside: string
-  /** The last messages that PostHog accepted. */
-  readonly sent: string
-  readonly backOff: string
-  readonly lastDelivery: string
-}
-
-export const make = (home: StateHome, destinationId: string): OutboxFolder => {
+/** Returns the paths of one destination's outbox. */
+export const make = (home: StateHome, destinationId: string) => {
   const root = `${home.outboxes}/${destinationId}`
   return {
     root,
     events: `${root}/events`,
     setAside: `${root}/set-aside`,
+    /** The last messages that PostHog accepted. */
     sent: `${root}/sent`,
     backOff: `${root}/back-off.json`,
     lastDelivery: `${root}/last-delivery.json`
   }
 }
+
+export type OutboxFolder = Readonly<ReturnType<typeof make>>
 
 /**
  * The maximum number of messages in an outbox, their maximum size in bytes and their maximum age in milliseconds.

@@ -1,10 +1,26 @@
-/** Checks the owner and the mode of the state home. */
+/** Checks the type, the owner and the mode of folders. */
 import type { Path } from "effect/Path"
 import { isStateless } from "../domain/Runtime.ts"
 import type { StateHome } from "../domain/StateHome.ts"
-import { type Errno, isAbsent, isRefused } from "../services/Disk.ts"
+import { type Entry, type Errno, isAbsent, isRefused } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
-import * as FolderSafety from "./FolderSafety.ts"
+
+const groupOrOthersMayWrite = 0o022
+
+/**
+ * Returns why a folder is unsafe: it is not a folder, another user owns it, or other users may write to it.
+ */
+export const folderProblem = (
+  folder: string,
+  { mode, type, uid: owner }: Entry,
+  uid: { readonly effective: number } | undefined,
+  forbidden: number = groupOrOthersMayWrite
+): string | undefined => {
+  if (type !== "Directory") return `${folder} is not a real folder`
+  if (uid === undefined || owner === undefined) return undefined
+  if (owner !== uid.effective) return `${folder} has another owner`
+  return (mode & forbidden) === 0 ? undefined : `others may write to ${folder}; \`chmod go-w\` ends that`
+}
 
 /**
  * Returns why the home, or the folder of this package in it, is unsafe. A missing folder is safe.
@@ -44,9 +60,9 @@ export const problem = (
     return isAllowed ? undefined : `${home.root} would be made below another user's folder`
   }
   if (isRefused(root)) return unreadable(home.root, root)
-  const rootProblem = FolderSafety.problem(home.root, root, uid, forbidden)
+  const rootProblem = folderProblem(home.root, root, uid, forbidden)
   if (rootProblem !== undefined) return rootProblem
   const usage = disk.look(home.usage)
-  if (!isRefused(usage)) return FolderSafety.problem(home.usage, usage, uid, forbidden)
+  if (!isRefused(usage)) return folderProblem(home.usage, usage, uid, forbidden)
   return usage === "ENOENT" ? undefined : unreadable(home.usage, usage)
 }

@@ -3,7 +3,7 @@ import type { Path } from "effect/Path"
 import type { StateHome } from "../domain/StateHome.ts"
 import { type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
-import * as FolderSafety from "./FolderSafety.ts"
+import { folderProblem } from "./HomeSafety.ts"
 import * as Notes from "./Notes.ts"
 
 /** The code of a file that was not published because the user has opted out. */
@@ -58,7 +58,7 @@ export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFi
     if (refused !== undefined) return refused
     const entry = disk.look(folder)
     if (isRefused(entry)) return entry
-    if (FolderSafety.problem(folder, entry, uid) !== undefined) return "EPERM"
+    if (folderProblem(folder, entry, uid) !== undefined) return "EPERM"
     checkedFolders.add(folder)
   }
 
