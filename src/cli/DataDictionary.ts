@@ -5,6 +5,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import { CommandFailed, CommandSucceeded, withName } from "../domain/CommandEvents.ts"
 import { CommonProperties } from "../domain/CommonProperties.ts"
 import * as MarkdownCell from "../domain/MarkdownCell.ts"
@@ -87,6 +88,31 @@ const inlineReferences = (schema: unknown, definitions: object, inside: Readonly
 export const unnamedProperties = (event: string): Error =>
   new Error(`"${event}" sends properties that it does not name: declare them by a Schema.Struct`)
 
+/**
+ * Returns the types of a property that is sent: JSON has no undefined, and a property with that value is left out.
+ *
+ * @internal
+ */
+export const sentTypes = (type: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
+  type._tag === "Union" ? type.types.flatMap(sentTypes) : type._tag === "Undefined" ? [] : [type]
+
+/**
+ * Returns whether a property may be left out.
+ *
+ * @internal
+ */
+export const mayBeAbsent = (type: SchemaAST.AST): boolean =>
+  SchemaAST.isOptional(type) || type._tag === "Undefined" || (type._tag === "Union" && type.types.some(mayBeAbsent))
+
+// Effect's JSON Schema has null for undefined.
+const withoutUndefined = (schema: unknown, type: SchemaAST.AST): unknown => {
+  if (!Predicate.isObject(schema) || !("anyOf" in schema) || !Array.isArray(schema.anyOf)) return schema
+  const { anyOf, ...rest } = schema
+  const types = anyOf.filter((type: unknown) => !Predicate.hasProperty(type, "type") || type.type !== "null")
+  if (sentTypes(type).some(({ _tag }) => _tag === "Null")) types.push({ type: "null" })
+  return types.length === 1 ? { ...types[0], ...rest } : { ...rest, anyOf: types }
+}
+
 type PropertiesOf = (event: string, schema: Schema.Constraint) => ReadonlyArray<Property>
 
 const propertiesOf = (event: string, schema: Schema.Constraint): ReadonlyArray<Property> => {
@@ -97,8 +123,16 @@ const propertiesOf = (event: string, schema: Schema.Constraint): ReadonlyArray<P
   if (!Predicate.hasProperty(json, "properties") || !Predicate.isObject(json.properties) || "allOf" in json) {
     throw unnamedProperties(event)
   }
-  const required = "required" in json && Array.isArray(json.required) ? json.required : []
-  return Object.entries(json.properties).map(([name, schema]) => ({ name, schema, required: required.includes(name) }))
+  const encoded = SchemaAST.toEncoded(schema.ast)
+  const struct = encoded._tag === "Suspend" ? encoded.thunk() : encoded
+  const types = new Map(
+    struct._tag === "Objects" ? struct.propertySignatures.map(({ name, type }) => [String(name), type]) : []
+  )
+  return Object.entries(json.properties).map(([name, schema]) => {
+    const type = types.get(name)
+    if (type === undefined || !mayBeAbsent(type)) return { name, schema, required: true }
+    return { name, schema: withoutUndefined(schema, type), required: false }
+  })
 }
 
 // The alias of a claim. It is created with the claim, not from a declared event.

@@ -1,7 +1,15 @@
 /** The events of `telemetry events`, without Effect's JSON Schema, which every command would load (ADR 0029). */
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { type DataDictionary, makeWith, type Property, typeOf, unnamedProperties } from "./DataDictionary.ts"
+import {
+  type DataDictionary,
+  makeWith,
+  mayBeAbsent,
+  type Property,
+  sentTypes,
+  typeOf,
+  unnamedProperties
+} from "./DataDictionary.ts"
 
 const isInteger = (check: SchemaAST.Check<never>): boolean =>
   check._tag === "FilterGroup" ? check.checks.some(isInteger) : check.annotations?.expected === "an integer"
@@ -17,7 +25,6 @@ const schemaOf = (ast: SchemaAST.AST): { readonly [keyword: string]: unknown } =
     case "Boolean":
       return { type: "boolean" }
     case "Null":
-    case "Undefined":
       return { type: "null" }
     case "Literal":
       return { enum: [ast.literal] }
@@ -37,8 +44,11 @@ const schemaOf = (ast: SchemaAST.AST): { readonly [keyword: string]: unknown } =
 }
 
 const described = (ast: SchemaAST.AST): unknown => {
+  const types = sentTypes(ast).map(schemaOf)
+  const [type = {}] = types
+  const schema = types.length === 1 ? type : { anyOf: types }
   const description = SchemaAST.resolve(ast)?.description
-  return description === undefined ? schemaOf(ast) : { ...schemaOf(ast), description }
+  return description === undefined ? schema : { ...schema, description }
 }
 
 const propertiesOf = (event: string, { ast }: Schema.Constraint): ReadonlyArray<Property> => {
@@ -48,7 +58,7 @@ const propertiesOf = (event: string, { ast }: Schema.Constraint): ReadonlyArray<
   return struct.propertySignatures.map(({ name, type }) => ({
     name: String(name),
     schema: described(type),
-    required: !SchemaAST.isOptional(type)
+    required: !mayBeAbsent(type)
   }))
 }
 

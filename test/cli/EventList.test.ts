@@ -47,6 +47,8 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
       number: Schema.Finite,
       optional: Schema.optional(Schema.String),
       optionalKey: Schema.optionalKey(Schema.Finite),
+      optionalNull: Schema.optional(Schema.NullOr(Schema.Int)),
+      option: Schema.OptionFromUndefinedOr(Schema.String),
       pair: Schema.Tuple([Schema.String, Schema.Int]),
       path: Schema.TupleWithRest(Schema.Tuple([Schema.String]), [Schema.Int]),
       port: Schema.Number.check(Schema.isInt32()),
@@ -66,6 +68,13 @@ it("Each property in the list of events has the type that the data dictionary sa
   const markdown = DataDictionary.toMarkdown(DataDictionary.make(events))
   assert.strictEqual(DataDictionary.toMarkdown(EventList.make(events)), markdown)
   for (const type of ["integer", "list of object", "any", "`\"small\"`, `\"large\"`"]) assert.include(markdown, type)
+})
+
+it("A property that may be undefined is not always there, and is never null", () => {
+  const markdown = DataDictionary.toMarkdown(DataDictionary.make(events))
+  for (const name of ["optional", "option"]) assert.include(markdown, `| \`${name}\` | string | no |`)
+  assert.include(markdown, "| `optionalNull` | integer, null | no |")
+  assert.include(markdown, "| `nullable` | string, null | yes |")
 })
 
 it("Each event in the list of events has its description, and each property its own if it has one", () => {
