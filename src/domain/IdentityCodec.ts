@@ -64,8 +64,12 @@ export interface IdentityCodec {
  */
 export const hasByteOrderMark = (text: string): boolean => text.startsWith("\ufeff")
 
-const document = (text: string): Schema.JsonObject | undefined =>
-  JsonDocument.parse(hasByteOrderMark(text) ? text.slice(1) : text)
+const withoutMark = (text: string): string => hasByteOrderMark(text) ? text.slice(1) : text
+
+const document = (text: string): Schema.JsonObject | undefined => JsonDocument.parse(withoutMark(text))
+
+/** Returns whether an identity file is complete JSON: another tool may be writing it. */
+export const isComplete = (text: string): boolean => JsonDocument.isJson(withoutMark(text))
 
 /**
  * Returns every key of an identity file, so that a rewrite keeps the keys of other tools; none if it is not an object.

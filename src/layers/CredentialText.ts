@@ -1,5 +1,6 @@
 /** A credential input as one text. */
-import type { Disk, Read } from "../services/Disk.ts"
+import { isAbsolute } from "node:path"
+import { type Disk, type Read, refusedRead } from "../services/Disk.ts"
 import type { CredentialInput, ReadInput } from "../services/PrincipalResolver.ts"
 import * as ForeignFile from "./ForeignFile.ts"
 
@@ -12,7 +13,8 @@ export const read = (disk: Disk, { configuration, files, variables }: Credential
   const reads: Array<Read> = []
   let isEmpty = true
   for (const file of files) {
-    const read = ForeignFile.read(disk, file)
+    // A relative path would be another file in each folder.
+    const read = isAbsolute(file) ? ForeignFile.read(disk, file) : refusedRead("EINVAL")
     reads.push(read)
     isEmpty &&= read._tag === "Missing"
   }

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { denied, given } from "../domain/ConsentDecision.ts"
-import { formerOf, isForeign } from "../domain/IdentityCodec.ts"
+import { formerOf, type IdentityCodec, isComplete, isForeign } from "../domain/IdentityCodec.ts"
 import * as JsonDocument from "../domain/JsonDocument.ts"
 import { Consent, OptOutError } from "../services/Consent.ts"
 import { isAbsent, isRefused } from "../services/Disk.ts"
@@ -75,12 +75,14 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     return JsonDocument.parse(read.text)?.["enabled"] !== true
   }
 
-  // A denial in the file of a former format counts.
-  const isDeniedInFormer = (): boolean => {
-    const { denies, fileName, withConsent } = formerCodec
-    const read = withConsent && ForeignFile.read(disk, home.identityFile(fileName))
-    if (read?._tag !== "Text") return read?._tag === "Unreadable"
-    return denies(read.text) && !isForeign(formerCodec, read.text)
+  const denialIn = (codec: IdentityCodec): ConsentDecision.ConsentDecision | undefined => {
+    if (codec.withConsent === undefined) return undefined
+    const read = ForeignFile.read(disk, home.identityFile(codec.fileName))
+    if (read._tag === "Unreadable") return unreadable
+    if (read._tag === "Missing" || !codec.denies(read.text)) return undefined
+    // Another tool may be writing the file: a denial that is not certain removes no published file.
+    if (!isComplete(read.text)) return unreadable
+    return codec === formerCodec && isForeign(codec, read.text) ? undefined : optedOut
   }
 
   // A process that began before an opt-out must not record after its withdrawal, under the deleted ids (ADR 0015). The
@@ -96,25 +98,21 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     const now = enabled._tag === "Text" ? enabled.text : ""
     initialEnabled ??= now
     if (initialEnabled !== now) return denied({ _tag: "Outlived" })
-    if (codec.withConsent === undefined) return undefined
-    const read = ForeignFile.read(disk, home.identityFile(codec.fileName))
-    if (read._tag === "Unreadable") return unreadable
-    if (read._tag === "Missing" || !codec.denies(read.text)) return undefined
-    // Another tool may be writing the file: a denial that is not certain removes no published file.
-    return JsonDocument.isJson(read.text) ? optedOut : unreadable
+    return denialIn(codec)
   }
 
   // Cached: the policy does not change while a command runs, and no tool writes a denial into a former file.
   let policy: boolean | undefined
-  let former: boolean | undefined
+  let isFormerDenied: boolean | undefined
   let homeProblem: string | undefined
   let wasDecided = false
 
   // Returns the denial of the other settings. The home is looked at again with each decision.
   const otherDenial = (isDecision: boolean): ConsentDecision.ConsentDecision | undefined => {
-    former ??= isDeniedInFormer()
+    isFormerDenied ??= denialIn(formerCodec) !== undefined
     // `telemetry enable` withdraws a denial in a former file.
-    if (former && isDeniedInFormer()) return optedOut
+    const former = isFormerDenied ? denialIn(formerCodec) : undefined
+    if (former !== undefined) return former
     if (isTestRun) return denied({ _tag: "TestRun" })
     if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
     if (isDecision || !wasDecided) homeProblem = nameProblem ?? HomeSafety.problem(home, path, runtime)
@@ -134,9 +132,9 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     stillGiven: () => {
       policy ??= isDeniedByPolicy()
       if (policy !== false) return policy === undefined ? undefined : false
-      const user = userDenial()
-      if (user === unreadable) return undefined
-      return user === undefined && otherDenial(false) === undefined
+      const denial = userDenial() ?? otherDenial(false)
+      // The home may be readable again.
+      return denial === unreadable || denial?.decidedBy._tag === "UnsafeHome" ? undefined : denial === undefined
     }
   }
 })

@@ -372,7 +372,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     // Another process may have rotated the anon id.
     const isCurrent = isAnonId(end) && (former?.durable !== true || end === former.anonId)
     if (file._tag !== "Text" || !isCurrent || !isUnchanged(file.text)) return memory
-    if (writePointer(memory, file.text)) return state = { ...memory, durable: true }
+    // Without consent no file is made, not even a temporary one.
+    if (files.stillGiven() !== false && writePointer(memory, file.text)) return state = { ...memory, durable: true }
     const code = codec.withConsent !== undefined || NewIdentity.mayImport(files, codec)
       ? "its file must stay"
       : files.remove(pointerFile)

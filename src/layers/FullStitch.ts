@@ -87,7 +87,8 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (enabled) return "Given"
     if (decidedBy._tag === "OptOutFile") return (yield* consent.stillGiven) === undefined ? "Paused" : "Denied"
     // With a resolver, the next command sees the other credential.
-    return shared.absent === "unknown" && decidedBy._tag !== "UnsafeHome" ? "Paused" : "Denied"
+    const mustStay = decidedBy._tag === "UnsafeHome" || decidedBy._tag === "TestRun"
+    return shared.absent === "unknown" && !mustStay ? "Paused" : "Denied"
   })
 
   // == the credential

@@ -10,14 +10,12 @@ import * as CredentialText from "./CredentialText.ts"
 import { debug } from "./Debug.ts"
 import type { Options } from "./HttpPrincipalResolver.ts"
 import { cold } from "./LoadCold.ts"
-import { unreadable } from "./UnreadableResolver.ts"
 import * as Variable from "./Variable.ts"
 
 export const make = Effect.fnUntraced(function*({ file, forms }: Options, parseYaml: (text: string) => unknown) {
   const { disk } = yield* HostRuntime
   if (file !== undefined && !isAbsolute(file)) {
     yield* debug(`no credential is read: the file "${file}" of HttpPrincipalResolver is no absolute path`)
-    return unreadable
   }
   // The environment of a process does not change.
   const variables: Record<string, string | undefined> = yield* Variable.readAll(

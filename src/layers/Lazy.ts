@@ -9,13 +9,16 @@ export const once = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
   return Effect.suspend(() => cached ??= Effect.runSync(Effect.cached(effect)))
 }
 
-// The members of a service that are functions.
-type Methods<S> = { readonly [Name in keyof S as S[Name] extends Effect.Effect<unknown> ? never : Name]: true }
+// The members of a service; true for a function.
+type Members<S> = { readonly [Name in keyof S]: S[Name] extends Effect.Effect<unknown> ? false : true }
 
-const lazily = <S extends object>(service: Effect.Effect<S>, methods: Methods<S>): S =>
-  new Proxy(Object.create(null), {
+// The members are made when they are asked for: most commands ask for none.
+const lazily = <S extends object>(service: Effect.Effect<S>, members: Members<S>): S =>
+  new Proxy(Object.assign(Object.create(null), members), {
     get: (_, name) =>
-      name in methods
+      !Object.hasOwn(members, name)
+        ? undefined
+        : Reflect.get(members, name)
         ? (...args: ReadonlyArray<unknown>) =>
           Effect.flatMap(service, (service: object) => Reflect.get(service, name)(...args))
         : Effect.flatMap(service, (service: object) => Reflect.get(service, name))
@@ -23,8 +26,31 @@ const lazily = <S extends object>(service: Effect.Effect<S>, methods: Methods<S>
 
 /** Returns an identity store that is loaded at its first use. */
 export const storeOf = (store: Effect.Effect<IdentityStore["Service"]>): IdentityStore["Service"] =>
-  lazily(store, { claim: true })
+  lazily(store, {
+    get: false,
+    refresh: false,
+    check: false,
+    peek: false,
+    claim: true,
+    confirmStored: false,
+    rotate: false,
+    forget: false,
+    discard: false
+  })
 
 /** Returns an outbox that is loaded at its first use. */
 export const outboxOf = (outbox: Effect.Effect<Outbox["Service"]>): Outbox["Service"] =>
-  lazily(outbox, { add: true, has: true, delivered: true, remove: true, setAside: true, backOff: true })
+  lazily(outbox, {
+    add: true,
+    backedOffUntil: false,
+    look: false,
+    entries: false,
+    isEmpty: false,
+    has: true,
+    delivered: true,
+    remove: true,
+    setAside: true,
+    backOff: true,
+    sent: false,
+    status: false
+  })

@@ -24,6 +24,7 @@ export interface Requirements {
 export interface StateFiles {
   readonly home: StateHome
   readonly notes: Notes.Notes
+  readonly stillGiven: Requirements["stillGiven"]
   /** Reads a file of an owner. It refuses a file in an unsafe folder: a link, or a folder of another user. */
   readonly read: (file: string, owner?: number) => Read
   /** Reads and decodes a file; undefined if it is missing, unreadable or invalid. */
@@ -107,7 +108,7 @@ export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFi
     const mustUndo = code === undefined || (code !== "EEXIST" && createdFolders.length > 0)
     if (!mustUndo || stillGiven() !== false) return code
     // After an opt-out and its withdrawal, the file may be that of a newer command.
-    const isOwn = (read: Read): boolean => read._tag === "Text" && read.text === text
+    const isOwn = (read: Read): boolean => read._tag === "Text" ? read.text === text : read._tag === "Unreadable"
     if (code === undefined && !holdsConsent && isOwn(disk.read(file))) disk.remove(file)
     for (const folder of createdFolders) disk.removeFolder(folder)
     createdFolders = []
@@ -117,6 +118,7 @@ export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFi
   return {
     home,
     notes: Notes.make(),
+    stillGiven,
     read,
     decode: (file, decode) => {
       const found = read(file)

@@ -118,7 +118,7 @@ export const make = Effect.fnUntraced(
     // ci-info reads the environment of the process, whatever the host's `ConfigProvider` reads.
     const ci = mayBeCi(process.env) ? (yield* cold).ContinuousIntegration.name : undefined
     const own = yield* HostFacts.make(ci)
-    const runtime = isDebugMode && denial === undefined ? yield* dryRun(own) : own
+    const runtime = isDebugMode ? yield* dryRun(own) : own
     const settings = yield* settingsOf(isDebugMode ? { ...options, notice: undefined } : options, variables, runtime)
     const base = Context.make(HostRuntime, runtime).pipe(
       Context.add(UsageSettings, settings),
@@ -131,8 +131,10 @@ export const make = Effect.fnUntraced(
     const onDisk = Context.add(base, HostRuntime, own)
     const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), onDisk)
     const unreadable = Context.make(PrincipalResolver, UnreadableResolver.unreadable)
-    const principals = denial !== undefined || options.principals === undefined
+    const principals = options.principals === undefined
       ? Context.make(PrincipalResolver, NoPrincipalResolver.none)
+      : denial !== undefined
+      ? unreadable
       : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
         // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
         Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), unreadable)),

@@ -206,8 +206,9 @@ export const make = (
         files.notes.add("nothing is recorded: the notice could not be shown before the end of the process")
         return undefined
       }
-      // The session of the device is used, if its identity can be read.
-      const identity = snapshot?.identity ?? readIdentity() ?? newIdentity()
+      // The session of the device is used, if its identity can be read. That of the snapshot may have ended by a logout.
+      const identity = readIdentity() ??
+        (snapshot === undefined ? newIdentity() : NewIdentity.inMemory(runtime.uuid, false))
       return { identity, attribution: { distinctId: recorder.id, personless: true } }
     },
     handover: () => ({ shared, initial, initialDevice, snapshot })

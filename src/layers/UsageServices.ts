@@ -182,11 +182,17 @@ export const make = Effect.fnUntraced(function*(
 
   // == recording
 
+  // Events that wait for the full stitch, with their times. The process may exit before it is loaded, or has read the
+  // credential.
+  const waiting = new Map<Recorder.Event, number>()
+
   const recordNow = (
     event: Recorder.Event,
     owner: SteadyStitch.EventOwner | undefined,
     now: number
   ): Message | undefined => {
+    // In the same step as the write: an exit between the two would record the event again.
+    waiting.delete(event)
     if (owner === undefined) {
       notes.add(`"${event.event}" is dropped: consent or the device's identity was withdrawn`)
       return undefined
@@ -210,12 +216,8 @@ export const make = Effect.fnUntraced(function*(
   const record: Recorder.Record = (event, owner, now) =>
     Effect.flatMap(notes.run(() => recordNow(event, owner, now)), printInDebugMode)
 
-  // Events that wait for the full stitch, with their times. The process may exit before it is loaded, or has read the
-  // credential.
-  const waiting = new Map<Recorder.Event, number>()
   const recordWaiting = (): void => {
     for (const [event, now] of waiting) recordNow(event, steady.fallback(), now)
-    waiting.clear()
   }
 
   const recordWithFullStitch = (event: Recorder.Event, now: number): Effect.Effect<void> =>

@@ -4,6 +4,8 @@ import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
+import { IdentityStore } from "../../src/services/IdentityStore.ts"
+import { Outbox } from "../../src/services/Outbox.ts"
 import * as Device from "../fixtures/Device.ts"
 import { test } from "../fixtures/Tests.ts"
 import { event } from "../worker/RealWorker.ts"
@@ -63,6 +65,13 @@ describe.each(denials)("services under a denial by $what", ({ options, prepare, 
     yield* store.rotate
     assert.deepStrictEqual(device.snapshot(), before)
   })
+})
+
+test("The services of a command can be spread, as a host does that replaces one of their members", function*() {
+  const { outbox, store } = yield* (yield* Device.make).start()
+  assert.deepInclude(yield* Outbox.of({ ...outbox }).status, { pending: 0 })
+  assert.strictEqual(yield* IdentityStore.of({ ...store }).check, "Current")
+  assert.isTrue("add" in outbox)
 })
 
 test("The messages that wait are listed without a change of their files", function*() {

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as NFS from "node:fs"
 import * as Path from "node:path"
 import { explain, format } from "../../src/domain/ConsentDecision.ts"
-import { supabase } from "../../src/domain/IdentityCodec.ts"
+import { arcade, supabase } from "../../src/domain/IdentityCodec.ts"
 import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
 import { Consent } from "../../src/services/Consent.ts"
 import { type Disk, isRefused } from "../../src/services/Disk.ts"
@@ -266,6 +266,41 @@ test("Whether consent is still given cannot be found out if a file of the user c
       assert.deepStrictEqual([yield* decision, yield* stillGiven], [Device.denied, undefined], name)
     }).pipe(Effect.provide(layer(device, { codec: supabase, disk }), { local: true }))
   }
+})
+
+test("Whether consent is still given cannot be found out while another tool writes telemetry.json", function*(device) {
+  for (const codec of [supabase, arcade]) {
+    for (
+      const [text, isCertain] of [["", false], ["{ \"enabled\": fal", false], [
+        "\ufeff{\"enabled\":false}",
+        true
+      ]] as const
+    ) {
+      yield* device.write("telemetry.json", text)
+      yield* Effect.gen(function*() {
+        const { decision, stillGiven } = yield* Consent
+        const expected = [Device.denied, isCertain ? false : undefined]
+        assert.deepStrictEqual([yield* decision, yield* stillGiven], expected, `${codec.name}: ${text}`)
+      }).pipe(Effect.provide(layer(device, { codec }), { local: true }))
+    }
+  }
+})
+
+test("Whether consent is still given cannot be found out if the policy cannot be read", function*(device) {
+  const disk = refusing("read", "/etc/acme/usage.json", "EIO")
+  yield* Effect.gen(function*() {
+    assert.isUndefined(yield* (yield* Consent).stillGiven)
+  }).pipe(
+    Effect.provide(
+      layer(device, {
+        disk: {
+          ...disk,
+          look: (path) => disk.look(path === "/etc/acme/usage.json" ? device.home : path)
+        }
+      }),
+      { local: true }
+    )
+  )
 })
 
 describe("HomeSafety", () => {

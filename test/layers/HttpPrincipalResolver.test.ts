@@ -221,6 +221,24 @@ describe("PrincipalResolver.credential", () => {
     assertNone(unknown, "its API is not known")
   })
 
+  test("The credential cannot be read if its file is a relative path, and that of the environment can", function*() {
+    const options = { file: "credentials.yaml", api: "https://api.test", environment: "ACME_API_KEY" }
+    for (const env of [{}, { ACME_API_KEY: secret }]) {
+      const lines: Array<string> = []
+      const { credential } = yield* Effect.provide(
+        PrincipalResolver,
+        Layer.provide(HttpPrincipalResolver.layerArcade(options), machine(env))
+      ).pipe(
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      const found = yield* credential
+      if ("ACME_API_KEY" in env) assert.strictEqual(found?.source, "environment")
+      else assert.strictEqual(found, Credential.unreadable)
+      assert.match(lines.join(), /the file "credentials.yaml" of HttpPrincipalResolver is no absolute path$/)
+    }
+  })
+
   test("The credential has an input of its file, its variables and its forms, each base URL included", function*() {
     const inputOf = (base: string, env: Record<string, string>) =>
       Effect.map(PrincipalResolver, ({ input }) => input).pipe(Effect.provide(

@@ -249,6 +249,26 @@ test("A layer that is made twice says so, where it sees no command", function*()
   ])
 })
 
+test("A logout in debug mode changes nothing on the disk, also under a denial, with and without a resolver", function*() {
+  const home = yield* temporaryFolder("debug-")
+  const anon_id = "11111111-1111-4111-8111-111111111111"
+  const pointer = JSON.stringify({ anon_id, linked_principal_id: "account_1" })
+  NFS.writeFileSync(Path.join(home, "usage.json"), pointer, { mode: 0o600 })
+  yield* stubEnvironment("ACME_USAGE_DEBUG", "1")
+  yield* stubEnvironment("DO_NOT_TRACK", "1")
+  const principals = Layer.succeed(PrincipalResolver, {
+    credential: Effect.succeed(undefined),
+    resolve: () => Effect.succeed(undefined)
+  })
+  for (const options of [{}, { principals }]) {
+    yield* Effect.flatMap(IdentityStitch, ({ logout }) => logout).pipe(
+      Effect.provide(layerOf({ home, ...options })),
+      Effect.provide(TestConsole.layer)
+    )
+    assert.strictEqual(NFS.readFileSync(Path.join(home, "usage.json"), "utf8"), pointer)
+  }
+})
+
 test("An empty host is the default one, as that of a variable that is not set", function*() {
   for (const name of ["NODE_ENV", "VITEST", "NODE_TEST_CONTEXT"]) yield* stubEnvironment(name, "")
   const posthog = { key: "phc_test", host: "" }

@@ -368,10 +368,29 @@ describe("process.exit", () => {
     yield* Effect.addFinalizer(() => Deferred.succeed(gate, undefined))
     yield* TestClock.adjust(0)
     assert.deepStrictEqual([reads, home.events()], [2, []])
+    // Less than the time limit of a credential.
+    yield* TestClock.adjust("500 millis")
     exit()
     Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
     assert.deepStrictEqual(home.events().map(ownerOf), [own, own])
     assert.deepStrictEqual(home.events().map(({ properties }) => properties["sequence"]), [0, 1])
+    const [waited = 0, last = 0] = home.events().map(({ timestamp }) => Date.parse(timestamp))
+    assert.strictEqual(last - waited, 500)
+  })
+
+  test("A process that exits after another one has logged out sends nothing with the former session", function*() {
+    const { home, start } = yield* scene(steady, { loggedIn: P })
+    const { exit, runtime } = exiting()
+    const { begin, capture, record } = yield* start({ runtime, cold: Effect.never })
+    yield* begin
+    const first = yield* record
+    const other = yield* start({ cold: loaded })
+    yield* Effect.andThen(other.begin, other.stitch.logout)
+    exit()
+    Effect.runSyncWith(yield* Effect.context<never>())(capture.capture(Used, {}))
+    const last = home.events().at(-1)
+    assert.isDefined(last?.properties["$session_id"])
+    assert.notStrictEqual(last?.properties["$session_id"], first?.properties["$session_id"])
   })
 
   test("A process that exits records an event that waits for the rest of the module, and no second time", function*() {

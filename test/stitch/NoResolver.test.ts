@@ -156,7 +156,7 @@ it.effect.each([logout, login])(
     })
 )
 
-const denials = { DO_NOT_TRACK: "1", ACME_USAGE_TRACKING: "0", NODE_ENV: "test" }
+const denials = { DO_NOT_TRACK: "1", ACME_USAGE_TRACKING: "0" }
 
 it.effect.each(
   [logout, login].flatMap((reported) => Object.entries(denials).map(([name, value]) => ({ ...reported, name, value })))
@@ -166,19 +166,32 @@ it.effect.each(
     Effect.gen(function*() {
       const { home, start } = yield* signedIn()
       const before = home.events().length
-      const denied = yield* start({ consent: Device.environmentConsent({ env: { [name]: value } }) })
+      const made: Array<string> = []
+      const disk = FaultyDisk.interposed(({ operation, path }) => {
+        if (["create", "link", "makeFolder"].includes(operation)) made.push(path)
+      })
+      const denied = yield* start({ disk, consent: Device.environmentConsent({ env: { [name]: value } }) })
       yield* denied.begin
       yield* report(denied)
       yield* denied.record
       yield* denied.end
       assert.lengthOf(home.events(), before)
-      assert.isUndefined(home.text("usage.json"))
+      assert.deepStrictEqual([home.text("usage.json"), made], [undefined, []])
       const next = yield* start()
       yield* next.begin
       const owner = yield* next.owner
       assert.isTrue(isDevice(owner), owner.distinctId)
     })
 )
+
+it.effect("A logout in a test run changes nothing", () =>
+  Effect.gen(function*() {
+    const { home, start } = yield* signedIn()
+    const before = home.snapshot()
+    const consent = Device.environmentConsent({ env: { NODE_ENV: "test" } })
+    yield* (yield* start({ consent })).stitch.logout
+    assert.deepStrictEqual(home.snapshot(), before)
+  }))
 
 it.effect("A login to the account of the device without consent keeps its identity", () =>
   Effect.gen(function*() {
