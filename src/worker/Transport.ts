@@ -3,19 +3,20 @@ import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
 
 /**
- * The answer of PostHog: `Taken` (accepted, except events over the quota), `Refused` (400 and
- * 413), or `Kept` for any other answer: the messages are kept for a retry.
+ * The answer of PostHog: `Taken` (accepted, except events over the quota), `TooLarge`, `Malformed`, or `Kept` for any
+ * other answer: the messages are kept for a retry.
  */
 export type Answer =
   | { readonly _tag: "Taken"; readonly quotaLimited: boolean }
-  | { readonly _tag: "Refused" }
+  | { readonly _tag: "TooLarge" }
+  | { readonly _tag: "Malformed" }
   | { readonly _tag: "Kept"; readonly reason: string }
 
 const maxBody = 64 * 1024
 
 const read = (status: number, body: string): Answer => {
-  // PostHog accepts 20 MB, so a proxy may be what finds a single message too large.
-  if (status === 400 || status === 413) return { _tag: "Refused" }
+  if (status === 413) return { _tag: "TooLarge" }
+  if (status === 400) return { _tag: "Malformed" }
   if (status < 200 || status > 299) return { _tag: "Kept", reason: `the answer was status ${status}` }
   try {
     const json: unknown = JSON.parse(body)

@@ -80,7 +80,7 @@ const drain = Effect.fnUntraced(function*(
   const refused = new Set(before?.refused)
   let refusals = 0
   let delivered = 0
-  let failure = "PostHog refuses every message (status 400 or 413)"
+  let failure = "PostHog refuses every message (status 400)"
   const suspects: Array<Entry> = []
   const markHandled = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => handled.add(message.uuid))
 
@@ -112,7 +112,8 @@ const drain = Effect.fnUntraced(function*(
         case "Kept":
           failure = answer.reason
           return "Kept"
-        case "Refused": {
+        case "TooLarge":
+        case "Malformed": {
           refusals += 1
           nextBatch = Math.ceil(batch.length / 2)
           if (batch.length > 1) {
@@ -120,6 +121,10 @@ const drain = Effect.fnUntraced(function*(
             return (yield* deliver(left)) ?? (yield* deliver(right))
           }
           markHandled(batch)
+          if (answer._tag === "TooLarge") {
+            yield* outbox.setAside(first)
+            return undefined
+          }
           suspects.push(first)
           // Not an alias: it must be sent before the events of its account.
           if (first._tag === "Event") {

@@ -256,7 +256,7 @@ describe("worker life cycle", () => {
     ],
     [
       "what PostHog refused cannot be set aside",
-      { _tag: "Refused" },
+      { _tag: "TooLarge" },
       FaultyDisk.interposed(({ path }) => path.includes("/set-aside") ? "EACCES" : undefined)
     ]
   ]
@@ -308,7 +308,7 @@ describe("worker life cycle", () => {
       Effect.sync(() => {
         isAllowed = false
         requests++
-        return { _tag: "Refused" }
+        return { _tag: "TooLarge" }
       })
     yield* work({ send, startSuccessor: count, isAllowed: () => isAllowed })
     assert.deepStrictEqual([requests, counted.times, device.events().length], [1, 0, 2])
@@ -357,7 +357,7 @@ describe("worker life cycle", () => {
       Effect.sync(() => {
         Fs.rmSync(Lease.path(leases.folder, lease()))
         requests++
-        return { _tag: "Refused" }
+        return { _tag: "TooLarge" }
       })
     yield* work({ send })
     assert.deepStrictEqual([requests, device.events().length], [1, 2])

@@ -32,7 +32,7 @@ interface Options {
 
 /** A device where messages wait for a PostHog that answers slowly. */
 const slowPostHog = Effect.fnUntraced(
-  function*({ answer = { _tag: "Refused" }, count, isBad, millis, refuse = () => undefined }: Options) {
+  function*({ answer = { _tag: "Malformed" }, count, isBad, millis, refuse = () => undefined }: Options) {
     const own = yield* setUp({ disk: FaultyDisk.interposed(refuse) })
     const { outbox, work } = own
     for (const n of upTo(count)) own.write(n)
@@ -75,12 +75,14 @@ const slowPostHog = Effect.fnUntraced(
 )
 
 describe("a slow PostHog that refuses messages", () => {
-  test("A worker that has no time to find a message that is refused backs off, and has no successor", function*() {
-    const { chain, outbox } = yield* slowPostHog({ count: 42, isBad: isOneOf(0), millis: 950 })
-    assert.deepStrictEqual(yield* chain(), [[42, 21, 11, 6, 3]])
-    assert.isAbove(yield* outbox.backedOffUntil, yield* Clock.currentTimeMillis)
-    assert.match((yield* outbox.status).lastFailure ?? "", /^PostHog refuses a batch/)
-  })
+  for (const [what, answer] of [["malformed", { _tag: "Malformed" }], ["too large", { _tag: "TooLarge" }]] as const) {
+    test(`A worker that has no time to find a message that is ${what} backs off, and has no successor`, function*() {
+      const { chain, outbox } = yield* slowPostHog({ count: 42, isBad: isOneOf(0), millis: 950, answer })
+      assert.deepStrictEqual(yield* chain(), [[42, 21, 11, 6, 3]])
+      assert.isAbove(yield* outbox.backedOffUntil, yield* Clock.currentTimeMillis)
+      assert.match((yield* outbox.status).lastFailure ?? "", /^PostHog refuses a batch/)
+    })
+  }
 
   test("The next worker continues the search with smaller batches, which grow while PostHog accepts them", function*() {
     const { accepted, chain, device, outbox } = yield* slowPostHog({ count: 42, isBad: isOneOf(0), millis: 950 })
