@@ -96,8 +96,6 @@ export const make = (
   const pointerFile = home.identityFile(codec.fileName)
   let initial: Handover["initial"]
   let initialDevice: Handover["initialDevice"]
-  // The facts of the first input, if it has a principal. Another process may cache what is not known yet.
-  let initialFacts: Pick<Snapshot, "credential" | "knowledge"> | undefined
   let snapshot: Snapshot | undefined
 
   // Returns the identity on disk; undefined if it must be repaired, adopted from another tool, or has a successor.
@@ -116,7 +114,7 @@ export const make = (
   // Returns the cached facts of a credential input; undefined if it must be parsed, or its principal requested.
   const recall = (text: string | undefined, now: number): Pick<Snapshot, "credential" | "knowledge"> | undefined => {
     if (text === undefined) return { credential: { source: absent, principal: undefined }, knowledge: undefined }
-    if (text === initial?.text && initialFacts !== undefined) return initialFacts
+    // Read again each time: another process may have changed the cache since the command began.
     const cache = known.read()
     const parsed = known.recallInput(cache, text)
     if (parsed === undefined) return undefined
@@ -178,7 +176,6 @@ export const make = (
       const text = CredentialText.read(runtime.disk, input)
       const found = recall(text, now)
       initial = { text, knowledge: found?.knowledge }
-      if (found?.credential.principal !== undefined) initialFacts = found
       if (absent === "unknown") initialDevice = readIdentity()?.anonId ?? "none"
       else if (text === undefined) {
         const sources = [...input.files, ...Object.keys(input.variables)]

@@ -63,16 +63,6 @@ describe("equivalence with the full stitch", () => {
     assert.deepStrictEqual(identityFiles(home), before)
   })
 
-  test("A steady command of an account reads its cache twice: for the principal, and for the session", function*() {
-    const { start } = yield* scene(steady, { loggedIn: P })
-    let reads = 0
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      if (operation === "read" && path.endsWith("known.json")) reads += 1
-    })
-    assert.deepStrictEqual(yield* recorded({ start }, { disk }), isSteadyAs(account(P)))
-    assert.strictEqual(reads, 2)
-  })
-
   const claims: ReadonlyArray<SceneOptions> = [
     {},
     { claim: { principal_id: P } },
