@@ -106,6 +106,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (snapshot !== undefined) {
       yield* transition(StitchState.open)
       yield* transition(StitchState.replaceCurrent, first)
+      yield* transition(StitchState.observe, shared.observed)
     }
   }
 

@@ -46,6 +46,8 @@ export interface Shared {
   readonly running: Set<CommandRun>
   /** The identity slot. */
   slot: PrincipalId | undefined
+  /** The principal of the first response, if it is that of the slot. */
+  observed: PrincipalId | undefined
   /** Whether a sighting was handled: of several at the same time, one stitches. A login always does. */
   stitchAttempted: boolean
 }

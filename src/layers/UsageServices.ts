@@ -139,6 +139,7 @@ export const make = Effect.fnUntraced(function*(
     absent: CredentialText.absentIn(resolver.input),
     running: new Set(),
     slot: undefined,
+    observed: undefined,
     stitchAttempted: false
   }
   const steady = SteadyStitch.make(shared, runtime, settings, resolver.input)
@@ -298,9 +299,12 @@ export const make = Effect.fnUntraced(function*(
   let startFiber: Fiber.Fiber<void> | undefined
 
   // Returns whether the command is stamped: then a response changes nothing.
-  const isStamped = (now: number): boolean => {
+  const isStamped = (principal: string, now: number): boolean => {
+    const isFirst = !shared.stitchAttempted
     if (!isHandingOver && shared.slot === undefined && checks.decide().enabled) steady.attribution(now)
-    return !isHandingOver && shared.slot !== undefined && shared.stitchAttempted
+    const isStamped = !isHandingOver && shared.slot !== undefined && shared.stitchAttempted
+    if (isStamped && isFirst && shared.slot === principal) shared.observed = shared.slot
+    return isStamped
   }
 
   const begin = Effect.gen(function*() {
@@ -343,7 +347,7 @@ export const make = Effect.fnUntraced(function*(
       if ((yield* CurrentCommand) === "untracked") return
       const now = clock.currentTimeMillisUnsafe()
       // An illegal id is passed to the full stitch, which writes the debug line.
-      if (isPrincipalId(principalId) && (yield* notes.run(() => isStamped(now)))) return
+      if (isPrincipalId(principalId) && (yield* notes.run(() => isStamped(principalId, now)))) return
       yield* withFullStitch(({ service }) => service.observe(principalId, authorization))
     }, debugFailure("could not act on an observed principal", undefined)),
     login: (principalId) => withFullStitch(({ service }) => service.login(principalId)),

@@ -282,6 +282,12 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
   "A steady command uses the account of a credential that another process has learned since": [
     program([command([]), stores("A1"), command([], { api: "hangs" }), logsIn, command([])], "0 0 1 2 2 4 3 3 3 4")
   ],
+  "A steady command that observed its account marks a claim from a variable as stored, although another tool replaces the anon id":
+    [
+      program([command([], { env: "A1" }), command([login("A1")]), replaces, command([request])], "1 1 3 3 2", {
+        initial: "empty"
+      })
+    ],
   "An event that waits for the answer keeps its session, although another tool replaces the anon id meanwhile": [
     program(
       [command([event, logout], { env: "A2", runtime: "ci" }), replaces, records, records],
