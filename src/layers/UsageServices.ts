@@ -302,9 +302,9 @@ export const make = Effect.fnUntraced(function*(
   const isStamped = (principal: string, now: number): boolean => {
     const isFirst = !shared.stitchAttempted
     if (!isHandingOver && shared.slot === undefined && checks.decide().enabled) steady.attribution(now)
-    const isStamped = !isHandingOver && shared.slot !== undefined && shared.stitchAttempted
-    if (isStamped && isFirst && shared.slot === principal) shared.observed = shared.slot
-    return isStamped
+    const stamped = !isHandingOver && shared.slot !== undefined && shared.stitchAttempted
+    if (stamped && isFirst && shared.slot === principal) shared.observed = shared.slot
+    return stamped
   }
 
   const begin = Effect.gen(function*() {
