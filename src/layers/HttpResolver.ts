@@ -15,7 +15,7 @@ import * as Variable from "./Variable.ts"
 export const make = Effect.fnUntraced(function*({ file, forms }: Options, parseYaml: (text: string) => unknown) {
   const { disk } = yield* HostRuntime
   if (file !== undefined && !isAbsolute(file)) {
-    yield* debug(`no credential is read: the file "${file}" of HttpPrincipalResolver is no absolute path`)
+    yield* debug(`no credential is read: file "${file}" of HttpPrincipalResolver is no absolute path`)
   }
   // The environment of a process does not change.
   const variables: Record<string, string | undefined> = yield* Variable.readAll(

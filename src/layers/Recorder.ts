@@ -52,7 +52,7 @@ export const make = (
 
   const machine = {
     ...(parent === undefined ? {} : { parent_invocation_id: parent }),
-    cli_version: String(settings.version).toWellFormed(),
+    cli_version: `${settings.version}`.toWellFormed(),
     runtime_language: runtime.runtime.language,
     runtime_version: runtime.runtime.version,
     os_type: runtime.os.type,

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stdio from "effect/Stdio"
 import { mayBeCi } from "../domain/CiVariables.ts"
 import type { ConsentDecision } from "../domain/ConsentDecision.ts"
+import * as Credential from "../domain/Credential.ts"
 import * as Destination from "../domain/Destination.ts"
 import * as IdentityCodec from "../domain/IdentityCodec.ts"
 import * as StateHome from "../domain/StateHome.ts"
@@ -26,7 +27,6 @@ import { cold } from "./LoadCold.ts"
 import { merge } from "./NodeProcess.ts"
 import type { Options, Usage } from "./NodeUsage.ts"
 import * as NoPrincipalResolver from "./NoPrincipalResolver.ts"
-import * as UnreadableResolver from "./UnreadableResolver.ts"
 import * as UsageServices from "./UsageServices.ts"
 import * as Variable from "./Variable.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
@@ -96,6 +96,13 @@ const withProcessEnvironment = (provider: ConfigProvider.ConfigProvider): Config
     })
   )
 
+// Returns a resolver whose credential cannot be read. Without a credential the user would count as signed out.
+const unreadable = () =>
+  Context.make(PrincipalResolver, {
+    credential: Effect.succeed(Credential.unreadable),
+    resolve: () => Effect.succeed(undefined)
+  })
+
 // Returns another value if an effect of the host hangs. Most end at once, and need no more code for that.
 const orAfter = <A>(other: Effect.Effect<A>) => (effect: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.flatMap(
@@ -130,16 +137,15 @@ export const make = Effect.fnUntraced(
     // A user who opts out while debugging means it: the opt-out is written to the disk.
     const onDisk = Context.add(base, HostRuntime, own)
     const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(checks), onDisk)
-    const unreadable = Context.make(PrincipalResolver, UnreadableResolver.unreadable)
     const principals = options.principals === undefined
       ? Context.make(PrincipalResolver, NoPrincipalResolver.none)
       : denial !== undefined
-      ? unreadable
+      ? unreadable()
       : yield* Layer.buildWithScope(options.principals, yield* Effect.scope).pipe(
         // A resolver may fail to load, such as the native module of a keychain. The host's command must run without it.
-        Effect.catchCause((cause) => Effect.as(debug("`principals` could not be built", cause), unreadable)),
+        Effect.catchCause((cause) => Effect.map(debug("`principals` could not be built", cause), unreadable)),
         Effect.provideContext(base),
-        orAfter(Effect.as(debug("`principals` was not built within its time limit"), unreadable))
+        orAfter(Effect.map(debug("`principals` was not built within its time limit"), unreadable))
       )
     const requirements = Context.merge(Context.add(base, Consent, consent), principals)
     const services = yield* UsageServices.make({

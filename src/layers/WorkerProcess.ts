@@ -275,6 +275,9 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
         child.kill("SIGKILL")
         return lease === undefined ? undefined : yield* Effect.fail(`no lease (${lease})`)
       }
+      // A starter that was suspended acquires the lease after its worker has ended. The lease of a worker that did not
+      // begin is kept as evidence (ADR 0023).
+      if (typeof lease === "object") child.once("exit", (code) => code === 0 && lease.release(0))
       if (lingers && !how.isAwaited) lowerPriority(pid)
       return { lingers, ended: new Promise((resolve) => child.once("exit", resolve)) }
     },

@@ -235,7 +235,7 @@ describe("PrincipalResolver.credential", () => {
       const found = yield* credential
       if ("ACME_API_KEY" in env) assert.strictEqual(found?.source, "environment")
       else assert.strictEqual(found, Credential.unreadable)
-      assert.match(lines.join(), /the file "credentials.yaml" of HttpPrincipalResolver is no absolute path$/)
+      assert.match(lines.join(), /: file "credentials.yaml" of HttpPrincipalResolver is no absolute path$/)
     }
   })
 

@@ -161,6 +161,15 @@ describe("import of a former format", () => {
     assert.notStrictEqual((yield* identityOf(device)).anonId, anon.a)
   })
 
+  test("A host whose identity is not that of the former file imports it when its own file is deleted", function*() {
+    const device = yield* Device.make
+    yield* device.seed(anon.b)
+    yield* device.write("telemetry.json", theirs)
+    assert.strictEqual((yield* identityOf(device)).anonId, anon.b)
+    NFS.rmSync(device.at("usage.json"))
+    assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
+  })
+
   test("A host that changes its format never returns to an id that was rotated or claimed", function*() {
     const device = yield* former
     const { store } = yield* device.start()

@@ -87,8 +87,8 @@ interface Options {
   readonly isAwaited?: boolean
 }
 
-/** Starts a worker; returns whether it was started, and the debug lines. */
-const start = (
+/** Starts a worker; returns it, and the debug lines. */
+const startWorker = (
   device: Device.Device,
   { env = {}, lingers = false, isAwaited = !lingers, ...process }: Options = {}
 ) =>
@@ -102,8 +102,12 @@ const start = (
       Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
       Effect.provideService(References.MinimumLogLevel, "Debug")
     )
-    return { lines, starts: started !== undefined }
+    return { lines, started }
   })
+
+/** Starts a worker; returns whether it was started, and the debug lines. */
+const start = (device: Device.Device, options?: Options) =>
+  Effect.map(startWorker(device, options), ({ lines, started }) => ({ lines, starts: started !== undefined }))
 
 describe("process attributes", () => {
   test.live("A worker has the variables of the process if the layer has no ConfigProvider, but the command has one", function*() {
@@ -131,10 +135,11 @@ describe("process attributes", () => {
       env: { ...secrets, ...kept, HTTPS_PROXY: "proxy.example:3128", https_proxy: "socks://x", PATH: `/bin:x:/sbin` }
     })
     yield* started(device)
+    const { codec, destination, destinationId, name } = device.settings
+    const lease = JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}")
     // macOS adds this one to every process.
     const { __CF_USER_TEXT_ENCODING: _, [variable]: job = "", ...env } = (yield* report(device)).env
     assert.deepStrictEqual(env, { ...kept, NODE_USE_ENV_PROXY: "1", PATH: "/bin:/sbin" })
-    const { codec, destination, destinationId, name } = device.settings
     const { id, ...told } = JSON.parse(job)
     assert.deepStrictEqual(told, {
       version: 1,
@@ -148,7 +153,7 @@ describe("process attributes", () => {
       maxAgeMillis: 7 * 24 * 60 * 60 * 1000
     })
     // The worker takes over the lease with this id.
-    assert.strictEqual(JSON.parse(device.text(`usage/outbox/${destinationId}/lease-1`) ?? "{}").id, id)
+    assert.strictEqual(lease.id, id)
   })
 
   for (
@@ -194,6 +199,19 @@ describe("process attributes", () => {
     const all = Effect.sync(() => NFS.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(argumentsOf))
     yield* eventually(all, (all) => !all.some((words) => words.includes(Path.dirname(device.home))))
   })
+})
+
+describe("workers that end before their starter takes the lease", () => {
+  for (const [code, left] of [[0, []], [1, ["lease-1"]]] as const) {
+    test.live(`A worker that ended with ${code} leaves ${left.length === 0 ? "no lease" : "its lease as evidence"}`, function*() {
+      const device = yield* Device.make
+      const { started } = yield* startWorker(device, { worker: ["--eval", `process.exit(${code})`, "--"] })
+      const folder = device.at(`usage/outbox/${device.settings.destinationId}`)
+      assert.deepStrictEqual(NFS.readdirSync(folder), ["lease-1"])
+      yield* Effect.promise(() => started?.ended ?? assert.fail("no worker"))
+      assert.deepStrictEqual(NFS.readdirSync(folder), [...left])
+    })
+  }
 })
 
 // == in a process of its own
