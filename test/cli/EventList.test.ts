@@ -56,6 +56,7 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
       template: Schema.TemplateLiteral(["v", Schema.Int]),
       text: Schema.FiniteFromString,
       union: Schema.Union([Schema.String, Schema.Boolean]),
+      unions: Schema.Array(Schema.Union([Schema.String, Schema.Boolean])),
       unknown: Schema.Unknown,
       agent: Schema.String
     })
