@@ -112,11 +112,6 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   const held = yield* HeldEvents.make(record, known)
 
-  const readCredential = Effect.tap(
-    credentials.read,
-    (credential) => transition(StitchState.replaceCurrent, credential)
-  )
-
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     const { found } = yield* current
     if (found === undefined) return
@@ -308,10 +303,11 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       : isExiting
       ? StitchState.unreadable
       : undefined
-    if (former !== undefined) yield* transition(StitchState.replaceCurrent, former)
     isReading = former === undefined
-    const { found, known: knowledge } = former ?? (yield* readCredential)
+    const credential = former ?? (yield* credentials.read)
     isReading = false
+    yield* transition(StitchState.replaceCurrent, credential)
+    const { found, known: knowledge } = credential
     if (isSignedOutElsewhere({ claim: identity.claim, credential: yield* facts })) {
       yield* debug("the device gets a new anon id: its stored credential was removed")
       if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
@@ -325,9 +321,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     }
     if (found === undefined) return true
     const { answer } = yield* Ref.get(state)
-    const fresh = answer !== undefined && StitchState.holds({ found, known: knowledge }, answer.about)
-      ? answer
-      : undefined
+    const fresh = answer !== undefined && StitchState.holds(credential, answer.about) ? answer : undefined
     const principal = knowledge ?? fresh?.principal
     if (principal !== undefined) {
       // Set also during a response: the principal of the credential was known before it.
