@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Predicate from "effect/Predicate"
 import * as NFS from "node:fs"
 import { maxFileBytes } from "../domain/StateHome.ts"
 import { type Disk, type Entry, type Errno, refusedRead } from "../services/Disk.ts"
@@ -15,8 +16,9 @@ const isWindows = process.platform === "win32"
 const O_NONBLOCK = isWindows ? 0 : NFS.constants.O_NONBLOCK
 const O_NOFOLLOW = isWindows ? 0 : NFS.constants.O_NOFOLLOW
 
+// Not by `instanceof`: in a `vm` context, an error of Node.js has another class.
 const codeOf = (error: unknown): Errno =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN"
+  Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : "EUNKNOWN"
 
 const attempt = (change: () => unknown): Errno | undefined => {
   try {

@@ -8,6 +8,7 @@ import { syncBuiltinESMExports } from "node:module"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { runInNewContext } from "node:vm"
 import { onTestFinished } from "vitest"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { disk as nodeDisk } from "../../src/layers/NodeDisk.ts"
@@ -307,11 +308,11 @@ describe.skipIf(isWindows)("equivalence of MemoryDisk and NodeDisk", () => {
 
 // == the real disk
 
-type Replaced = "closeSync" | "readSync" | "writeSync"
+type Replaced = "closeSync" | "openSync" | "readSync" | "writeSync"
 
 /** Replaces functions of `node:fs` while a function runs. */
 const replacing = <A>(replacements: { readonly [K in Replaced]?: unknown }, evaluate: () => A): A => {
-  const { closeSync, readSync, writeSync } = NodeFs
+  const { closeSync, openSync, readSync, writeSync } = NodeFs
   const set = (functions: object) => {
     Object.assign(NodeFs, functions)
     syncBuiltinESMExports()
@@ -320,7 +321,7 @@ const replacing = <A>(replacements: { readonly [K in Replaced]?: unknown }, eval
   try {
     return evaluate()
   } finally {
-    set({ closeSync, readSync, writeSync })
+    set({ closeSync, openSync, readSync, writeSync })
   }
 }
 
@@ -476,6 +477,13 @@ describe.skipIf(isWindows)("NodeDisk", () => {
       assert.deepStrictEqual(treeOf(disk, at()), {})
     })
   }
+
+  it("An error of another realm, as in a `vm` context, is refused with its code", () => {
+    const at = temporary()
+    const refuse = () => runInNewContext('throw Object.assign(new Error("refused"), { code: "ENOENT" })')
+    assert.deepStrictEqual(replacing({ openSync: refuse }, () => disk.read(at("f"))), missing)
+    assert.strictEqual(replacing({ openSync: refuse }, () => disk.create(at("f"), "text")), "ENOENT")
+  })
 
   it("A path that the system cannot take is refused with a code", () => {
     const at = temporary()
