@@ -93,9 +93,10 @@ export const parse = (
       const key = keyOf(form)
       if (key === undefined) continue
       const url = urlOf(form, document)
-      // The audience is the API: another API may have another account for the same key. Without an API it is still a
-      // credential: otherwise the user would count as signed out.
-      const credential: Credential.Credential = { source, secret: Redacted.make(key), audience: url }
+      // The same key may have another account at another API, or in another place of its answer. Without an API it is
+      // still a credential: otherwise the user would count as signed out.
+      const audience = url === undefined ? undefined : [url, ...form.principal].join(" ")
+      const credential: Credential.Credential = { source, secret: Redacted.make(key), audience }
       requests.set(credential, { form, url, key })
       return credential
     }

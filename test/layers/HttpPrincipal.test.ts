@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Yaml from "effect/encoding/Yaml"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Credential from "../../src/domain/Credential.ts"
 import * as HttpPrincipal from "../../src/layers/HttpPrincipal.ts"
 import * as Fuzz from "../fixtures/Fuzz.ts"
 
@@ -51,6 +52,18 @@ describe("parser limits", () => {
     const text = JSON.stringify({ cloud: { api: { key: "k1" } }, more: ["1".repeat(100_000), "<<"] })
     assert.deepStrictEqual(parse(text), { source: "stored", secret: "k1", parsed: [] })
   })
+})
+
+it("A credential is another one if the API or the place of the principal in its answer is another one", () => {
+  const read = { files: [{ _tag: "Text", text: document("k1") }], variables: {}, configuration: "" } as const
+  const keyOf = (change: object) => {
+    const found = HttpPrincipal.parse(forms.map((form) => ({ ...form, ...change })), read, Yaml.parse)
+    return found === undefined ? assert.fail() : Credential.key(found)
+  }
+  assert.strictEqual(keyOf({}), keyOf({}))
+  for (const change of [{ base: "https://b.test" }, { path: "/you" }, { principal: ["account_id", "id"] }]) {
+    assert.notStrictEqual(keyOf(change), keyOf({}))
+  }
 })
 
 describe("arbitrary input", () => {

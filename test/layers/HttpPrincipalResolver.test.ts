@@ -180,7 +180,7 @@ describe("PrincipalResolver.credential", () => {
         NFS.symlinkSync(`${path}.real`, path)
       }
     ]
-    const key = `${server.url}/api/v1/auth/validate\n${secret}`
+    const key = `${server.url}/api/v1/auth/validate data.principal_id\n${secret}`
     for (const file of files) {
       const asked = yield* ask({ api: `${server.url}/`, file })
       assert.deepStrictEqual(asked, { source: "stored", key, principal: "p1", lines: [] })
@@ -197,7 +197,7 @@ describe("PrincipalResolver.credential", () => {
     for (const file of [apiKey("other"), oauth("http://127.0.0.1:1"), undefined]) {
       const asked = yield* ask({ api: server.url, file, env: { ACME_API_KEY: secret } })
       assert.deepInclude(asked, { source: "environment", principal: "p1" })
-      assert.strictEqual(asked.key, `${server.url}/api/v1/auth/validate\n${secret}`)
+      assert.strictEqual(asked.key, `${server.url}/api/v1/auth/validate data.principal_id\n${secret}`)
     }
     for (const blank of ["", " "]) {
       const asked = yield* ask({ api: server.url, file: apiKey(secret), env: { ACME_API_KEY: blank } })
@@ -208,14 +208,15 @@ describe("PrincipalResolver.credential", () => {
   test("The credential is an access token if there is no API key", function*() {
     const [server, coordinator] = [yield* api(), yield* api()]
     const asked = yield* ask({ api: server.url, file: oauth(coordinator.url) })
-    assert.deepInclude(asked, { source: "stored", key: `${coordinator.url}/api/v1/auth/whoami\n${secret}` })
+    const audience = `${coordinator.url}/api/v1/auth/whoami data.account_id data.principal_id`
+    assert.deepInclude(asked, { source: "stored", key: `${audience}\n${secret}` })
     assert.lengthOf(server.requests, 0)
     assert.deepStrictEqual(
       coordinator.requests.map(({ headers, url }) => [url, headers.authorization]),
       [["/api/v1/auth/whoami", `Bearer ${secret}`]]
     )
     const both = yield* ask({ api: server.url, file: `${oauth(coordinator.url)}  api:\n    key: k1\n` })
-    assert.strictEqual(both.key, `${server.url}/api/v1/auth/validate\nk1`)
+    assert.strictEqual(both.key, `${server.url}/api/v1/auth/validate data.principal_id\nk1`)
     const unknown = yield* ask({ api: server.url, file: `cloud:\n  ${token}` })
     assert.deepInclude(unknown, { source: "stored", key: secret })
     assertNone(unknown, "its API is not known")
