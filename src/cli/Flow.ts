@@ -85,9 +85,13 @@ export interface Flow<F extends Fields, Step extends string> {
 }
 
 const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): boolean =>
-  cause.reasons.some((reason) =>
-    Cause.isFailReason(reason) && Predicate.hasProperty(reason.error, "_tag") &&
-    Predicate.isString(reason.error._tag) && tags.includes(reason.error._tag)
+  ErrorClass.tryOrElse(
+    false,
+    () =>
+      cause.reasons.some((reason) =>
+        Cause.isFailReason(reason) && Predicate.hasProperty(reason.error, "_tag") &&
+        Predicate.isString(reason.error._tag) && tags.includes(reason.error._tag)
+      )
   )
 
 /**
@@ -148,7 +152,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
       const current = yield* Ref.make<string | undefined>(undefined)
       const command = yield* CurrentCommand
       const ofCommand = command === "untracked" ? undefined : command
-      const own: Encodable = { ...properties }
+      const own: Encodable = ErrorClass.tryOrElse({}, () => ({ ...properties }))
 
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
         ofCommand?.flows.delete(end)

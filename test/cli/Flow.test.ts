@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -55,6 +57,21 @@ describe("steps and results", () => {
       started,
       ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 3000 }]
     ])
+  })
+
+  test("An error or a property that throws when it is read does not change the exit of a flow", function*() {
+    const broken = (): never => {
+      throw new Error("the author's")
+    }
+    const error = Object.defineProperty(new Error("the host's"), "_tag", { get: broken })
+    const exit = yield* Effect.exit(login(Effect.fail(error)))
+    assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.some((r) => Cause.isFailReason(r) && r.error === error))
+    assert.deepStrictEqual(yield* told, [
+      started,
+      ["CLI Auth Failed", { flow: "login", duration_ms: 0, error_class: "Error" }]
+    ])
+    const unreadable = Object.defineProperty({ flow: "login" as const }, "flow", { enumerable: true, get: broken })
+    assert.strictEqual(yield* Auth.run(unreadable)(Effect.succeed(1)), 1)
   })
 
   const endings: ReadonlyArray<
