@@ -3,10 +3,15 @@ import * as Effect from "effect/Effect"
 import type { IdentityStore } from "../services/IdentityStore.ts"
 import type { Outbox } from "../services/Outbox.ts"
 
-/** Returns an effect that runs once, at its first use: `Effect.cached` without its cost for what is never used. */
+/**
+ * Returns an effect that runs once, at its first use: `Effect.cached` without its cost for what is never used.
+ *
+ * It is not interruptible: `Effect.cached` runs an interrupted effect again, and that of Effect 4.0.0 caches the
+ * interruption, which would be the exit of every later command.
+ */
 export const once = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   let cached: Effect.Effect<A, E, R> | undefined
-  return Effect.suspend(() => cached ??= Effect.runSync(Effect.cached(effect)))
+  return Effect.uninterruptible(Effect.suspend(() => cached ??= Effect.runSync(Effect.cached(effect))))
 }
 
 // The members of a service; true for a function.

@@ -174,8 +174,7 @@ export const make = Effect.fnUntraced(function*(
           shared.slot = undefined
           return undefined
         })
-      ),
-      Effect.uninterruptible
+      )
     )
   )
   const withFullStitch = (use: (stitch: FullStitch) => Effect.Effect<void>): Effect.Effect<void> =>
