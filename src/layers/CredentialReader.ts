@@ -10,7 +10,7 @@ import { HostRuntime } from "../services/HostRuntime.ts"
 import { type CredentialInput, PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { abandonAfter } from "./AbandonAfter.ts"
 import * as CredentialText from "./CredentialText.ts"
-import { debug, debugFailure } from "./Debug.ts"
+import { debug } from "./Debug.ts"
 import type { Shared } from "./SteadyStitch.ts"
 
 /** The maximum time that a command waits for its credential: a keychain may prompt its user. */
@@ -35,10 +35,10 @@ export const make = Effect.fnUntraced(function*({ files: { notes }, known }: Pic
 
   const readFrom = Effect.fnUntraced(function*(credential: Effect.Effect<Credential | undefined>, cached?: Knowledge) {
     if (isTooSlow) return StitchState.unreadable
-    // A resolver of the host may die or hang. Then the credential is unreadable, not absent.
+    // A resolver of the host may die, hang or interrupt itself. Then the credential is unreadable, not absent.
     const answer = yield* credential.pipe(
       abandonAfter(limit),
-      debugFailure("could not read the credential", undefined)
+      Effect.catchCause((cause) => Effect.as(debug("could not read the credential", cause), undefined))
     )
     if (answer === undefined) return StitchState.unreadable
     if (Option.isNone(answer)) {

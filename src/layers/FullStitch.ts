@@ -255,7 +255,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (!Credential.isReadable(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
     const request = Effect.gen(function*() {
       const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
-        debugFailure(noPrincipal, undefined),
+        Effect.catchCause((cause) => Effect.as(debug(noPrincipal, cause), undefined)),
         abandonAfter(answerLimit)
       )
       if (Option.isNone(reply)) yield* debug(`${noPrincipal}: no answer in 2 seconds`)

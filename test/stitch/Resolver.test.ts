@@ -175,18 +175,21 @@ const died = (): never => {
   throw new Error("the keychain is locked")
 }
 
+// A resolver that waits for a fiber of the host, which was interrupted, is interrupted too.
+const ended = [{ what: "dies", effect: Effect.sync(died) }, { what: "is interrupted", effect: Effect.interrupt }]
+
 describe.each(modes)("resolver failures over $mode", (mode) => {
   const loggedIn = over(mode, { ...atOnce, loggedIn: P })
   const asked = over(mode, { ...atOnce, credential: key })
 
-  loggedIn.each([{ what: "dies", effect: Effect.sync(died) }, ...never])(
+  loggedIn.each([...ended, ...never])(
     "A command waits once, for a second, for a resolver that fails to read the credential: it $what",
     function*(given, { effect, what }) {
       yield* given.api.set(Device.stored("other"))
       const command = yield* given.start({ resolver: resolverOf(given, effect) })
       const recorded = yield* Effect.forkChild(Effect.andThen(command.begin, command.owner))
       yield* TestClock.adjust(999)
-      assert.strictEqual(recorded.pollUnsafe() === undefined, what !== "dies")
+      assert.strictEqual(recorded.pollUnsafe() === undefined, what.startsWith("hangs"))
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(yield* Fiber.join(recorded), own)
       assert.deepStrictEqual(yield* command.owner, own)
@@ -208,8 +211,8 @@ describe.each(modes)("resolver failures over $mode", (mode) => {
     }
   )
 
-  asked("A resolver that fails during its request has no answer", function*(given) {
-    const command = yield* given.start({ resolver: resolverOf(given, Effect.succeed(key), died) })
+  asked.each(ended)("A resolver that fails during its request has no answer: it $what", function*(given, { effect }) {
+    const command = yield* given.start({ resolver: resolverOf(given, Effect.succeed(key), () => effect) })
     yield* command.begin
     assert.deepStrictEqual(yield* command.owner, device(anon.a))
     yield* command.settle
@@ -218,7 +221,7 @@ describe.each(modes)("resolver failures over $mode", (mode) => {
 
   if (!mode.isSteady) return
 
-  loggedIn.each([{ what: "dies", effect: Effect.sync(died) }, ...never])(
+  loggedIn.each([...ended, ...never])(
     "A resolver that fails for a known credential is no logout and is not remembered: the parser $what",
     function*(given, { effect }) {
       const { anonId, home, start } = given
