@@ -9,8 +9,13 @@ import { CurrentCommand } from "../services/CurrentCommand.ts"
 // A value that can be a property.
 type Scalar = string | number | boolean | undefined | Option.Option<string | number | boolean>
 
-type UnsendableKey<Input, Key extends keyof Input> = {
-  [Name in Key]: Input[Name] extends Scalar ? never : Name
+// The input of a command with subcommands is a union: its own flags, or those that it shares.
+type KeyOf<Input> = Input extends unknown ? keyof Input : never
+
+type ValueOf<Input, Key> = Input extends unknown ? Key extends keyof Input ? Input[Key] : never : never
+
+type UnsendableKey<Input, Key extends string> = {
+  [Name in Key]: [ValueOf<Input, Name>] extends [Scalar] ? never : Name
 }[Key]
 
 /**
@@ -20,12 +25,10 @@ type UnsendableKey<Input, Key extends keyof Input> = {
  * @category models
  * @since 0.1.0
  */
-export type HasValues<Input, Key extends string> = [Exclude<Key, keyof Input>] extends [never]
-  ? [UnsendableKey<Input, Key & keyof Input>] extends [never] ? unknown
-  : `the value of "${
-    & UnsendableKey<Input, Key & keyof Input>
-    & string}" is no text, number or boolean, nor an Option of one`
-  : `this command has no flag or argument under the key "${Exclude<Key, keyof Input>}"`
+export type HasValues<Input, Key extends string> = [Exclude<Key, KeyOf<Input>>] extends [never]
+  ? [UnsendableKey<Input, Key>] extends [never] ? unknown
+  : `the value of "${UnsendableKey<Input, Key>}" is no text, number or boolean, nor an Option of one`
+  : `this command has no flag or argument under the key "${Exclude<Key, KeyOf<Input>>}"`
 
 const jsonOf = (value: Scalar): Schema.Json | undefined => Option.isOption(value) ? Option.getOrUndefined(value) : value
 

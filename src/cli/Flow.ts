@@ -53,9 +53,8 @@ type OwnNames<F> = [Extract<keyof F, "step" | "duration_ms" | "error_class">] ex
 type Declared<F extends Fields> = string extends keyof F ? UsageEvent.NeedsStruct
   : UsageEvent.OwnNames<F> & OwnNames<F> & UsageEvent.AsJson<Schema.Struct.Encoded<F>>
 
-interface Encodable {
-  readonly [name: string]: unknown
-}
+// An alias, which a declaration of the host replaces by the type: an interface would have to be exported.
+type Encodable = { readonly [name: string]: unknown }
 
 /**
  * A declared flow: its four events, and how to run it.

@@ -59,17 +59,17 @@ type NotJson<Encoded> = Extract<
 
 /**
  * Accepts properties that are encoded to JSON. For others, such as a `Date` or a `Map`, the compiler's message names
- * them.
+ * them. Properties are an object: an array and a text have no names.
  *
  * @category models
  * @since 0.1.0
  */
-export type AsJson<Encoded> = Encoded extends NeedsStruct ? NeedsStruct
+export type AsJson<Encoded> = Encoded extends string | ReadonlyArray<unknown> ? NeedsStruct
   : [NotJson<Encoded>] extends [never] ? unknown
   : `${NotJson<Encoded>} is sent as JSON: give it a schema that encodes to that, as Schema.toCodecJson does`
 
 /**
- * The compiler's message for fields without `Schema.Struct` around them.
+ * The compiler's message for fields without `Schema.Struct` around them, and for a schema that is not of an object.
  *
  * @category models
  * @since 0.1.0

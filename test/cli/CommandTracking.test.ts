@@ -111,6 +111,19 @@ describe("recorded commands", () => {
     assert.deepStrictEqual(yield* told("flag_values"), [[{ a: "x", b: 2 }], [undefined]])
   })
 
+  test("The values of a command with subcommands are sent of its own run, and shared values of each run", function*() {
+    const app = Command.make("app", { region: Flag.String("region").pipe(Flag.withDefault("eu")) }, () => Effect.void)
+      .pipe(
+        Command.withSharedFlags({ verbose }),
+        Command.withSubcommands([Command.make("leaf", {}, () => Effect.void)]),
+        Usage.withFlagValues("region", "verbose"),
+        Usage.track
+      )
+    yield* runLine(app, "--region us")
+    yield* runLine(app, "leaf --verbose")
+    assert.deepStrictEqual(yield* told("flag_values"), [[{ region: "us", verbose: false }], [{ verbose: true }]])
+  })
+
   for (
     const line of [
       "--help",

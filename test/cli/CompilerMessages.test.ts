@@ -17,6 +17,7 @@ import * as Schema from "effect/Schema"
 const tags = Flag.String("tag").pipe(Flag.atLeast(1))
 const flags = { tags, region: Flag.String("region"), size: Flag.optional(Flag.Int("size")), since: Flag.Date("since") }
 const deploy = Command.make("deploy", flags, () => Effect.fail("no" as const))
+const leaf = Command.make("leaf")
 const description = "It happened"
 const bare = { flow: Schema.Literal("login") }
 const steps = ["one"]
@@ -48,6 +49,24 @@ const lines: ReadonlyArray<readonly [what: string, line: string, message?: strin
     `deploy.pipe(Usage.withFlagValues("tags"))`,
     `the value of \\"tags\\" is no text, number or boolean, nor an Option of one`
   ],
+  [
+    "values of a command with subcommands",
+    `deploy.pipe(Command.withSubcommands([leaf]), Usage.withFlagValues("region", "size"))`
+  ],
+  [
+    "a flag that a command with subcommands does not have",
+    `deploy.pipe(Command.withSubcommands([leaf]), Usage.withFlagValues("region", "regoin"))`,
+    `this command has no flag or argument under the key \\"regoin\\"`
+  ],
+  [
+    "a flag of a command with subcommands that is given many times",
+    `deploy.pipe(Command.withSubcommands([leaf]), Usage.withFlagValues("tags"))`,
+    `the value of \\"tags\\" is no text, number or boolean, nor an Option of one`
+  ],
+  [
+    "a value that a command shares with its subcommands",
+    `Command.make("root").pipe(Command.withSharedFlags({ region: flags.region }), Command.withSubcommands([leaf]), Usage.withFlagValues("region"))`
+  ],
   ["a flow with a schema", `Flow.make("Auth", { description, steps, properties: Schema.Struct(bare) })`],
   ["a flow with bare fields", `Flow.make("Auth", { description, steps, properties: bare })`, needsStruct],
   [
@@ -60,6 +79,21 @@ const lines: ReadonlyArray<readonly [what: string, line: string, message?: strin
     "an event with bare fields in place",
     `UsageEvent.make("Done", { description, properties: { size: Schema.Finite } })`,
     needsStruct
+  ],
+  [
+    "an event whose properties are a list",
+    `UsageEvent.make("Done", { description, properties: Schema.Array(Schema.String) })`,
+    needsStruct
+  ],
+  [
+    "an event whose properties are a text",
+    `UsageEvent.make("Done", { description, properties: Schema.String })`,
+    needsStruct
+  ],
+  [
+    "an event with a class",
+    `class Done extends Schema.Class<Done>("Done")({ size: Schema.Int }) {}
+UsageEvent.make("Done", { description, properties: Done })`
   ],
   [
     "an event with a property that JSON has no place for",

@@ -5,6 +5,7 @@ import {
   type AnonId,
   type Claim,
   Credential,
+  Flow,
   IdentityStitch,
   IdentityStore,
   PrincipalId,
@@ -71,6 +72,14 @@ export const Deployed = UsageEvent.make("Deployed", {
   description: "a deploy ended",
   properties: Schema.Struct({ files: Schema.Finite })
 })
+
+export const Setup = Flow.make("Setup", {
+  description: "a project is set up",
+  properties: Schema.Struct({ template: Schema.Literals(["blank", "blog"]) }),
+  steps: ["questions", "install"]
+})
+
+export const catalog = [Deployed, ...Setup.events]
 
 export const deployed = Effect.gen(function*() {
   const usage = yield* UsageCapture
