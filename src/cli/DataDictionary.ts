@@ -65,6 +65,17 @@ export interface DataDictionary {
 const isSafeIntegerBound = (value: unknown): boolean =>
   value === Number.MAX_SAFE_INTEGER || value === Number.MIN_SAFE_INTEGER
 
+// The JSON Schema of `Schema.Number` has these texts for the numbers that JSON does not have. They are not sent.
+const isNonFinite = (schema: unknown): boolean =>
+  Predicate.hasProperty(schema, "enum") && String(schema.enum) === "Infinity,-Infinity,NaN"
+
+const withoutNonFinite = (schema: { readonly [keyword: string]: unknown }): { readonly [keyword: string]: unknown } => {
+  if (!Array.isArray(schema["anyOf"]) || !schema["anyOf"].some(isNonFinite)) return schema
+  const { anyOf: _, ...rest } = schema
+  const types: ReadonlyArray<unknown> = schema["anyOf"].filter((type) => !isNonFinite(type))
+  return types.length === 1 ? { ...Object(types[0]), ...rest } : { ...rest, anyOf: types }
+}
+
 // Replaces each reference by its definition. A recursive reference becomes `{}`, any value.
 const inlineReferences = (schema: unknown, definitions: object, inside: ReadonlyArray<string> = []): unknown => {
   if (Array.isArray(schema)) return schema.map((one) => inlineReferences(one, definitions, inside))
@@ -73,11 +84,11 @@ const inlineReferences = (schema: unknown, definitions: object, inside: Readonly
     const name = schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1)
     return inside.includes(name) ? {} : inlineReferences(Reflect.get(definitions, name), definitions, [...inside, name])
   }
-  return Object.fromEntries(
+  return withoutNonFinite(Object.fromEntries(
     Object.entries(schema)
       .filter(([, value]) => !isSafeIntegerBound(value))
       .map(([key, value]) => [key, inlineReferences(value, definitions, inside)])
-  )
+  ))
 }
 
 /**
@@ -220,7 +231,7 @@ export const typeOf = (schema: unknown): string => {
   if ("enum" in schema && Array.isArray(schema.enum)) {
     return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(", ")
   }
-  if ("anyOf" in schema && Array.isArray(schema.anyOf)) return schema.anyOf.map(typeOf).join(", ")
+  if ("anyOf" in schema && Array.isArray(schema.anyOf)) return [...new Set(schema.anyOf.map(typeOf))].join(", ")
   // The elements of a tuple have types of their own.
   const isList = "type" in schema && schema.type === "array" && "items" in schema && !("prefixItems" in schema)
   if (isList) return `list of ${typeOf(schema.items)}`

@@ -45,6 +45,7 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
       literals: Schema.Literals(["blank", "blog", 3]),
       nullable: Schema.NullOr(Schema.String),
       number: Schema.Finite,
+      numbers: Schema.Array(Schema.Number),
       optional: Schema.optional(Schema.String),
       optionalKey: Schema.optionalKey(Schema.Finite),
       optionalNull: Schema.optional(Schema.NullOr(Schema.Int)),
@@ -56,6 +57,8 @@ const events: ReadonlyArray<DataDictionary.Declared> = [
       template: Schema.TemplateLiteral(["v", Schema.Int]),
       text: Schema.FiniteFromString,
       union: Schema.Union([Schema.String, Schema.Boolean]),
+      shape: Schema.Union([Schema.Struct({ radius: Schema.Number }), Schema.Struct({ side: Schema.Number })]),
+      notAlways: Schema.optional(Schema.NullOr(Schema.Number)),
       unions: Schema.Array(Schema.Union([Schema.String, Schema.Boolean])),
       unknown: Schema.Unknown,
       agent: Schema.String
@@ -76,6 +79,28 @@ it("A property that may be undefined is not always there, and is never null", ()
   for (const name of ["optional", "option"]) assert.include(markdown, `| \`${name}\` | string | no |`)
   assert.include(markdown, "| `optionalNull` | integer, null | no |")
   assert.include(markdown, "| `nullable` | string, null | yes |")
+})
+
+it("A number has no text for what JSON does not have, because that is not sent, and a type is named once", () => {
+  const properties = Schema.Struct({
+    count: Schema.Number,
+    shape: Schema.Union([Schema.Struct({ radius: Schema.Number }), Schema.Struct({ side: Schema.Number })])
+  })
+  const dictionary = DataDictionary.make([{ name: "Drawn", description, properties }])
+  const number = { type: "number" }
+  const object = (name: string) => ({
+    type: "object",
+    properties: { [name]: number },
+    required: [name],
+    additionalProperties: true
+  })
+  assert.deepStrictEqual(dictionary.events.at(-1)?.properties.map(({ schema }) => schema), [
+    number,
+    { anyOf: [object("radius"), object("side")] }
+  ])
+  for (const line of ["| `count` | number | yes |", "| `shape` | object | yes |"]) {
+    assert.include(DataDictionary.toMarkdown(dictionary), line)
+  }
 })
 
 it("Each event in the list of events has its description, and each property its own if it has one", () => {
