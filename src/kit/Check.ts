@@ -26,7 +26,7 @@ export const advice = {
   "undeclared-event": "Declare the event, and write the dictionary again.",
   email: "Leave e-mail addresses out of properties.",
   path: "Leave paths out of properties: they name users, machines and projects.",
-  token: "Leave credentials out of properties, and revoke this one if it was sent elsewhere.",
+  token: "Leave credentials out of properties and out of ids, and revoke this one if it was sent elsewhere.",
   address: "Leave addresses of machines and sites out of properties."
 }
 
@@ -137,6 +137,11 @@ const checkIds = (messages: Messages): Findings => {
   })
 }
 
+const checkSecretIds = (messages: Messages): Findings =>
+  [...Map.groupBy(messages, ({ distinct_id }) => distinct_id)].flatMap(([id, [message]]) =>
+    SensitiveValues.isCredential(id) ? [finding("token", "its distinct_id looks like a token", message)] : []
+  )
+
 const checkMerges = (messages: Messages, merges: Merges): Findings => {
   const principals = new Map<string, string>()
   const twice = merges.flatMap(({ into, message, other }) => {
@@ -230,6 +235,7 @@ export const check = (
     ...checkIdentify(messages, merges),
     ...checkOrder(messages, merges),
     ...checkIds(messages),
+    ...checkSecretIds(messages),
     ...checkMerges(messages, merges),
     ...checkUuids(messages),
     ...checkSequences(messages),

@@ -22,11 +22,12 @@ const isDictionary = (value: unknown): value is DataDictionary.DataDictionary =>
   Predicate.hasProperty(value, "common") && Array.isArray(value.common) &&
   Predicate.hasProperty(value, "events") && Array.isArray(value.events)
 
-// An event, a list of them, or what has a list of them, as a flow does.
-const eventsIn = (value: unknown): ReadonlyArray<DataDictionary.Declared> => {
+// An event, a list of them, what has a list of them, as a flow does, or an exported object or module that has them.
+const eventsIn = (value: unknown, isExport = false): ReadonlyArray<DataDictionary.Declared> => {
   if (isEvent(value)) return [value]
   if (Predicate.hasProperty(value, "events")) return eventsIn(value.events)
-  return Array.isArray(value) ? value.flatMap(eventsIn) : []
+  const values = Array.isArray(value) ? value : isExport && Predicate.isObject(value) ? Object.values(value) : []
+  return values.flatMap((value) => eventsIn(value))
 }
 
 // Loaded from the CLI's package: its schemas need the CLI's own Effect, and the kit is published with one of its own.
@@ -39,7 +40,7 @@ const load = Effect.fnUntraced(function*(module: string) {
     catch: (cause) => userError(`${module} cannot be loaded: ${String(cause)}`, cause)
   })
   const whole = Object.values(exports).find(isDictionary)
-  const events = [...new Set(Object.values(exports).flatMap(eventsIn))]
+  const events = [...new Set(Object.values(exports).flatMap((value) => eventsIn(value, true)))]
   if (whole === undefined && events.length === 0) {
     return yield* userError(`${module} exports no event, no flow and no data dictionary`)
   }

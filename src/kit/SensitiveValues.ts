@@ -18,6 +18,13 @@ const path = /(?:^|[\s"'`=(:,])(?:~?\/[\w.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\\w)/i
 const credential =
   /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,})/i
 
+// A credential that no API gives to its accounts as an id: an id may begin with `key_`, or be a random word.
+const credentialAsId =
+  /^(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,})/i
+
+/** Returns whether the id of an account is a credential, such as the one that the user logged in with. */
+export const isCredential = (id: string): boolean => credentialAsId.test(id)
+
 // A random word: hexadecimal, or capitals, small letters and digits in one.
 const isRandom = (word: string): boolean =>
   !isUuid(word) && (

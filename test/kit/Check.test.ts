@@ -152,8 +152,14 @@ const table: {
       "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0",
       "token_1234567890",
       "q7Zk2LmP0xRt5VbN8sWd"
-    ].map((value) => [of({ value })]),
-    [[of({
+    ].map((value) => [of({ value })]).concat(
+      // A host that gives its credential to `login`.
+      ["sk-do-not-tell", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0", "Bearer abcdefgh"].map((id) => [
+        alias(id, anon),
+        { distinct_id: id }
+      ])
+    ),
+    [["key_1234567890", "q7Zk2LmP0xRt5VbN8sWd"].map((distinct_id) => ({ distinct_id })), [of({
       id: anon,
       template: "nextjs-14-starter-with-tailwind",
       store: "key-value-store",

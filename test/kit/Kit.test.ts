@@ -230,6 +230,23 @@ describe("effect-cli-usage dictionary", () => {
     assert.deepStrictEqual(declared.filter(({ name, required }) => required && !names.includes(name)), [])
   })
 
+  test.live("The command dictionary finds events and flows in the lists, objects and modules that a module exports", function*() {
+    const home = yield* folder
+    const [index, other] = [Path.join(home, "index.mjs"), Path.join(home, "other.mjs")]
+    const properties = "properties: Schema.Struct({})"
+    const schema = `import * as Schema from ${JSON.stringify(import.meta.resolve("effect/Schema"))}\n`
+    const eventOf = (name: string) => `{ name: "${name}", description: "d", ${properties} }`
+    Fs.writeFileSync(other, `${schema}export const one = ${eventOf("in a module")}`)
+    Fs.writeFileSync(
+      index,
+      `${schema}export * as Other from "./other.mjs"
+export const list = [${eventOf("in a list")}]
+export const object = { one: ${eventOf("in an object")}, flow: { events: [${eventOf("in a flow")}] } }`
+    )
+    const { stdout } = yield* kit(["dictionary", index])
+    for (const place of ["module", "list", "object", "flow"]) assert.match(stdout, new RegExp(`## in an? ${place}\n`))
+  })
+
   test.live("The command dictionary says why a module has no dictionary", function*() {
     const home = yield* folder
     const none = Path.join(home, "none.mjs")
