@@ -39,7 +39,8 @@ const isNotText = (value: unknown, path: string | undefined): boolean => {
 
 const urlOf = ({ base, path }: Form, document: unknown): string | undefined => {
   const start = typeof base === "string" ? base : textAt(document, base.key)
-  return start === undefined ? undefined : `${start.replace(/\/+$/, "")}${path}`
+  // Without a slash the path would become a part of the host, and the credential would go to another server.
+  return start === undefined ? undefined : `${start.replace(/\/+$/, "")}/${path.replace(/^\/+/, "")}`
 }
 
 // The first existing path is used, also with an illegal value: the id at another path may be that of another person.
@@ -95,7 +96,7 @@ export const parse = (
       const url = urlOf(form, document)
       // The same key may have another account at another API, or in another place of its answer. Without an API it is
       // still a credential: otherwise the user would count as signed out.
-      const audience = url === undefined ? undefined : [url, ...form.principal].join(" ")
+      const audience = url && `${url} ${form.principal.join(" ")}`
       const credential: Credential.Credential = { source, secret: Redacted.make(key), audience }
       requests.set(credential, { form, url, key })
       return credential

@@ -480,7 +480,7 @@ describe.skipIf(isWindows)("NodeDisk", () => {
 
   it("An error of another realm, as in a `vm` context, is refused with its code", () => {
     const at = temporary()
-    const refuse = () => runInNewContext('throw Object.assign(new Error("refused"), { code: "ENOENT" })')
+    const refuse = () => runInNewContext("throw Object.assign(new Error(\"refused\"), { code: \"ENOENT\" })")
     assert.deepStrictEqual(replacing({ openSync: refuse }, () => disk.read(at("f"))), missing)
     assert.strictEqual(replacing({ openSync: refuse }, () => disk.create(at("f"), "text")), "ENOENT")
   })

@@ -25,6 +25,15 @@ const parse = (text: string) => {
 
 const document = (key: string) => `cloud:\n  api:\n    key: ${key}\n`
 
+it("The path of a form is below its base, also without a slash between them: it never changes the host", () => {
+  const read = { files: [], variables: { KEY: "k1" }, configuration: "" }
+  const audienceOf = (base: string, path: string) =>
+    HttpPrincipal.parse([{ environment: "KEY", base, path, principal: ["id"] }], read, Yaml.parse)?.audience
+  for (const base of ["https://api.acme.co", "https://api.acme.co/"]) {
+    for (const path of ["m/me", "/m/me"]) assert.strictEqual(audienceOf(base, path), "https://api.acme.co/m/me id")
+  }
+})
+
 describe("parser limits", () => {
   const slow: Readonly<Record<string, string>> = {
     "a long number that is none": document(`${"1".repeat(1001)}x`),
