@@ -32,12 +32,12 @@ const accepted: Awaited<ReturnType<Fetch>> = {
 
 /** Sends messages in one request of posthog-node's. */
 export class PostHogClient extends PostHog {
-  readonly #messages: Map<string, Wire>
+  readonly #messages: Map<string, Wire | undefined>
   readonly #answer: { value: Answer }
 
   constructor(destination: Destination) {
-    const messages = new Map<string, Wire>()
-    const answer: { value: Answer } = { value: { _tag: "Kept", reason: "nothing was sent" } }
+    const messages = new Map<string, Wire | undefined>()
+    const answer: { value: Answer } = { value: { _tag: "Malformed" } }
     super(destination.key, {
       host: destination.host,
       flushAt: Number.MAX_SAFE_INTEGER,
@@ -49,6 +49,8 @@ export class PostHogClient extends PostHog {
       isServer: false,
       disableGeoip: false,
       fetch: async (url, { body, headers }) => {
+        // If Node.js refuses the request.
+        answer.value = { _tag: "Kept", reason: "nothing was sent" }
         answer.value = typeof body === "string" || body instanceof Uint8Array
           ? await post(new URL(url), headers, body, requestLimitMillis)
           : { _tag: "Kept", reason: "an unknown kind of body" }
@@ -76,10 +78,16 @@ export class PostHogClient extends PostHog {
 
   /** Sends messages in one request; never rejects. */
   async send(messages: ReadonlyArray<Message>): Promise<Answer> {
-    this.#answer.value = { _tag: "Kept", reason: "nothing was sent" }
-    for (const message of messages) {
-      const wire: Wire = JSON.parse(JSON.stringify(message))
-      this.#messages.set(message.uuid, wire)
+    // If no request is sent: a message is nested too deep to be encoded.
+    this.#answer.value = { _tag: "Malformed" }
+    let wires: ReadonlyArray<Wire>
+    try {
+      wires = JSON.parse(JSON.stringify(messages))
+    } catch {
+      return this.#answer.value
+    }
+    for (const [index, message] of messages.entries()) {
+      this.#messages.set(message.uuid, wires[index])
       this.capture({
         event: anyEvent,
         distinctId: message.distinct_id,

@@ -12,7 +12,7 @@ import { post } from "../../src/worker/Transport.ts"
 import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
-import { events } from "./RealWorker.ts"
+import { event, events } from "./RealWorker.ts"
 
 const { Drip, Hang, NotJson, Ok, Reset, Status } = PostHogSink.Answer
 
@@ -74,6 +74,17 @@ describe("response decoding", () => {
     assert.deepStrictEqual(yield* read(Status({ status: 413 })), { _tag: "TooLarge" })
     assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
   })
+})
+
+// Valid JSON, which another program may have put into the outbox, or a host with a larger stack.
+test.each([3_000, 20_000])("A message that is nested too deep to be encoded is malformed: %s", function*(depth) {
+  const sink = yield* makeSink()
+  const client = new PostHogClient({ host: sink.url, key: "phc_test" })
+  const deep = event(1, { properties: { deep: JSON.parse("[".repeat(depth) + "]".repeat(depth)) } })
+  assert.deepStrictEqual(yield* Effect.promise(() => client.send([event(0), deep])), { _tag: "Malformed" })
+  assert.isEmpty(yield* sink.requests)
+  assert.strictEqual((yield* Effect.promise(() => client.send([event(0)])))._tag, "Taken")
+  assert.deepStrictEqual((yield* sink.messages).map(({ uuid }) => uuid), [event(0).uuid])
 })
 
 test("A server that compresses what it may compress accepts the messages with a plain answer", function*() {

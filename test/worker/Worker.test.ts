@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Message from "../../src/domain/Message.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
@@ -119,6 +120,21 @@ suite("the worker", (test) => {
       assert.isBelow(requests.length, 2 * poison.length * Math.ceil(Math.log2(200)))
       // The left half first: so what goes is in the order in which it was recorded.
       assert.deepStrictEqual(uuids(requests[1]?.batch ?? []), first(100))
+    })
+
+    test("A message that is nested too deep to be sent is set aside, and the others are sent", function*(worker) {
+      yield* worker.record(...events(2))
+      const names = [3_000, 20_000].map((depth) => {
+        const text = `"n":${"[".repeat(depth)}${"]".repeat(depth)}`
+        const name = `000000000000000-${depth}.json`
+        const deep = event(depth, { properties: { n: 2 } })
+        Fs.writeFileSync(`${worker.folder.events}/${name}`, Message.encode(deep).replace("\"n\":2", text))
+        return name
+      })
+      yield* run(worker)
+      assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(2))
+      const { backOff, leases, setAside, waiting } = yield* worker.disk
+      assert.deepStrictEqual([waiting, setAside, backOff, leases], [[], names.toSorted(), undefined, []])
     })
 
     test("Messages are kept if PostHog refuses all of them as malformed", function*(worker) {
