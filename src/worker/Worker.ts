@@ -227,6 +227,11 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     const { delivered, outcome } = yield* drain(options, handled, held.isHeld)
     total += delivered
     isKept = outcome === "Kept"
+    // Otherwise successors would follow each other on a slow disk, without a request and without a back-off.
+    if (outcome === "OutOfTime" && delivered === 0 && lingerUntil === undefined && held.isHeld()) {
+      isKept = true
+      yield* outbox.backOff("a worker had no time for a request: the disk is slow, or the machine was suspended")
+    }
     const now = yield* monotonicMillis
     if (delivered > 0 || lingerUntil === undefined) lingerUntil = Math.min(now + lingerMillis, until - requestMillis)
     isOver = outcome !== "Empty" || !job.lingers || !(yield* waitForMore(lingerUntil))
@@ -235,8 +240,8 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   // The next command starts a worker after the back-off, which may not be on disk: the disk may be full.
   if (isKept || !isAllowed() || (yield* outbox.isEmpty)) return total
   if ((yield* outbox.backedOffUntil) > (yield* Clock.currentTimeMillis)) return total
-  // Without this check, a message that can be neither sent nor removed would start successors without end.
-  const { entries, isPartial } = yield* outbox.look
-  if (isPartial || entries.some(({ message }) => !handled.has(message.uuid))) yield* startSuccessor
+  // A successor would send again what could not be removed, and successors would follow each other without end.
+  const { entries } = yield* outbox.look
+  if (entries.length > 0 && !entries.some(({ message }) => handled.has(message.uuid))) yield* startSuccessor
   return total
 })

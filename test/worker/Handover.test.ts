@@ -230,16 +230,22 @@ describe("worker life cycle", () => {
     const { files, lease, leases, outbox, work, write } = yield* setUp()
     write(1)
     const ends: Array<number | undefined> = []
+    const { count, counted } = counter()
     const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
     yield* work({
       send,
       life: 4_000,
+      startSuccessor: count,
       isAllowed: () => ends.push(files.decode(Lease.path(leases.folder, lease()), Lease.decode)?.until) > 0
     })
     assert.strictEqual(ends[0], 4_000)
     // A request may take 5 s.
     assert.isEmpty(requests)
     assert.isFalse(yield* outbox.isEmpty)
+    // On a disk that stays so slow, successors would follow each other without end.
+    assert.strictEqual(counted.times, 0)
+    assert.strictEqual(yield* outbox.backedOffUntil, 1_000)
+    assert.match((yield* outbox.status).lastFailure ?? "", /^a worker had no time for a request/)
   })
 
   const successors: ReadonlyArray<
@@ -272,6 +278,20 @@ describe("worker life cycle", () => {
       assert.lengthOf(device.events(), title === "nothing waits" ? 0 : 1)
     })
   }
+
+  test("A worker has no successor where its time is over, and what it sent cannot be removed", function*() {
+    const disk = FaultyDisk.interposed(({ operation, path }) =>
+      (operation === "remove" && path.includes("/events/")) || path.includes("/sent/") ? "EACCES" : undefined
+    )
+    const { files, leases, work, write } = yield* setUp({ disk })
+    for (const n of [1, 2]) write(n)
+    SearchFile.make(files, leases.folder).write({ batch: 1, refused: [] })
+    const { count, counted } = counter()
+    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false }, 4_900)
+    const worker = yield* Effect.forkChild(work({ send, startSuccessor: count }))
+    while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+    assert.deepStrictEqual([requests.map(({ length }) => length), counted.times], [[1], 0])
+  })
 
   for (const [what, operation] of [["a claim", "read"], ["their folder", "list"]] as const) {
     test(`A worker sends no event of an account while ${what} cannot be read, for its alias goes first`, function*() {
