@@ -195,7 +195,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       return yield* apply(principal, seenBy, result.identity, attempt + 1)
     })
 
-  const decodePrincipal = (input: string): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
+  const decodePrincipal = (input: unknown): Effect.Effect<PrincipalId.PrincipalId | undefined> =>
     Result.match(PrincipalId.decode(input), {
       onFailure: (reason) => Effect.as(debug(`ignored a principal: ${reason}`), undefined),
       onSuccess: Effect.succeed
@@ -259,7 +259,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
         abandonAfter(answerLimit)
       )
       if (Option.isNone(reply)) yield* debug(`${noPrincipal}: no answer in 2 seconds`)
-      const answer = { about: credential, principal: Option.getOrUndefined(reply) }
+      const found = Option.getOrUndefined(reply)
+      // The resolver of a host may be JavaScript, or assert the type of an id.
+      const answer = { about: credential, principal: found === undefined ? undefined : yield* decodePrincipal(found) }
       yield* transition(StitchState.answer, answer)
       yield* Effect.uninterruptible(locked(Effect.andThen(handleAnswer(answer), held.release(answer.principal))))
     })

@@ -219,6 +219,21 @@ describe.each(modes)("resolver failures over $mode", (mode) => {
     assert.isNull(yield* given.home.recall(key))
   })
 
+  // A host in JavaScript, or one that asserts the type of an id, may return any value.
+  asked.each(["", "undefined", null, 42])(
+    "A resolver that returns an illegal principal has no answer: %j",
+    function*(given, id) {
+      const resolve = () => Effect.sync(() => JSON.parse(JSON.stringify(id)))
+      const command = yield* given.start({ resolver: resolverOf(given, Effect.succeed(key), resolve) })
+      yield* command.begin
+      assert.deepStrictEqual(yield* command.owner, device(anon.a))
+      yield* command.settle
+      assert.deepStrictEqual(yield* command.owner, device(anon.a))
+      assert.deepStrictEqual(given.home.claimed(), [])
+      assert.isNull(yield* given.home.recall(key))
+    }
+  )
+
   if (!mode.isSteady) return
 
   loggedIn.each([...ended, ...never])(
