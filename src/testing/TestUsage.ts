@@ -49,9 +49,12 @@ export interface RecordedEvent {
   readonly command: string | undefined
   readonly principal: string | undefined
   readonly anonId: string | undefined
-  /** What the event declares; for a command's own event `exit_code`, `flags_used` and the others. */
+  /**
+   * What the event declares, and what `UsageContext` and `Usage.annotateCommand` add; for a command's own event
+   * `exit_code`, `flags_used` and the others.
+   */
   readonly properties: Schema.JsonObject
-  /** What every event has: `invocation_id`, `sequence`, `is_ci`, … */
+  /** What every event has: `invocation_id`, `sequence`, `is_ci`, …, and the groups under `$groups`. */
   readonly common: Schema.JsonObject
 }
 
