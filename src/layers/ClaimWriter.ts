@@ -2,7 +2,7 @@
 import { type AnonId, isAnonId } from "../domain/AnonId.ts"
 import * as Claim from "../domain/Claim.ts"
 import type { Message } from "../domain/Message.ts"
-import { isRefused } from "../services/Disk.ts"
+import { type Disk, isIrregular, isRefused } from "../services/Disk.ts"
 import type { Publication } from "../services/IdentityStore.ts"
 import type { Entry } from "../services/Outbox.ts"
 import * as ClaimFiles from "./ClaimFiles.ts"
@@ -39,9 +39,10 @@ export interface Undelivered {
   readonly isUncertain: boolean
 }
 
-// Returns the aliases of a destination, filtered by the facts beside their claims.
+// Returns the aliases of a destination, filtered by the facts beside their claims. An entry that is no file has no claim.
 const aliasesOf = (
   files: StateFiles,
+  disk: Disk,
   destination: string,
   isWanted: (has: (fact: "delivered" | "set-aside") => boolean) => boolean
 ): Undelivered => {
@@ -52,8 +53,9 @@ const aliasesOf = (
   const aliases = listed.flatMap((name): Undelivered["aliases"] => {
     const anonId = anonIdOf(name)
     if (anonId === undefined || !isWanted((fact) => names.has(`${anonId}.${fact}`))) return []
-    const read = files.read(ClaimFiles.path(files, anonId, "json"))
-    if (read._tag === "Unreadable") isUncertain = true
+    const path = ClaimFiles.path(files, anonId, "json")
+    const read = files.read(path)
+    if (read._tag === "Unreadable" && !isIrregular(disk, path, read.code)) isUncertain = true
     const claim = ClaimFiles.decode(read, anonId)
     if (claim === undefined || claim.destination !== destination || claim.alias === null) return []
     return [{ _tag: "Alias", anonId, message: claim.alias }]
@@ -62,9 +64,9 @@ const aliasesOf = (
 }
 
 /** Returns the aliases that were not sent to a destination yet. */
-export const undelivered = (files: StateFiles, destination: string): Undelivered =>
-  aliasesOf(files, destination, (has) => !has("delivered") && !has("set-aside"))
+export const undelivered = (files: StateFiles, disk: Disk, destination: string): Undelivered =>
+  aliasesOf(files, disk, destination, (has) => !has("delivered") && !has("set-aside"))
 
 /** Returns the aliases that a destination accepted. */
-export const delivered = (files: StateFiles, destination: string): ReadonlyArray<Message> =>
-  aliasesOf(files, destination, (has) => has("delivered")).aliases.map(({ message }) => message)
+export const delivered = (files: StateFiles, disk: Disk, destination: string): ReadonlyArray<Message> =>
+  aliasesOf(files, disk, destination, (has) => has("delivered")).aliases.map(({ message }) => message)

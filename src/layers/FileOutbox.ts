@@ -53,7 +53,7 @@ export const makeWith = Effect.fnUntraced(function*(
       ? { names: [], unlisted: `the outbox cannot be read (${names})` }
       : { names: names.filter(OutboxFolder.isEventName).toSorted(), unlisted: undefined }
   }
-  const claims = () => ClaimWriter.undelivered(files, destinationId)
+  const claims = () => ClaimWriter.undelivered(files, disk, destinationId)
 
   const setAsideFile = (name: string, now: number): void => {
     const file = `${folder.events}/${name}`
@@ -134,7 +134,7 @@ export const makeWith = Effect.fnUntraced(function*(
     const events = names.filter((name) => !beyond.has(name)).flatMap((name) =>
       files.decode(`${folder.sent}/${name}`, Message.decode) ?? []
     )
-    const aliases = ClaimWriter.delivered(files, destinationId)
+    const aliases = ClaimWriter.delivered(files, disk, destinationId)
       .filter(({ timestamp }) => now - Date.parse(timestamp) <= ageMillis)
     return [...aliases, ...events]
       .toSorted((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp))

@@ -12,7 +12,7 @@ import { OutboxContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf } from "../fixtures/Files.ts"
-import { aliasOf, event } from "../worker/RealWorker.ts"
+import { aliasOf, event, eventOf } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, denied, destinationId, P } = Device
 
@@ -156,6 +156,19 @@ describe("entries of claims", () => {
     assert.deepStrictEqual(uuids(yield* outbox.entries), uuidsOf(1))
     assert.strictEqual((yield* outbox.status).setAside, 1)
   })
+
+  test(
+    "An entry of the claims that can never be read has no alias, and no event waits for it",
+    function*({ claim, device, open }) {
+      const outbox = yield* open()
+      yield* outbox.add(eventOf(1, P))
+      claim(2, anon.a)
+      NFS.mkdirSync(device.at("usage/claims", `${anon.b}.json`))
+      NFS.symlinkSync("elsewhere", device.at("usage/claims", `${anon.c}.json`))
+      const { blocked, entries } = yield* outbox.look
+      assert.deepStrictEqual([uuids(entries), blocked], [uuidsOf(2, 1), undefined])
+    }
+  )
 
   test("An alias is never missing before its event, whenever a command claims and records while a worker looks", function*() {
     let isOver = false

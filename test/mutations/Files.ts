@@ -77,8 +77,8 @@ export const files: ReadonlyArray<Mutation> = [
     name: "an alias gets a new uuid on every send",
     why: "a resend is counted again",
     wrong: [wrong("layers/ClaimWriter.ts", (right) => ({
-      undelivered: (files, destination) => {
-        const { aliases, isUncertain } = right.undelivered(files, destination)
+      undelivered: (files, disk, destination) => {
+        const { aliases, isUncertain } = right.undelivered(files, disk, destination)
         const renewed = aliases.map((alias) => ({
           ...alias,
           message: { ...alias.message, uuid: globalThis.crypto.randomUUID() }
@@ -145,7 +145,10 @@ export const files: ReadonlyArray<Mutation> = [
     name: "an account's events go although a claim cannot be read",
     why: "they go before the alias that the claim may hold",
     wrong: [wrong("layers/ClaimWriter.ts", (right) => ({
-      undelivered: (files, destination) => ({ ...right.undelivered(files, destination), isUncertain: false })
+      undelivered: (files, disk, destination) => ({
+        ...right.undelivered(files, disk, destination),
+        isUncertain: false
+      })
     }))]
   },
   {
