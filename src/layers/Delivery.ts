@@ -167,7 +167,11 @@ export const make = Effect.fnUntraced(function*(
     // If a message or claim cannot be read now, then at least one message is kept.
     const kept = after.blocked === undefined ? after.pending : Math.max(1, after.pending)
     const denial = enabled || kept === 0 ? undefined : `telemetry is off: ${ConsentDecision.explain(decidedBy)}`
-    return { delivered, kept, reason: denial ?? after.blocked ?? reason }
+    // A message of a newer version, or a file that cannot be set aside.
+    const stuck = kept === 0 || (yield* outbox.entries).length > 0
+      ? undefined
+      : "no waiting file is a message of this version"
+    return { delivered, kept, reason: denial ?? after.blocked ?? reason ?? stuck }
   })
 
   // == the end of a command

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { given } from "../../src/domain/ConsentDecision.ts"
+import * as Message from "../../src/domain/Message.ts"
 import * as Delivery from "../../src/layers/Delivery.ts"
 import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
@@ -184,6 +185,18 @@ describe("flush", () => {
     assert.isFalse(yield* outbox.isEmpty)
     yield* TestClock.adjust("1 second")
     assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, kept: 0, reason: undefined })
+  })
+
+  test("A flush says that messages of a newer version are kept", function*() {
+    const { device, flush, outbox } = yield* command()
+    yield* outbox.delivered(yield* outbox.entries)
+    const newer = Message.encode(event(2)).replace("\"version\":1", "\"version\":2")
+    yield* device.write(`usage/outbox/${Device.destinationId}/events/2.json`, newer)
+    assert.deepStrictEqual(yield* flush, {
+      delivered: 0,
+      kept: 1,
+      reason: "no waiting file is a message of this version"
+    })
   })
 
   test("A flush says why its worker could not be started", function*() {
