@@ -105,8 +105,6 @@ const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
 const interruptedCode = 130
 
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
-  // A cancelled prompt becomes an interruption only after the handler.
-  if (ErrorClass.isCancelled(exit)) return interruptedCode
   let code = 1
   ErrorClass.tryOrElse(undefined, () =>
     Runtime.defaultTeardown(exit, (decided) => {
@@ -152,7 +150,8 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome
   if (exit._tag === "Success") return succeeded
   const isCancelled = ErrorClass.isCancelled(exit)
   return {
-    code: exitCodeOf(exit),
+    // A cancelled prompt becomes an interruption only after the handler.
+    code: isCancelled ? interruptedCode : exitCodeOf(exit),
     errorClass: ErrorClass.ofCause(exit.cause),
     errorMessage: isCancelled
       ? undefined

@@ -254,14 +254,14 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       // Another process created the file, unless it was deleted since.
       return create() ?? read(make, true)
     }
+    if (file._tag === "Unreadable") return make ? inMemory(firstRun) : undefined
+    const { text } = file
     // The ids beside a denial are new ids for other tools: no event was sent with them.
-    if (!make && file._tag === "Text" && codec.denies(file.text)) return undefined
-    if (file._tag === "Text" && mayWrite) finishImport(codec.decode(file.text))
-    const end = file._tag === "Text" ? endOf(file.text, mayWrite) : "Unknown"
-    if (file._tag === "Text" && end === "Nothing" && mayWrite && !isUnchanged(file.text)) return read(make, firstRun)
-    const identity = file._tag === "Text" && isAnonId(end)
-      ? resolveIdentity(file.text, end, firstRun, mayWrite)
-      : undefined
+    if (!make && codec.denies(text)) return undefined
+    if (mayWrite) finishImport(codec.decode(text))
+    const end = endOf(text, mayWrite)
+    if (end === "Nothing" && mayWrite && !isUnchanged(text)) return read(make, firstRun)
+    const identity = isAnonId(end) ? resolveIdentity(text, end, firstRun, mayWrite) : undefined
     return identity ?? (make ? inMemory(firstRun) : undefined)
   }
 

@@ -49,7 +49,7 @@ const isUnwritable = ({ _tag }: Publication | Rotation): boolean => _tag === "Un
 
 // Returns whether a command is `outer`, or runs within its handler.
 const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =>
-  command === outer || (command?.outer !== undefined && isWithin(command.outer, outer))
+  command !== undefined && (command === outer || isWithin(command.outer, outer))
 
 /** Creates the full stitch of a command that was steady until now, with its identity store. */
 export const make = Effect.fnUntraced(function*(handover: Handover, record: Recorder.Record) {
@@ -452,8 +452,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     // running command.
     const current = yield* CurrentCommand
     const command = current === "untracked" ? undefined : current
-    const ends = logoutStep.isFirst ? [...running].filter((run) => command === undefined || isWithin(command, run)) : []
-    for (const run of ends) yield* run.recordSuccess
+    for (const run of logoutStep.isFirst ? [...running] : []) {
+      if (command === undefined || isWithin(command, run)) yield* run.recordSuccess
+    }
     yield* locked(endLogout)
   })
 

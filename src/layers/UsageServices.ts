@@ -350,7 +350,7 @@ export const make = Effect.fnUntraced(function*(
       yield* withFullStitch(({ service }) => service.observe(principalId, authorization))
     }, debugFailure("could not act on an observed principal", undefined)),
     login: (principalId) => withFullStitch(({ service }) => service.login(principalId)),
-    logout: Effect.suspend(() => withFullStitch(({ service }) => service.logout))
+    logout: withFullStitch(({ service }) => service.logout)
   })
 
   // == delivery
