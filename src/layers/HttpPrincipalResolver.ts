@@ -23,7 +23,7 @@ import { steady } from "./Load.ts"
 export interface Form {
   /** The variable that may have the secret. It takes precedence over the file. */
   readonly environment?: string | undefined
-  /** The path of the secret in the credentials file. */
+  /** The path of the secret in the credentials file: `file` of the options. */
   readonly key?: string | undefined
   /** The base URL of the API, or its path in the credentials file; https, or http on loopback. */
   readonly base: string | { readonly key: string }
@@ -38,7 +38,8 @@ export interface Form {
  *
  * **Details**
  *
- * The first form whose variable is set is used, else the first form whose secret is in the file.
+ * A form has `environment`, or `key` with `file`, or both. The first form whose variable is set is used, else the first
+ * form whose secret is in the file.
  *
  * @category models
  * @since 0.1.0
