@@ -103,6 +103,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     const knowledge = snapshot?.knowledge === undefined ? initial.knowledge : snapshot.knowledge
     const first = yield* credentials.parse(input, initial.text, knowledge)
     yield* transition(StitchState.begin, first)
+    if (initial.text !== undefined && first.found === undefined) yield* debug("no credential was found")
     if (snapshot !== undefined) {
       yield* transition(StitchState.open)
       yield* transition(StitchState.replaceCurrent, first)
@@ -363,10 +364,13 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     const credential = (isFirst ? initial : undefined) ?? (yield* credentials.read)
     isFirst = false
     yield* transition(StitchState.begin, credential)
-    if (credential.found === undefined) yield* debug("no credential was found")
-    else if (credential.known === undefined) yield* requestPrincipal(credential.found)
-    // With an input, the steady stitch has said it.
-    else if (credential.known === null && input === undefined) yield* debug(`${noPrincipal}: ${noAnswer}`)
+    if (credential.found !== undefined && credential.known === undefined) yield* requestPrincipal(credential.found)
+    // With an input, these lines were written before.
+    else if (input === undefined && !credential.known) {
+      yield* credential.found === undefined
+        ? debug("no credential was found")
+        : debug(`${noPrincipal}: ${noAnswer}`)
+    }
   })
 
   const observe = (principalId: string, authorization?: string) =>

@@ -179,7 +179,7 @@ export const make = (
       const found = recall(text, now)
       initial = { text, knowledge: found?.knowledge }
       if (absent === "unknown") initialDevice = readIdentity()?.anonId ?? "none"
-      else if (text === undefined) {
+      else if (found?.credential.source === "none") {
         const sources = [...input.files, ...Object.keys(input.variables)]
         files.notes.add(`no credential was found in ${sources.join(" or ")}`)
       } else if (found?.knowledge === null) files.notes.add(`${noPrincipal}: ${noAnswer}`)

@@ -14,7 +14,7 @@ import * as Debug from "../../src/layers/Debug.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import type { Command, Scene } from "./Command.ts"
-import { account, device, lateAnswer, loaded, modes, over, own, scene, use } from "./Command.ts"
+import { account, device, lateAnswer, loaded, modes, over, own, scene, steady, use } from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -170,6 +170,22 @@ const resolverOf = (
   const input = api.input && { ...api.input(), parse: () => credential }
   return Layer.succeed(PrincipalResolver, PrincipalResolver.of({ input, credential, resolve }))
 }
+
+it.effect("A debug line says that no credential was found if a file is parsed in vain, now or by an earlier command", () =>
+  Effect.gen(function*() {
+    const given = yield* scene(steady, { ...atOnce, credential: key })
+    const resolver = resolverOf(given, Effect.succeed(undefined))
+    const lines = ["usage: no credential was found"]
+    lines.push(`${lines[0]} in ${given.home.at("..", "credentials")} or ACME_API_KEY`)
+    for (const count of [1, 2]) {
+      const command = yield* given.start({ resolver })
+      yield* command.begin
+      yield* command.record
+      yield* command.end
+      const found = (yield* TestConsole.errorLines).filter((line) => String(line).includes("no credential"))
+      assert.deepStrictEqual(found, lines.slice(0, count))
+    }
+  }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
 
 const died = (): never => {
   throw new Error("the keychain is locked")
