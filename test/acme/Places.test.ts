@@ -57,7 +57,9 @@ suite("execution environments", (test) => {
         const namespace = unshare("-pf", "--mount-proc", "--kill-child", "sh", "-c", command)
         const { code } = yield* run(namespace, { env: acme.env })
         assert.strictEqual(code, 0)
-        if (turn > 1) assert.lengthOf(yield* acme.sink.messages, 1 + turn)
+        // A worker that is killed after its request has sent messages that the next worker sends again.
+        const sent = new Set((yield* acme.sink.messages).map(({ uuid }) => uuid))
+        if (turn > 1) assert.strictEqual(sent.size, 1 + turn)
       }
     })
 
