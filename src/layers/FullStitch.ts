@@ -11,7 +11,6 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
 import { attribute, consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
 import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
@@ -30,6 +29,7 @@ import * as CredentialReader from "./CredentialReader.ts"
 import { debug, debugFailure } from "./Debug.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
 import * as HeldEvents from "./HeldEvents.ts"
+import * as Lock from "./Lock.ts"
 import * as Notice from "./Notice.ts"
 import * as PrincipalClaim from "./PrincipalClaim.ts"
 import type * as Recorder from "./Recorder.ts"
@@ -64,11 +64,11 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   const settings = yield* UsageSettings
   const scope = yield* Effect.scope
 
-  const lock = yield* Semaphore.make(1)
+  const lock = Lock.make()
   // Runs one effect at a time: the attribution must not change before the event is recorded. While the process exits, an
   // effect that holds the lock never continues, so the lock is not awaited.
   const locked = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock.withPermit(effect))
+    Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock(effect))
   const now = Clock.currentTimeMillis
 
   const state = yield* Ref.make(StitchState.idle)
