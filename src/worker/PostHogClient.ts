@@ -49,11 +49,9 @@ export class PostHogClient extends PostHog {
       isServer: false,
       disableGeoip: false,
       fetch: async (url, { body, headers }) => {
-        // If Node.js refuses the request.
-        answer.value = { _tag: "Kept", reason: "nothing was sent" }
-        answer.value = typeof body === "string" || body instanceof Uint8Array
-          ? await post(new URL(url), headers, body, requestLimitMillis)
-          : { _tag: "Kept", reason: "an unknown kind of body" }
+        if (typeof body === "string" || body instanceof Uint8Array) {
+          answer.value = await post(new URL(url), headers, body, requestLimitMillis)
+        }
         return accepted
       }
     })
@@ -63,6 +61,8 @@ export class PostHogClient extends PostHog {
 
   // Most workers send one message, which fits into one network packet.
   protected override async compressPayload(payload: string) {
+    // The messages are encoded, so a later error is not about them: zlib has no memory, or Node.js refuses the request.
+    this.#answer.value = { _tag: "Kept", reason: "nothing was sent" }
     if (payload.length < compressFrom) return null
     return process.getBuiltinModule("node:zlib").gzipSync(payload)
   }
@@ -78,7 +78,7 @@ export class PostHogClient extends PostHog {
 
   /** Sends messages in one request; never rejects. */
   async send(messages: ReadonlyArray<Message>): Promise<Answer> {
-    // If no request is sent: a message is nested too deep to be encoded.
+    // The answer if a message is nested too deep to be encoded.
     this.#answer.value = { _tag: "Malformed" }
     let wires: ReadonlyArray<Wire>
     try {

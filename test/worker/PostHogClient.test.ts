@@ -9,6 +9,7 @@ import * as Zlib from "node:zlib"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { post } from "../../src/worker/Transport.ts"
+import { replace } from "../fixtures/Replace.ts"
 import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
@@ -85,6 +86,21 @@ test.each([3_000, 20_000])("A message that is nested too deep to be encoded is m
   assert.isEmpty(yield* sink.requests)
   assert.strictEqual((yield* Effect.promise(() => client.send([event(0)])))._tag, "Taken")
   assert.deepStrictEqual((yield* sink.messages).map(({ uuid }) => uuid), [event(0).uuid])
+})
+
+test("Messages are kept if their request cannot be made: they are not malformed", function*() {
+  const sink = yield* makeSink()
+  const long = event(1, { properties: { text: "x".repeat(2_000) } })
+  replace(process.getBuiltinModule("node:zlib"), {
+    gzipSync: () => {
+      throw new Error("no memory")
+    }
+  })
+  for (const [host, message] of [["http://127.0.0.1:99999", event(0)], [sink.url, long]] as const) {
+    const client = new PostHogClient({ host, key: "phc_test" })
+    const answer = yield* Effect.promise(() => client.send([message]))
+    assert.deepStrictEqual(answer, { _tag: "Kept", reason: "nothing was sent" })
+  }
 })
 
 test("A server that compresses what it may compress accepts the messages with a plain answer", function*() {
