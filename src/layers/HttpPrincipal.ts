@@ -40,7 +40,7 @@ const isNotText = (value: unknown, path: string | undefined): boolean => {
 const urlOf = ({ base, path }: Form, document: unknown): string | undefined => {
   const start = typeof base === "string" ? base : textAt(document, base.key)
   // Without a slash the path would become a part of the host, and the credential would go to another server.
-  return start === undefined ? undefined : `${start.replace(/\/+$/, "")}/${path.replace(/^\/+/, "")}`
+  return start === undefined ? undefined : `${start.replace(/\/+$/, "")}${path.replace(/^(?![/?#]|$)/, "/")}`
 }
 
 // The first existing path is used, also with an illegal value: the id at another path may be that of another person.

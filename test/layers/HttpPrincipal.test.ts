@@ -32,6 +32,10 @@ it("The path of a form is below its base, also without a slash between them: it 
   for (const base of ["https://api.acme.co", "https://api.acme.co/"]) {
     for (const path of ["m/me", "/m/me"]) assert.strictEqual(audienceOf(base, path), "https://api.acme.co/m/me id")
   }
+  // A base that is the whole URL.
+  for (const path of ["", "?a=b"]) {
+    assert.strictEqual(audienceOf("https://api.acme.co/me", path), `https://api.acme.co/me${path} id`)
+  }
 })
 
 describe("parser limits", () => {
