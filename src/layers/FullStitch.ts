@@ -256,8 +256,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (!Credential.isReadable(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
     const request = Effect.gen(function*() {
       const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
-        Effect.catchCause((cause) => Effect.as(debug(noPrincipal, cause), undefined)),
-        abandonAfter(answerLimit)
+        abandonAfter(answerLimit),
+        // A resolver of the host may die or interrupt itself, also its own fiber.
+        Effect.catchCause((cause) => Effect.as(debug(noPrincipal, cause), Option.some(undefined)))
       )
       if (Option.isNone(reply)) yield* debug(`${noPrincipal}: no answer in 2 seconds`)
       const found = Option.getOrUndefined(reply)

@@ -192,7 +192,14 @@ const died = (): never => {
 }
 
 // A resolver that waits for a fiber of the host, which was interrupted, is interrupted too.
-const ended = [{ what: "dies", effect: Effect.sync(died) }, { what: "is interrupted", effect: Effect.interrupt }]
+const ended = [
+  { what: "dies", effect: Effect.sync(died) },
+  { what: "is interrupted", effect: Effect.interrupt },
+  {
+    what: "interrupts its own fiber",
+    effect: Effect.withFiber((fiber) => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), Effect.never))
+  }
+]
 
 describe.each(modes)("resolver failures over $mode", (mode) => {
   const loggedIn = over(mode, { ...atOnce, loggedIn: P })
