@@ -94,7 +94,7 @@ export const beyondBounds = (
   let count = files.length
   const beyond: Array<string> = []
   for (const file of files) {
-    // No end of the loop: a file with another name has no age, and may be the first.
+    // No `break`: a file with another name has no age, and may be the first.
     if (count > limits.messages || bytes > limits.bytes || now - file.time > limits.ageMillis) {
       beyond.push(file.name)
       count -= 1

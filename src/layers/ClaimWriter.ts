@@ -39,7 +39,8 @@ export interface Undelivered {
   readonly isUncertain: boolean
 }
 
-// Returns the aliases of a destination, filtered by the facts beside their claims. An entry that is no file has no claim.
+// Returns the aliases of a destination, filtered by the facts beside their claims. An entry that can never be read, such
+// as a folder or a link, has no claim.
 const aliasesOf = (
   files: StateFiles,
   disk: Disk,

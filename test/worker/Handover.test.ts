@@ -13,6 +13,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Message from "../../src/domain/Message.ts"
 import { UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
@@ -246,6 +247,39 @@ describe("worker life cycle", () => {
     assert.strictEqual(counted.times, 0)
     assert.strictEqual(yield* outbox.backedOffUntil, 1_000)
     assert.match((yield* outbox.status).lastFailure ?? "", /^a worker had no time for a request/)
+  })
+
+  test("A worker that was stopped by an opt-out does not back off the messages of a later opt-in", function*() {
+    const { leases, outbox, work, write } = yield* setUp()
+    write(1)
+    const isAllowed = () => {
+      for (const name of Fs.readdirSync(leases.folder).filter(isLease)) Fs.rmSync(Path.join(leases.folder, name))
+      return true
+    }
+    yield* work({ life: 4_000, isAllowed })
+    assert.isUndefined((yield* outbox.status).lastFailure)
+  })
+
+  test("A message that is recorded when a worker has no time left is sent by a successor, without a back-off", function*() {
+    const { outbox, work, write } = yield* setUp()
+    write(1)
+    const { count, counted } = counter()
+    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false }, 3_900)
+    const worker = yield* Effect.forkChild(work({ send, lingers: true, startSuccessor: count }))
+    yield* TestClock.adjust(4_450)
+    write(2)
+    while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+    assert.deepStrictEqual([requests.length, counted.times], [1, 1])
+    assert.isUndefined((yield* outbox.status).lastFailure)
+  })
+
+  test("A worker has no successor for a message of a newer version", function*() {
+    const { device, outbox, work } = yield* setUp()
+    const newer = Message.encode(event(1)).replace("\"version\":1", "\"version\":2")
+    yield* device.write(`usage/outbox/${Device.destinationId}/events/1.json`, newer)
+    const { count, counted } = counter()
+    yield* work({ startSuccessor: count })
+    assert.deepStrictEqual([(yield* outbox.status).pending, counted.times], [1, 0])
   })
 
   const successors: ReadonlyArray<
