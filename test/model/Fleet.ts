@@ -112,13 +112,18 @@ const assemble = (
     switches: [],
     faults: []
   }, disk)
-  const removed = new Set(
-    journals.flatMap((journal) =>
-      journal.flatMap((entry, index) =>
-        entry._tag === "Intent" && entry.method === "remove" && journal[index + 1]?._tag === "Changed" ? entry.path : []
+  const changedBy = (method: string): ReadonlySet<string> =>
+    new Set(
+      journals.flatMap((journal) =>
+        journal.flatMap((entry, index) =>
+          entry._tag === "Intent" && entry.method === method && journal[index + 1]?._tag === "Changed" ? entry.path : []
+        )
       )
     )
-  )
+  const removed = changedBy("remove")
+  const renamed = changedBy("rename")
+  // A worker moves the messages that it has sent.
+  const isSent = (path: string) => path.includes("/events/") && renamed.has(path.replace("/events/", "/sent/"))
   for (const [actor, journal] of journals.entries()) {
     for (const [index, entry] of journal.entries()) {
       const { t } = entry
@@ -163,7 +168,7 @@ const assemble = (
           // A killed process did what it was about to do if that can be seen, or was seen; when is unknown.
           const outcome = journal[index + 1]
           if (outcome?._tag === "Unchanged") trace.races += 1
-          const isSeen = Trace.textOn(disk, path) === text || removed.has(path)
+          const isSeen = Trace.textOn(disk, path) === text || removed.has(path) || isSent(path)
           const isDone = outcome === undefined ? isSeen : outcome._tag === "Changed"
           if (isDone) trace.changes.push({ since: t, t: outcome?.t ?? Infinity, actor, method, path, text })
           break
