@@ -241,7 +241,9 @@ describe("effect-cli-usage dictionary", () => {
       index,
       `${schema}export * as Other from "./other.mjs"
 export const list = [${eventOf("in a list")}]
-export const object = { one: ${eventOf("in an object")}, flow: { events: [${eventOf("in a flow")}] } }`
+export const object = { one: ${eventOf("in an object")}, flow: { events: [${eventOf("in a flow")}] } }
+export const cyclic = { inner: {} }
+cyclic.inner.outer = cyclic`
     )
     const { stdout } = yield* kit(["dictionary", index])
     for (const place of ["module", "list", "object", "flow"]) assert.match(stdout, new RegExp(`## in an? ${place}\n`))
