@@ -101,7 +101,7 @@ describe("beyondBounds", () => {
   )
 
   it.prop(
-    "Names of any kind are judged: those that go are in order, and one that is no message's has no age and no size",
+    "Names of any kind are judged: the oldest messages go, in order, and a name that is no message's has no age and no size",
     { files: Arbitrary.array(file, { maxLength: 20 }), bytes: Fuzz.bytes, mutation: Fuzz.mutations },
     ({ bytes, files, mutation }) => {
       const ours = files.map(({ age, bytes }, n) => OutboxFolder.eventName(message(n), now - age, bytes))
@@ -109,6 +109,8 @@ describe("beyondBounds", () => {
       const all = [...new Set([...ours, ...others])].toSorted()
       const beyond = OutboxFolder.beyondBounds(all, now)
       assert.deepStrictEqual(beyond, all.filter((name) => beyond.includes(name)))
+      const gone = beyond.filter((name) => ours.includes(name))
+      assert.deepStrictEqual(gone, ours.toSorted().slice(0, gone.length))
       assert.deepStrictEqual(OutboxFolder.beyondBounds(["x.json", bytes.toString()], now + 30 * day), [])
       for (const name of all) assert.isBoolean(OutboxFolder.isOfInvocation(name, uuid(0)))
     },
