@@ -52,21 +52,26 @@ type InJson<A> = A extends Schema.Json | undefined ? A
   : A extends bigint | symbol | ((...arguments_: never) => unknown) ? never
   : { readonly [Name in keyof A]: InJson<A[Name]> }
 
-type NotJson<Encoded> = Extract<
-  { [Name in keyof Encoded]-?: Encoded[Name] extends InJson<Encoded[Name]> ? never : Name }[keyof Encoded],
-  string
->
+// Of each member of a union.
+type NotJson<Encoded> = Encoded extends unknown ? Extract<
+    { [Name in keyof Encoded]-?: Encoded[Name] extends InJson<Encoded[Name]> ? never : Name }[keyof Encoded],
+    string
+  >
+  : never
+
+type NotStruct<Encoded> = unknown extends Encoded ? never
+  : Exclude<Encoded, object> | Extract<Encoded, ReadonlyArray<unknown>>
 
 /**
  * Accepts properties that are encoded to JSON. For others, such as a `Date` or a `Map`, the compiler's message names
- * them. Properties are an object: an array and a text have no names.
+ * them. Properties are an object: an array, a text and a number have no names.
  *
  * @category models
  * @since 0.1.0
  */
-export type AsJson<Encoded> = Encoded extends string | ReadonlyArray<unknown> ? NeedsStruct
-  : [NotJson<Encoded>] extends [never] ? unknown
+export type AsJson<Encoded> = [NotStruct<Encoded>] extends [never] ? [NotJson<Encoded>] extends [never] ? unknown
   : `${NotJson<Encoded>} is sent as JSON: give it a schema that encodes to that, as Schema.toCodecJson does`
+  : NeedsStruct
 
 /**
  * The compiler's message for fields without `Schema.Struct` around them, and for a schema that is not of an object.

@@ -91,6 +91,25 @@ const lines: ReadonlyArray<readonly [what: string, line: string, message?: strin
     needsStruct
   ],
   [
+    "an event whose properties are a number",
+    `UsageEvent.make("Done", { description, properties: Schema.DateFromMillis })`,
+    needsStruct
+  ],
+  [
+    "an event whose properties may be a list",
+    `UsageEvent.make("Done", { description, properties: Schema.Union([Schema.Struct(bare), Schema.Array(Schema.String)]) })`,
+    needsStruct
+  ],
+  [
+    "an event with one of two structs",
+    `UsageEvent.make("Done", { description, properties: Schema.Union([Schema.Struct(bare), Schema.Struct({})]) })`
+  ],
+  [
+    "an event of which one of two structs has a property that JSON has no place for",
+    `UsageEvent.make("Done", { description, properties: Schema.Union([Schema.Struct(bare), Schema.Struct({ big: Schema.BigInt })]) })`,
+    "big is sent as JSON"
+  ],
+  [
     "an event with a class",
     `class Done extends Schema.Class<Done>("Done")({ size: Schema.Int }) {}
 UsageEvent.make("Done", { description, properties: Done })`
