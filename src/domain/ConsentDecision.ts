@@ -17,7 +17,7 @@
 export type DecidedBy =
   | { readonly _tag: "Default" }
   | { readonly _tag: "Variable"; readonly name: string }
-  | { readonly _tag: "PolicyFile" }
+  | { readonly _tag: "PolicyFile"; readonly path: string }
   | { readonly _tag: "OptOutFile" }
   | { readonly _tag: "Outlived" }
   | { readonly _tag: "TestRun" }
@@ -55,9 +55,10 @@ const names = {
 export const format = (decidedBy: DecidedBy): string =>
   decidedBy._tag === "Variable" ? decidedBy.name : names[decidedBy._tag]
 
-/** Returns the setting as text for people: with the problem of the key, the host or the home. */
+/** Returns the setting as text for people: with the policy file, or the problem of the key, the host or the home. */
 export const explain = (decidedBy: DecidedBy): string => {
   if (decidedBy._tag === "UnsafeHome") return `${format(decidedBy)}: ${decidedBy.problem}`
+  if (decidedBy._tag === "PolicyFile") return `${format(decidedBy)}: ${decidedBy.path}`
   return (decidedBy._tag === "NoKey" ? decidedBy.problem : undefined) ?? format(decidedBy)
 }
 

@@ -60,7 +60,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     : os.type === "Darwin"
     ? "/Library/Application Support"
     : "/etc"
-  const policyFile = policyFolder === "" ? undefined : path.join(policyFolder, settings.name, "usage.json")
+  const policyFile = policyFolder === "" ? "" : path.join(policyFolder, settings.name, "usage.json")
 
   // Folders have this name.
   const { name } = settings
@@ -69,7 +69,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
 
   // Undefined if the policy cannot be read now, which denies too.
   const isDeniedByPolicy = (): boolean | undefined => {
-    const read = policyFile === undefined ? undefined : ForeignFile.read(disk, policyFile)
+    const read = policyFile === "" ? undefined : ForeignFile.read(disk, policyFile)
     if (read === undefined || read._tag === "Missing") return false
     if (read._tag === "Unreadable") return undefined
     return JsonDocument.parse(read.text)?.["enabled"] !== true
@@ -123,7 +123,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
   return {
     decide: () => {
       policy ??= isDeniedByPolicy()
-      if (policy !== false) return denied({ _tag: "PolicyFile" })
+      if (policy !== false) return denied({ _tag: "PolicyFile", path: policyFile })
       const user = userDenial()
       if (user !== undefined && user !== unreadable) return user
       // Last: a logout must know that every other setting allows (ADR 0036).

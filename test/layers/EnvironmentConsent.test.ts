@@ -225,11 +225,12 @@ describe("administrator policy", () => {
       Windows_NT: Path.join("/ProgramData", "acme", "usage.json")
     }
     for (const [type, file] of Object.entries(files)) {
-      yield* isDecidedBy(device, "policy file", {
+      const decidedBy = yield* decision(device, {
         env: { PROGRAMDATA: "/ProgramData" },
         disk: withPolicy(device.at("policy.json"), file),
         runtime: { ...Device.persistent, os: { ...Device.persistent.os, type } }
       })
+      assert.deepStrictEqual([format(decidedBy), explain(decidedBy)], ["policy file", `policy file: ${file}`])
     }
   })
 })
