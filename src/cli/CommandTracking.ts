@@ -146,19 +146,22 @@ interface Outcome {
 
 const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undefined, isCancelled: false }
 
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>, options: Options): Outcome => {
+const outcomeOf = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>, { errorMessage }: Options) {
   if (exit._tag === "Success") return succeeded
   const isCancelled = ErrorClass.isCancelled(exit)
-  return {
+  const outcome: Outcome = {
     // A cancelled prompt becomes an interruption only after the handler.
     code: isCancelled ? interruptedCode : exitCodeOf(exit),
     errorClass: ErrorClass.ofCause(exit.cause),
     errorMessage: isCancelled
       ? undefined
-      : ErrorClass.tryOrElse(undefined, () => options.errorMessage?.(Cause.squash(exit.cause))),
+      : yield* Effect.sync(() => errorMessage?.(Cause.squash(exit.cause))).pipe(
+        debugFailure("no error message is sent: `errorMessage` of `Usage.track` threw", undefined)
+      ),
     isCancelled
   }
-}
+  return outcome
+})
 
 /** Begins a command. When the scope closes, it records the exit of the handler. */
 const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Options) {
@@ -231,7 +234,7 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
     return Effect.gen(function*() {
       // The duration of the command ends here: the rest is the time of telemetry.
       const endedAt = clock.monotonicTimeNanosUnsafe()
-      const exitOutcome = outcomeOf(exit, options)
+      const exitOutcome = yield* outcomeOf(exit, options)
       // A handler that succeeds may have set the exit code of the process.
       const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
       if (!outcome.isCancelled) yield* followed.awaitPrincipal

@@ -65,19 +65,22 @@ const propertiesOf = (event: string, { ast }: Schema.Constraint): ReadonlyArray<
 /** Returns the data dictionary of a CLI, with the types of its properties and without their constraints. */
 export const make = makeWith(propertiesOf)
 
+// The indentation shows where a description belongs.
+const inOneLine = (text: unknown): string => String(text).trim().replaceAll(/\s*\n\s*/g, " ")
+
 const lines = (properties: ReadonlyArray<Property>): ReadonlyArray<string> => {
   const width = Math.max(0, ...properties.map(({ name }) => name.length))
   return properties.map(({ name, required, schema }) => {
     const type = `${typeOf(schema).replaceAll("`", "")}${required ? "" : " (not always)"}`
     const { description } = Object(schema)
-    return `  ${name.padEnd(width)}  ${type}${description === undefined ? "" : `: ${description}`}`
+    return `  ${name.padEnd(width)}  ${type}${description === undefined ? "" : `: ${inOneLine(description)}`}`
   })
 }
 
 /** Returns a data dictionary as text for a terminal. */
 export const toText = ({ common, events }: DataDictionary): string =>
   [
-    ...events.map(({ description, name, properties }) => [name, `  ${description}`, ...lines(properties)]),
+    ...events.map(({ description, name, properties }) => [name, `  ${inOneLine(description)}`, ...lines(properties)]),
     ["Every event has also", ...lines(common)],
     [
       "Each message also has its time, a random id, and the id of the account, the device or the command. A command may add",

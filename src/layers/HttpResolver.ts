@@ -17,6 +17,11 @@ export const make = Effect.fnUntraced(function*({ file, forms }: Options, parseY
   if (file !== undefined && !isAbsolute(file)) {
     yield* debug(`no credential is read: file "${file}" of HttpPrincipalResolver is no absolute path`)
   }
+  for (const { environment, key, path } of forms) {
+    if (environment === undefined && (key === undefined || file === undefined)) {
+      yield* debug(`no credential is read: the form of "${path}" has no \`environment\`, and no \`key\` with \`file\``)
+    }
+  }
   // The environment of a process does not change.
   const variables: Record<string, string | undefined> = yield* Variable.readAll(
     forms.flatMap(({ environment }) => environment ?? [])

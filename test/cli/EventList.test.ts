@@ -119,6 +119,12 @@ it("Each event in the list of events has its description, and each property its 
   assert.include(text, `\n${lines.join("\n")}\n`)
 })
 
+it("A description of several lines is one line in the list of events", () => {
+  const properties = Schema.Struct({ size: Schema.Int.annotate({ description: "\n  Its size,\n  in bytes\n" }) })
+  const text = EventList.toText(EventList.make([{ name: "Built", description: "It\r\n\thappened", properties }]))
+  assert.include(text, "\nBuilt\n  It happened\n  size  integer: Its size, in bytes\n")
+})
+
 it("The list of events refuses an event with a schema that does not name its properties", () => {
   for (const properties of unnamed) {
     assert.throws(

@@ -222,17 +222,36 @@ describe("PrincipalResolver.credential", () => {
     assertNone(unknown, "its API is not known")
   })
 
+  /** Makes a resolver. Returns it with the debug lines about its options. */
+  const made = (options: HttpPrincipalResolver.Options, env: Record<string, string> = {}) => {
+    const lines: Array<string> = []
+    return Effect.provide(PrincipalResolver, Layer.provide(HttpPrincipalResolver.layer(options), machine(env))).pipe(
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+      Effect.provideService(References.MinimumLogLevel, "Debug"),
+      Effect.map((resolver) => ({ ...resolver, lines }))
+    )
+  }
+
+  const form = { base: "https://api.test", path: "/me", principal: ["id"] }
+
+  test("A form without a place for its secret has a debug line", function*() {
+    const places = { environment: "ACME_API_KEY", key: "key" }
+    const [, environment, key, keyInFile] = [
+      yield* made({ forms: [form] }),
+      yield* made({ forms: [form, { ...form, environment: places.environment }] }),
+      yield* made({ forms: [{ ...form, key: places.key, path: "/key" }] }),
+      yield* made({ file: "/credentials.json", forms: [{ ...form, key: places.key }] })
+    ]
+    assert.lengthOf(environment.lines, 1)
+    assert.match(environment.lines.join(), /"\/me" has no `environment`, and no `key` with `file`$/)
+    assert.match(key.lines.join(), /"\/key" has no `environment`/)
+    assert.isEmpty(keyInFile.lines)
+  })
+
   test("The credential cannot be read if its file is a relative path, and that of the environment can", function*() {
-    const options = { file: "credentials.yaml", api: "https://api.test", environment: "ACME_API_KEY" }
+    const options = { file: "credentials.yaml", forms: [{ ...form, environment: "ACME_API_KEY" }] }
     for (const env of [{}, { ACME_API_KEY: secret }]) {
-      const lines: Array<string> = []
-      const { credential } = yield* Effect.provide(
-        PrincipalResolver,
-        Layer.provide(HttpPrincipalResolver.layerArcade(options), machine(env))
-      ).pipe(
-        Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
-        Effect.provideService(References.MinimumLogLevel, "Debug")
-      )
+      const { credential, lines } = yield* made(options, env)
       const found = yield* credential
       if ("ACME_API_KEY" in env) assert.strictEqual(found?.source, "environment")
       else assert.strictEqual(found, Credential.unreadable)
