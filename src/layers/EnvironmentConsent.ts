@@ -26,6 +26,7 @@ import * as VariableConsent from "./VariableConsent.ts"
  * @internal
  */
 export interface Checks {
+  readonly begin: () => void
   readonly decide: () => ConsentDecision.ConsentDecision
   /** Decides without another look at the home. Undefined if a setting cannot be read now. */
   readonly stillGiven: () => boolean | undefined
@@ -85,6 +86,12 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     return codec === formerCodec && isForeign(codec, read.text) ? undefined : optedOut
   }
 
+  // Undefined if the file cannot be read now.
+  const readEnabled = (): string | undefined => {
+    const read = ForeignFile.read(disk, home.enabled)
+    return read._tag === "Text" ? read.text : read._tag === "Missing" ? "" : undefined
+  }
+
   // A process that began before an opt-out must not record after its withdrawal, under the deleted ids (ADR 0015). The
   // text of `enabled` changes with every withdrawal.
   let initialEnabled: string | undefined
@@ -93,9 +100,8 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     const optOut = disk.look(home.optOut)
     if (!isRefused(optOut)) return optedOut
     if (!isAbsent(optOut)) return unreadable
-    const enabled = ForeignFile.read(disk, home.enabled)
-    if (enabled._tag === "Unreadable") return unreadable
-    const now = enabled._tag === "Text" ? enabled.text : ""
+    const now = readEnabled()
+    if (now === undefined) return unreadable
     initialEnabled ??= now
     if (initialEnabled !== now) return denied({ _tag: "Outlived" })
     return denialIn(codec)
@@ -121,6 +127,9 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
   }
 
   return {
+    begin: () => {
+      initialEnabled ??= readEnabled()
+    },
     decide: () => {
       policy ??= isDeniedByPolicy()
       if (policy !== false) return denied({ _tag: "PolicyFile", path: policyFile })
@@ -145,6 +154,7 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
  * @internal
  */
 export const fixed = (decision: ConsentDecision.ConsentDecision): Checks => ({
+  begin: () => {},
   decide: () => decision,
   stillGiven: () => decision.enabled
 })
@@ -154,7 +164,7 @@ export const fixed = (decision: ConsentDecision.ConsentDecision): Checks => ({
  *
  * @internal
  */
-export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Checks) {
+export const serviceOf = Effect.fnUntraced(function*({ begin, decide, stillGiven }: Checks) {
   const { home } = yield* UsageSettings
   const context = yield* Effect.context<Path.Path | UsageSettings | HostRuntime>()
   const problem = "could not be changed: a file of the program is missing"
@@ -164,6 +174,7 @@ export const serviceOf = Effect.fnUntraced(function*({ decide, stillGiven }: Che
     Effect.provideContext(context)
   )
   return Consent.of({
+    begin: Effect.sync(begin),
     decision: Effect.sync(decide),
     stillGiven: Effect.sync(stillGiven),
     deny: Effect.flatMap(optOut, ({ deny }) => deny),

@@ -19,6 +19,7 @@ export const layerRef = (decision: Ref.Ref<ConsentDecision>): Layer.Layer<Consen
   Layer.succeed(
     Consent,
     Consent.of({
+      begin: Effect.void,
       decision: Ref.get(decision),
       stillGiven: Effect.map(Ref.get(decision), ({ enabled }) => enabled),
       deny: Ref.set(decision, denied({ _tag: "OptOutFile" })),

@@ -106,6 +106,7 @@ const denied = (
     Context.add(IdentitySlot, { get: Effect.succeed(undefined), set: () => Effect.void }),
     Context.add(PrincipalResolver, NoPrincipalResolver.none),
     Context.add(Consent, {
+      begin: Effect.void,
       decision: Effect.succeed(denial),
       stillGiven: Effect.succeed(false),
       deny: Effect.flatMap(consent, ({ deny }) => deny),

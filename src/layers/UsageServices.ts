@@ -87,7 +87,8 @@ export interface Options {
 
 const deliverEveryNanos = 30_000_000_000n
 
-const checksOf = ({ decision, stillGiven }: Consent["Service"]): Checks => ({
+const checksOf = ({ begin, decision, stillGiven }: Consent["Service"]): Checks => ({
+  begin: () => Effect.runSync(begin),
   decide: () => Effect.runSync(decision),
   stillGiven: () => Effect.runSync(stillGiven)
 })
@@ -312,9 +313,10 @@ export const make = Effect.fnUntraced(function*(
     hasBegun = true
     const now = clock.currentTimeMillisUnsafe()
     // The notice is shown by the full stitch, which a handler that calls `process.exit` leaves no time to load.
-    const mustLoad = yield* notes.run(() =>
-      steady.begin(now) || (Notice.isDue(files, runtime, settings.notice) && checks.decide().enabled)
-    )
+    const mustLoad = yield* notes.run(() => {
+      checks.begin()
+      return steady.begin(now) || (Notice.isDue(files, runtime, settings.notice) && checks.decide().enabled)
+    })
     if (!mustLoad) return
     const start = withFullStitch(({ start }) => start)
     // Without an input, the credential is read before the handler runs: a logout removes it before it is reported.

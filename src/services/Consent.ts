@@ -48,6 +48,8 @@ export class OptOutError extends Data.TaggedError("OptOutError")<{
  * @since 0.1.0
  */
 export class Consent extends Context.Service<Consent, {
+  /** Notes the consent with which a command begins: one that is given anew while it runs does not count for it. */
+  readonly begin: Effect.Effect<void>
   /**
    * Returns the decision, and the setting that made it.
    *

@@ -25,6 +25,7 @@ import {
   found,
   identityFiles,
   loaded,
+  modes,
   own,
   type Owner,
   ownerOf,
@@ -151,6 +152,24 @@ describe("interleavings with another process", () => {
       }))
   })
 
+  it.effect.each(modes)(
+    "A command with $mode that began before telemetry was disabled and enabled again records nothing, and its child does",
+    (mode) =>
+      Effect.gen(function*() {
+        const { home, start } = yield* scene(mode)
+        const { allow, deny } = yield* optOut(home)
+        const { begin, end, record } = yield* start({ consent })
+        yield* begin
+        yield* deny
+        yield* allow
+        assert.isUndefined(yield* record)
+        yield* end
+        const later = yield* start({ consent })
+        yield* later.begin
+        assert.isDefined(yield* later.record)
+      })
+  )
+
   test("A command looks at consent after it writes an event, before and after it publishes the event", function*() {
     const { start } = yield* scene(steady, { loggedIn: P })
     const steps: Array<string> = []
@@ -158,11 +177,12 @@ describe("interleavings with another process", () => {
       const step = `${operation} ${path.replace(/.*\/home\//, "").replace(/[^/]{36,}$/, "*")}`
       if (/opt-out|enabled|create|rename/.test(step)) steps.push(step)
     })
-    const { record } = yield* start({ consent, disk })
+    const { begin, record } = yield* start({ consent, disk })
+    yield* begin
     yield* record
     const looks = ["look usage/opt-out", "look usage/enabled"]
     const events = `rename usage/outbox/${Device.destinationId}/events/*`
-    assert.deepStrictEqual(steps, [...looks, "create usage/tmp/*", ...looks, events, ...looks])
+    assert.deepStrictEqual(steps, ["look usage/enabled", ...looks, "create usage/tmp/*", ...looks, events, ...looks])
   })
 
   test("A command keeps a published event when the opt-out cannot be read any more", function*() {

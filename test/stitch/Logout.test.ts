@@ -175,8 +175,13 @@ describe.each(modes)("unclaimed devices over $mode", (mode) => {
     // A capture asks first, then the opening.
     const answers = yield* Ref.make([Device.given, Device.denied])
     const decision = Ref.modify(answers, ([next = Device.given, ...rest]) => [next, rest])
-    const stillGiven = Effect.succeed(true)
-    const consent = Consent.of({ decision, stillGiven, deny: Effect.void, allow: Effect.void })
+    const consent = Consent.of({
+      begin: Effect.void,
+      decision,
+      stillGiven: Effect.succeed(true),
+      deny: Effect.void,
+      allow: Effect.void
+    })
     const command = yield* start({ consent: Layer.succeed(Consent, consent) })
     assert.isUndefined(yield* command.record)
     assert.isUndefined(yield* command.record)

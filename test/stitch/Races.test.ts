@@ -219,7 +219,7 @@ describe.each(modes)("internal defects over $mode", (mode) => {
       else yield* what === "logout" ? command.stitch.logout : command.stitch[what](P)
     }
     const dying = Effect.sync(died)
-    const consent = Consent.of({ decision: dying, stillGiven: dying, deny: dying, allow: dying })
+    const consent = Consent.of({ begin: dying, decision: dying, stillGiven: dying, deny: dying, allow: dying })
     const undecided = yield* start({ consent: Layer.succeed(Consent, consent) })
     yield* undecided.begin
     assert.isUndefined(yield* undecided.record)
