@@ -73,8 +73,13 @@ export const isEventName = (name: string): boolean => name.endsWith(".json")
 
 export const isOfInvocation = (name: string, invocationId: string): boolean => pattern.exec(name)?.[3] === invocationId
 
+// Another process may have recorded a message since `now` was read.
+const futureMillis = 60_000
+
 /**
  * Returns the oldest names of a sorted listing that are beyond the bounds. A missing bound has its default.
+ *
+ * A message of the future counts as the oldest: it was recorded before the clock was set back.
  */
 export const beyondBounds = (
   names: ReadonlyArray<string>,
@@ -93,7 +98,8 @@ export const beyondBounds = (
   let bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   let count = files.length
   const beyond: Array<string> = []
-  for (const file of files) {
+  const isOfFuture = ({ time }: { readonly time: number }): boolean => time - now > futureMillis
+  for (const file of [...files.filter(isOfFuture), ...files.filter((file) => !isOfFuture(file))]) {
     // No `break`: a file with another name has no age, and may be the first.
     if (count > limits.messages || bytes > limits.bytes || now - file.time > limits.ageMillis) {
       beyond.push(file.name)

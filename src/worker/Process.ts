@@ -62,8 +62,8 @@ const keepCodePrivate = (): void => {
 
 // Node.js creates the folder of the compile cache at the start of a process, which may be after an opt-out. If the
 // folder is missing at exit, then Node.js writes nothing.
-const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number, maxAgeMillis: number): void => {
-  if (isAllowed) return sweep(files, current.disk, now, maxAgeMillis)
+const cleanUp = (files: StateFiles.StateFiles, isAllowed: boolean, now: number, job: WorkerJob.WorkerJob): void => {
+  if (isAllowed) return sweep(files, current.disk, now, job)
   process.getBuiltinModule("node:fs").rmSync(files.home.compileCache, { recursive: true, force: true })
 }
 
@@ -119,7 +119,7 @@ export const run = async (): Promise<number> => {
       until
     })
     const now = yield* Clock.currentTimeMillis
-    yield* Effect.ignore(Effect.try(() => cleanUp(files, checks.decide().enabled, now, job.maxAgeMillis)))
+    yield* Effect.ignore(Effect.try(() => cleanUp(files, checks.decide().enabled, now, job)))
     return total
   }).pipe(
     Effect.provideServiceEffect(UsageSettings, settingsOf(job)),

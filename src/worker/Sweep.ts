@@ -1,5 +1,6 @@
 /** Removes stale files of this package. */
 import * as OutboxFolder from "../domain/OutboxFolder.ts"
+import type { WorkerJob } from "../domain/WorkerJob.ts"
 import { trimFolder } from "../layers/OutboxWriter.ts"
 import type { StateFiles } from "../layers/StateFiles.ts"
 import { type Disk, isRefused } from "../services/Disk.ts"
@@ -12,9 +13,15 @@ const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
 /**
  * Removes temp files of killed processes, old compiled code, and old messages of every destination: after a change of
- * the key or the host, no command writes to the outbox of the former one, or trims it.
+ * the key or the host, no command writes to the outbox of the former one, or trims it. The maximum age of the worker's
+ * own messages does not shorten that of others.
  */
-export const sweep = (files: StateFiles, disk: Disk, now: number, maxAgeMillis: number): void => {
+export const sweep = (
+  files: StateFiles,
+  disk: Disk,
+  now: number,
+  own: Pick<WorkerJob, "destinationId" | "maxAgeMillis">
+): void => {
   const namesIn = (folder: string): ReadonlyArray<string> => {
     const names = files.list(folder)
     return isRefused(names) ? [] : names
@@ -30,7 +37,10 @@ export const sweep = (files: StateFiles, disk: Disk, now: number, maxAgeMillis: 
   sweepFolder(temp, staleTempMillis)
   for (const destination of namesIn(outboxes)) {
     const { events, sent } = OutboxFolder.make(files.home, destination)
-    trimFolder(files, events, now, { ageMillis: maxAgeMillis, messages: Infinity, bytes: Infinity })
+    const ageMillis = destination === own.destinationId
+      ? own.maxAgeMillis
+      : Math.max(own.maxAgeMillis, OutboxFolder.defaultBounds.ageMillis)
+    trimFolder(files, events, now, { ageMillis, messages: Infinity, bytes: Infinity })
     trimFolder(files, sent, now, OutboxFolder.sentBounds)
   }
   sweepFolder(compileCache, staleCodeMillis)

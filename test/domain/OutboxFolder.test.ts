@@ -72,6 +72,15 @@ describe("beyondBounds", () => {
     })
   }
 
+  it("The messages of a clock that was ahead go first, and those of the last minute do not", () => {
+    const ahead = names(2, 1).map((name) => name.replace(/^\d+/, String(now + 2 * day).padStart(15, "0")))
+    const all = [...names(2, 1), ofAge(-60_000), ...ahead]
+    const beyond = (messages: number) => OutboxFolder.beyondBounds(all, now, { messages })
+    assert.deepStrictEqual(beyond(3), ahead)
+    assert.deepStrictEqual(beyond(1), [...ahead, ...names(2, 1)])
+    assert.isEmpty(beyond(5))
+  })
+
   it("A file with another name, which has no age, does not keep old messages", () => {
     const old = ofAge(7 * day + 1)
     assert.deepStrictEqual(OutboxFolder.beyondBounds(["0.json", old, ofAge(0)], now), [old])

@@ -31,7 +31,8 @@ const link = (device: Device.Device, name: string, target: string) => {
 }
 
 describe("Sweep", () => {
-  const sweep = (device: Device.Device) => Sweep.sweep(filesOf(device), NodeDisk.disk, now, 10 * day * 1000)
+  const sweep = (device: Device.Device, days = 10) =>
+    Sweep.sweep(filesOf(device), NodeDisk.disk, now, { destinationId: "here", maxAgeMillis: days * day * 1000 })
   const write = (device: Device.Device, name: string, seconds: number) =>
     Effect.map(
       device.write(name, "code"),
@@ -97,6 +98,17 @@ describe("Sweep", () => {
     }
     sweep(device)
     assert.deepStrictEqual(device.tree(), kept)
+  })
+
+  test("A sweep keeps the messages of another destination for 7 days if those of its own are kept for less", function*() {
+    const device = yield* Device.make
+    const name = (days: number) => OutboxFolder.eventName(event(days), now - days * day * 1000, 100)
+    const files = ["here", "there"].flatMap((destination) =>
+      [2, 6, 8].map((days) => `usage/outbox/${destination}/events/${name(days)}`)
+    )
+    for (const file of files) yield* device.write(file, "a message")
+    sweep(device, 1)
+    assert.sameMembers(device.tree().filter((name) => !name.endsWith("/")), files.slice(3, 5))
   })
 
   test("A sweep creates nothing on a new device", function*() {
