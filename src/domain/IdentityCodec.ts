@@ -181,11 +181,19 @@ export const supabase = {
     printComplete(keysOf(text), newId(), undefined, newSession(newId), given)
 } satisfies IdentityCodec
 
-/** Returns whether a text is JSON of another format: a host may have a JSON file of the same name. */
+/**
+ * Returns whether a text has another format: a host may have a file of the same name, such as a log with a JSON object
+ * in each line. The beginning of an object is not foreign: another tool may be writing the file.
+ */
 export const isForeign = (codec: IdentityCodec, text: string): boolean => {
-  const { consent, enabled } = keysOf(text)
+  const start = withoutMark(text).trimStart()
+  if (!start.startsWith("{")) return start !== ""
+  const [line = ""] = start.split("\n", 1)
+  const json = [text, line].find(isComplete)
+  if (json === undefined) return false
+  const { consent, enabled } = keysOf(json)
   const holdsConsent = Predicate.isString(consent) || Predicate.isBoolean(enabled)
-  return JsonDocument.isJson(text) && codec.decode(text) === undefined && !holdsConsent
+  return codec.decode(json) === undefined && !holdsConsent
 }
 
 /** Returns the other codec: the host may have used it in an earlier version. */

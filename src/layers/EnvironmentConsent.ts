@@ -81,9 +81,9 @@ export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | Host
     const read = ForeignFile.read(disk, home.identityFile(codec.fileName))
     if (read._tag === "Unreadable") return unreadable
     if (read._tag === "Missing" || !codec.denies(read.text)) return undefined
+    if (codec === formerCodec && isForeign(codec, read.text)) return undefined
     // Another tool may be writing the file: a denial that is not certain removes no published file.
-    if (!isComplete(read.text)) return unreadable
-    return codec === formerCodec && isForeign(codec, read.text) ? undefined : optedOut
+    return isComplete(read.text) ? optedOut : unreadable
   }
 
   // Undefined if the file cannot be read now.

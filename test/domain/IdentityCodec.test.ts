@@ -124,19 +124,25 @@ describe("lookup and conversion", () => {
     for (const name of ["", "Arcade", "toString", undefined, 1]) assert.isFalse(isName(name))
   })
 
-  it("A JSON file of the same name is foreign where it has neither an id nor a consent; other text is not certain to be", () => {
+  it("A file of the same name is foreign where it has neither an id nor a consent, and is no beginning of one that may", () => {
     const pointer = supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {}, randomUUID)
     const texts = [
       "{ \"theme\": \"dark\" }",
       "[]",
       "1",
+      "time,size\n1,2\n",
+      "{ \"span\": [1] }\n{ \"span\": [2] }\n",
+      "\n{\"span\":1}\n{\"enabled\":true,",
       pointer,
+      `{"enabled":false}\n"}`,
+      `{"device_id":"${anon.a}"}\n{}`,
+      "{ \"span\": [1],",
       "{ \"enabled\": false }",
       "{ \"consent\": \"x\" }",
       "",
       "{"
     ]
-    assert.deepStrictEqual(texts.filter((text) => isForeign(supabase, text)), texts.slice(0, 3))
+    assert.deepStrictEqual(texts.filter((text) => isForeign(supabase, text)), texts.slice(0, 6))
   })
 })
 

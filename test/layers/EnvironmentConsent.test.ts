@@ -424,7 +424,15 @@ describe("formats with consent", () => {
     function*(device) {
       yield* device.write("telemetry.json", "{ \"enabled\": false }")
       yield* isDecidedBy(device, "opt-out file")
-      for (const text of ["{ \"enabled\": true }", "[{\"endpoint\":\"x\"}]", "{\"endpoint\":\"x\"}", "null"]) {
+      for (
+        const text of [
+          "{ \"enabled\": true }",
+          "[{\"endpoint\":\"x\"}]",
+          "{\"endpoint\":\"x\"}",
+          "null",
+          "{\"a\":1}\n{}"
+        ]
+      ) {
         yield* device.write("telemetry.json", text)
         yield* isDecidedBy(device, "default")
       }

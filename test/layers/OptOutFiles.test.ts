@@ -211,6 +211,17 @@ describe("Consent.deny", () => {
     assert.deepStrictEqual(telemetry(device), theirs)
   })
 
+  test("A denial and its withdrawal do not change a log of the host that has the name of a format", function*() {
+    const logs = { "telemetry.json": "{\"span\":1}\n{\"span\":2}\n", "usage.json": "time,size\n1,2\n" }
+    for (const [name, codec] of [["telemetry.json", arcade], ["usage.json", supabase]] as const) {
+      const device = yield* Device.make
+      yield* device.write(name, logs[name])
+      yield* deny(device, { codec })
+      yield* allow(device, { codec })
+      assert.strictEqual(device.text(name), logs[name])
+    }
+  })
+
   test.skipIf(isWindows)("A denial does not empty a file that the opt-out links to", function*() {
     const device = yield* used
     yield* device.write("mine", "mine")
