@@ -11,6 +11,7 @@ import { Outbox, type OutboxStatus } from "../services/Outbox.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug, debugFailure } from "./Debug.ts"
 import type { Checks } from "./EnvironmentConsent.ts"
+import { folderProblem } from "./HomeSafety.ts"
 import * as Lease from "./Lease.ts"
 import type { StateFiles } from "./StateFiles.ts"
 import * as WorkerProcess from "./WorkerProcess.ts"
@@ -94,6 +95,15 @@ export const make = Effect.fnUntraced(function*(
     return code === undefined ? undefined : `${folder} cannot be written to (${code})`
   }
 
+  // Returns why no file of a folder is read or written, such as after a `chmod -R g+w` of the home.
+  const safetyProblem = (folders: ReadonlyArray<string>): string | undefined => {
+    for (const folder of folders) {
+      const entry = runtime.disk.look(folder)
+      const problem = isRefused(entry) ? undefined : folderProblem(folder, entry, runtime.uid)
+      if (problem !== undefined) return problem
+    }
+  }
+
   const obstacles: Effect.Effect<ReadonlyArray<Obstacle>> = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     const until = yield* outbox.backedOffUntil
@@ -104,10 +114,10 @@ export const make = Effect.fnUntraced(function*(
       if (runtime.worker === undefined) found.push({ what: "no_worker", why: WorkerProcess.missing })
       const cannotStart = startProblem(runtime)
       if (cannotStart !== undefined) found.push({ what: "no_process", why: cannotStart })
-      const { root, temp, usage } = files.home
-      const notWritable = [root, usage, temp, folder.root, folder.events].map(writeProblem).find((problem) =>
-        problem !== undefined
-      )
+      const { claims, outboxes, root, successors, temp, usage } = files.home
+      const written = [root, usage, temp, outboxes, folder.root, folder.events]
+      const notWritable = safetyProblem(written) ??
+        written.map(writeProblem).find((problem) => problem !== undefined)
       if (notWritable !== undefined) found.push({ what: "home_not_writable", why: notWritable })
       if (seen.isStale) {
         found.push({
@@ -118,9 +128,10 @@ export const make = Effect.fnUntraced(function*(
       if (until > now) found.push({ what: "backed_off", why: lastFailure, until })
       const file = files.home.identityFile(settings.codec.fileName)
       const identity = files.read(file)
-      if (identity._tag === "Unreadable") {
-        found.push({ what: "identity_unreadable", why: `${file} cannot be read (${identity.code})` })
-      }
+      const unreadable = identity._tag === "Unreadable"
+        ? `${file} cannot be read (${identity.code})`
+        : safetyProblem([claims, successors])
+      if (unreadable !== undefined) found.push({ what: "identity_unreadable", why: unreadable })
       return found
     })
   })

@@ -2,6 +2,7 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
+import * as NFS from "node:fs"
 import { given } from "../../src/domain/ConsentDecision.ts"
 import * as Message from "../../src/domain/Message.ts"
 import * as Delivery from "../../src/layers/Delivery.ts"
@@ -10,6 +11,7 @@ import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import type * as Lease from "../../src/layers/Lease.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
+import type { Obstacle } from "../../src/services/CaptureWorker.ts"
 import type { Errno } from "../../src/services/Disk.ts"
 import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
@@ -18,6 +20,8 @@ import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { test } from "../fixtures/Tests.ts"
 import { event } from "../worker/RealWorker.ts"
+
+const isWindows = process.platform === "win32"
 
 interface Options {
   readonly refuse?: (call: FaultyDisk.Call) => Errno | undefined
@@ -96,6 +100,30 @@ describe("obstacles", () => {
     assert.deepStrictEqual(yield* obstacles, [{ what: "identity_unreadable", why }])
     assert.isUndefined((yield* flush).reason)
   })
+
+  test.skipIf(isWindows)(
+    "The obstacles to delivery name a folder that is not used because others may write to it",
+    function*() {
+      const rows: ReadonlyArray<readonly [folder: string, what: Obstacle["what"]]> = [
+        ["tmp", "home_not_writable"],
+        ["outbox", "home_not_writable"],
+        [`outbox/${Device.destinationId}/events`, "home_not_writable"],
+        ["claims", "identity_unreadable"],
+        ["successors", "identity_unreadable"]
+      ]
+      for (const [name, what] of rows) {
+        const { device, obstacles } = yield* command()
+        const folder = device.at("usage", name)
+        NFS.mkdirSync(folder, { recursive: true, mode: 0o700 })
+        assert.deepStrictEqual(yield* obstacles, [])
+        NFS.chmodSync(folder, 0o720)
+        assert.deepStrictEqual(yield* obstacles, [{
+          what,
+          why: `others may write to ${folder}; \`chmod go-w\` ends that`
+        }])
+      }
+    }
+  )
 
   test("The obstacles to delivery name an executable that is missing, and not one that cannot be looked at", function*() {
     const rows: ReadonlyArray<readonly [code: Errno, expected: ReadonlyArray<string>]> = [
