@@ -116,8 +116,14 @@ export const make = <const Name extends string, Properties extends object, Encod
   }
 ): UsageEvent<Properties> => ({ name, ...options })
 
-// A longer text is not a property but a document. `capture` refuses a message above 64 KiB.
+// A longer text is not a property but a document.
 const maxString = 8192
+
+// `capture` refuses a message above 64 KiB. A property that is larger by itself must not take the others with it.
+const maxJson = 64 * 1024
+
+// Parsing a text of this length takes some 10 ms.
+const maxParsed = 1024 * 1024
 
 const truncate = (text: string): string => (text.length > maxString ? text.slice(0, maxString) : text).toWellFormed()
 
@@ -126,13 +132,17 @@ const isName = (name: string): boolean => name !== "__proto__" && name.isWellFor
 
 // A schema such as `Schema.Unknown` also accepts values that are not JSON.
 const toJson = (value: unknown): Schema.Json | undefined => {
+  if (typeof value === "string") return truncate(value)
   if (typeof value === "number" && !Number.isFinite(value)) return undefined
   if (value instanceof Date && Number.isNaN(value.getTime())) return undefined
   try {
-    return JSON.parse(
-      JSON.stringify(value),
+    const text = JSON.stringify(value)
+    if (text.length > maxParsed) return undefined
+    const json = JSON.parse(
+      text,
       (key, value) => !isName(key) ? undefined : typeof value === "string" ? truncate(value) : value
     )
+    return text.length > maxJson && JSON.stringify(json).length > maxJson ? undefined : json
   } catch {
     return undefined
   }
@@ -145,13 +155,13 @@ const toJson = (value: unknown): Schema.Json | undefined => {
  */
 export interface Encoded {
   readonly properties: Schema.JsonObject
-  /** The names of the properties that are not JSON. */
+  /** The names of the properties that are not JSON, or larger than a message. */
   readonly stripped: ReadonlyArray<string>
 }
 
 /**
- * Returns the properties as JSON: without values that are not JSON, with long texts truncated, and with lone surrogates
- * replaced.
+ * Returns the properties as JSON: without values that are not JSON or are larger than a message, with long texts
+ * truncated, and with lone surrogates replaced.
  *
  * @internal
  */

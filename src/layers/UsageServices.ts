@@ -248,7 +248,7 @@ export const make = Effect.fnUntraced(function*(
       ...own.properties,
       ...(Object.keys(groups).length === 0 ? {} : UsageEvent.sanitize({ $groups: groups }).properties)
     }
-    noteOmitted(event.name, [...common.stripped, ...own.stripped], "not JSON")
+    noteOmitted(event.name, [...common.stripped, ...own.stripped], "not JSON, or more than 64 KiB")
     noteOmitted(event.name, Object.keys(all).filter(UsageEvent.isReserved), "the name is reserved")
     return all
   }

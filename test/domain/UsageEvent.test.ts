@@ -103,6 +103,17 @@ describe("encode and sanitize", () => {
       { lone: "a\ufffdb", cut: `${"x".repeat(8191)}\ufffd` }
     ],
     [
+      "A value that fills a message by itself is left out, and takes no other with it",
+      {
+        few: ["x".repeat(64 * 1024)],
+        many: Array.from({ length: 9 }, () => "x".repeat(8192)),
+        numbers: Array.from({ length: 600_000 }, () => 1),
+        other: 1
+      },
+      { few: ["x".repeat(8192)], other: 1 },
+      ["many", "numbers"]
+    ],
+    [
       "A name with a lone surrogate is left out: PostHog could refuse the whole batch for it",
       { "a\ud800": 1, nested: { "\udc00": 1, b: 1 } },
       { nested: { b: 1 } },
