@@ -104,6 +104,9 @@ const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
 
 const interruptedCode = 130
 
+// What POSIX systems keep of an exit code: of -1 they report 255, and of 256 they report 0.
+const lowestByte = (code: number): number => code & 0xff
+
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   let code = 1
   ErrorClass.tryOrElse(undefined, () =>
@@ -181,7 +184,8 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
   const annotations = Ref.makeUnsafe<Annotations>({ flagValues: {}, shared: {} })
 
   const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
-    const kind = outcome.code === 0 ? "succeeded" : "failed"
+    const code = lowestByte(outcome.code)
+    const kind = code === 0 ? "succeeded" : "failed"
     // A logout records its success before the device gets its new id. If the handler fails later, then both are
     // recorded.
     if (recorded === kind) return
@@ -190,11 +194,11 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
     const common = {
       ...(Object.keys(flagValues).length === 0 ? {} : { flag_values: flagValues }),
       duration_ms: startedAt === undefined ? 0 : Math.round(Number(endedAt - startedAt) / 1e6),
-      exit_code: outcome.code,
+      exit_code: code,
       flags_used: invocation.flags
     }
     const { failed, succeeded } = options.events ?? {}
-    if (outcome.code === 0) return yield* usage.capture(withName(CommandSucceeded, succeeded), common)
+    if (code === 0) return yield* usage.capture(withName(CommandSucceeded, succeeded), common)
     yield* usage.capture(withName(CommandFailed, failed), {
       ...common,
       ...(outcome.errorClass === undefined ? {} : { error_class: outcome.errorClass }),
@@ -216,7 +220,9 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
     recordExit: (code, error) => {
       const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
       // A flow that the process ends with code 0 was not completed.
-      const exit = code === 0 ? Exit.interrupt() : Exit.failCause(error === undefined ? Cause.empty : Cause.fail(error))
+      const exit = lowestByte(code) === 0
+        ? Exit.interrupt()
+        : Exit.failCause(error === undefined ? Cause.empty : Cause.fail(error))
       return Effect.forEach([...command.flows], (end) => Effect.provideService(end(exit), CurrentCommand, command))
         .pipe(
           Effect.andThen(recordNow({ ...succeeded, code, errorClass }))

@@ -48,6 +48,8 @@ suite("end of a process", (test) => {
     > = [
       ["exit 0", "by process.exit(0)", "CLI execution succeeded", 0, undefined],
       ["exit 7", "by process.exit(7)", "CLI execution failed", 7, undefined],
+      ["exit 256", "by process.exit(256)", "CLI execution succeeded", 0, undefined],
+      ["exit 263", "by process.exit(263)", "CLI execution failed", 7, undefined],
       ["set 3", "by process.exitCode = 3 and a return", "CLI execution failed", 3, undefined],
       ["uncaught", "by an uncaught exception", "CLI execution failed", 1, "Broken"],
       ["guarded", "by an exception that cannot be looked at", "CLI execution failed", 3, "Error"],
@@ -77,7 +79,7 @@ suite("end of a process", (test) => {
     }
   })
 
-  for (const [code, end] of [[0, "Setup Aborted"], [4, "Setup Failed"]] as const) {
+  for (const [code, end] of [[0, "Setup Aborted"], [256, "Setup Aborted"], [4, "Setup Failed"]] as const) {
     test(`A flow in which the process exits with ${code} ends once: ${end}`, function*() {
       const { env, sink, words } = yield* endsDevice
       yield* run(words("flow", String(code)), { env })
@@ -85,7 +87,7 @@ suite("end of a process", (test) => {
       assert.deepStrictEqual(messages.map(({ event, properties }) => [event, properties["step"]]), [
         ["Setup Started", undefined],
         [end, "one"],
-        [code === 0 ? "CLI execution succeeded" : "CLI execution failed", undefined]
+        [code === 4 ? "CLI execution failed" : "CLI execution succeeded", undefined]
       ])
     })
   }
