@@ -212,6 +212,19 @@ describe("withdrawn consent", () => {
     assert.strictEqual(device.text("usage/claims/1"), "newer")
   })
 
+  for (const operation of ["publish", "replace"] as const) {
+    test(`A file that holds consent is kept if consent was withdrawn: it may be the denial by now (${operation})`, function*() {
+      const device = yield* Device.make
+      let isOver = false
+      const disk = FaultyDisk.interposed(({ operation }) => {
+        isOver ||= operation === "link" || operation === "rename"
+      })
+      const files = filesOf(device, { disk, stillGiven: () => !isOver })
+      assert.strictEqual(files[operation](device.at("telemetry.json"), "text", true), denied)
+      assert.strictEqual(device.text("telemetry.json"), "text")
+    })
+  }
+
   test("A folder for another program is not made without consent", function*() {
     const device = yield* Device.make
     assert.strictEqual(
