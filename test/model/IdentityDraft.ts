@@ -27,7 +27,7 @@ export class IdentityDraft {
     return `${kind} ${this.device.made}`
   }
 
-  /** Not where the user has opted out since it first asked, though they have come back. */
+  /** Not where the user has opted out since it began, though they have come back. */
   protected get isAllowed(): boolean {
     if (this.device.optOut) return false
     this.process.consent ??= this.device.consent

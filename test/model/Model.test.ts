@@ -262,6 +262,13 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
       program([command([event, event]), disables, enables, command(next)], "0 0 1 2 3 3 0 0", { initial })
     )
   ),
+  "A command that began before an opt-out and its withdrawal records nothing.": (
+    ["identity", "unusable", "empty"] as const
+  ).flatMap((initial) =>
+    [[event], [login("A1")], [logout, event]].map((ops) =>
+      program([command(ops), disables, enables, records], "0 1 2 0 3", { initial })
+    )
+  ),
   "A credential that was switched outside since the command began is not taken for the former account's.": [
     program([stores("A1"), command([request]), stores("B1"), records], "0 1 2")
   ],

@@ -251,8 +251,12 @@ class Step extends IdentityDraft {
     if (question !== undefined && this.device.now - question.since >= 2000) this.answered("time-out")
   }
 
-  /** A steady command reads its credential and nothing more; consent is asked for with its first event. */
+  /**
+   * A steady command notes its consent, reads its credential, and nothing more; whether it may record is asked with its
+   * first event.
+   */
   begin(isSteady: boolean): void {
+    this.process.consent = this.device.consent
     const credential = this.lookUp()
     const { env, resolver } = this.process.command
     // A host without a resolver has a credential all the same.

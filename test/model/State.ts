@@ -85,7 +85,7 @@ export interface Process {
   /** The principal that a response named, until a login or logout. */
   readonly observed?: string | undefined
   readonly succeeded: boolean
-  /** The consent that it found first. */
+  /** The consent with which it began. */
   readonly consent?: number
   readonly session?: Session
   readonly sequence: number

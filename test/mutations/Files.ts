@@ -193,6 +193,13 @@ export const files: ReadonlyArray<Mutation> = [
     )]
   },
   {
+    name: "a command takes the consent that was given anew since it began",
+    why: "its invocation joins the deleted device and the new one",
+    wrong: [wrong("layers/EnvironmentConsent.ts", (right) => ({
+      make: Effect.map(right.make, (checks) => ({ ...checks, begin: () => {} }))
+    }))]
+  },
+  {
     name: "consent is not asked for again before a file is published",
     why: "what was deleted is there for a moment, and a worker sends its alias",
     wrong: [wrong("layers/StateFiles.ts", (right) => ({
