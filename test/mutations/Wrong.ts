@@ -17,6 +17,7 @@ interface Modules {
   readonly "layers/ClaimFiles.ts": typeof import("../../src/layers/ClaimFiles.ts")
   readonly "layers/ClaimWriter.ts": typeof import("../../src/layers/ClaimWriter.ts")
   readonly "layers/CredentialText.ts": typeof import("../../src/layers/CredentialText.ts")
+  readonly "layers/EnvironmentConsent.ts": typeof import("../../src/layers/EnvironmentConsent.ts")
   readonly "layers/FileIdentityStore.ts": typeof import("../../src/layers/FileIdentityStore.ts")
   readonly "layers/FileOutbox.ts": typeof import("../../src/layers/FileOutbox.ts")
   readonly "layers/ForeignFile.ts": typeof import("../../src/layers/ForeignFile.ts")
