@@ -34,6 +34,11 @@ export class IdentityDraft {
     return this.process.consent === this.device.consent
   }
 
+  /** Not where the user has opted out. A host with a resolver sees the other credential in its next command. */
+  protected get isPaused(): boolean {
+    return !this.isAllowed && !this.device.optOut && this.process.command.resolver === "none"
+  }
+
   // -- the identity on the disk
 
   protected get mayMake(): boolean {
@@ -114,6 +119,22 @@ export class IdentityDraft {
     const { pointer } = this.device
     if (pointer === "missing") return undefined
     return pointer === "unusable" ? this.unusableEnd(false) : this.end(pointer.anonId)
+  }
+
+  /** The principal of the anon id that the disk leads to. */
+  protected get claimedOnDisk(): string | undefined {
+    const { current } = this
+    return current && (this.device.claims.get(current) ?? this.adopted(current, false))?.principal
+  }
+
+  /** Without consent nothing is written, so the identity file is removed. */
+  protected discard(): void {
+    const former = this.process.identity
+    const { current } = this
+    if (current !== undefined && (former?.durable !== true || former.anonId === current)) {
+      this.device.pointer = "missing"
+    }
+    this.process.identity = this.inMemory(former?.firstRun ?? false)
   }
 
   /** Not over an anon id that another tool made. */

@@ -269,6 +269,15 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
       program([command(ops), disables, enables, records], "0 1 2 0 3", { initial })
     )
   ),
+  "A login or logout of a command that lived through an opt-out ends another account's use of the device, without a resolver":
+    [login("B1"), login("A1"), logout].flatMap((op) => {
+      const none = { resolver: "none" } as const
+      const others = [disables, enables, command([login("A1")], none), command([], none)]
+      return [
+        program([command([op], none), ...others], "0 1 2 3 3 0"),
+        program([command([event, op], none), ...others], "0 0 1 2 3 3 0")
+      ]
+    }),
   "A credential that was switched outside since the command began is not taken for the former account's.": [
     program([stores("A1"), command([request]), stores("B1"), records], "0 1 2")
   ],

@@ -305,14 +305,16 @@ class Step extends IdentityDraft {
     this.process.observed = undefined
     if (!Program.legal.has(principal)) return
     this.process.attempted = true
-    if (!this.isAllowed) return
-    this.open()
+    if (!this.isAllowed && !this.isPaused) return
+    const isAllowed = this.isAllowed
+    if (isAllowed) this.open()
     this.cancelRequest()
     this.process.loggedOut = false
-    this.refresh()
+    if (isAllowed) this.refresh()
     this.process.isStranger = false
     this.process.credential = this.lookUp()
     this.process.atStart = this.process.credential
+    if (!isAllowed) return this.signInUnclaimed(principal)
     this.apply(principal, "login")
     if (this.process.credential?.source === "stored") this.rememberAtHand(principal)
   }
@@ -326,13 +328,22 @@ class Step extends IdentityDraft {
     this.device.claims = new Map(this.device.claims).set(claim.anonId, claim)
   }
 
+  /** What a host without a resolver reports once must count for later commands, which may record. */
+  private signInUnclaimed(principal: string): void {
+    this.process.slot = principal
+    const claimed = this.claimedOnDisk
+    if (claimed !== undefined && claimed !== principal) this.discard()
+  }
+
   private logout(): void {
     if (!this.isAllowed) {
+      const wasSignedIn = this.process.slot !== undefined || this.claimedOnDisk !== undefined
+      if (this.isPaused && wasSignedIn) this.discard()
+      else this.process.identity = this.inMemory(this.process.identity?.firstRun ?? false)
       this.process.loggedOut = true
       this.process.slot = undefined
       this.process.atStart = undefined
       this.process.credential = undefined
-      this.process.identity = this.inMemory(this.process.identity?.firstRun ?? false)
       return
     }
     this.open(true)
