@@ -431,7 +431,8 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     yield* transition(StitchState.beginSignOut)
     const isKnown = yield* open
     const before = yield* store.get
-    const identity = yield* store.refresh
+    // Without a claim the logout may change nothing, so a read that failed must not count as one.
+    const identity = yield* again(store.refresh, ({ claim }) => claim === undefined)
     const { current, phase } = yield* Ref.get(state)
     const hasCredential = current.found !== undefined && current !== StitchState.unattributable
     const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined || before.claim !== undefined ||

@@ -184,6 +184,13 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     programs: [program([command([event, login("A1"), event]), records, drains(true)], "", onDevice)]
   },
   {
+    title: "A second logout that cannot read one file ends the account of another process all the same",
+    at: { actor: 1, kinds: ["EACCES"] },
+    programs: [
+      program([command([], { env: "B1" }), command([logout, logout]), command([], { env: "A1" })], "0 0 1 1 2 2")
+    ]
+  },
+  {
     title: "A login that cannot read consent leaves the account of its key unchanged",
     at: { actor: 0, kinds: unreadable },
     programs: [program([command([login("A2"), request]), stores("X1"), records], "0 0 1 2 0")]
