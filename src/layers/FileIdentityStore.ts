@@ -94,11 +94,12 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     return next._tag === "Unusable" ? publishSuccessor(next.key) : undefined
   }
 
-  // Returns the last successor of an anon id.
-  const follow = (start: AnonId, mayWrite: boolean): AnonId | undefined => {
+  // Returns the last successor of an anon id, or `until` if it is a successor.
+  const follow = (start: AnonId, mayWrite: boolean, until?: AnonId): AnonId | undefined => {
     const seen = new Set<string>()
     let anonId = start
     while (!seen.has(anonId)) {
+      if (anonId === until) return anonId
       seen.add(anonId)
       const next = successorOf(anonId)
       if (next._tag === "None") return anonId
@@ -153,7 +154,12 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const updatePointer = (identity: Identity): boolean => {
     const read = readPointer()
     if (read._tag !== "Text") return read._tag === "Missing"
-    return !pointsElsewhere(read.text, identity.anonId) && writePointer(identity, read.text)
+    const { anonId } = identity
+    if (pointsElsewhere(read.text, anonId)) return false
+    // Another process has rotated the anon id since. Another tool may have linked the newer one.
+    const written = codec.decode(read.text)?.anonId
+    const isNewer = written !== undefined && written !== anonId && follow(anonId, false, written) === written
+    return isNewer || writePointer(identity, read.text)
   }
 
   // If another tool has written the file since, then the next command reads it.

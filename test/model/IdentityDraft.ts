@@ -141,7 +141,15 @@ export class IdentityDraft {
   protected repoint(identity: State.Identity): void {
     if (this.device.pointer === "missing") return
     if (this.current !== undefined && this.current !== this.end(identity.anonId)) return
+    if (this.isSucceededBy(identity.anonId, this.device.pointer)) return
     this.device.pointer = { anonId: identity.anonId, linked: identity.claim?.principal }
+  }
+
+  /** Whether the pointer names an anon id that came later. */
+  private isSucceededBy(anonId: string, pointer: State.Device["pointer"]): boolean {
+    const next = this.device.successors.get(anonId)?.anonId
+    if (next === undefined || typeof pointer === "string") return false
+    return next === pointer.anonId || this.isSucceededBy(next, pointer)
   }
 
   /** Gives the device a new anon id; returns false where another process or tool was faster. */

@@ -311,6 +311,13 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
         initial: "empty"
       })
     ],
+  "The link of another tool stays, although a command goes on with the anon id that was rotated before": [
+    program(
+      [command([event], { env: "A2" }), command([logout], { env: "X1" }), links("acct_b"), stores("A2"), records],
+      "0 1 0 1 2 0 3",
+      { initial: "empty" }
+    )
+  ],
   "An event that waits for the answer keeps its session, although another tool replaces the anon id meanwhile": [
     program(
       [command([event, logout], { env: "A2", runtime: "ci" }), replaces, records, records],
