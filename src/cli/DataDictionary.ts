@@ -81,7 +81,8 @@ const inlineReferences = (schema: unknown, definitions: object, inside: Readonly
   if (Array.isArray(schema)) return schema.map((one) => inlineReferences(one, definitions, inside))
   if (!Predicate.isObject(schema)) return schema
   if ("$ref" in schema && Predicate.isString(schema.$ref)) {
-    const name = schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1)
+    // A JSON pointer.
+    const name = schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1).replaceAll("~1", "/").replaceAll("~0", "~")
     return inside.includes(name) ? {} : inlineReferences(Reflect.get(definitions, name), definitions, [...inside, name])
   }
   return withoutNonFinite(Object.fromEntries(
@@ -247,6 +248,13 @@ const table = (properties: ReadonlyArray<Property>): string =>
     )
   ].join("\n")
 
+/**
+ * Returns a description without line breaks, which would begin a heading, or break an indentation.
+ *
+ * @internal
+ */
+export const inOneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, " ")
+
 const sentence = (text: string): string => /[.!?]$/.test(text) ? text : `${text}.`
 
 /**
@@ -261,7 +269,7 @@ export const toMarkdown = (dictionary: DataDictionary): string =>
     ...dictionary.events.map(({ description, name, properties }) =>
       [
         `## ${name}`,
-        sentence(description),
+        sentence(inOneLine(description)),
         properties.length === 0 ? "No properties of its own." : table(properties)
       ].join("\n\n")
     ),

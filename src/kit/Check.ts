@@ -12,6 +12,7 @@ export const advice = {
     "`POSTHOG_KEY` (`--name` says which name they begin with), and check that telemetry is on there: `telemetry status`. No variable may deny it (`DO_NOT_TRACK`, " +
     "`NODE_ENV=test`), and the command may not be `Usage.Untracked`. `Usage.track` comes after the subcommands, and the " +
     "entry of a bundle asks `isWorker()`: `telemetry status` says what is missing.",
+  "refused": "Correct this message: PostHog refuses it, and it is lost.",
   "alias-personless": "Leave `$process_person_profile` out of an alias: PostHog drops one that has it as `false`.",
   "identify-anon": "Send no `$identify` for an anonymous id: PostHog refuses or loses its later alias.",
   "event-before-alias": "Send the alias first: PostHog gives earlier events of the account to a second person.",
@@ -24,10 +25,10 @@ export const advice = {
   "sequence-gap": "Number the messages of a command from 0, each by one more: a number that is missing was lost.",
   "flow-end": "End each flow exactly once, as Completed, Aborted or Failed: `Flow.run` does.",
   "undeclared-event": "Declare the event, and write the dictionary again.",
-  email: "Leave e-mail addresses out of properties.",
-  path: "Leave paths out of properties: they name users, machines and projects.",
+  email: "Leave e-mail addresses out of properties and of names.",
+  path: "Leave paths out of properties and of names: they name users, machines and projects.",
   token: "Leave credentials out of properties and out of ids, and revoke this one if it was sent elsewhere.",
-  address: "Leave addresses of machines and sites out of properties."
+  address: "Leave addresses of machines and sites out of properties and of names."
 }
 
 /** The name of a rule. */
@@ -214,7 +215,7 @@ const what = { email: "an e-mail address", path: "a path", token: "a token", add
 const checkValues = (messages: Messages): Findings => {
   const seen = new Set<string>()
   return messages.flatMap((message) =>
-    SensitiveValues.find(message.properties).flatMap(({ at, kind }) => {
+    SensitiveValues.find(message).flatMap(({ at, kind }) => {
       const key = JSON.stringify([message.event, at, kind])
       if (seen.has(key)) return []
       seen.add(key)

@@ -25,7 +25,7 @@ const isDictionary = (value: unknown): value is DataDictionary.DataDictionary =>
 // An event, a list of them, what has a list of them, as a flow does, or an exported object or module that has them.
 const eventsIn = (value: unknown, isExport = false): ReadonlyArray<DataDictionary.Declared> => {
   if (isEvent(value)) return [value]
-  if (Predicate.hasProperty(value, "events")) return eventsIn(value.events)
+  if (Predicate.hasProperty(value, "events")) return Array.isArray(value.events) ? eventsIn(value.events) : []
   const values = Array.isArray(value) ? value : isExport && Predicate.isObject(value) ? Object.values(value) : []
   return values.flatMap((value) => eventsIn(value))
 }

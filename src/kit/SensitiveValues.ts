@@ -3,20 +3,25 @@ import * as Predicate from "effect/Predicate"
 import * as Net from "node:net"
 import { isUuid } from "../domain/Message.ts"
 import { isReserved } from "../domain/UsageEvent.ts"
+import * as Persons from "../testing/Persons.ts"
+import type { ReceivedMessage } from "../testing/PostHogSink.ts"
 
 /** What a value looks like. */
 export type Kind = "email" | "path" | "token" | "address"
 
-const email = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[a-z]{2,24}(?![\w-])/i
+const email =
+  /[\p{L}\p{N}_.+-]{1,64}(?:@|%40)[\p{L}\p{N}_-]{1,63}(?:\.[\p{L}\p{N}_-]{1,63}){0,8}\.(?:\p{L}{2,24}|xn--[a-z0-9-]{2,59})(?![\p{L}\p{N}_-])/iu
 
 const url = /(?<![\w+.-])[a-z][a-z0-9+.-]{1,20}:\/\/[^\s/]/i
 
-// Absolute paths, those of a home, a drive or a share, and those that begin at the working directory or above it.
-const path = /(?:^|[\s"'`=(:,])(?:~?\/[\w.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\\w)/i
+// Absolute paths, those of a home, a drive or a share, those that begin at the working directory or above it, and the URL
+// of a file, as in each line of a stack.
+const path =
+  /(?:^|[\s"'`=(:,;[<>|@{])(?:(?:~[a-z_][\w-]*|~)?\/[\p{L}\p{N}_.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\[\p{L}\p{N}_])|\bfile:\/\/|\$(?:HOME|PWD|TMPDIR)\b|%(?:APPDATA|HOMEPATH|TEMP|USERPROFILE)%/iu
 
 // A credential by what it begins with; one that begins with a usual word has a digit.
 const credential =
-  /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,})/i
+  /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,}|basic\s+(?=\S*[\d=])[\w+/=]{8,}|-----BEGIN )/i
 
 // A credential that no API gives to its accounts as an id: an id may begin with `key_`, or be a random word.
 const credentialAsId =
@@ -25,47 +30,55 @@ const credentialAsId =
 /** Returns whether the id of an account is a credential, such as the one that the user logged in with. */
 export const isCredential = (id: string): boolean => credentialAsId.test(id)
 
-// A random word: hexadecimal, or capitals, small letters and digits in one.
+const hexadecimal = /(?<![0-9a-f])(?=[a-f]*\d)[0-9a-f]{32,}(?![0-9a-f])/i
+
+// A random word: capitals, small letters and digits in one.
 const isRandom = (word: string): boolean =>
-  !isUuid(word) && (
-    (word.length >= 32 && /^[0-9a-f]+$/i.test(word) && /\d/.test(word)) ||
-    (word.length >= 20 && /[a-z]/.test(word) && /[A-Z]/.test(word) && /\d.*\d/.test(word))
-  )
+  !isUuid(word) && word.length >= 20 && /[a-z]/.test(word) && /[A-Z]/.test(word) && /\d.*\d/.test(word)
 
 const isMachine = (word: string): boolean =>
   word.length > 3 && [word, word.replace(/^\[|\]?:\d+$|\]$/g, "")].some((word) => Net.isIP(word) !== 0)
 
-const kindOf = (text: string): Kind | undefined => {
-  const words = text.split(/[\s,;'"`()<>=|]+/)
+const wordsOf = (text: string): ReadonlyArray<string> => text.split(/[\s,;'"`()<>=|]+/)
+
+// A name in a program may be a long word of capitals and digits.
+const kindOf = (text: string, isName: boolean): Kind | undefined => {
   if (email.test(text)) return "email"
-  if (url.test(text) || words.some(isMachine)) return "address"
+  const machines = [...wordsOf(text), ...wordsOf(text.replaceAll(/[@/]/g, " "))]
+  if (url.test(text) || machines.some(isMachine)) return "address"
   if (path.test(text)) return "path"
-  return credential.test(text) || words.some((word) => /^[\w+/=.~-]+$/.test(word) && isRandom(word))
-    ? "token"
-    : undefined
+  const isToken = credential.test(text) || hexadecimal.test(text) ||
+    (!isName && wordsOf(text).some((word) => /^[\w+/=.~-]+$/.test(word) && isRandom(word)))
+  return isToken ? "token" : undefined
 }
 
 // Ids that a rule of their own looks at.
 const ids = new Set(["distinct_id", "alias", "$anon_distinct_id"])
 
-/**
- * Returns the places of an event's own values that look like an e-mail address, a path, a token or an address, by their
- * properties.
- */
+/** Returns the places of an event that look like an e-mail address, a path, a token or an address. */
 export const find = (
-  properties: Readonly<Record<string, unknown>>
+  message: ReceivedMessage
 ): ReadonlyArray<{ readonly kind: Kind; readonly at: string }> => {
+  const { $set, $set_once, event, properties } = message
+  const isMerge = Persons.otherId(message) !== undefined
   const found: Array<{ kind: Kind; at: string }> = []
-  const visit = (value: unknown, at: string): void => {
+  const visit = (value: unknown, at: string, isName = false): void => {
     if (Predicate.isString(value)) {
-      const kind = kindOf(value)
+      const kind = kindOf(value, isName)
       if (kind !== undefined) found.push({ kind, at })
     } else if (typeof value === "object" && value !== null) {
-      for (const [name, part] of Object.entries(value)) visit(part, Array.isArray(value) ? at : `${at}.${name}`)
+      for (const [name, part] of Object.entries(value)) {
+        if (!Array.isArray(value)) visit(name, `a name in ${at}`, true)
+        visit(part, Array.isArray(value) ? at : `${at}.${name}`)
+      }
     }
   }
-  for (const [name, value] of Object.entries(properties)) {
-    if (!isReserved(name) && !ids.has(name)) visit(value, name)
+  visit(event, "its name", true)
+  visit(properties["command_name"], "command_name", true)
+  for (const [name, value] of Object.entries({ $set, $set_once, ...properties })) {
+    if (isReserved(name) || (isMerge && ids.has(name))) continue
+    visit(name, "the name of a property", true)
+    visit(value, name)
   }
   return found
 }

@@ -28,6 +28,15 @@ const show = Effect.fnUntraced(function*(port: number) {
   return yield* Effect.never
 })
 
+type Messages = ReadonlyArray<PostHogSink.ReceivedMessage>
+
+// A message of a refused request may be accepted in a later one.
+const refused = (attempts: Messages, messages: Messages): ReadonlyArray<Check.Finding> => {
+  const accepted = new Set(messages.map(({ raw }) => raw))
+  const others = new Map(attempts.flatMap((message) => accepted.has(message.raw) ? [] : [[message.raw, message]]))
+  return [...others.values()].map((message) => Check.finding("refused", "PostHog refuses it", message))
+}
+
 const ofRun = (outcome: CheckedCommand.Outcome, timeout: number, count: number): ReadonlyArray<Check.Finding> => {
   if (outcome._tag === "Unstarted") return [Check.finding("command-failed-to-start", outcome.reason)]
   return [
@@ -69,7 +78,11 @@ const check = Effect.fnUntraced(function*({ command, declared, json, name, port,
   })
   if (outcome._tag !== "Unstarted") yield* CheckedCommand.waitForMessages(sink)
   const messages = yield* sink.messages
-  const findings = [...ofRun(outcome, timeout, messages.length), ...Check.check(messages, declared)]
+  const findings = [
+    ...ofRun(outcome, timeout, messages.length),
+    ...refused(yield* sink.attempts, messages),
+    ...Check.check(messages, declared)
+  ]
   const summary = `${counted(findings.length, "finding")} in ${counted(messages.length, "message")}`
   if (json) {
     yield* Console.log(JSON.stringify(
@@ -82,7 +95,15 @@ const check = Effect.fnUntraced(function*({ command, declared, json, name, port,
       null,
       2
     ))
-  } else if (findings.length > 0) yield* Console.log(`\n${format(findings)}\n`)
+  } else {
+    // A command that fails is checked too.
+    if (outcome._tag === "Ended" && outcome.code !== 0) {
+      yield* Console.log(
+        `the command ended ${outcome.code === null ? "by a signal" : `with exit code ${outcome.code}`}`
+      )
+    }
+    if (findings.length > 0) yield* Console.log(`\n${format(findings)}\n`)
+  }
   if (findings.length > 0) return yield* userError(summary)
   if (!json) yield* Console.log(summary)
 })

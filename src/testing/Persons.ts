@@ -140,6 +140,10 @@ const mergeEvents = new Set(["$identify", "$create_alias", "$merge_dangerously"]
 /** PostHog cuts the distinct id of an event, but not the id named by `alias` or `$anon_distinct_id`. */
 const cut = (distinctId: string): string => [...distinctId].slice(0, 200).join("")
 
+// JSON may have an object whose `toString` is no function.
+const idOf = (value: unknown): string =>
+  typeof value === "object" && value !== null ? Object.prototype.toString.call(value) : String(value)
+
 /**
  * Returns the id that PostHog would merge into a message's distinct id; undefined for a message that merges nothing.
  *
@@ -148,10 +152,10 @@ const cut = (distinctId: string): string => [...distinctId].slice(0, 200).join("
  */
 export const otherId = ({ event, properties }: Message): string | undefined => {
   if (event === "$identify") {
-    return "$anon_distinct_id" in properties ? String(properties["$anon_distinct_id"]) : undefined
+    return "$anon_distinct_id" in properties ? idOf(properties["$anon_distinct_id"]) : undefined
   }
   const { alias } = properties
-  return mergeEvents.has(event) && Boolean(alias) ? String(alias) : undefined
+  return mergeEvents.has(event) && Boolean(alias) ? idOf(alias) : undefined
 }
 
 const record = (value: unknown): Readonly<Record<string, unknown>> =>

@@ -197,6 +197,9 @@ const describe = (
 /** How long an idle connection is kept. */
 const keepAliveMillis = 60_000
 
+// A timer with a longer time ends at once.
+const maxTimer = 2 ** 31 - 1
+
 const listen = (server: Net.Server, port: number): Effect.Effect<number, SinkError> =>
   Effect.callback((resume) => {
     const fail = (cause: unknown) => {
@@ -380,7 +383,14 @@ export const make = Effect.fnUntraced(function*(options?: {
   // Node.js closes a connection that is idle for 5 s, which a client on a busy machine is between two requests.
   server.keepAliveTimeout = keepAliveMillis
   server.on("request", (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
-    SinkHttp.readBody(incoming, (body) => receive(incoming, response, body))
+    SinkHttp.readBody(incoming, (body) => {
+      try {
+        receive(incoming, response, body)
+      } catch (cause) {
+        // A rule or a listener of a test has thrown. Its client must not wait, and the other tests must not end.
+        if (!response.headersSent) SinkHttp.send(response, 500, JSON.stringify({ error: String(cause) }))
+      }
+    })
     response.on("error", () => {})
   })
   // `closeAllConnections` leaves those in a TLS handshake.
@@ -429,7 +439,7 @@ export const make = Effect.fnUntraced(function*(options?: {
               }`
             })
           ))
-        }, Duration.toMillis(timeout))
+        }, Math.min(Duration.toMillis(timeout), maxTimer))
         // A predicate that throws fails the test that waits, not the server that was about to answer.
         const check = () => {
           try {

@@ -126,9 +126,9 @@ describe("DataDictionary", () => {
   })
 
   it("The dictionary lists what a class, a schema with an identifier and one that refers to itself declare, in place", () => {
-    class Template extends Schema.Class<Template>("Template")({ name: Schema.String }) {}
+    class Template extends Schema.Class<Template>("acme/Template")({ name: Schema.String }) {}
     const Project = Schema.Struct({ kind: Schema.Literals(["web"]), size: Schema.optional(Schema.Finite) }).pipe(
-      Schema.annotate({ identifier: "Project" })
+      Schema.annotate({ identifier: "acme/~Project" })
     )
     interface Tree {
       readonly children: ReadonlyArray<Tree>

@@ -7,7 +7,9 @@ import type { ReceivedMessage } from "../../src/testing/PostHogSink.ts"
 
 const anon = "0b7e4b0e-6d52-4a44-9f0f-2f7b1a3c9d10"
 
-type Sent = Partial<Pick<ReceivedMessage, "event" | "distinct_id" | "properties" | "uuid" | "request">>
+type Sent = Partial<
+  Pick<ReceivedMessage, "$set" | "$set_once" | "event" | "distinct_id" | "properties" | "uuid" | "request">
+>
 
 /** Messages that arrived one a request, unless they say otherwise. */
 const received = (sent: ReadonlyArray<Sent>): ReadonlyArray<ReceivedMessage> =>
@@ -134,13 +136,46 @@ const table: {
   ],
   "undeclared-event": [[[{ event: "walked" }, { event: "walked" }]], [[{ event: "ran" }]]],
   email: [
-    [[of({ by: "jane.doe@acme.test" })], [of({ flag_values: { to: ["x", "mail jane@acme.co.uk, please"] } })]],
+    [
+      ...["jane.doe@acme.test", "jane%40acme.test", "jane@acme.xn--p1ai", "ivan@почта.рф"].map((by) => [of({ by })]),
+      [of({ flag_values: { to: ["x", "mail jane@acme.co.uk, please"] } })],
+      [of({ counts: { "jane@acme.test": 1 } })],
+      [of({ "jane@acme.test": true })],
+      [of({ $groups: { "jane@acme.test": "x" } })],
+      [of({ command_name: "mail jane@acme.test" })],
+      [of({ alias: "jane@acme.test" })],
+      [{ $set: { by: "jane@acme.test" } }],
+      [{ $set_once: { by: "jane@acme.test" } }]
+    ],
     [[of({ package: "@acme/cli@1.2.3", at: "a @ b.c" }), { distinct_id: "jane@acme.test" }]]
   ],
   path: [
-    ["/home/jane/shop", "~/shop", "../shop", "./a.ts", "C:\\Users\\jane", "\\\\server\\share", "ENOENT: open '/etc/x'"]
-      .map((file) => [of({ file })]),
-    [[of({ template: "eu/us", type: "application/json", ratio: "1/2", command: "deploy.now" })]]
+    [
+      "/home/jane/shop",
+      "~/shop",
+      "../shop",
+      "./a.ts",
+      "C:\\Users\\jane",
+      "\\\\server\\share",
+      "ENOENT: open '/etc/x'",
+      "at deploy (file:///home/jane/shop.ts:1:2)",
+      "file:///home/jane",
+      "[/home/jane/shop]",
+      "</home/jane>",
+      "@/home/jane/flags",
+      "/домой/иван",
+      "~jane/shop",
+      "$HOME/shop",
+      "%USERPROFILE%\\shop"
+    ].map((file) => [of({ file })]).concat([[of({ counts: { "/home/jane": 1 } })]]),
+    [[of({
+      template: "eu/us",
+      type: "application/json",
+      ratio: "1/2",
+      command: "deploy.now",
+      range: "~1/2",
+      cost: "$5"
+    })]]
   ],
   token: [
     [
@@ -151,7 +186,12 @@ const table: {
       "a94a8fe5ccb19ba61c4c0873d391e987982fbbd3",
       "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0",
       "token_1234567890",
-      "q7Zk2LmP0xRt5VbN8sWd"
+      "q7Zk2LmP0xRt5VbN8sWd",
+      "key:9f86d081884c7d659a2feaa0c55ad015",
+      "[9f86d081884c7d659a2feaa0c55ad015]",
+      "sbp_a94a8fe5ccb19ba61c4c0873d391e987982fbbd3",
+      "Basic dXNlcjpwYXNzd29yZA==",
+      "-----BEGIN PRIVATE KEY-----"
     ].map((value) => [of({ value })]).concat(
       // A host that gives its credential to `login`.
       ["sk-do-not-tell", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0", "Bearer abcdefgh"].map((id) => [
@@ -164,11 +204,23 @@ const table: {
       template: "nextjs-14-starter-with-tailwind",
       store: "key-value-store",
       name: "TheQuickBrownFoxJumpsOver",
-      os_release: "6.1.0-13-cloud-amd64"
+      os_release: "6.1.0-13-cloud-amd64",
+      plan: "basic subscription",
+      numberOfS3Buckets2Delete: 1
     })]]
   ],
   address: [
-    ["10.1.2.3", "at 10.1.2.3:8080", "fe80::1", "[::1]:80", "https://intern.acme.test/x", "postgres://db"]
+    [
+      "10.1.2.3",
+      "root@10.1.2.3",
+      "10.1.2.3/24",
+      "10.1.2.3:8080/x",
+      "at 10.1.2.3:8080",
+      "fe80::1",
+      "[::1]:80",
+      "https://intern.acme.test/x",
+      "postgres://db"
+    ]
       .map((host) => [of({ host })]),
     [[of({ version: "24.21.0", at: "12:30:45", ratio: "1:2", scope: "Std::fs" })]]
   ]
@@ -190,7 +242,7 @@ for (const [rule, [bad, good]] of Object.entries(table)) {
 }
 
 it("Every rule of sink --check has an advice and a row here, but for those about the run", () => {
-  const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent"]
+  const ofRun = ["command-failed-to-start", "command-did-not-end", "nothing-sent", "refused"]
   assert.sameMembers(Object.keys(Check.advice), [...ofRun, ...Object.keys(table)])
 })
 

@@ -79,11 +79,11 @@ describe("effect-cli-usage sink", () => {
     const all = Object.entries(Check.advice).filter(([rule]) => !ofRun.includes(rule))
     assert.strictEqual(json.code, 1, json.stderr)
     assert.deepStrictEqual(rules(json.stdout).toSorted(), all.map(([rule]) => rule).toSorted())
-    assert.deepInclude(JSON.parse(json.stdout), { exit_code: 3, messages: 16 })
+    assert.deepInclude(JSON.parse(json.stdout), { exit_code: 3, messages: 17 })
     // The output of the CLI is not in the JSON.
-    assert.match(json.stderr, /^did it\n[^]*15 findings in 16 messages/)
+    assert.match(json.stderr, /^did it\n[^]*16 findings in 17 messages/)
     assert.strictEqual(text.code, 1)
-    assert.match(text.stdout, /^did it\n/)
+    assert.match(text.stdout, /^did it\nthe command ended with exit code 3\n/)
     for (const [rule, advice] of all) {
       assert.include(text.stdout, `\n${rule}\n`)
       assert.include(text.stdout, `\n  ${advice}\n`)

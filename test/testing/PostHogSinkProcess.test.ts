@@ -2,6 +2,7 @@
  * Waiting for the sink, its start and its end, TLS, and `npm run sink`.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -65,6 +66,35 @@ describe("waitFor and onMessage", () => {
     yield* Effect.yieldNow
     assert.strictEqual((yield* post(sink, body(event(1)))).status, 200)
     assert.include(String(yield* Effect.flip(Effect.sandbox(Fiber.join(waiting)))), "nothing may be accepted")
+  })
+
+  test("A rule or a listener that throws is the answer of its request, and the sink goes on", function*(sink) {
+    const broken = (what: string) => (): never => {
+      throw new Error(what)
+    }
+    yield* sink.answer(broken("a rule"))
+    assert.deepInclude(yield* post(sink, body(event(1))), { status: 500, text: `{"error":"Error: a rule"}` })
+    yield* sink.answer(Answer.Validate())
+    yield* Effect.scoped(Effect.gen(function*() {
+      yield* sink.onMessage(broken("a listener"))
+      assert.strictEqual((yield* post(sink, body(event(2)))).status, 500)
+    }))
+    assert.strictEqual((yield* post(sink, body(event(3)))).status, 200)
+  })
+
+  test("The waitFor of a sink with a time limit that no timer has waits all the same", function*(sink) {
+    const waiting = yield* Effect.forkChild(sink.waitFor(({ length }) => length === 1, Duration.infinity))
+    // Another timer ends after one that is too long would.
+    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+    yield* post(sink, body(event(1)))
+    assert.deepStrictEqual(names(yield* Fiber.join(waiting)), ["event 1"])
+  })
+
+  test("A merge whose other id is no text does not end the sink", function*(sink) {
+    const alias = { toString: null, valueOf: 1 }
+    yield* post(sink, body(event(1), { ...Object(event(2)), event: "$create_alias", properties: { alias } }))
+    const persons = yield* Effect.promise(() => fetch(`${sink.url}/api/persons`))
+    assert.strictEqual(persons.status, 200)
   })
 
   test("The onMessage of a sink calls with each accepted message until its scope closes", function*(sink) {

@@ -34,9 +34,16 @@ const batch: ReadonlyArray<object> = [
   }
 ].map((message) => ({ timestamp: new Date().toISOString(), uuid: randomUUID(), ...message }))
 
+const send = (batch: ReadonlyArray<object>) =>
+  fetch(`${process.env["WRONG_POSTHOG_HOST"]}/batch/`, {
+    method: "POST",
+    body: JSON.stringify({ api_key: process.env["WRONG_POSTHOG_KEY"], batch })
+  })
+
 process.stdout.write("did it\n")
-await fetch(`${process.env["WRONG_POSTHOG_HOST"]}/batch/`, {
-  method: "POST",
-  body: JSON.stringify({ api_key: process.env["WRONG_POSTHOG_KEY"], batch })
-})
+await send(batch)
+// PostHog takes no event without an id, in whatever request, and the other one in a second request.
+const late = { ...account("account_7"), timestamp: new Date().toISOString(), uuid: randomUUID() }
+await send([late, { ...late, distinct_id: "", uuid: randomUUID() }])
+await send([late])
 process.exitCode = 3
