@@ -51,6 +51,10 @@ const load = Effect.fnUntraced(function*(module: string) {
   })
 })
 
+// What the module has opened, such as a connection or a timer, must not keep the command running. The timer does not
+// either, and runs only if something else does.
+const endSoon = Effect.sync(() => void setTimeout(() => process.exit(), 100).unref())
+
 export const command = Command.make(
   "dictionary",
   {
@@ -109,5 +113,5 @@ export const command = Command.make(
           "the files."
       )
     }
-  })
+  }, Effect.ensuring(endSoon))
 ).pipe(Command.withDescription("Write down what a CLI sends: each event and its properties"))

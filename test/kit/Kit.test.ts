@@ -243,7 +243,11 @@ describe("effect-cli-usage dictionary", () => {
 export const list = [${eventOf("in a list")}]
 export const object = { one: ${eventOf("in an object")}, flow: { events: [${eventOf("in a flow")}] } }
 export const cyclic = { inner: {} }
-cyclic.inner.outer = cyclic`
+cyclic.inner.outer = cyclic
+export const itself = {}
+itself.events = itself
+// As a connection, which would keep the process running.
+setInterval(() => {}, 1000)`
     )
     const { stdout } = yield* kit(["dictionary", index])
     for (const place of ["module", "list", "object", "flow"]) assert.match(stdout, new RegExp(`## in an? ${place}\n`))
