@@ -145,7 +145,8 @@ export const make = Effect.fnUntraced(function*(
     let hasWork = waiting > 0 || before.blocked !== undefined
     while (hasWork && (yield* isAllowed)) {
       yield* Effect.timeoutOption(untilReleased, lifeMillis)
-      const started = yield* WorkerProcess.orUndefined(
+      const started = yield* WorkerProcess.orElse(
+        undefined,
         Effect.mapError(start({ lingers: false, isAwaited: true }), (why) => {
           problem = why
           return why

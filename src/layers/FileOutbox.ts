@@ -173,6 +173,13 @@ export const makeWith = Effect.fnUntraced(function*(
   const at = <A>(evaluate: (now: number) => A): Effect.Effect<A> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => notes.run(() => evaluate(now)))
 
+  // The home may have been removed during a request, by a test of the host or a job in CI. It must not be made again.
+  const changeAt = (change: (now: number) => void): Effect.Effect<void> =>
+    at((now) => {
+      const home = disk.look(files.home.root)
+      if (!isRefused(home) || !isAbsent(home)) change(now)
+    })
+
   return Outbox.of({
     add: (message) => at((now) => writer.add(message, now)),
     backedOffUntil: at(writer.backedOffUntil),
@@ -189,20 +196,20 @@ export const makeWith = Effect.fnUntraced(function*(
         return unlisted !== undefined || names.some((name) => OutboxFolder.isOfInvocation(name, invocationId))
       }),
     delivered: (entries) =>
-      at((now) => {
+      changeAt((now) => {
         remove(entries, now)
         replace(folder.lastDelivery, JSON.stringify({ at: now }), now)
         files.remove(folder.backOff)
       }),
-    remove: (entries) => at((now) => remove(entries, now)),
+    remove: (entries) => changeAt((now) => remove(entries, now)),
     setAside: (entry) =>
-      at((now) =>
+      changeAt((now) =>
         entry._tag === "Alias"
           ? ClaimWriter.recordFact(files, entry.anonId, "set-aside")
           : setAsideFile(entry.name, now)
       ),
     backOff: (reason) =>
-      at((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)), now)),
+      changeAt((now) => replace(folder.backOff, BackOff.encode(BackOff.next(readBackOff(), now, reason)), now)),
     sent: at(sent),
     status: notes.run(status)
   })

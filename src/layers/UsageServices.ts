@@ -404,8 +404,8 @@ export const make = Effect.fnUntraced(function*(
       const isAwaited = isShort || seen.isStale
       const started = seen.isHeld
         ? undefined
-        : yield* WorkerProcess.orUndefined(start({ lingers: !isShort, isAwaited }))
-      if (!isAwaited || runtime.worker === undefined) return
+        : yield* WorkerProcess.orElse("Failed", start({ lingers: !isShort, isAwaited }))
+      if (!isAwaited || runtime.worker === undefined || started === "Failed") return
       yield* Effect.flatMap(
         delivery,
         ({ waitForDelivery }) => waitForDelivery(started, isShort ? undefined : seen)

@@ -180,10 +180,10 @@ export interface Started {
 }
 
 /**
- * Runs a start without interruption. If no worker could be started, then it writes a debug line and returns undefined.
+ * Runs a start without interruption. If no worker could be started, then it writes a debug line and returns `other`.
  */
-export const orUndefined = <A, R>(start: Effect.Effect<A, string, R>): Effect.Effect<A | undefined, never, R> =>
-  Effect.uninterruptible(Effect.catch(start, (why) => Effect.as(debug(why), undefined)))
+export const orElse = <const B, A, R>(other: B, start: Effect.Effect<A, string, R>): Effect.Effect<A | B, never, R> =>
+  Effect.uninterruptible(Effect.catch(start, (why) => Effect.as(debug(why), other)))
 
 /**
  * Creates the function that starts a worker: detached, in its own session, with the environment that sending needs. The

@@ -83,7 +83,9 @@ export const run = async (): Promise<number> => {
   // All later file operations are synchronous. If the home is on a network disk that hangs, then it hangs here, where
   // the timer above still runs.
   const { lstat } = process.getBuiltinModule("node:fs")
-  await new Promise((resolve) => lstat(job.home, resolve))
+  const isGone = await new Promise((resolve) => lstat(job.home, (error) => resolve(error?.code === "ENOENT")))
+  // A removed home must not be made again.
+  if (isGone) return 0
   keepCodePrivate()
   // With this variable, posthog-node would use another endpoint and not return its answers.
   delete process.env["POSTHOG_CAPTURE_MODE"]

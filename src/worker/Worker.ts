@@ -174,11 +174,14 @@ const drain = Effect.fnUntraced(function*(
     if (delivered > 0) {
       yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
       suspects.forEach(({ message }) => refused.delete(message.uuid))
-    } else outcome = "Kept"
-  } else if (outcome === "OutOfTime" && refusals > 0 && delivered === 0) {
+    }
+  }
+  if (delivered === 0 && refusals > 0) {
     // Successors without a delivery would follow each other without a back-off.
-    failure = "PostHog refuses a batch (status 400 or 413), and the next worker continues the search for the message"
-    outcome = "Kept"
+    if (outcome === "OutOfTime") {
+      failure = "PostHog refuses a batch (status 400 or 413), and the next worker continues the search for the message"
+      outcome = "Kept"
+    } else if (suspects.length > 0) outcome = "Kept"
   }
   if (!isHeld()) return { delivered, outcome }
   const isUnfinished = outcome === "Kept" || outcome === "OutOfTime"

@@ -1,6 +1,8 @@
 import { assert, describe } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as NFS from "node:fs"
 import { given } from "../../src/domain/ConsentDecision.ts"
@@ -8,17 +10,22 @@ import * as Message from "../../src/domain/Message.ts"
 import * as Delivery from "../../src/layers/Delivery.ts"
 import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
+import * as FixedConsent from "../../src/layers/FixedConsent.ts"
+import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import type * as Lease from "../../src/layers/Lease.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
+import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Obstacle } from "../../src/services/CaptureWorker.ts"
 import type { Errno } from "../../src/services/Disk.ts"
 import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
+import { UsageCapture } from "../../src/services/UsageCapture.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { test } from "../fixtures/Tests.ts"
+import { Used } from "../stitch/Command.ts"
 import { event } from "../worker/RealWorker.ts"
 
 const isWindows = process.platform === "win32"
@@ -146,6 +153,20 @@ describe("obstacles", () => {
 })
 
 describe("waitForDelivery", () => {
+  test("A command does not wait for a worker that could not be started", function*() {
+    const device = yield* Device.make
+    const runtime = { ...Device.runtimes.ci, executable: device.at("missing"), worker: ["x"] }
+    const services = UsageServices.layer().pipe(
+      Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone, machineOf(device, { runtime })])
+    )
+    // Under the clock of the test, a wait would have no end.
+    yield* Effect.scoped(Effect.gen(function*() {
+      const context = yield* Layer.build(services)
+      yield* Context.get(context, UsageCapture).capture(Used, {})
+    }))
+    assert.lengthOf(device.events(), 1)
+  })
+
   const running: WorkerProcess.Started = { lingers: false, ended: new Promise(() => {}) }
 
   test.each(

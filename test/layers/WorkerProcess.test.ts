@@ -96,7 +96,7 @@ const startWorker = (
     const lines: Array<string> = []
     const how = { lingers, isAwaited }
     const started = yield* Effect.flatMap(WorkerProcess.make(filesOf(device), true), (start) => start(how)).pipe(
-      WorkerProcess.orUndefined,
+      (start) => WorkerProcess.orElse(undefined, start),
       Effect.provide(machineOf(device, { runtime: { ...Device.persistent, worker: workerOf(device), ...process } })),
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
       Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
@@ -232,7 +232,7 @@ const host = (body: string) => `
       WorkerProcess.make(filesOf(device, { disk }), true),
       machineOf(device, { disk, runtime: { ...persistent, worker } })
     ))
-    return (how) => WorkerProcess.orUndefined(start(how))
+    return (how) => WorkerProcess.orElse(undefined, start(how))
   }
   ${body}
 `

@@ -84,6 +84,12 @@ describe("a slow PostHog that refuses messages", () => {
     })
   }
 
+  test("A worker that found one malformed message, and has no time to find out about others, says so", function*() {
+    const { chain, outbox } = yield* slowPostHog({ count: 4, isBad: isOneOf(0), millis: 1_600 })
+    assert.deepStrictEqual(yield* chain(), [[4, 2, 1]])
+    assert.match((yield* outbox.status).lastFailure ?? "", /^PostHog refuses a batch/)
+  })
+
   test("The next worker continues the search with smaller batches, which grow while PostHog accepts them", function*() {
     const { accepted, chain, device, outbox } = yield* slowPostHog({ count: 42, isBad: isOneOf(0), millis: 950 })
     yield* chain()

@@ -50,7 +50,7 @@ export const processOf = Effect.fnUntraced(
       /** Starts a worker; returns whether it did, for none is started where the lease is held. */
       start: (options: Partial<WorkerProcess.Start> = {}) =>
         Effect.map(
-          WorkerProcess.orUndefined(start({ lingers: false, isAwaited: true, ...options })),
+          WorkerProcess.orElse(undefined, start({ lingers: false, isAwaited: true, ...options })),
           (started) => started !== undefined
         ),
       lease: () => Lease.newest(leases) ?? 0,

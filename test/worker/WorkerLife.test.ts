@@ -87,6 +87,20 @@ suite("the worker's life", (test) => {
       )
     }
 
+    for (const when of ["before it begins", "during its request"]) {
+      test(`A worker does not make a home again that was removed ${when}`, function*(worker) {
+        yield* worker.record(...events(2))
+        const remove = () => Fs.rmSync(worker.home, { recursive: true })
+        if (when === "before it begins") remove()
+        yield* worker.sink.answer(() => {
+          remove()
+          return Validate()
+        })
+        yield* run(worker)
+        assert.isFalse(Fs.existsSync(worker.home))
+      })
+    }
+
     test("A worker that starts after an opt-out sends and changes nothing", function*(worker) {
       yield* worker.record(...events(2))
       Fs.writeFileSync(Path.join(usageOf(worker), "opt-out"), "")
