@@ -130,12 +130,13 @@ export const make: Effect.Effect<ServiceChecks, never, Path.Path | UsageSettings
       isFormerDenied ??= denialIn(formerCodec) !== undefined
       // `telemetry enable` withdraws a denial in a former file.
       const former = isFormerDenied ? denialIn(formerCodec) : undefined
-      if (former !== undefined) return former
+      if (former !== undefined && former !== unreadable) return former
       if (isTestRun) return denied({ _tag: "TestRun" })
       if (settings.destination === undefined) return denied({ _tag: "NoKey", problem: settings.destinationProblem })
       if (isDecision || !wasDecided) homeProblem = nameProblem ?? HomeSafety.problem(home, path, runtime)
       wasDecided = true
-      return homeProblem === undefined ? undefined : denied({ _tag: "UnsafeHome", problem: homeProblem })
+      // Last: in the home of another user nothing can be read.
+      return homeProblem === undefined ? former : denied({ _tag: "UnsafeHome", problem: homeProblem })
     }
 
     return {

@@ -38,8 +38,8 @@ export const problem = (
 ): string | undefined => {
   const { disk, uid } = runtime
 
-  // Root must not create a home below another user's folder. A stateless runtime is exempt: a container often runs as
-  // root in a home of the image.
+  // Root must not create a home below another user's folder, as `sudo` in CI would. A container without a terminal is
+  // exempt: it often runs as root in a home of the image.
   const mayMakeBelow = (folder: string): boolean => {
     const entry = disk.follow(folder)
     if (!isRefused(entry)) {
@@ -56,7 +56,7 @@ export const problem = (
   if (uid !== undefined && uid.effective !== uid.real) return "the command runs with another user's rights"
   const root = disk.look(home.root)
   if (root === "ENOENT") {
-    const isAllowed = isStateless(runtime) || mayMakeBelow(path.dirname(home.root))
+    const isAllowed = (isStateless(runtime) && runtime.container) || mayMakeBelow(path.dirname(home.root))
     return isAllowed ? undefined : `${home.root} would be made below another user's folder`
   }
   if (isRefused(root)) return unreadable(home.root, root)

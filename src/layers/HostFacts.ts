@@ -13,11 +13,14 @@ interface Terminals {
   readonly stderrIsTerminal?: Effect.Effect<boolean>
 }
 
+// Set in each pod. Containerd leaves no other mark under cgroup v2.
+const kubernetes = "KUBERNETES_SERVICE_HOST"
+
 /** Creates the `HostRuntime` of this process. `ci` is the name of the CI system; undefined outside CI. */
 export const make = Effect.fnUntraced(function*(ci: string | undefined) {
   const stdio: Terminals = yield* Stdio.Stdio
   const stdoutIsTerminal = yield* stdio.stdoutIsTerminal
-  const marks = yield* Variable.readAll(CodingAgent.variables)
+  const marks = yield* Variable.readAll([...CodingAgent.variables, kubernetes])
   let container: boolean | undefined
   const facts = {
     ci,
@@ -25,7 +28,8 @@ export const make = Effect.fnUntraced(function*(ci: string | undefined) {
     // Lazy: if telemetry is denied, then it is not needed. A virtual machine that was booted from a container's image
     // looks like a container, but its processes and its disk outlive the command. It has the initial PID namespace.
     get container() {
-      return container ??= pidNamespace() !== initialPidNamespace && isInsideContainer()
+      return container ??= pidNamespace() !== initialPidNamespace &&
+        (marks[kubernetes] !== undefined || isInsideContainer())
     },
     get isolated() {
       return ![undefined, initialPidNamespace].includes(pidNamespace())

@@ -322,9 +322,9 @@ describe("HomeSafety", () => {
   test("A home is unsafe if root, or a user, would make it below the folder of another user", function*(device) {
     if (isWindows) return
     const home = device.at("not", "yet", "there")
-    const options = (by: number, owner: number, ci?: string) => ({
+    const options = (by: number, owner: number, ci?: string, container = false) => ({
       home,
-      runtime: { ...runtimeOf(by), ci },
+      runtime: { ...runtimeOf(by), ci, container },
       disk: withOwner("follow", () => owner)
     })
     const why = `${home} would be made below another user's folder`
@@ -332,8 +332,23 @@ describe("HomeSafety", () => {
     yield* isUnsafe(device, why, options(1001, 1000))
     yield* isDecidedBy(device, "default", options(1000, 1000))
     yield* isDecidedBy(device, "default", options(1000, 0))
+    // `sudo` in a job, whose later steps are the user's.
+    yield* isUnsafe(device, why, options(0, 1001, "GitHub Actions"))
     // The container of a job, in a home of the machine's user.
-    yield* isDecidedBy(device, "default", options(0, 1001, "GitHub Actions"))
+    yield* isDecidedBy(device, "default", options(0, 1001, "GitHub Actions", true))
+  })
+
+  test("A home of another user is unsafe, and not opted out, although nothing in it can be read", function*(device) {
+    if (isWindows) return
+    const owned = withOwner("look", () => user + 1)
+    const disk: Disk = {
+      ...owned,
+      look: (path) =>
+        path === device.home ? owned.look(path) : path.startsWith(device.home) ? "EACCES" : owned.look(path),
+      read: (path, options) =>
+        path.startsWith(device.home) ? { _tag: "Unreadable", code: "EACCES" } : owned.read(path, options)
+    }
+    yield* isUnsafe(device, `${device.home} has another owner`, { disk })
   })
 
   test("A home is unsafe if it or the module's folder is a file, or is below one", function*(device) {

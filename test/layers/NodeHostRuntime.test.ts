@@ -50,6 +50,26 @@ test("The runtime names the coding agent of the host's own configuration", funct
   assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
 })
 
+test.live.skipIf(!isOutside)("A pod of Kubernetes is a container, also without the marks of one", function*() {
+  const withoutMarks = `
+    import fs from "node:fs"
+    for (const name of ["readFileSync", "statSync"]) {
+      const real = fs[name]
+      fs[name] = (path, ...rest) => real(/containerenv|dockerenv|cgroup|mountinfo/.test(path) ? "/missing" : path, ...rest)
+    }
+    ${program}`
+  const isPod = (variable: string, ...namespaces: ReadonlyArray<string>) =>
+    Effect.map(
+      evaluate(withoutMarks, { within: unshare(...namespaces, "env", variable) }),
+      ({ stderr, stdout }) => stdout.trim() + stderr
+    )
+  const variable = "KUBERNETES_SERVICE_HOST=10.0.0.1"
+  assert.deepStrictEqual(
+    [yield* isPod(variable, "-p", "-f"), yield* isPod("OTHER=1", "-p", "-f"), yield* isPod(variable, "-m")],
+    ["true", "false", "false"]
+  )
+})
+
 test.live.skipIf(!isOutside)("A container has the marks of one, and its processes end with it", function*() {
   assert.deepStrictEqual([yield* isContainer("-p", "-f"), yield* isContainer()], ["true", "false"])
 })
