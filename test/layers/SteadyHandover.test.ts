@@ -25,7 +25,6 @@ import {
   found,
   identityFiles,
   loaded,
-  modes,
   own,
   type Owner,
   ownerOf,
@@ -152,25 +151,7 @@ describe("interleavings with another process", () => {
       }))
   })
 
-  it.effect.each(modes)(
-    "A command with $mode that began before telemetry was disabled and enabled again records nothing, and its child does",
-    (mode) =>
-      Effect.gen(function*() {
-        const { home, start } = yield* scene(mode)
-        const { allow, deny } = yield* optOut(home)
-        const { begin, end, record } = yield* start({ consent })
-        yield* begin
-        yield* deny
-        yield* allow
-        assert.isUndefined(yield* record)
-        yield* end
-        const later = yield* start({ consent })
-        yield* later.begin
-        assert.isDefined(yield* later.record)
-      })
-  )
-
-  test("A command looks at consent after it writes an event, before and after it publishes the event", function*() {
+  test("A command looks at consent when it begins, after it writes an event, and after it publishes the event", function*() {
     const { start } = yield* scene(steady, { loggedIn: P })
     const steps: Array<string> = []
     const disk = FaultyDisk.interposed(({ operation, path }) => {
