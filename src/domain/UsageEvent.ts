@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import type { CommonProperties } from "./CommonProperties.ts"
 
 /**
@@ -177,6 +177,13 @@ export const sanitize = (values: object): Encoded => {
   return { properties, stripped }
 }
 
+// Not by a formatter of Effect: its texts have the values, which may be personal or throw.
+const namesIn = (issue: SchemaIssue.Issue): ReadonlyArray<string> => {
+  if (issue._tag === "Pointer" && issue.path.length > 0) return [String(issue.path[0])]
+  if ("issues" in issue) return issue.issues.flatMap(namesIn)
+  return "issue" in issue ? namesIn(issue.issue) : []
+}
+
 /**
  * Encodes an event's properties by their schema. A property that is not declared is omitted.
  *
@@ -195,9 +202,8 @@ export const encode = <Properties>(
   }
   const encoded = Schema.encodeUnknownResult(event.properties)(input, { errors: "all" })
   if (Result.isFailure(encoded)) {
-    const format = SchemaIssue.makeFormatterStandardSchemaV1()
-    const names = format(encoded.failure.issue).issues.map((issue) => String(issue.path?.[0] ?? "(all)"))
-    return Result.fail(`the event does not declare this value of ${[...new Set(names)].join(", ")}`)
+    const names = [...new Set(namesIn(encoded.failure.issue))].join(", ")
+    return Result.fail(`the event does not declare this value of ${names || "(all)"}`)
   }
   return Result.succeed(sanitize(Object(encoded.success)))
 }
