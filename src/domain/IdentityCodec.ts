@@ -181,16 +181,18 @@ export const supabase = {
     printComplete(keysOf(text), newId(), undefined, newSession(newId), given)
 } satisfies IdentityCodec
 
+// A file that a crash or another encoding made unreadable, or in which a person wrote a choice, may be a denial.
+const mayBeDenial = /[\0\ufffd]|enabled|consent|device_id/i
+
 /**
  * Returns whether a text has another format: a host may have a file of the same name, such as a log with a JSON object
  * in each line. The beginning of an object is not foreign: another tool may be writing the file.
  */
 export const isForeign = (codec: IdentityCodec, text: string): boolean => {
   const start = withoutMark(text).trimStart()
-  if (!start.startsWith("{")) return start !== ""
   const [line = ""] = start.split("\n", 1)
   const json = [text, line].find(isComplete)
-  if (json === undefined) return false
+  if (json === undefined) return start !== "" && !start.startsWith("{") && !mayBeDenial.test(start)
   const { consent, enabled } = keysOf(json)
   const holdsConsent = Predicate.isString(consent) || Predicate.isBoolean(enabled)
   return codec.decode(json) === undefined && !holdsConsent

@@ -119,8 +119,8 @@ export const make = <const Name extends string, Properties extends object, Encod
 // A longer text is not a property but a document.
 const maxString = 8192
 
-// `capture` refuses a message above 64 KiB. A property that is larger by itself must not take the others with it.
-const maxJson = 64 * 1024
+// In bytes. `capture` refuses a message above 64 KiB. A property that fills it must not take the others with it.
+const maxJson = 60 * 1024
 
 // Parsing a text of this length takes some 10 ms.
 const maxParsed = 1024 * 1024
@@ -142,7 +142,9 @@ const toJson = (value: unknown): Schema.Json | undefined => {
       text,
       (key, value) => !isName(key) ? undefined : typeof value === "string" ? truncate(value) : value
     )
-    return text.length > maxJson && JSON.stringify(json).length > maxJson ? undefined : json
+    // A UTF-16 code unit has three bytes at most.
+    const mayBeTooLarge = text.length * 3 > maxJson
+    return mayBeTooLarge && Buffer.byteLength(JSON.stringify(json)) > maxJson ? undefined : json
   } catch {
     return undefined
   }

@@ -12,7 +12,7 @@ export const advice = {
     "`POSTHOG_KEY` (`--name` says which name they begin with), and check that telemetry is on there: `telemetry status`. No variable may deny it (`DO_NOT_TRACK`, " +
     "`NODE_ENV=test`), and the command may not be `Usage.Untracked`. `Usage.track` comes after the subcommands, and the " +
     "entry of a bundle asks `isWorker()`: `telemetry status` says what is missing.",
-  "refused": "Correct this message: PostHog refuses it, and it is lost.",
+  "refused": "Correct this message, or one of its request: PostHog refuses it, and it is lost.",
   "alias-personless": "Leave `$process_person_profile` out of an alias: PostHog drops one that has it as `false`.",
   "identify-anon": "Send no `$identify` for an anonymous id: PostHog refuses or loses its later alias.",
   "event-before-alias": "Send the alias first: PostHog gives earlier events of the account to a second person.",

@@ -14,14 +14,19 @@ const email =
 
 const url = /(?<![\w+.-])[a-z][a-z0-9+.-]{1,20}:\/\/[^\s/]/i
 
-// Absolute paths, those of a home, a drive or a share, those that begin at the working directory or above it, and the URL
-// of a file, as in each line of a stack.
+// Absolute paths, those of a home, a drive or a share, those that begin at the working directory or above it, the URL of a
+// file, as in each line of a stack, and behind brackets a path of more than one part: `</div>` is none.
 const path =
-  /(?:^|[\s"'`=(:,;[<>|@{])(?:(?:~[a-z_][\w-]*|~)?\/[\p{L}\p{N}_.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\[\p{L}\p{N}_])|\bfile:\/\/|\$(?:HOME|PWD|TMPDIR)\b|%(?:APPDATA|HOMEPATH|TEMP|USERPROFILE)%/iu
+  /(?:^|[\s"'`=(:,[])(?:(?:~[a-z_][\w-]*|~)?\/[\p{L}\p{N}_.@-]|\.{1,2}[\\/]|[a-z]:[\\/]|\\\\[\p{L}\p{N}_])|[<>|{;]~?\/[\p{L}\p{N}_.@-]+\/[\p{L}\p{N}_.@-]|\bfile:\/\/|\$(?:HOME|PWD|TMPDIR)\b|%(?:APPDATA|HOMEPATH|TEMP|USERPROFILE)%/iu
 
-// A credential by what it begins with; one that begins with a usual word has a digit.
+// A credential by what it begins with.
 const credential =
-  /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,}|basic\s+(?=\S*[\d=])[\w+/=]{8,}|-----BEGIN )/i
+  /(?<![a-z0-9])(?:(?:sk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[a-z]|phx)[-_][\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}|bearer\s+\S{8,}|-----BEGIN [a-z ]*PRIVATE KEY)/i
+
+// A value that begins with a usual word, as some credentials do, and has a digit.
+const likeCredential = /(?<![a-z0-9])(?:pk|rk|npm|hf|pat|token|secret|key)[-_](?=[\w-]*\d)[\w-]{8,}/i
+
+const basic = /\b[Bb]asic\s+(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])(?=[\w+/]*[\d=])[\w+/]{8,}={0,2}(?![\w-])/
 
 // A credential that no API gives to its accounts as an id: an id may begin with `key_`, or be a random word.
 const credentialAsId =
@@ -37,19 +42,24 @@ const isRandom = (word: string): boolean =>
   !isUuid(word) && word.length >= 20 && /[a-z]/.test(word) && /[A-Z]/.test(word) && /\d.*\d/.test(word)
 
 const isMachine = (word: string): boolean =>
-  word.length > 3 && [word, word.replace(/^\[|\]?:\d+$|\]$/g, "")].some((word) => Net.isIP(word) !== 0)
+  word.length > 3 && /\d/.test(word) &&
+  [word, word.replace(/^\[|\]?:\d+$|\]$/g, "")].some((word) => Net.isIP(word) !== 0)
 
 const wordsOf = (text: string): ReadonlyArray<string> => text.split(/[\s,;'"`()<>=|]+/)
 
-// A name in a program may be a long word of capitals and digits.
+// Without the user before an address, and the mask or path behind it.
+const hostOf = (word: string): string => word.replace(/^(?:root|admin|ubuntu|ec2-user)@/, "").replace(/\/.*$/, "")
+
+// A name in a program may have a usual word and a digit, or be a long word of capitals and digits.
 const kindOf = (text: string, isName: boolean): Kind | undefined => {
+  const words = wordsOf(text)
   if (email.test(text)) return "email"
-  const machines = [...wordsOf(text), ...wordsOf(text.replaceAll(/[@/]/g, " "))]
-  if (url.test(text) || machines.some(isMachine)) return "address"
+  if (url.test(text) || words.some((word) => isMachine(word) || isMachine(hostOf(word)))) return "address"
   if (path.test(text)) return "path"
-  const isToken = credential.test(text) || hexadecimal.test(text) ||
-    (!isName && wordsOf(text).some((word) => /^[\w+/=.~-]+$/.test(word) && isRandom(word)))
-  return isToken ? "token" : undefined
+  if (credential.test(text) || hexadecimal.test(text)) return "token"
+  const isLikeToken = !isName && (likeCredential.test(text) || basic.test(text) ||
+    words.some((word) => /^[\w+/=.~-]+$/.test(word) && isRandom(word)))
+  return isLikeToken ? "token" : undefined
 }
 
 // Ids that a rule of their own looks at.

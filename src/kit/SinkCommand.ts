@@ -30,11 +30,21 @@ const show = Effect.fnUntraced(function*(port: number) {
 
 type Messages = ReadonlyArray<PostHogSink.ReceivedMessage>
 
-// A message of a refused request may be accepted in a later one.
-const refused = (attempts: Messages, messages: Messages): ReadonlyArray<Check.Finding> => {
+// PostHog refuses a request, not a message: one of several may be accepted in a later request.
+const refused = (
+  requests: ReadonlyArray<PostHogSink.ReceivedRequest>,
+  messages: Messages
+): ReadonlyArray<Check.Finding> => {
   const accepted = new Set(messages.map(({ raw }) => raw))
-  const others = new Map(attempts.flatMap((message) => accepted.has(message.raw) ? [] : [[message.raw, message]]))
-  return [...others.values()].map((message) => Check.finding("refused", "PostHog refuses it", message))
+  const found = new Map<string, Check.Finding>()
+  for (const { answered, batch } of requests.toSorted((a, b) => a.batch.length - b.batch.length)) {
+    const lost = batch.filter(({ raw }) => !accepted.has(raw))
+    const [first] = lost
+    if (answered !== 400 || first === undefined || lost.some(({ raw }) => found.has(raw))) continue
+    const problem = batch.length === 1 ? "PostHog refuses it" : `PostHog refuses a request of ${batch.length} messages`
+    found.set(first.raw, Check.finding("refused", problem, first))
+  }
+  return [...found.values()]
 }
 
 const ofRun = (outcome: CheckedCommand.Outcome, timeout: number, count: number): ReadonlyArray<Check.Finding> => {
@@ -80,7 +90,7 @@ const check = Effect.fnUntraced(function*({ command, declared, json, name, port,
   const messages = yield* sink.messages
   const findings = [
     ...ofRun(outcome, timeout, messages.length),
-    ...refused(yield* sink.attempts, messages),
+    ...refused(yield* sink.requests, messages),
     ...Check.check(messages, declared)
   ]
   const summary = `${counted(findings.length, "finding")} in ${counted(messages.length, "message")}`

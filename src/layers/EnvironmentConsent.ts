@@ -32,16 +32,6 @@ export interface Checks {
   readonly stillGiven: () => boolean | undefined
 }
 
-/**
- * The checks that the service is made of.
- *
- * @internal
- */
-export interface ServiceChecks extends Checks {
-  /** Notes that this process has withdrawn the opt-out. It counts for later commands, if none was recorded before. */
-  readonly renew: () => void
-}
-
 const optedOut = denied({ _tag: "OptOutFile" })
 
 // A setting that cannot be read now denies too.
@@ -52,7 +42,7 @@ const unreadable = denied({ _tag: "OptOutFile" })
  *
  * @internal
  */
-export const make: Effect.Effect<ServiceChecks, never, Path.Path | UsageSettings | HostRuntime> = Effect.gen(
+export const make: Effect.Effect<Checks, never, Path.Path | UsageSettings | HostRuntime> = Effect.gen(
   function*() {
     const path = yield* Path.Path
     const settings = yield* UsageSettings
@@ -141,10 +131,7 @@ export const make: Effect.Effect<ServiceChecks, never, Path.Path | UsageSettings
 
     return {
       begin: () => {
-        initialEnabled ??= readEnabled()
-      },
-      renew: () => {
-        if (!wasGiven) initialEnabled = undefined
+        if (!wasGiven) initialEnabled = readEnabled()
       },
       decide: () => {
         policy ??= isDeniedByPolicy()
@@ -172,9 +159,8 @@ export const make: Effect.Effect<ServiceChecks, never, Path.Path | UsageSettings
  *
  * @internal
  */
-export const fixed = (decision: ConsentDecision.ConsentDecision): ServiceChecks => ({
+export const fixed = (decision: ConsentDecision.ConsentDecision): Checks => ({
   begin: () => {},
-  renew: () => {},
   decide: () => decision,
   stillGiven: () => decision.enabled
 })
@@ -184,7 +170,7 @@ export const fixed = (decision: ConsentDecision.ConsentDecision): ServiceChecks 
  *
  * @internal
  */
-export const serviceOf = Effect.fnUntraced(function*({ begin, decide, renew, stillGiven }: ServiceChecks) {
+export const serviceOf = Effect.fnUntraced(function*({ begin, decide, stillGiven }: Checks) {
   const { home } = yield* UsageSettings
   const context = yield* Effect.context<Path.Path | UsageSettings | HostRuntime>()
   const problem = "could not be changed: a file of the program is missing"
@@ -198,7 +184,7 @@ export const serviceOf = Effect.fnUntraced(function*({ begin, decide, renew, sti
     decision: Effect.sync(decide),
     stillGiven: Effect.sync(stillGiven),
     deny: Effect.flatMap(optOut, ({ deny }) => deny),
-    allow: Effect.andThen(Effect.flatMap(optOut, ({ allow }) => allow), Effect.sync(renew))
+    allow: Effect.flatMap(optOut, ({ allow }) => allow)
   })
 })
 

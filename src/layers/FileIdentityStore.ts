@@ -158,8 +158,9 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     if (pointsElsewhere(read.text, anonId)) return false
     // Another process has rotated the anon id since. Another tool may have linked the newer one.
     const written = codec.decode(read.text)?.anonId
-    const isNewer = written !== undefined && written !== anonId && follow(anonId, false, written) === written
-    return isNewer || writePointer(identity, read.text)
+    const reached = written === undefined || written === anonId ? anonId : follow(anonId, false, written)
+    if (reached === undefined) return false
+    return (reached === written && written !== anonId) || writePointer(identity, read.text)
   }
 
   // If another tool has written the file since, then the next command reads it.

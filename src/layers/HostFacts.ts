@@ -13,7 +13,7 @@ interface Terminals {
   readonly stderrIsTerminal?: Effect.Effect<boolean>
 }
 
-// Set in each pod. Containerd leaves no other mark under cgroup v2.
+// Set in each pod. Containerd leaves no other mark under cgroup v2. A tool may give it to a process of another system.
 const kubernetes = "KUBERNETES_SERVICE_HOST"
 
 /** Creates the `HostRuntime` of this process. `ci` is the name of the CI system; undefined outside CI. */
@@ -29,7 +29,7 @@ export const make = Effect.fnUntraced(function*(ci: string | undefined) {
     // looks like a container, but its processes and its disk outlive the command. It has the initial PID namespace.
     get container() {
       return container ??= pidNamespace() !== initialPidNamespace &&
-        (marks[kubernetes] !== undefined || isInsideContainer())
+        ((marks[kubernetes] !== undefined && current.os.type === "Linux") || isInsideContainer())
     },
     get isolated() {
       return ![undefined, initialPidNamespace].includes(pidNamespace())

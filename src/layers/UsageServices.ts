@@ -248,7 +248,7 @@ export const make = Effect.fnUntraced(function*(
       ...own.properties,
       ...(Object.keys(groups).length === 0 ? {} : UsageEvent.sanitize({ $groups: groups }).properties)
     }
-    noteOmitted(event.name, [...common.stripped, ...own.stripped], "not JSON, or more than 64 KiB")
+    noteOmitted(event.name, [...common.stripped, ...own.stripped], "not JSON, or more than 60 KiB")
     noteOmitted(event.name, Object.keys(all).filter(UsageEvent.isReserved), "the name is reserved")
     return all
   }
@@ -308,6 +308,8 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const begin = Effect.gen(function*() {
+    // The commands of one process may follow each other.
+    if (hasBegun && shared.running.size === 1) checks.begin()
     if (fullStitch !== undefined) return yield* fullStitch.start
     if (hasBegun) return
     hasBegun = true

@@ -48,7 +48,10 @@ export class OptOutError extends Data.TaggedError("OptOutError")<{
  * @since 0.1.0
  */
 export class Consent extends Context.Service<Consent, {
-  /** Notes the consent with which a command begins: one that is given anew while it runs does not count for it. */
+  /**
+   * Notes the consent with which a command begins: one that is given anew while it runs does not count for it. After
+   * the first `decision` that allows it changes nothing.
+   */
   readonly begin: Effect.Effect<void>
   /**
    * Returns the decision, and the setting that made it.

@@ -387,7 +387,7 @@ export const make = Effect.fnUntraced(function*(options?: {
       try {
         receive(incoming, response, body)
       } catch (cause) {
-        // A rule or a listener of a test has thrown. Its client must not wait, and the other tests must not end.
+        // A rule of a test has thrown. Its client must not wait, and the other tests must not end.
         if (!response.headersSent) SinkHttp.send(response, 500, JSON.stringify({ error: String(cause) }))
       }
     })

@@ -30,6 +30,15 @@ interface Entry {
   readonly isAccepted: boolean
 }
 
+// A listener of one test must not end the sink of the others, nor change the answer.
+const tell = (call: () => void): void => {
+  try {
+    call()
+  } catch (cause) {
+    console.error("a listener of the sink has thrown:", cause)
+  }
+}
+
 export const make = (): SinkStore => {
   let entries: Array<Entry> = []
   const watchers = new Set<Watcher>()
@@ -46,7 +55,7 @@ export const make = (): SinkStore => {
       if (entries[request.index]?.arrived !== request) return
       entries[request.index] = { arrived: request, request: { ...request, answered }, isAccepted }
       for (const message of isAccepted ? request.batch : []) {
-        for (const watcher of watchers) watcher.onMessage?.(message)
+        for (const watcher of watchers) tell(() => watcher.onMessage?.(message))
       }
       for (const watcher of watchers) watcher.onAnswer?.()
     },

@@ -107,11 +107,12 @@ describe("encode and sanitize", () => {
       {
         few: ["x".repeat(64 * 1024)],
         many: Array.from({ length: 9 }, () => "x".repeat(8192)),
+        wide: Array.from({ length: 3 }, () => "語".repeat(8000)),
         numbers: Array.from({ length: 600_000 }, () => 1),
         other: 1
       },
       { few: ["x".repeat(8192)], other: 1 },
-      ["many", "numbers"]
+      ["many", "wide", "numbers"]
     ],
     [
       "A name with a lone surrogate is left out: PostHog could refuse the whole batch for it",

@@ -162,7 +162,7 @@ const table: {
       "file:///home/jane",
       "[/home/jane/shop]",
       "</home/jane>",
-      "@/home/jane/flags",
+      "|/home/jane/flags",
       "/домой/иван",
       "~jane/shop",
       "$HOME/shop",
@@ -174,7 +174,10 @@ const table: {
       ratio: "1/2",
       command: "deploy.now",
       range: "~1/2",
-      cost: "$5"
+      cost: "$5",
+      error: "Unexpected closing tag </div>, expected {/if}",
+      import: "import from '@/components/Button'",
+      names: "name|/alias"
     })]]
   ],
   token: [
@@ -205,7 +208,10 @@ const table: {
       store: "key-value-store",
       name: "TheQuickBrownFoxJumpsOver",
       os_release: "6.1.0-13-cloud-amd64",
-      plan: "basic subscription",
+      plan: "basic subscription-12m",
+      certificate: "-----BEGIN CERTIFICATE-----",
+      npm_version_10: 1,
+      key_rotation_v2: true,
       numberOfS3Buckets2Delete: 1
     })]]
   ],
@@ -222,7 +228,14 @@ const table: {
       "postgres://db"
     ]
       .map((host) => [of({ host })]),
-    [[of({ version: "24.21.0", at: "12:30:45", ratio: "1:2", scope: "Std::fs" })]]
+    [[of({
+      version: "24.21.0",
+      at: "12:30:45",
+      ratio: "1:2",
+      scope: "Std::fs",
+      browser: "Chrome/131.0.0.0",
+      module: "std/a::b"
+    })]]
   ]
 }
 

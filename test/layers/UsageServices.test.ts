@@ -281,7 +281,7 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
       assert.strictEqual(home.events()[0]?.properties["fine"], 1)
       const lines = (yield* TestConsole.errorLines).map(String)
       const [json, reserved, ofPersons, dropped] = lines.filter((line) => line.startsWith("usage: \"Anything\""))
-      assert.strictEqual(json, "usage: \"Anything\" is sent without big: not JSON, or more than 64 KiB")
+      assert.strictEqual(json, "usage: \"Anything\" is sent without big: not JSON, or more than 60 KiB")
       assert.strictEqual(reserved, "usage: \"Anything\" is sent without agent, sequence: the name is reserved")
       assert.strictEqual(ofPersons, "usage: \"Anything\" is sent without $set: it is anonymous")
       assert.match(dropped ?? "", /^usage: "Anything" is dropped: \d+ bytes are more than 65536$/)

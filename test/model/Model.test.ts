@@ -87,6 +87,13 @@ interface AtEachStep {
   readonly maxRotations?: number
 }
 
+/** A command goes on with an anon id, after another one has rotated it and another tool has linked the newer one. */
+const linksNewer = program(
+  [command([event], { env: "A2" }), command([logout], { env: "X1" }), links("acct_b"), stores("A2"), records],
+  "0 1 0 1 2 0 3",
+  { initial: "empty" }
+)
+
 const atEachStep: ReadonlyArray<AtEachStep> = [
   {
     title: "A login that cannot store its key does not give the current key its account",
@@ -182,6 +189,11 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     title: "A worker that cannot read a file sends no event before its alias, and loses none",
     at: { actor: 2, kinds: unreadable },
     programs: [program([command([event, login("A1"), event]), records, drains(true)], "", onDevice)]
+  },
+  {
+    title: "A command that goes on with a rotated anon id, and cannot read a file, keeps the link of another tool",
+    at: { actor: 0, kinds: unreadable },
+    programs: [linksNewer]
   },
   {
     title: "A second logout that cannot read one file ends the account of another process all the same",
@@ -311,13 +323,7 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
         initial: "empty"
       })
     ],
-  "The link of another tool stays, although a command goes on with the anon id that was rotated before": [
-    program(
-      [command([event], { env: "A2" }), command([logout], { env: "X1" }), links("acct_b"), stores("A2"), records],
-      "0 1 0 1 2 0 3",
-      { initial: "empty" }
-    )
-  ],
+  "The link of another tool stays, although a command goes on with the anon id that was rotated before": [linksNewer],
   "An event that waits for the answer keeps its session, although another tool replaces the anon id meanwhile": [
     program(
       [command([event, logout], { env: "A2", runtime: "ci" }), replaces, records, records],
