@@ -35,7 +35,7 @@ const tell = (call: () => void): void => {
   try {
     call()
   } catch (cause) {
-    console.error("a listener of the sink has thrown:", cause)
+    process.emitWarning(`a listener of the sink has thrown: ${String(cause)}`)
   }
 }
 
