@@ -61,8 +61,14 @@ const withoutInput = (text: string | undefined): string => {
   }
 }
 
+// A command may be interrupted before its twin begins. The size of a message is in its name.
+const withoutDuration = (text: string): string =>
+  text.replace(/"duration_ms":\d+/, "\"duration_ms\":0").replace(/-\d+\.json: /, ".json: ")
+
 const linesOf = (disk: MemoryDisk.MemoryDisk): ReadonlyArray<string> =>
-  [...disk.entries()].map(([path, text]) => `${path}: ${path === Trace.paths.known ? withoutInput(text) : text}`)
+  [...disk.entries()].map(([path, text]) =>
+    path === Trace.paths.known ? `${path}: ${withoutInput(text)}` : withoutDuration(`${path}: ${text}`)
+  )
 
 /** Whether a line of the whole path's disk says the same: it has made its own ids for what had none. */
 const isSame = (steady: string, whole: string, { ids }: Twin, named: ReadonlySet<string>): boolean => {
