@@ -388,7 +388,7 @@ export const make = Effect.fnUntraced(function*(options?: {
         receive(incoming, response, body)
       } catch (cause) {
         // A rule of a test has thrown. Its client must not wait, and the other tests must not end.
-        if (!response.headersSent) SinkHttp.send(response, 500, JSON.stringify({ error: String(cause) }))
+        SinkHttp.send(response, 500, JSON.stringify({ error: String(cause) }))
       }
     })
     response.on("error", () => {})

@@ -96,6 +96,11 @@ const lines: ReadonlyArray<readonly [what: string, line: string, message?: strin
     needsStruct
   ],
   [
+    "an event with the schema of another event",
+    `UsageEvent.make("Done", { description, properties: other.properties })
+declare const other: UsageEvent.UsageEvent<{ readonly size: number }>`
+  ],
+  [
     "an event whose properties may be a list",
     `UsageEvent.make("Done", { description, properties: Schema.Union([Schema.Struct(bare), Schema.Array(Schema.String)]) })`,
     needsStruct

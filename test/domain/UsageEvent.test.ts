@@ -109,10 +109,11 @@ describe("encode and sanitize", () => {
         many: Array.from({ length: 9 }, () => "x".repeat(8192)),
         wide: Array.from({ length: 3 }, () => "語".repeat(8000)),
         numbers: Array.from({ length: 600_000 }, () => 1),
+        raw: ["x".repeat(1024 * 1024)],
         other: 1
       },
       { few: ["x".repeat(8192)], other: 1 },
-      ["many", "wide", "numbers"]
+      ["many", "wide", "numbers", "raw"]
     ],
     [
       "A name with a lone surrogate is left out: PostHog could refuse the whole batch for it",

@@ -151,16 +151,6 @@ describe("interleavings with another process", () => {
       }))
   })
 
-  test("An opt-out that a process withdraws counts for its next command, and not for the one that runs", function*() {
-    const { start } = yield* scene(steady)
-    const { begin, consent: own, record } = yield* start({ consent })
-    yield* begin
-    yield* Effect.orDie(Effect.andThen(own.deny, own.allow))
-    assert.isUndefined(yield* record)
-    yield* begin
-    assert.isDefined(yield* record)
-  })
-
   test("A command looks at consent when it begins, after it writes an event, and after it publishes the event", function*() {
     const { start } = yield* scene(steady, { loggedIn: P })
     const steps: Array<string> = []

@@ -44,6 +44,8 @@ process.stdout.write("did it\n")
 await send(batch)
 // PostHog takes no event without an id, in whatever request, and the other one in a second request.
 const late = { ...account("account_7"), timestamp: new Date().toISOString(), uuid: randomUUID() }
-await send([late, { ...late, distinct_id: "", uuid: randomUUID() }])
+const refused = { ...late, distinct_id: "", uuid: randomUUID() }
+await send([late, refused])
 await send([late])
+await send([refused])
 process.exitCode = 3

@@ -1,0 +1,50 @@
+/**
+ * A process that disables and enables telemetry itself, as a menu may.
+ */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import type { CommandRun } from "../../src/services/CurrentCommand.ts"
+import * as Device from "../fixtures/Device.ts"
+import { test } from "../fixtures/Tests.ts"
+import { scene, steady } from "../stitch/Command.ts"
+
+/** A process whose command has begun. */
+const begun = Effect.gen(function*() {
+  const { start } = yield* scene(steady)
+  const process = yield* start({ consent: Device.environmentConsent() })
+  yield* process.begin
+  const { allow, deny } = process.consent
+  return { ...process, disableAndEnable: Effect.orDie(Effect.andThen(deny, allow)) }
+})
+
+test("An opt-out that a process withdraws counts for its next command, and not for the one that runs", function*() {
+  const { begin, disableAndEnable, record } = yield* begun
+  yield* disableAndEnable
+  assert.isUndefined(yield* record)
+  yield* begin
+  assert.isDefined(yield* record)
+})
+
+test("A command within the one that runs does not take the consent that was given meanwhile", function*() {
+  const { capture, disableAndEnable, record } = yield* begun
+  yield* disableAndEnable
+  const inner: CommandRun = {
+    name: "inner",
+    outer: undefined,
+    annotations: yield* Ref.make({ flagValues: {}, shared: {} }),
+    flows: new Set(),
+    recordSuccess: Effect.void,
+    recordExit: () => Effect.void
+  }
+  yield* capture.follow(inner)
+  assert.isUndefined(yield* record)
+})
+
+test("A process that has recorded something records nothing more after its own opt-out", function*() {
+  const { begin, disableAndEnable, record } = yield* begun
+  assert.isDefined(yield* record)
+  yield* disableAndEnable
+  yield* begin
+  assert.isUndefined(yield* record)
+})
