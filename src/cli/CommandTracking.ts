@@ -104,8 +104,8 @@ const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
 
 const interruptedCode = 130
 
-// What the system keeps of an exit code. POSIX reports 255 for -1, and 0 for 256.
-const kept = (code: number): number => process.platform === "win32" ? code >>> 0 : code & 0xff
+// Returns the exit code that the system reports: on POSIX 255 for -1, and 0 for 256.
+const reported = (code: number): number => process.platform === "win32" ? code >>> 0 : code & 0xff
 
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   let code = 1
@@ -184,7 +184,7 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
   const annotations = Ref.makeUnsafe<Annotations>({ flagValues: {}, shared: {} })
 
   const record = Effect.fnUntraced(function*(outcome: Outcome, endedAt: bigint) {
-    const code = kept(outcome.code)
+    const code = reported(outcome.code)
     const kind = code === 0 ? "succeeded" : "failed"
     // A logout records its success before the device gets its new id. If the handler fails later, then both are
     // recorded.
@@ -220,7 +220,7 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
     recordExit: (code, error) => {
       const errorClass = error === undefined ? undefined : ErrorClass.ofError(error)
       // A flow that the process ends with code 0 was not completed.
-      const exit = kept(code) === 0
+      const exit = reported(code) === 0
         ? Exit.interrupt()
         : Exit.failCause(error === undefined ? Cause.empty : Cause.fail(error))
       return Effect.forEach([...command.flows], (end) => Effect.provideService(end(exit), CurrentCommand, command))

@@ -51,8 +51,8 @@ const load = Effect.fnUntraced(function*(module: string) {
   })
 })
 
-// What the module has opened, such as a connection or a timer, must not keep the command running. The timer does not
-// either, and runs only if something else does.
+// What the module has opened, such as a connection, must not keep the process running. This timer does not keep it running
+// itself: it fires only if something else does.
 const endSoon = Effect.sync(() => void setTimeout(() => process.exit(), 100).unref())
 
 export const command = Command.make(

@@ -38,8 +38,8 @@ export const problem = (
 ): string | undefined => {
   const { disk, uid } = runtime
 
-  // Root must not create a home below another user's folder, as `sudo` in CI would. A container without a terminal is
-  // exempt: it often runs as root in a home of the image.
+  // Root must not create a home below another user's folder, as `sudo` in CI would. A container in CI or
+  // without a terminal is exempt: it often runs as root in a home of the image.
   const mayMakeBelow = (folder: string): boolean => {
     const entry = disk.follow(folder)
     if (!isRefused(entry)) {

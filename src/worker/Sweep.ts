@@ -13,8 +13,8 @@ const staleCodeMillis = 30 * 24 * 60 * 60 * 1000
 
 /**
  * Removes temp files of killed processes, old compiled code, and old messages of every destination: after a change of
- * the key or the host, no command writes to the outbox of the former one, or trims it. Those of others
- * are kept for 7 days, also if the worker's own are kept for less.
+ * the key or the host, no command writes to the outbox of the former one, or trims it. The messages of another
+ * destination are kept for at least 7 days, also if the worker's own are kept for less.
  */
 export const sweep = (
   files: StateFiles,
