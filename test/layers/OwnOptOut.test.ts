@@ -12,10 +12,11 @@ import { scene, steady } from "../stitch/Command.ts"
 /** A process whose command has begun. */
 const begun = Effect.gen(function*() {
   const { start } = yield* scene(steady)
-  const process = yield* start({ consent: Device.environmentConsent() })
+  const another = start({ consent: Device.environmentConsent() })
+  const process = yield* another
   yield* process.begin
   const { allow, deny } = process.consent
-  return { ...process, disableAndEnable: Effect.orDie(Effect.andThen(deny, allow)) }
+  return { ...process, another, disableAndEnable: Effect.orDie(Effect.andThen(deny, allow)) }
 })
 
 test("An opt-out that a process withdraws counts for its next command, and not for the one that runs", function*() {
@@ -41,10 +42,11 @@ test("A command within the one that runs does not take the consent that was give
   assert.isUndefined(yield* record)
 })
 
-test("A process that has recorded something records nothing more after its own opt-out", function*() {
-  const { begin, disableAndEnable, record } = yield* begun
+test("A process that has recorded something records nothing more after its own opt-out, although the device has a new anon id", function*() {
+  const { another, begin, disableAndEnable, record } = yield* begun
   assert.isDefined(yield* record)
   yield* disableAndEnable
+  assert.isDefined(yield* (yield* another).record)
   yield* begin
   assert.isUndefined(yield* record)
 })
