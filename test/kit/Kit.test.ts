@@ -80,6 +80,8 @@ describe("effect-cli-usage sink", () => {
     assert.strictEqual(json.code, 1, json.stderr)
     assert.deepStrictEqual(rules(json.stdout).toSorted(), all.map(([rule]) => rule).toSorted())
     assert.deepInclude(JSON.parse(json.stdout), { exit_code: 3, messages: 17 })
+    // It was refused in a request of two, and alone.
+    assert.include(problems(json.stdout), "refused: PostHog refuses it")
     // The output of the CLI is not in the JSON.
     assert.match(json.stderr, /^did it\n[^]*16 findings in 17 messages/)
     assert.strictEqual(text.code, 1)
