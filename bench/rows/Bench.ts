@@ -8,33 +8,14 @@ import type { Runner } from "../Runner.ts"
 import type * as Sink from "../Sink.ts"
 
 /** How many rounds, commands or events. */
-export interface Counts {
-  readonly start: number
-  readonly alive: number
-  readonly off: number
-  readonly oneCpu: number
-  readonly next: number
-  readonly burst: { readonly commands: number; readonly rounds: number }
-  readonly hole: {
-    readonly ours: number
-    readonly peers: number
-    readonly rounds: number
-    /** Whether the peers that wait for an answer run too: most of a minute. */
-    readonly waits: boolean
-  }
-  readonly worker: number
-  readonly drain: number
-  readonly lost: number
-  readonly growth: number
-}
-
-export const full: Counts = {
+export const full = {
   start: 40,
   alive: 40,
   off: 60,
   oneCpu: 30,
   next: 15,
   burst: { commands: 200, rounds: 3 },
+  /** `waits` says whether the peers that wait for an answer run too: most of a minute. */
   hole: { ours: 200, peers: 50, rounds: 10, waits: true },
   worker: 15,
   drain: 10,
@@ -42,7 +23,7 @@ export const full: Counts = {
   growth: 8
 }
 
-export const quick: Counts = {
+export const quick: typeof full = {
   start: 3,
   alive: 3,
   off: 6,
@@ -57,7 +38,7 @@ export const quick: Counts = {
 }
 
 export interface Bench {
-  readonly counts: Counts
+  readonly counts: typeof full
   readonly programs: Build.Programs
   readonly runner: Runner
   /** A runner whose programs share one CPU, or why there is none. */
