@@ -22,12 +22,18 @@ execFileSync(process.execPath, [
   "--outDir",
   dist
 ], { stdio: "inherit" })
-// A bundler keeps a call at the top of a module, such as a layer that the host does not use, unless it is said to be pure.
-for (const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".js"))) {
-  const file = Path.join(dist, name)
-  const text = Fs.readFileSync(file, "utf8")
-  Fs.writeFileSync(file, text.replaceAll(/^(?:export )?const \w+ = (?=\w+\.\w+\()/gm, "$&/* @__PURE__ */ "))
+
+/** Changes the text of each file of the package whose name has an ending. */
+const rewrite = (ending: string, change: (text: string, name: string) => string): void => {
+  for (const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" })) {
+    if (!name.endsWith(ending)) continue
+    const file = Path.join(dist, name)
+    Fs.writeFileSync(file, change(Fs.readFileSync(file, "utf8"), name))
+  }
 }
+
+// A bundler keeps a call at the top of a module, such as a layer that the host does not use, unless it is said to be pure.
+rewrite(".js", (text) => text.replaceAll(/^(?:export )?const \w+ = (?=\w+\.\w+\()/gm, "$&/* @__PURE__ */ "))
 const deferred = await defer(dist, Path.join(dist, "cli/Usage.js"))
 await namespaces(dist, Path.join(dist, "index.js"))
 Fs.rmSync(Path.join(dist, "index.js.map"))
@@ -116,20 +122,18 @@ Fs.writeFileSync(
 )
 
 // A map has its sources, under the names that they would have in the package.
-for (
-  const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".map"))
-) {
-  const file = Path.join(dist, name)
-  const map: { readonly sources: ReadonlyArray<string> } = JSON.parse(Fs.readFileSync(file, "utf8"))
+rewrite(".map", (text, name) => {
+  const map: { readonly sources: ReadonlyArray<string> } = JSON.parse(text)
+  const folder = Fs.realpathSync(Path.dirname(Path.join(dist, name)))
   const rename = (source: string): string => {
-    const path = Path.relative(root, Path.resolve(Fs.realpathSync(Path.dirname(file)), source))
+    const path = Path.relative(root, Path.resolve(folder, source))
     return /^(src|node_modules)/.test(path) ?
       Path.relative(Path.dirname(name), path).replaceAll("\\", "/") :
       // A stand-in of a deferred file.
       source.replace(dist, "")
   }
-  Fs.writeFileSync(file, JSON.stringify({ ...map, sources: map.sources.map(rename) }))
-}
+  return JSON.stringify({ ...map, sources: map.sources.map(rename) })
+})
 
 makeEager(dist)
 
@@ -140,16 +144,11 @@ for (const name of ["README.md", "AGENTS.md", "CHANGELOG.md", "LICENSE", "docs",
   if (!Fs.existsSync(from)) continue
   Fs.cpSync(from, Path.join(dist, name), { recursive: true, filter: (file) => !forContributors.includes(file) })
 }
-const readme = Path.join(dist, "README.md")
-Fs.writeFileSync(readme, Fs.readFileSync(readme, "utf8").replaceAll(/^.*\(CONTRIBUTING\.md\).*\n/gm, ""))
+rewrite("README.md", (text) => text.replaceAll(/^.*\(CONTRIBUTING\.md\).*\n/gm, ""))
 // A link to what is not published becomes its text.
-for (const name of Fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md"))) {
-  const file = Path.join(dist, name)
+rewrite(".md", (text, name) => {
+  const folder = Path.dirname(Path.join(dist, name))
   const isThere = (target: string): boolean =>
-    /^(#|[a-z]+:)/.test(target) || Fs.existsSync(Path.resolve(Path.dirname(file), target.replace(/#.*/, "")))
-  const text = Fs.readFileSync(file, "utf8").replaceAll(
-    /\[([^\]]+)\]\(([^)\s]+)\)/g,
-    (link, label, target) => isThere(target) ? link : label
-  )
-  Fs.writeFileSync(file, text)
-}
+    /^(#|[a-z]+:)/.test(target) || Fs.existsSync(Path.resolve(folder, target.replace(/#.*/, "")))
+  return text.replaceAll(/\[([^\]]+)\]\(([^)\s]+)\)/g, (link, label, target) => isThere(target) ? link : label)
+})
