@@ -57,33 +57,28 @@ const build = (name: keyof typeof packages, project: string, args: ReadonlyArray
   execFileSync(process.execPath, [file, ...args], { cwd: project, stdio: "pipe" })
 }
 
+/** A bundler that has Rollup's options; `whole` is the one that makes one file. */
+const likeRollup =
+  (name: "Rollup" | "Rolldown", whole: string, ...args: ReadonlyArray<string>) =>
+  (project: string, form: Form): string => {
+    const folder = `${name.toLowerCase()}-${form.replace(" ", "-")}`
+    const file = `${folder}/${form === "split" ? "entry.js" : form === "cjs" ? "asking.cjs" : "asking.mjs"}`
+    const output = form === "split" ? ["entry.ts", "--dir", folder] : ["asking.ts", "--file", file, whole]
+    build(name, project, [...args, ...output, "--format", form === "cjs" ? "cjs" : "esm"])
+    return Path.join(project, file)
+  }
+
+const plugins = ["node-resolve={preferBuiltins:true,exportConditions:['node']}", "commonjs", "json"]
+
 /** Builds with Rollup. */
-export const rollup = (project: string, form: Form): string => {
-  const folder = `rollup-${form.replace(" ", "-")}`
-  const plugins = ["node-resolve={preferBuiltins:true,exportConditions:['node']}", "commonjs", "json"]
-  const file = `${folder}/asking.${form === "cjs" ? "cjs" : "mjs"}`
-  build("Rollup", project, [
-    ...plugins.flatMap((plugin) => ["--plugin", plugin]),
-    ...(form === "split"
-      ? ["entry.ts", "--dir", folder, "--format", "esm"]
-      : ["asking.ts", "--file", file, "--inlineDynamicImports", "--format", form === "cjs" ? "cjs" : "esm"])
-  ])
-  return Path.join(project, form === "split" ? `${folder}/entry.js` : file)
-}
+export const rollup = likeRollup(
+  "Rollup",
+  "--inlineDynamicImports",
+  ...plugins.flatMap((plugin) => ["--plugin", plugin])
+)
 
 /** Builds with Rolldown. */
-export const rolldown = (project: string, form: Form): string => {
-  const folder = `rolldown-${form.replace(" ", "-")}`
-  const file = `${folder}/asking.${form === "cjs" ? "cjs" : "mjs"}`
-  build("Rolldown", project, [
-    "--platform",
-    "node",
-    ...(form === "split"
-      ? ["entry.ts", "--dir", folder, "--format", "esm"]
-      : ["asking.ts", "--file", file, "--no-codeSplitting", "--format", form === "cjs" ? "cjs" : "esm"])
-  ])
-  return Path.join(project, form === "split" ? `${folder}/entry.js` : file)
-}
+export const rolldown = likeRollup("Rolldown", "--no-codeSplitting", "--platform", "node")
 
 /** Builds with tsdown. */
 export const tsdown = (project: string, form: "split" | "one file"): string => {
