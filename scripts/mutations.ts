@@ -2,7 +2,7 @@
  * `npm run mutations`: a test of the tests. Each mistake of `test/mutations/Mutations.ts` is made in a copy of this
  * package, and a test must fail there.
  */
-import { spawn } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
@@ -116,31 +116,18 @@ const failureIn = (copy: string, report: Report): string | undefined => {
   return "vitest failed"
 }
 
-const test = (copy: string, tests: ReadonlyArray<string>): Promise<string | undefined> => {
+const test = (copy: string, tests: ReadonlyArray<string>): string | undefined => {
   const there = tests.filter((file) => NFS.existsSync(Path.join(copy, file)))
-  if (there.length === 0) return Promise.resolve(undefined)
+  if (there.length === 0) return undefined
   const output = Path.join(copy, "report.json")
   NFS.rmSync(output, { force: true })
-  return new Promise((resolve, reject) => {
-    const vitest = spawn(
-      process.execPath,
-      [
-        Path.join(root, "node_modules/vitest/vitest.mjs"),
-        "run",
-        "--reporter=json",
-        `--outputFile=${output}`,
-        "--bail=1",
-        ...there
-      ],
-      { cwd: copy, stdio: "ignore" }
-    )
-    vitest.on("error", reject)
-    vitest.on("close", () => {
-      if (!NFS.existsSync(output)) return resolve("vitest did not report")
-      const report: Report = JSON.parse(NFS.readFileSync(output, "utf8"))
-      resolve(failureIn(copy, report))
-    })
-  })
+  const vitest = Path.join(root, "node_modules/vitest/vitest.mjs")
+  const words = [vitest, "run", "--reporter=json", `--outputFile=${output}`, "--bail=1", ...there]
+  const { error } = spawnSync(process.execPath, words, { cwd: copy, stdio: "ignore" })
+  if (error !== undefined) throw error
+  return NFS.existsSync(output)
+    ? failureIn(copy, JSON.parse(NFS.readFileSync(output, "utf8")))
+    : "vitest did not report"
 }
 
 // == the table
@@ -153,7 +140,7 @@ const main = async (): Promise<number> => {
   let missed = 0
   try {
     for (const tests of [model, units]) {
-      const failure = await test(copy, tests)
+      const failure = test(copy, tests)
       if (failure !== undefined) {
         console.error(`without a mistake, this fails already: ${failure}`)
         return 2
@@ -162,8 +149,8 @@ const main = async (): Promise<number> => {
     console.log("| mutation | caught by random programs and schedules | caught by examples |\n| --- | --- | --- |")
     for (const mutation of chosen) {
       const undo = await mutate(copy, mutation)
-      const byModel = await test(copy, model)
-      const byUnits = await test(copy, units)
+      const byModel = test(copy, model)
+      const byUnits = test(copy, units)
       undo()
       if (byModel === undefined && byUnits === undefined) missed += 1
       console.log(`| ${mutation.name} | ${byModel ?? "–"} | ${byUnits ?? "–"} |`)
