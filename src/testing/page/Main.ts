@@ -33,30 +33,22 @@ const change = (next: State.State): void => {
   schedule()
 }
 
-const fill = (element: HTMLElement, children: ReadonlyArray<Node>): void => element.replaceChildren(...children)
+type Choice = Pick<State.State, "tab"> & Partial<Pick<State.State, "message" | "device" | "person">>
 
-/** Draws, and puts the focus on the heading of a detail. */
-const reveal = (panel: State.Tab): void => {
+const ofMessage = ({ index }: Model.Row): Choice => ({ tab: "messages", message: index })
+const ofPerson = ({ key }: Model.Person): Choice => ({ tab: "persons", person: key })
+const ofDevice = (device: number): Choice => ({ tab: "timeline", device })
+
+/** Draws what is chosen, and puts the focus on the heading of its detail. */
+const open = (choice: Choice): void => {
+  state = { ...state, ...choice }
   draw()
-  find(`#${panel} .detail h2`).focus()
+  find(`#${choice.tab} .detail h2`).focus()
 }
 
-const isNarrow = (): boolean => matchMedia("(max-width: 760px)").matches
-
-const openMessage = (row: Model.Row): void => {
-  state = { ...state, tab: "messages", message: row.index }
-  reveal("messages")
-}
-
-const openPerson = (person: Model.Person): void => {
-  state = { ...state, tab: "persons", person: person.key }
-  reveal("persons")
-}
-
-const openDevice = (device: number): void => {
-  state = { ...state, tab: "timeline", device }
-  reveal("timeline")
-}
+/** Shows a row of a list that was chosen. The focus stays on a list that is beside the detail and was clicked. */
+const choose = (choice: Choice, isByKey: boolean): void =>
+  isByKey || matchMedia("(max-width: 760px)").matches ? open(choice) : change({ ...state, ...choice })
 
 const close = (panel: State.Tab): void => {
   const closed = {
@@ -77,10 +69,7 @@ const messageList = makeList<Model.Row>({
   key: ({ index }) => String(index),
   kind: () => "row",
   render: Parts.messageCells,
-  onOpen: (row, isByKey) => {
-    if (isByKey || isNarrow()) return openMessage(row)
-    change({ ...state, message: row.index })
-  }
+  onOpen: (row, isByKey) => choose(ofMessage(row), isByKey)
 })
 
 const deviceList = makeList<Model.Device>({
@@ -88,7 +77,7 @@ const deviceList = makeList<Model.Device>({
   key: ({ key }) => String(key),
   kind: () => "card",
   render: Parts.deviceCells,
-  onOpen: ({ key }, isByKey) => isByKey || isNarrow() ? openDevice(key) : change({ ...state, device: key })
+  onOpen: ({ key }, isByKey) => choose(ofDevice(key), isByKey)
 })
 
 const storyList = makeList<Story.Item>({
@@ -96,7 +85,7 @@ const storyList = makeList<Story.Item>({
   key: ({ key }) => key,
   kind: ({ kind }) => kind,
   render: Parts.storyCells,
-  onOpen: ({ row }) => openMessage(row)
+  onOpen: ({ row }) => open(ofMessage(row))
 })
 
 const personList = makeList<Model.Person>({
@@ -104,7 +93,7 @@ const personList = makeList<Model.Person>({
   key: ({ key }) => key,
   kind: () => "card",
   render: Parts.personCells,
-  onOpen: (person, isByKey) => isByKey || isNarrow() ? openPerson(person) : change({ ...state, person: person.key })
+  onOpen: (person, isByKey) => choose(ofPerson(person), isByKey)
 })
 
 const lists: Partial<Record<State.Tab, { readonly focus: () => void }>> = {
@@ -119,7 +108,7 @@ const backOf = (panel: State.Tab, label: string) => button(label, () => close(pa
 
 const link = (label: Child, onClick: () => void) => button(label, onClick, { class: "link" })
 
-const messageLink = (row: Model.Row) => link(Parts.messageLabel(row), () => openMessage(row))
+const messageLink = (row: Model.Row) => link(Parts.messageLabel(row), () => open(ofMessage(row)))
 
 /** Redraws a detail where something of it changed: a reader keeps the place in it. */
 const details = new Map<string, unknown>()
@@ -127,14 +116,14 @@ const detail = (selector: string, from: ReadonlyArray<unknown>, render: () => Re
   const text = JSON.stringify(from)
   if (details.get(selector) === text) return
   details.set(selector, text)
-  fill(find(selector), render())
+  find(selector).replaceChildren(...render())
 }
 
 const drawMessages = (): void => {
   const rows = State.filtered(model, state.filter)
-  const open = state.message === undefined ? undefined : model.rows[state.message]
-  find("#messages").toggleAttribute("data-open", open !== undefined)
-  messageList.show(rows, open && String(open.index))
+  const row = state.message === undefined ? undefined : model.rows[state.message]
+  find("#messages").toggleAttribute("data-open", row !== undefined)
+  messageList.show(rows, row && String(row.index))
   find("#matches").textContent = State.isFiltered(state.filter)
     ? rows.length === 0
       ? "No message matches."
@@ -145,20 +134,20 @@ const drawMessages = (): void => {
     const list = find(`#${{ event: "events", person: "people", command: "commands" }[name] ?? ""}`)
     detail(`#${list.id}`, texts, () => texts.map((value) => make("option", { value })))
   }
-  const { device, person } = open ?? {}
-  const name = open && model.devices.find(({ key }) => key === device)
+  const { device, person } = row ?? {}
+  const name = row && model.devices.find(({ key }) => key === device)
   detail(
     "#message-detail",
-    [open?.index, person?.key, person?.ids, open?.warning, name && Words.deviceName(name)],
+    [row?.index, person?.key, person?.ids, row?.warning, name && Words.deviceName(name)],
     () =>
-      open === undefined ? [] : [
+      row === undefined ? [] : [
         backOf("messages", "Close"),
         ...Parts.messageDetail(
-          open,
+          row,
           person === undefined
-            ? Parts.personName(person, open.isDropped ? "none: PostHog dropped it" : undefined)
-            : link(Parts.personName(person), () => openPerson(person)),
-          link(name && Words.deviceName(name), () => openDevice(open.device))
+            ? Parts.personName(person, row.isDropped ? "none: PostHog dropped it" : undefined)
+            : link(Parts.personName(person), () => open(ofPerson(person))),
+          link(name && Words.deviceName(name), () => open(ofDevice(row.device)))
         )
       ]
   )
