@@ -131,8 +131,7 @@ const drawMessages = (): void => {
     : ""
   find("#filter").toggleAttribute("data-filtered", State.isFiltered(state.filter))
   for (const [name, texts] of Object.entries(State.suggestions(model))) {
-    const list = find(`#${{ event: "events", person: "people", command: "commands" }[name] ?? ""}`)
-    detail(`#${list.id}`, texts, () => texts.map((value) => make("option", { value })))
+    detail(`#known-${name}`, texts, () => texts.map((value) => make("option", { value })))
   }
   const { device, person } = row ?? {}
   const name = row && model.devices.find(({ key }) => key === device)
