@@ -125,23 +125,6 @@ interface Draft extends Person {
   readonly rows: Array<Row>
 }
 
-const draft = (key: string, person: Omit<Person, "key" | "merges" | "rows">): Draft => ({
-  key,
-  ...person,
-  merges: [],
-  rows: []
-})
-
-const fromPerson = (
-  { distinctIds, id, isIdentified, properties }: Persons.Person<Received>,
-  anonymous: ReadonlySet<string>
-): Draft => {
-  const name = distinctIds.find((id) => !anonymous.has(id)) ?? distinctIds[0] ?? ""
-  // The name first, then in the order in which they came.
-  const ids = [name, ...distinctIds.filter((id) => id !== name)]
-  return draft(`person ${id}`, { name, ids, exists: true, isIdentified, properties })
-}
-
 /** Derives the model from all messages, in order of arrival. */
 export const derive = (messages: ReadonlyArray<Received>): Model => {
   const folded = Persons.fold(messages)
@@ -151,16 +134,20 @@ export const derive = (messages: ReadonlyArray<Received>): Model => {
   const warnings = new Map(folded.warnings.map(({ message, type }) => [message, type]))
   const dropped = new Set(folded.dropped)
   const owners = new Map<Received, Draft>()
-  const persons = folded.persons.map((person) => {
-    const made = fromPerson(person, anonymous)
-    for (const message of person.events) owners.set(message, made)
-    return made
+  const own = (person: Omit<Person, "merges" | "rows">, events: ReadonlyArray<Received>): Person => {
+    const owner = { ...person, merges: [], rows: [] }
+    for (const message of events) owners.set(message, owner)
+    return owner
+  }
+  const persons = folded.persons.map(({ distinctIds, events, id, isIdentified, properties }) => {
+    const name = distinctIds.find((id) => !anonymous.has(id)) ?? distinctIds[0] ?? ""
+    // The name first, then in the order in which they came.
+    const ids = [...new Set([name, ...distinctIds])]
+    return own({ key: `person ${id}`, name, ids, exists: true, isIdentified, properties }, events)
   })
-  const nobodies = [...Map.groupBy(folded.personless, ({ distinct_id }) => distinct_id)].map(([id, own]) => {
-    const made = draft(`id ${id}`, { name: id, ids: [id], exists: false, isIdentified: false, properties: {} })
-    for (const message of own) owners.set(message, made)
-    return made
-  })
+  const nobodies = [...Map.groupBy(folded.personless, ({ distinct_id }) => distinct_id)].map(([id, events]) =>
+    own({ key: `id ${id}`, name: id, ids: [id], exists: false, isIdentified: false, properties: {} }, events)
+  )
   const rows = messages.map((message, index): Row => {
     const owner = owners.get(message)
     const row = {
