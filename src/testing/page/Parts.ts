@@ -36,6 +36,10 @@ export const personName = (person: Person | undefined, other = "no person") =>
 const warningTag = ({ isDropped, warning }: Row) =>
   warning === undefined ? undefined : tag("bad", isDropped ? "dropped" : "refused")
 
+/** The cell of a property, whose name a screen reader says. */
+const property = (row: Row, name: "command" | "flow" | "sequence", mark = "") =>
+  span(`cell ${name}`, ...row[name] === "" ? [] : [said(`${name} `), `${mark}${printable(row[name])}`])
+
 /** The cells of a message. */
 export const messageCells = (row: Row): ReadonlyArray<Child> => [
   span("cell", time(row.message.received_at)),
@@ -46,9 +50,9 @@ export const messageCells = (row: Row): ReadonlyArray<Child> => [
     warningTag(row)
   ),
   span("cell person", said("person "), personName(row.person, row.isDropped ? "dropped" : undefined)),
-  span("cell command", row.command === "" ? undefined : said("command "), printable(row.command)),
-  span("cell flow", row.flow === "" ? undefined : said("flow "), printable(row.flow)),
-  span("cell sequence", row.sequence === "" ? undefined : said("sequence "), printable(row.sequence))
+  property(row, "command"),
+  property(row, "flow"),
+  property(row, "sequence")
 ]
 
 export const personCells = (person: Person): ReadonlyArray<Child> => [
@@ -129,8 +133,8 @@ export const storyCells = (item: Item): ReadonlyArray<Child> => {
         lane(item),
         span("cell", time(row.message.timestamp)),
         span("cell event", span("name", printable(row.message.event))),
-        span("cell command", row.command === "" ? undefined : said("command "), printable(row.command)),
-        span("cell sequence", ...row.sequence === "" ? [] : [said("sequence "), `#${printable(row.sequence)}`])
+        property(row, "command"),
+        property(row, "sequence", "#")
       ]
     case "merge":
     case "refusal":
@@ -188,11 +192,11 @@ export const messageDetail = (row: Row, toPerson: Child, toDevice: Child): Reado
       "dl",
       {},
       ...term("Person", toPerson),
-      ...term("Sent as", make("span", { class: "id whole" }, printable(message.distinct_id))),
+      ...term("Sent as", span("id whole", printable(message.distinct_id))),
       ...row.command === "" ? [] : term("Command", printable(row.command)),
       ...row.flow === "" ? [] : term("Flow", printable(row.flow)),
       ...row.sequence === "" ? [] : term("Sequence", printable(row.sequence)),
-      ...term("Recorded", make("span", { class: "id whole" }, printable(message.timestamp) || "no time")),
+      ...term("Recorded", span("id whole", printable(message.timestamp) || "no time")),
       ...term("Device", toDevice)
     ),
     make("h3", {}, "JSON"),
@@ -214,7 +218,7 @@ export const personDetail = (person: Person, toMessage: (row: Row) => Child): Re
   make("h2", { tabindex: "-1" }, personName(person)),
   make("p", {}, tag(person.isIdentified ? "good" : "", Words.kindOf(person))),
   make("h3", {}, Words.counted(person.ids.length, "id")),
-  make("ul", {}, ...some(person.ids, (text) => make("span", { class: "id whole" }, printable(text)), "id")),
+  make("ul", {}, ...some(person.ids, (text) => span("id whole", printable(text)), "id")),
   make("h3", {}, "How they came together"),
   person.merges.length === 0
     ? make(
@@ -240,12 +244,5 @@ export const personDetail = (person: Person, toMessage: (row: Row) => Child): Re
 ]
 
 /** The link to a message. */
-export const messageLabel = (row: Row) =>
-  span(
-    "",
-    time(row.message.timestamp),
-    " ",
-    span("name", printable(row.message.event)),
-    " ",
-    id(row.message.distinct_id)
-  )
+export const messageLabel = ({ message }: Row) =>
+  span("", time(message.timestamp), " ", span("name", printable(message.event)), " ", id(message.distinct_id))
