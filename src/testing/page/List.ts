@@ -26,7 +26,8 @@ export const makeList = <A>({ element, key, kind, onOpen, render }: Options<A>):
   let items: ReadonlyArray<A> = []
   let positions: ReadonlyMap<string, number> = new Map()
   let tops: ReadonlyArray<number> = [0]
-  let active: string | undefined
+  /** The key of the row in focus; none has an empty key. */
+  let active = ""
   let opened: string | undefined
   let made = 0
   const rows = new Map<string, HTMLElement>()
@@ -70,7 +71,7 @@ export const makeList = <A>({ element, key, kind, onOpen, render }: Options<A>):
 
   const draw = (): void => {
     const { from, to } = Window.visible(tops, element.scrollTop, element.clientHeight)
-    const activeIndex = positions.get(active ?? "")
+    const activeIndex = positions.get(active)
     const wanted = new Set(Array.from({ length: to - from }, (_, index) => from + index))
     if (activeIndex !== undefined) wanted.add(activeIndex)
     const keys = new Set([...wanted].flatMap((index) => items[index] === undefined ? [] : key(items[index])))
@@ -80,34 +81,34 @@ export const makeList = <A>({ element, key, kind, onOpen, render }: Options<A>):
       rows.delete(id)
     }
     for (const index of wanted) place(index)
-    const row = rows.get(active ?? "")
+    const row = rows.get(active)
     if (row === undefined) element.removeAttribute("aria-activedescendant")
     else element.setAttribute("aria-activedescendant", row.id)
   }
 
   const moveTo = (index: number): void => {
-    const item = items[Math.max(0, Math.min(items.length - 1, index))]
+    const position = Math.max(0, Math.min(items.length - 1, index))
+    const item = items[position]
     if (item === undefined) return
     active = key(item)
-    const position = positions.get(active) ?? 0
     element.scrollTop = Window.scrolledTo(tops, position, element.scrollTop, element.clientHeight)
     draw()
   }
 
   element.addEventListener("click", ({ target }) => {
-    const [id] = [...rows].find(([, row]) => target instanceof Node && row.contains(target)) ?? []
-    const item = items[positions.get(id ?? "") ?? -1]
+    const [id = ""] = [...rows].find(([, row]) => target instanceof Node && row.contains(target)) ?? []
+    const item = items[positions.get(id) ?? -1]
     if (item === undefined) return
     active = id
     onOpen(item, false)
   })
   element.addEventListener("scroll", draw, { passive: true })
   element.addEventListener("focus", () => {
-    if (positions.get(active ?? "") === undefined) moveTo(positions.get(opened ?? "") ?? 0)
+    if (positions.get(active) === undefined) moveTo(positions.get(opened ?? "") ?? 0)
   })
   element.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    const at = positions.get(active ?? "") ?? -1
+    const at = positions.get(active) ?? -1
     const page = Math.max(1, Math.floor(element.clientHeight / heightOf("row")) - 1)
     const steps: Readonly<Record<string, number>> = {
       ArrowDown: at + 1,

@@ -41,5 +41,5 @@ export const scrolledTo = (
   height: number
 ): number => {
   const [top = 0, bottom = top] = tops.slice(row, row + 2)
-  return top < scrollTop ? top : bottom > scrollTop + height ? Math.max(top - height + (bottom - top), 0) : scrollTop
+  return top < scrollTop ? top : bottom > scrollTop + height ? Math.max(bottom - height, 0) : scrollTop
 }
