@@ -9,10 +9,10 @@ import { send } from "./SinkHttp.ts"
 const folder = new URL("../testing/page/", import.meta.url)
 
 const files: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  "/": ["index.html", "text/html; charset=utf-8"],
-  "/page.css": ["page.css", "text/css; charset=utf-8"],
-  "/page.js": ["page.js", "text/javascript; charset=utf-8"],
-  "/page.svg": ["page.svg", "image/svg+xml"]
+  "GET /": ["index.html", "text/html; charset=utf-8"],
+  "GET /page.css": ["page.css", "text/css; charset=utf-8"],
+  "GET /page.js": ["page.js", "text/javascript; charset=utf-8"],
+  "GET /page.svg": ["page.svg", "image/svg+xml"]
 }
 
 // Scripts, styles and requests are the sink's own, and no text becomes HTML or a script, not even by the page's own doing.
@@ -38,20 +38,17 @@ const headers = {
   "x-content-type-options": "nosniff"
 }
 
-/** The script as the package has it; a checkout has only its sources, and bundles them. */
-const script = async (): Promise<string> => {
-  const file = new URL("page.js", folder)
-  if (Fs.existsSync(file)) return Fs.readFileSync(file, "utf8")
+const read = async (name: string): Promise<string> => {
+  const file = new URL(name, folder)
+  if (name !== "page.js" || Fs.existsSync(file)) return Fs.readFileSync(file, "utf8")
+  // A checkout has only the sources of the script.
   const { bundle }: { readonly bundle: () => Promise<string> } = await import(new URL("Bundle.ts", folder).href)
   return bundle()
 }
 
-const read = async (file: string): Promise<string> =>
-  file === "page.js" ? script() : Fs.readFileSync(new URL(file, folder), "utf8")
-
 /** Answers a request for the page or for a part of it; false for any other request. */
 export const answer = (route: string, response: Http.ServerResponse): boolean => {
-  const [file, type] = files[route.replace(/^GET /, "")] ?? []
+  const [file, type] = files[route] ?? []
   if (file === undefined || type === undefined) return false
   read(file).then(
     (text) => send(response, 200, text, { ...headers, "content-type": type }),
