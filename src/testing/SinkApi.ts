@@ -1,6 +1,6 @@
 /** The `/api/` of a sink: reads what arrived, and injects faults. */
-import * as Predicate from "effect/Predicate"
 import type * as Http from "node:http"
+import * as JsonDocument from "../domain/JsonDocument.ts"
 import * as Persons from "./Persons.ts"
 import type { Answer, ReceivedMessage } from "./PostHogSink.ts"
 import { send } from "./SinkHttp.ts"
@@ -20,28 +20,22 @@ const isWithin = (value: unknown, minimum: number, maximum: number): value is nu
   Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum
 
 const decodeFault = (text: string): Fault | undefined => {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (!Predicate.isObject(value)) return undefined
-    const { fault, millis = 0, requests = Number.MAX_SAFE_INTEGER, status = 0 } = value
-    const isCounted = isWithin(requests, 1, Number.MAX_SAFE_INTEGER)
-    if (!isCounted || !isWithin(millis, 0, 600_000) || !isWithin(status, 0, 599)) return undefined
-    switch (fault) {
-      case "status":
-        return status < 300 ? undefined : { answer: { _tag: "Status", status }, requests }
-      case "delay":
-        return millis === 0 ? undefined : { answer: { _tag: "Delay", millis }, requests }
-      case "hang":
-        return { answer: { _tag: "Hang" }, requests }
-      case "reset":
-        return { answer: { _tag: "Reset", before: true }, requests }
-      case "html":
-        return { answer: { _tag: "NotJson" }, requests }
-      default:
-        return undefined
-    }
-  } catch {
-    return undefined
+  const { fault, millis = 0, requests = Number.MAX_SAFE_INTEGER, status = 0 } = JsonDocument.parse(text) ?? {}
+  const isCounted = isWithin(requests, 1, Number.MAX_SAFE_INTEGER)
+  if (!isCounted || !isWithin(millis, 0, 600_000) || !isWithin(status, 0, 599)) return undefined
+  switch (fault) {
+    case "status":
+      return status < 300 ? undefined : { answer: { _tag: "Status", status }, requests }
+    case "delay":
+      return millis === 0 ? undefined : { answer: { _tag: "Delay", millis }, requests }
+    case "hang":
+      return { answer: { _tag: "Hang" }, requests }
+    case "reset":
+      return { answer: { _tag: "Reset", before: true }, requests }
+    case "html":
+      return { answer: { _tag: "NotJson" }, requests }
+    default:
+      return undefined
   }
 }
 
