@@ -10,6 +10,7 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
@@ -203,7 +204,7 @@ const maxTimer = 2 ** 31 - 1
 const listen = (server: Net.Server, port: number): Effect.Effect<number, SinkError> =>
   Effect.callback((resume) => {
     const fail = (cause: unknown) => {
-      const inUse = typeof cause === "object" && cause !== null && "code" in cause && cause.code === "EADDRINUSE"
+      const inUse = Predicate.hasProperty(cause, "code") && cause.code === "EADDRINUSE"
       const reason = inUse ? "it is already in use" : cause instanceof Error ? cause.message : String(cause)
       resume(Effect.fail(new SinkError({ message: `The sink cannot listen on port ${port}: ${reason}`, cause })))
     }
@@ -256,25 +257,19 @@ export const make = Effect.fnUntraced(function*(options?: {
     response: Http.ServerResponse
   ): void => {
     switch (answer._tag) {
-      case "Validate":
-        return respond(
-          refused === undefined ? Answer.Ok({}) : failed(refused.status, refused.error),
-          request,
-          refused,
-          response
-        )
+      case "Validate": {
+        const validated = refused === undefined ? Answer.Ok({}) : failed(refused.status, refused.error)
+        return respond(validated, request, refused, response)
+      }
       case "RejectPoison": {
         const isBad = request.batch.some(answer.isBad)
         return respond(isBad ? failed(400, "a message of the batch is bad") : Answer.Ok({}), request, refused, response)
       }
       case "Ok": {
-        const limited = answer.quota_limited ?? []
-        recordAnswer(request, 200, limited.length === 0)
-        return SinkHttp.send(
-          response,
-          200,
-          limited.length === 0 ? accepted : JSON.stringify({ status: 1, quota_limited: limited })
-        )
+        const { quota_limited = [] } = answer
+        const isLimited = quota_limited.length > 0
+        recordAnswer(request, 200, !isLimited)
+        return SinkHttp.send(response, 200, isLimited ? JSON.stringify({ status: 1, quota_limited }) : accepted)
       }
       case "Status": {
         const { body = "{}", headers, status } = answer
@@ -330,10 +325,6 @@ export const make = Effect.fnUntraced(function*(options?: {
 
   const scheme = tls === undefined ? "http" : "https"
 
-  const setFault = (next: SinkApi.Fault | undefined): void => {
-    fault = next
-  }
-
   const nextAnswer = (request: ReceivedRequest): Answer => {
     if (fault !== undefined && fault.requests > 0) {
       const { answer, requests } = fault
@@ -354,6 +345,7 @@ export const make = Effect.fnUntraced(function*(options?: {
     const pathname = path.split("?", 1)[0]
     const { api_key, batch, body, isTooLarge, refused } = SinkHttp.decode(bytes, headers["content-encoding"])
     const route = `${method} ${pathname}`
+    const setFault = (next: SinkApi.Fault | undefined) => void (fault = next)
     if (SinkPage.answer(route, response) || SinkApi.answer(route, body, response, { store, setFault })) return
     const received_at = new Date().toISOString()
     const isBatch = method === "POST" && (pathname === "/batch/" || pathname === "/batch")
