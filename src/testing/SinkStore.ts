@@ -10,20 +10,6 @@ export interface Watcher {
   readonly onClear?: () => void
 }
 
-/** Requests in order of arrival, with their answers. */
-export interface SinkStore {
-  readonly requests: () => ReadonlyArray<ReceivedRequest>
-  /** Every message, accepted or not. */
-  readonly attempts: () => ReadonlyArray<ReceivedMessage>
-  readonly messages: () => ReadonlyArray<ReceivedMessage>
-  readonly add: (make: (index: number) => ReceivedRequest) => ReceivedRequest
-  readonly recordAnswer: (request: ReceivedRequest, answered: Answered, isAccepted: boolean) => void
-  /** Forgets everything; what is answered later stays forgotten. */
-  readonly clear: () => void
-  /** Adds listeners, and returns the function that removes them. */
-  readonly watch: (watcher: Watcher) => () => void
-}
-
 interface Entry {
   readonly arrived: ReceivedRequest
   readonly request: ReceivedRequest
@@ -39,19 +25,21 @@ const tell = (call: () => void): void => {
   }
 }
 
-export const make = (): SinkStore => {
+/** Requests in order of arrival, with their answers. */
+export const make = () => {
   let entries: Array<Entry> = []
   const watchers = new Set<Watcher>()
   return {
     requests: () => entries.map(({ request }) => request),
+    /** Every message, accepted or not. */
     attempts: () => entries.flatMap(({ request }) => request.batch),
     messages: () => entries.flatMap(({ isAccepted, request }) => isAccepted ? request.batch : []),
-    add: (make) => {
+    add: (make: (index: number) => ReceivedRequest) => {
       const request = make(entries.length)
       entries.push({ arrived: request, request, isAccepted: false })
       return request
     },
-    recordAnswer: (request, answered, isAccepted) => {
+    recordAnswer: (request: ReceivedRequest, answered: Answered, isAccepted: boolean) => {
       if (entries[request.index]?.arrived !== request) return
       entries[request.index] = { arrived: request, request: { ...request, answered }, isAccepted }
       for (const message of isAccepted ? request.batch : []) {
@@ -59,13 +47,17 @@ export const make = (): SinkStore => {
       }
       for (const watcher of watchers) watcher.onAnswer?.()
     },
+    /** Forgets everything; what is answered later stays forgotten. */
     clear: () => {
       entries = []
       for (const watcher of watchers) watcher.onClear?.()
     },
-    watch: (watcher) => {
+    /** Adds listeners, and returns the function that removes them. */
+    watch: (watcher: Watcher) => {
       watchers.add(watcher)
       return () => void watchers.delete(watcher)
     }
   }
 }
+
+export type SinkStore = ReturnType<typeof make>
