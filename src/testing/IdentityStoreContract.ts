@@ -14,15 +14,12 @@ import * as PrincipalId from "../domain/PrincipalId.ts"
 import { IdentityStore } from "../services/IdentityStore.ts"
 import * as Contract from "./Contract.ts"
 
-type Store = IdentityStore["Service"]
-type Device = Effect.Effect<Store, never, Scope.Scope>
-
-const principal = (id: string): PrincipalId.PrincipalId => Result.getOrThrow(PrincipalId.decode(id))
+type Device = Effect.Effect<IdentityStore["Service"], never, Scope.Scope>
 
 const claimOf = (anon_id: AnonId, principal_id: string, some?: Partial<Claim>): Claim => ({
   version: 1,
   anon_id,
-  principal_id: principal(principal_id),
+  principal_id: Result.getOrThrow(PrincipalId.decode(principal_id)),
   learned_by: "login",
   credential: "stored",
   destination: null,
