@@ -56,24 +56,18 @@ export const finding = (rule: Rule, problem: string, message?: ReceivedMessage):
   distinct_id: message?.distinct_id ?? null
 })
 
-interface Merge {
-  readonly message: ReceivedMessage
-  readonly into: string
-  readonly other: string
-}
-
-type Merges = ReadonlyArray<Merge>
-
 const textOf = ({ properties }: ReceivedMessage, name: string): string | undefined => {
   const value = properties[name]
   return Predicate.isString(value) && value !== "" ? value : undefined
 }
 
-const mergesIn = (messages: Messages): Merges =>
+const mergesIn = (messages: Messages) =>
   messages.flatMap((message) => {
     const other = Persons.otherId(message)
     return other === undefined ? [] : [{ message, into: message.distinct_id, other }]
   })
+
+type Merges = ReturnType<typeof mergesIn>
 
 const isPersonless = ({ properties }: ReceivedMessage): boolean => properties["$process_person_profile"] === false
 
@@ -104,13 +98,11 @@ const checkIdentify = (messages: Messages, merges: Merges): Findings => {
 }
 
 // An account may have had events from elsewhere before: from another device, or from this one before a logout.
-const isOfOneDevice = (first: ReceivedMessage, second: ReceivedMessage): boolean =>
-  ["$session_id", "invocation_id"].every((name) =>
-    textOf(first, name) === undefined || textOf(second, name) === undefined
-  ) || ["$session_id", "invocation_id"].some((name) => {
-    const value = textOf(first, name)
-    return value !== undefined && value === textOf(second, name)
-  })
+const isOfOneDevice = (first: ReceivedMessage, second: ReceivedMessage): boolean => {
+  const ties = ["$session_id", "invocation_id"].map((name) => [textOf(first, name), textOf(second, name)])
+    .filter((tie) => !tie.includes(undefined))
+  return ties.length === 0 || ties.some(([a, b]) => a === b)
+}
 
 const checkOrder = (messages: Messages, merges: Merges): Findings => {
   const order = new Map(messages.map((message, index) => [message, index]))
