@@ -6,6 +6,7 @@ import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
+import { promisify } from "node:util"
 import { marker } from "../src/layers/WorkerMarks.ts"
 import { root } from "./Build.ts"
 import * as Device from "./Device.ts"
@@ -25,28 +26,21 @@ const named = (url: string): string => {
 }
 
 /** What a Node with these arguments loads. */
-export const record = (
+export const record = async (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>>
-): Promise<Graph & { readonly stdout: string }> =>
-  new Promise((resolve, reject) => {
-    const file = Path.join(Device.folder, `graph-${Crypto.randomUUID()}.json`)
-    const recorder = pathToFileURL(Path.join(root, "bench/graph/record.ts")).href
-    execFile(
-      process.execPath,
-      ["--import", recorder, ...args],
-      { env: { ...env, BENCH_GRAPH: file }, timeout: 30_000 },
-      (error, stdout) => {
-        if (error !== null) return reject(error)
-        const { builtins, files }: Graph = JSON.parse(Fs.readFileSync(file, "utf8"))
-        resolve({
-          stdout,
-          files: files.filter((url) => url.startsWith("file:") && url !== recorder).map(named).toSorted(),
-          builtins: builtins.toSorted()
-        })
-      }
-    )
-  })
+): Promise<Graph & { readonly stdout: string }> => {
+  const file = Path.join(Device.folder, `graph-${Crypto.randomUUID()}.json`)
+  const recorder = pathToFileURL(Path.join(root, "bench/graph/record.ts")).href
+  const options = { env: { ...env, BENCH_GRAPH: file }, timeout: 30_000 }
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", recorder, ...args], options)
+  const { builtins, files }: Graph = JSON.parse(Fs.readFileSync(file, "utf8"))
+  return {
+    stdout,
+    files: files.filter((url) => url.startsWith("file:") && url !== recorder).map(named).toSorted(),
+    builtins: builtins.toSorted()
+  }
+}
 
 const without = (all: ReadonlyArray<string>, some: ReadonlyArray<string>): ReadonlyArray<string> =>
   all.filter((name) => !some.includes(name))
