@@ -3,6 +3,7 @@
  */
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
 import { marker } from "../src/layers/WorkerMarks.ts"
 import { out } from "./Build.ts"
 
@@ -43,8 +44,6 @@ export const end = (pids: ReadonlyArray<number>): void => {
     }
   }
 }
-
-export const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
 /** Waits until none is left, 15 s at most. */
 export const gone = async (): Promise<void> => {

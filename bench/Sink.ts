@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import { setTimeout as sleep } from "node:timers/promises"
 import * as PostHogSink from "../src/testing/PostHogSink.ts"
-import { sleep } from "./Processes.ts"
 
 export interface Sink {
   readonly url: string

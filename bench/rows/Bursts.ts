@@ -1,6 +1,7 @@
 /**
  * Many commands in a row, also while PostHog never answers.
  */
+import { setTimeout as sleep } from "node:timers/promises"
 import * as Build from "../Build.ts"
 import * as Machine from "../Machine.ts"
 import * as Processes from "../Processes.ts"
@@ -43,7 +44,7 @@ const watch = async (running: Promise<unknown>): Promise<{ readonly most: number
     const pids = Processes.leftInProc()
     most = Math.max(most, pids.length)
     memory = Math.max(memory, pids.reduce((sum, pid) => sum + Processes.memory(pid), 0))
-  } while (!(await Promise.race([ended, Processes.sleep(50).then(() => false)])))
+  } while (!(await Promise.race([ended, sleep(50, false)])))
   return { most, memory: memory / 1024 }
 }
 
