@@ -1,6 +1,7 @@
 /**
  * A state home for the hosts to run on, and what the bench does to its outbox.
  */
+import { spawnSync } from "node:child_process"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -107,13 +108,11 @@ export const make = (host: string, variables: Readonly<Record<string, string>> =
 }
 
 /** A TLS key and a certificate of 127.0.0.1, or why there is none. */
-export const certificate = (
-  openssl: (args: ReadonlyArray<string>) => boolean
-): { readonly key: string; readonly cert: string; readonly file: string } | string => {
+export const certificate = (): { readonly key: string; readonly cert: string; readonly file: string } | string => {
   const [keyFile, file] = [Path.join(folder, "key.pem"), Path.join(folder, "cert.pem")]
   const request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-  const made = openssl([...request.split(" "), "-keyout", keyFile, "-out", file])
-  return made
+  const words = [...request.split(" "), "-keyout", keyFile, "-out", file]
+  return spawnSync("openssl", words, { stdio: "ignore", timeout: 20_000 }).status === 0
     ? { key: Fs.readFileSync(keyFile, "utf8"), cert: Fs.readFileSync(file, "utf8"), file }
     : "there is no openssl to make a certificate with"
 }

@@ -1,7 +1,6 @@
 /**
  * What a worker costs.
  */
-import * as ChildProcess from "node:child_process"
 import { marker } from "../../src/layers/WorkerMarks.ts"
 import * as Device from "../Device.ts"
 import { type Million, notMeasured, paired, type Row, single } from "../Result.ts"
@@ -46,9 +45,7 @@ export const worker = async (bench: Bench): Promise<ReadonlyArray<Row>> => {
     return [one, reexecuted, tls].map((row) => notMeasured(row, why))
   }
   const device = await usedDevice(bench, sink.url)
-  const certificate = Device.certificate((args) =>
-    ChildProcess.spawnSync("openssl", args, { stdio: "ignore", timeout: 20_000 }).status === 0
-  )
+  const certificate = Device.certificate()
   const secure = typeof certificate === "string"
     ? undefined
     : { sink: await Sink.open({ tls: certificate }), variables: { NODE_EXTRA_CA_CERTS: certificate.file } }
