@@ -78,7 +78,7 @@ export const askedName = "asked in its main file"
 export const splitName = "its entry split by a bundler"
 
 export const isSender = (variant: string): boolean =>
-  variant === "Ours" || variant === "InProcess" || variant === "Segment" || variant === "DetachedPerEvent"
+  ["Ours", "InProcess", "Segment", "DetachedPerEvent"].includes(variant)
 
 export const hours: Million = { unit: "hours of waiting", of: (ms, baseline) => (ms - baseline) / 3.6 }
 export const cpuUnit = "CPU hours"
