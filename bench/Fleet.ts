@@ -402,26 +402,19 @@ export const simulate = (
   }
 
   // Every account of a person, and every id.
-  const accountsOf = new Map<Person, Set<string>>()
-  for (const id of persons.ids()) {
-    const person = persons.find(id)
-    if (person === undefined || !id.startsWith("account_")) continue
-    const all = accountsOf.get(person) ?? new Set<string>()
-    accountsOf.set(person, all.add(id))
-  }
+  const accountsOf = Map.groupBy([...persons.ids()].filter((id) => id.startsWith("account_")), persons.find)
   let events = 0
   let attributable = 0
   let attributed = 0
   let wrong = 0
   for (const [distinctId, by] of used) {
-    const person = persons.find(distinctId)
-    const owners = person === undefined ? undefined : accountsOf.get(person)
+    const owners = accountsOf.get(persons.find(distinctId))
     for (const [actor, times] of by) {
       events += times
       const hasAccount = actor !== undefined && seen.has(actor)
       if (hasAccount) attributable += times
       if (owners === undefined) continue
-      if (hasAccount && owners.size === 1 && owners.has(actor)) attributed += times
+      if (hasAccount && owners.length === 1 && owners.includes(actor)) attributed += times
       else wrong += times
     }
   }
@@ -435,7 +428,7 @@ export const simulate = (
     aliases,
     refused: persons.refused(),
     persons: persons.count(),
-    conflated: [...accountsOf.values()].filter((accounts) => accounts.size > 1).length,
+    conflated: [...accountsOf.values()].filter(({ length }) => length > 1).length,
     mostIds
   }
 }
