@@ -23,28 +23,10 @@ interface Message {
   readonly properties: object
 }
 
-export interface Device {
-  /** The state home of the hosts. */
-  readonly home: string
-  /** What a host is started with: no CI, no test run, no opt-out. */
-  readonly env: Readonly<Record<string, string>>
-  /** What a host starts a worker with, on a device that keeps compiled code. */
-  readonly workerEnv: Readonly<Record<string, string>>
-  /** Makes exactly so many messages wait, copies of one that waits already. */
-  readonly fill: (count: number) => void
-  readonly waiting: () => number
-  /** The message that was recorded last, if it waits. */
-  readonly last: () => Message | undefined
-  /** Backs off: no worker is started for a minute. */
-  readonly backOff: () => void
-  /** Ends the back-off. */
-  readonly delivers: () => void
-}
-
 let devices = 0
 
 /** A device that sends to this PostHog. */
-export const make = (host: string, variables: Readonly<Record<string, string>> = {}): Device => {
+export const make = (host: string, variables: Readonly<Record<string, string>> = {}) => {
   const own = Path.join(folder, `device-${++devices}`)
   const home = Path.join(own, ".acme")
   Fs.mkdirSync(own, { mode: 0o700 })
@@ -58,7 +40,9 @@ export const make = (host: string, variables: Readonly<Record<string, string>> =
   let template: Message | undefined
 
   return {
+    /** The state home of the hosts. */
     home,
+    /** What a host is started with: no CI, no test run, no opt-out. */
     env: {
       ...base,
       ACME_HOME: home,
@@ -67,6 +51,7 @@ export const make = (host: string, variables: Readonly<Record<string, string>> =
       ACME_POSTHOG_KEY: key,
       ...variables
     },
+    /** What a host starts a worker with, on a device that keeps compiled code. */
     workerEnv: {
       ...base,
       NODE_COMPILE_CACHE: Path.join(home, "usage/compile-cache"),
@@ -82,7 +67,8 @@ export const make = (host: string, variables: Readonly<Record<string, string>> =
         id: "started by the bench"
       })
     },
-    fill: (count) => {
+    /** Makes exactly so many messages wait, copies of one that waits already. */
+    fill: (count: number): void => {
       template ??= last()
       if (template === undefined) throw new Error("no message waits that could be copied")
       for (const name of names()) Fs.rmSync(Path.join(events, name))
@@ -97,15 +83,20 @@ export const make = (host: string, variables: Readonly<Record<string, string>> =
         Fs.writeFileSync(Path.join(events, name), text, { mode: 0o600 })
       }
     },
-    waiting: () => names().length,
+    waiting: (): number => names().length,
+    /** The message that was recorded last, if it waits. */
     last,
-    backOff: () => {
+    /** Backs off: no worker is started for a minute. */
+    backOff: (): void => {
       Fs.mkdirSync(outbox, { recursive: true, mode: 0o700 })
       Fs.writeFileSync(backOff, JSON.stringify({ attempts: 1, until: Date.now() + 60_000 }), { mode: 0o600 })
     },
-    delivers: () => Fs.rmSync(backOff, { force: true })
+    /** Ends the back-off. */
+    delivers: (): void => Fs.rmSync(backOff, { force: true })
   }
 }
+
+export type Device = ReturnType<typeof make>
 
 /** A TLS key and a certificate of 127.0.0.1, or why there is none. */
 export const certificate = (): { readonly key: string; readonly cert: string; readonly file: string } | string => {
