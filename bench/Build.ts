@@ -160,32 +160,8 @@ const write = async (variant: Variant, file: string, form: Form = {}): Promise<O
   return (await Esbuild.build(options(variant, file, edits.length === 0 ? form : { ...form, edits }))).metafile.outputs
 }
 
-/** A host in the variants that are judged in every layout. */
-export type Layout = Readonly<Record<"Baseline" | "ByHand" | "Ours", string>>
-
-/** The programs that are measured. */
-export interface Programs {
-  /** Hosts that a bundler may split. */
-  readonly hosts: Readonly<Record<Variant, string>>
-  /** What the bundler wrote for `hosts.Ours`. */
-  readonly outputs: Outputs
-  /** The first is that of `hosts`. */
-  readonly layouts: ReadonlyArray<Layout>
-  /** Hosts with Node's compile cache. */
-  readonly cached: Readonly<Record<"Baseline" | "Ours", string>>
-  /** Hosts of one file. `Entry` and `Asked` have the worker in it: their entry, or their main file, asks for it. */
-  readonly oneFile: Readonly<Record<"Baseline" | "ByHand" | `${"ByHand" | "Ours"}${"Entry" | "Asked"}`, string>>
-  /** Ours with the entry that asks, split. */
-  readonly splitEntry: string
-  readonly worker: string
-  /** posthog-node sending one event, in one file and in many. */
-  readonly capture: string
-  readonly captureUnbundled: string
-  readonly empty: string
-}
-
-/** Builds all of it into `bench/out`. */
-export const build = async (): Promise<Programs> => {
+/** Builds the programs that are measured, into `bench/out`. */
+export const build = async () => {
   Fs.rmSync(out, { recursive: true, force: true })
   const splitting = true
   const at = (path: string): string => Path.join(out, path)
@@ -194,14 +170,16 @@ export const build = async (): Promise<Programs> => {
     return at(path)
   }
   const split = (variant: Variant): Promise<string> => host(variant, `hosts/${variant}.mjs`, { splitting })
-  const layout = async (folder: string, more: Readonly<Record<string, string>>): Promise<Layout> => ({
+  /** A host in the variants that are judged in every layout. */
+  const layout = async (folder: string, more: Readonly<Record<string, string>>) => ({
     Baseline: await host("Baseline", `${folder}/Baseline.mjs`, { more, splitting }),
     ByHand: await host("ByHand", `${folder}/ByHand.mjs`, { more, splitting }),
     Ours: await host("Ours", `${folder}/Ours.mjs`, { more, splitting })
   })
   const first = await layout("hosts", {})
   const others = await Promise.all(layouts.map((more, index) => layout(`layout-${index + 1}`, more)))
-  const programs: Programs = {
+  const programs = {
+    /** Hosts that a bundler may split. */
     hosts: {
       ...first,
       BareSpawn: await split("BareSpawn"),
@@ -209,12 +187,16 @@ export const build = async (): Promise<Programs> => {
       InProcess: await split("InProcess"),
       Segment: await split("Segment")
     },
+    /** What the bundler wrote for `hosts.Ours`. */
     outputs: await write("Ours", first.Ours, { splitting }),
+    /** The first is that of `hosts`. */
     layouts: [first, ...others],
+    /** Hosts with Node's compile cache. */
     cached: {
       Baseline: await host("Baseline", "cached/Baseline.mjs", { entry: cached, splitting }),
       Ours: await host("Ours", "cached/Ours.mjs", { entry: cached, splitting })
     },
+    /** Hosts of one file. `Entry` and `Asked` have the worker in it: their entry, or their main file, asks for it. */
     oneFile: {
       Baseline: await host("Baseline", "one-file/Baseline.mjs"),
       ByHand: await host("ByHand", "one-file/ByHand.mjs"),
@@ -223,8 +205,10 @@ export const build = async (): Promise<Programs> => {
       OursEntry: await host("Ours", "one-file/OursEntry.mjs", { entry }),
       OursAsked: await host("Ours", "one-file/OursAsked.mjs", { edits: [askedInMain] })
     },
+    /** Ours with the entry that asks, split. */
     splitEntry: await host("Ours", "split-entry/Ours.mjs", { entry, splitting }),
     worker: at("worker/main.cjs"),
+    /** posthog-node sending one event, in one file and in many. */
     capture: at("hosts/capture.mjs"),
     captureUnbundled: at("hosts/capture-unbundled.mjs"),
     empty: at("hosts/empty.cjs")
@@ -237,6 +221,8 @@ export const build = async (): Promise<Programs> => {
   Fs.writeFileSync(programs.empty, "")
   return programs
 }
+
+export type Programs = Awaited<ReturnType<typeof build>>
 
 /** Minified bytes that each input has in some files of a bundle. */
 export type Inputs = ReadonlyMap<string, number>
