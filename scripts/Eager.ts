@@ -8,6 +8,7 @@
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
+import type { Profiler } from "node:inspector"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -20,29 +21,13 @@ const posthog = { host: "http://127.0.0.1:9", key: "phc_build" }
 /** The offsets of functions in a file, as `start-end`. */
 type Called = ReadonlyMap<string, ReadonlySet<string>>
 
-interface Coverage {
-  readonly result: ReadonlyArray<{
-    readonly url: string
-    readonly functions: ReadonlyArray<{
-      readonly ranges: ReadonlyArray<
-        { readonly startOffset: number; readonly endOffset: number; readonly count: number }
-      >
-    }>
-  }>
-}
-
 /** Runs a command of the example host over a built package; returns the functions of the package that it called. */
 const run = (dist: string, home: string, variables: Readonly<Record<string, string>>): Called => {
   const coverage = Path.join(home, "coverage")
+  const hooks = pathToFileURL(Path.join(root, "scripts/EagerHooks.ts")).href
   execFileSync(
     process.execPath,
-    [
-      "--import",
-      pathToFileURL(Path.join(root, "scripts/EagerHooks.ts")).href,
-      "examples/acme/main.ts",
-      "deploy",
-      "site"
-    ],
+    ["--import", hooks, "examples/acme/main.ts", "deploy", "site"],
     {
       cwd: root,
       // No variable of a CI system or of a user's consent.
@@ -60,7 +45,9 @@ const run = (dist: string, home: string, variables: Readonly<Record<string, stri
   )
   const called = new Map<string, Set<string>>()
   for (const name of Fs.readdirSync(coverage)) {
-    const { result }: Coverage = JSON.parse(Fs.readFileSync(Path.join(coverage, name), "utf8"))
+    const { result }: Profiler.TakePreciseCoverageReturnType = JSON.parse(
+      Fs.readFileSync(Path.join(coverage, name), "utf8")
+    )
     for (const { functions, url } of result) {
       if (!url.startsWith(`${pathToFileURL(dist).href}/`)) continue
       const ofFile = functions.flatMap(({ ranges: [all] }) =>
