@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
+import type { JsonTestResults } from "vitest/node"
 import { mutations } from "../test/mutations/Mutations.ts"
 import type { Mutation } from "../test/mutations/Wrong.ts"
 
@@ -89,26 +90,13 @@ const mutate = async (copy: string, mutation: Mutation): Promise<() => void> => 
 
 // == tests
 
-interface Report {
-  readonly success: boolean
-  readonly testResults: ReadonlyArray<{
-    readonly name: string
-    readonly status: string
-    readonly assertionResults: ReadonlyArray<{
-      readonly status: string
-      readonly fullName: string
-      readonly failureMessages: ReadonlyArray<string>
-    }>
-  }>
-}
-
 /** What fails, in words; nothing where all tests pass. */
-const failureIn = (copy: string, report: Report): string | undefined => {
+const failureIn = (copy: string, report: JsonTestResults): string | undefined => {
   if (report.success) return undefined
   for (const file of report.testResults) {
     for (const { failureMessages, fullName, status } of file.assertionResults) {
       if (status !== "failed") continue
-      const rule = /broken: (.*)/.exec(failureMessages.join("\n"))?.[1]
+      const rule = /broken: (.*)/.exec((failureMessages ?? []).join("\n"))?.[1]
       return rule === undefined ? fullName : `random programs: ${rule}`
     }
     if (file.status === "failed") return `${Path.relative(copy, file.name)} does not load`
