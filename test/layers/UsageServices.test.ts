@@ -1,7 +1,7 @@
 /**
  * What a command records: the events, their properties, their sequence, and the worker that is asked for.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
@@ -12,12 +12,12 @@ import type { ConsentDecision } from "../../src/domain/ConsentDecision.ts"
 import * as Message from "../../src/domain/Message.ts"
 import type { Shared } from "../../src/domain/Shared.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
-import * as Debug from "../../src/layers/Debug.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import { type Annotations, CurrentCommand } from "../../src/services/CurrentCommand.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { test } from "../fixtures/Tests.ts"
 import { account, type Mode, modes, over, ownerOf, scene, Used } from "../stitch/Command.ts"
 
 const { P } = Device
@@ -214,65 +214,62 @@ const captured = Effect.fnUntraced(function*(
 })
 
 describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
-  it.effect.each([{ by: "an event's own" }, { by: "the properties of a scope" }])(
+  const given = over(mode)
+
+  test.each([{ by: "an event's own" }, { by: "the properties of a scope" }])(
     "A common property cannot be overridden by $by",
-    ({ by }) =>
-      Effect.gen(function*() {
-        const properties = { ...pretended, own: 1 }
-        const message = yield* by === "an event's own" ? captured(mode, properties) : captured(mode, {}, { properties })
-        assert.notInclude(JSON.stringify(message), "pretended")
-        assert.deepInclude(message.properties, { own: 1, sequence: 0, schema_version: 1 })
-      })
+    function*({ by }) {
+      const properties = { ...pretended, own: 1 }
+      const message = yield* by === "an event's own" ? captured(mode, properties) : captured(mode, {}, { properties })
+      assert.notInclude(JSON.stringify(message), "pretended")
+      assert.deepInclude(message.properties, { own: 1, sequence: 0, schema_version: 1 })
+    }
   )
 
-  it.effect("A property of a scope goes with each of its events, under the event's own, and is well-formed", () =>
-    Effect.gen(function*() {
-      const { properties } = yield* captured(mode, { text: "own" }, {
-        properties: { text: "shared", project: "p1" },
-        groups: { organization: "org_1" }
-      })
-      assert.deepInclude(properties, { text: "own", project: "p1", $groups: { organization: "org_1" } })
-      const torn = yield* captured(mode, {}, {
-        properties: { text: "a\ud800", ["b\ud800"]: 1 },
-        groups: { organization: "o\ud800" }
-      })
-      const { $groups, text, ...rest } = torn.properties
-      assert.deepStrictEqual([text, $groups], ["a\ufffd", { organization: "o\ufffd" }])
-      assert.isTrue(JSON.stringify(Object.keys(rest)).isWellFormed())
-      assert.notInclude(JSON.stringify(rest), "\\ud800")
-    }))
+  test("A property of a scope goes with each of its events, under the event's own, and is well-formed", function*() {
+    const { properties } = yield* captured(mode, { text: "own" }, {
+      properties: { text: "shared", project: "p1" },
+      groups: { organization: "org_1" }
+    })
+    assert.deepInclude(properties, { text: "own", project: "p1", $groups: { organization: "org_1" } })
+    const torn = yield* captured(mode, {}, {
+      properties: { text: "a\ud800", ["b\ud800"]: 1 },
+      groups: { organization: "o\ud800" }
+    })
+    const { $groups, text, ...rest } = torn.properties
+    assert.deepStrictEqual([text, $groups], ["a\ufffd", { organization: "o\ufffd" }])
+    assert.isTrue(JSON.stringify(Object.keys(rest)).isWellFormed())
+    assert.notInclude(JSON.stringify(rest), "\\ud800")
+  })
 
-  it.effect("A name of an event or a command is sent without a lone surrogate", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(mode)
-      const { capture } = yield* start({ settings: { version: "1\ud800" } })
-      const torn = UsageEvent.make("a\ud800", { description: "A name that was cut", properties: Schema.Struct({}) })
-      const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
-      const run = { annotations, outer: undefined, recordSuccess: Effect.void, recordExit: () => Effect.void }
-      const command = { ...run, name: "b\ud800", flows: new Set<never>() }
-      yield* Effect.provideService(capture.capture(torn, {}), CurrentCommand, command)
-      const [message] = home.events()
-      assert.strictEqual(message?.event, "a\ufffd")
-      assert.deepInclude(message?.properties, { command_name: "b\ufffd", cli_version: "1\ufffd" })
-    }))
+  given("A name of an event or a command is sent without a lone surrogate", function*({ home, start }) {
+    const { capture } = yield* start({ settings: { version: "1\ud800" } })
+    const torn = UsageEvent.make("a\ud800", { description: "A name that was cut", properties: Schema.Struct({}) })
+    const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
+    const run = { annotations, outer: undefined, recordSuccess: Effect.void, recordExit: () => Effect.void }
+    const command = { ...run, name: "b\ud800", flows: new Set<never>() }
+    yield* Effect.provideService(capture.capture(torn, {}), CurrentCommand, command)
+    const [message] = home.events()
+    assert.strictEqual(message?.event, "a\ufffd")
+    assert.deepInclude(message?.properties, { command_name: "b\ufffd", cli_version: "1\ufffd" })
+  })
 
   // A person property of an anon id would make the later alias a silent no-op.
-  it.effect("A property of a person goes with an event of an account, and with no other", () =>
-    Effect.gen(function*() {
-      const ofPerson = { $set: { email: "x" }, $set_once: { first: 1 }, $unset: ["x"], $anon_distinct_id: "x" }
-      const anonymous = yield* captured(mode, { ...ofPerson, own: 1 })
-      for (const name of Object.keys(ofPerson)) assert.notProperty(anonymous.properties, name)
-      assert.deepInclude(anonymous.properties, { own: 1, $process_person_profile: false })
-      const message = yield* captured(mode, { $set: { plan: "pro" }, $process_person_profile: false }, {}, true)
-      assert.deepStrictEqual(ownerOf(message), account(P))
-      assert.deepInclude(message.properties, { $set: { plan: "pro" } })
-      assert.notProperty(message.properties, "$process_person_profile")
-    }))
+  test("A property of a person goes with an event of an account, and with no other", function*() {
+    const ofPerson = { $set: { email: "x" }, $set_once: { first: 1 }, $unset: ["x"], $anon_distinct_id: "x" }
+    const anonymous = yield* captured(mode, { ...ofPerson, own: 1 })
+    for (const name of Object.keys(ofPerson)) assert.notProperty(anonymous.properties, name)
+    assert.deepInclude(anonymous.properties, { own: 1, $process_person_profile: false })
+    const message = yield* captured(mode, { $set: { plan: "pro" }, $process_person_profile: false }, {}, true)
+    assert.deepStrictEqual(ownerOf(message), account(P))
+    assert.deepInclude(message.properties, { $set: { plan: "pro" } })
+    assert.notProperty(message.properties, "$process_person_profile")
+  })
 
-  it.effect("A property that is left out and an event that is dropped are debug lines", () =>
-    Effect.gen(function*() {
-      const { home, start } = yield* scene(mode)
-      const { capture } = yield* start()
+  given.inDebugMode(
+    "A property that is left out and an event that is dropped are debug lines",
+    function*({ command, home }) {
+      const { capture } = command
       yield* capture.capture(Anything, { sequence: 9, big: 1n, $set: { plan: "pro" } }).pipe(
         Effect.provideService(UsageContext, { properties: { agent: "theirs", fine: 1 } })
       )
@@ -287,12 +284,13 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
       assert.match(dropped ?? "", /^usage: "Anything" is dropped: \d+ bytes are more than 65536$/)
       const printed = lines.filter((line) => line.startsWith("{"))
       assert.deepStrictEqual(printed, home.events().map((event) => JSON.stringify(event)))
-    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
+    }
+  )
 
-  it.effect("An event of a dry run on a disk that cannot be written is not kept, and a debug line says why", () =>
-    Effect.gen(function*() {
+  given.inDebugMode(
+    "An event of a dry run on a disk that cannot be written is not kept, and a debug line says why",
+    function*({ home, start }) {
       const below = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
-      const { home, start } = yield* scene(mode)
       const before = home.snapshot()
       const { outbox, record } = yield* start({ disk: MemoryDisk.make({ below }) })
       assert.isUndefined(yield* record)
@@ -301,7 +299,8 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
       const lines = (yield* TestConsole.errorLines).map(String)
       assert.include(lines, "usage: could not keep \"Used\": EROFS")
       assert.notInclude(lines.join("\n"), "\"event\":\"Used\"")
-    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
+    }
+  )
 })
 
 describe.each(modes)("CaptureWorker over $mode", (mode) => {

@@ -14,6 +14,7 @@ import type { Message } from "../../src/domain/Message.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as Cold from "../../src/layers/Cold.ts"
+import * as Debug from "../../src/layers/Debug.ts"
 import { type CommandRun, CurrentCommand } from "../../src/services/CurrentCommand.ts"
 import type { Identity } from "../../src/services/IdentityStore.ts"
 import type { Followed } from "../../src/services/UsageCapture.ts"
@@ -205,7 +206,9 @@ export const over = (mode: Mode, options: SceneOptions = {}) => {
     <E>(title: string, body: Body<Value, E>) =>
       it.effect.each(values)(title, (value) => run(ofValue(value), body, value))
   const test = <E>(title: string, body: Body<undefined, E>) => it.effect(title, () => run({}, body, undefined))
-  return Object.assign(test, { each })
+  const inDebugMode = <E>(title: string, body: Body<undefined, E>) =>
+    it.effect(title, () => Effect.provideService(run({}, body, undefined), Debug.IsDebugMode, true))
+  return Object.assign(test, { each, inDebugMode })
 }
 
 /** The answer of the API about a secret, which the test gives. */

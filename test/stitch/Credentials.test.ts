@@ -1,15 +1,15 @@
 /**
  * Credentials that change without the host's login or logout.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as TestConsole from "effect/testing/TestConsole"
-import * as Debug from "../../src/layers/Debug.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
-import { account, device, identityFiles, lateAnswer, modes, over, own, scene, start } from "./Command.ts"
+import { test } from "../fixtures/Tests.ts"
+import { account, device, identityFiles, lateAnswer, modes, over, own, start } from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -18,9 +18,10 @@ const key = Device.stored("key")
 describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
   const test = over(mode, { loggedIn: P })
 
-  it.effect("A command that finds no stored credential for its claim starts with a new anon id", () =>
-    Effect.gen(function*() {
-      const { anonId, api, home, start } = yield* scene(mode, { loggedIn: P })
+  test.inDebugMode(
+    "A command that finds no stored credential for its claim starts with a new anon id",
+    function*(given) {
+      const { anonId, api, home, start } = given
       yield* api.set(undefined)
       const command = yield* start()
       yield* command.begin
@@ -36,7 +37,8 @@ describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
         "usage: the device gets a new anon id: its stored credential was removed"
       ])
       assert.deepStrictEqual(yield* (yield* start()).owner, device(fresh))
-    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
+    }
+  )
 
   over(mode, { credential: key }).each(
     ["none", "environment"] as const,
@@ -156,49 +158,44 @@ describe.each(modes)("stored credentials over $mode", (mode) => {
 })
 
 describe("credential files", () => {
-  it.effect.each([
+  /** A device with a credentials file, and the resolver of its host. */
+  const deviceWith = Effect.fnUntraced(function*(text: string) {
+    const home = yield* Device.make
+    yield* home.seed(anon.a)
+    yield* home.write("credentials.yaml", text)
+    const resolver = HttpPrincipalResolver.layer({
+      file: home.at("credentials.yaml"),
+      forms: [{ key: "key", base: "http://127.0.0.1:9", path: "/whoami", principal: ["id"] }]
+    })
+    return { home, resolver }
+  })
+
+  test.each([
     { what: "all of it", file: "key: sk-1", authorization: "Bearer sk-1", claims: true },
     { what: "no more than its beginning", file: "key: sk-12", authorization: "Bearer sk-1", claims: false },
     { what: "more than it", file: "key: sk-1", authorization: "Bearer sk-12", claims: false },
     { what: "what cannot be read", file: "{", authorization: "Bearer sk-1", claims: false }
-  ])(
-    "A credential of a file claims the device only if the request carried it: a request with $what",
-    (given) =>
-      Effect.gen(function*() {
-        const home = yield* Device.make
-        yield* home.seed(anon.a)
-        yield* home.write("credentials.yaml", given.file)
-        const resolver = HttpPrincipalResolver.layer({
-          file: home.at("credentials.yaml"),
-          forms: [{ key: "key", base: "http://127.0.0.1:9", path: "/whoami", principal: ["id"] }]
-        })
+  ])("A credential of a file claims the device only if the request carried it: a request with $what", function*(given) {
+    const { home, resolver } = yield* deviceWith(given.file)
+    const command = yield* start(home, { resolver })
+    yield* command.begin
+    yield* command.stitch.observe(P, given.authorization)
+    assert.deepStrictEqual(yield* command.owner, account(P))
+    assert.deepStrictEqual(home.claimed(), given.claims ? [anon.a] : [])
+  })
+
+  test("A file without a credential leaves the events of a command to the device, and is parsed once", function*() {
+    const { home, resolver } = yield* deviceWith("region: eu")
+    const loads = yield* Effect.forEach([1, 2], () =>
+      Effect.scoped(Effect.gen(function*() {
         const command = yield* start(home, { resolver })
         yield* command.begin
-        yield* command.stitch.observe(P, given.authorization)
-        assert.deepStrictEqual(yield* command.owner, account(P))
-        assert.deepStrictEqual(home.claimed(), given.claims ? [anon.a] : [])
-      })
-  )
-
-  it.effect("A file without a credential leaves the events of a command to the device, and is parsed once", () =>
-    Effect.gen(function*() {
-      const home = yield* Device.make
-      yield* home.seed(anon.a)
-      yield* home.write("credentials.yaml", "region: eu")
-      const resolver = HttpPrincipalResolver.layer({
-        file: home.at("credentials.yaml"),
-        forms: [{ key: "key", base: "http://127.0.0.1:9", path: "/whoami", principal: ["id"] }]
-      })
-      const loads = yield* Effect.forEach([1, 2], () =>
-        Effect.scoped(Effect.gen(function*() {
-          const command = yield* start(home, { resolver })
-          yield* command.begin
-          assert.deepStrictEqual(yield* command.owner, device(anon.a))
-          yield* command.end
-          return yield* command.loads
-        })))
-      assert.deepStrictEqual(loads, [1, 0])
-    }))
+        assert.deepStrictEqual(yield* command.owner, device(anon.a))
+        yield* command.end
+        return yield* command.loads
+      })))
+    assert.deepStrictEqual(loads, [1, 0])
+  })
 })
 
 describe.each(modes)("replaced credentials over $mode", (mode) => {

@@ -1,7 +1,7 @@
 /**
  * When the resolver is asked, how long a command waits for it, and what a resolver that dies or hangs does.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,11 +10,10 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
 import type { Credential } from "../../src/domain/Credential.ts"
-import * as Debug from "../../src/layers/Debug.ts"
 import { PrincipalResolver } from "../../src/services/PrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import type { Command, Scene } from "./Command.ts"
-import { account, device, lateAnswer, loaded, modes, over, own, scene, steady, use } from "./Command.ts"
+import { account, device, lateAnswer, loaded, modes, over, own, steady, use } from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -116,24 +115,21 @@ describe.each(modes)("time limits over $mode", (mode) => {
     }
   )
 
-  it.effect("A debug line says that the API did not answer in time", () =>
-    Effect.gen(function*() {
-      const { start } = yield* scene(mode, { ...atOnce, credential: key, answer: Effect.never })
-      const command = yield* start()
-      yield* command.begin
-      yield* settles(command, 2000)
-      assert.include(
-        yield* TestConsole.errorLines,
-        "usage: no principal is known for the credential: no answer in 2 seconds"
-      )
-      yield* command.record
-      yield* command.end
-      yield* (yield* start()).begin
-      assert.strictEqual(
-        (yield* TestConsole.errorLines).at(-1),
-        "usage: no principal is known for the credential: there was no answer, and it is asked again after an hour"
-      )
-    }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
+  test.inDebugMode("A debug line says that the API did not answer in time", function*({ command, start }) {
+    yield* command.begin
+    yield* settles(command, 2000)
+    assert.include(
+      yield* TestConsole.errorLines,
+      "usage: no principal is known for the credential: no answer in 2 seconds"
+    )
+    yield* command.record
+    yield* command.end
+    yield* (yield* start()).begin
+    assert.strictEqual(
+      (yield* TestConsole.errorLines).at(-1),
+      "usage: no principal is known for the credential: there was no answer, and it is asked again after an hour"
+    )
+  })
 
   test("A command does not wait for the API a minute after its request, nor without a request", function*(given) {
     const { api, command, start } = given
@@ -171,9 +167,9 @@ const resolverOf = (
   return Layer.succeed(PrincipalResolver, PrincipalResolver.of({ input, credential, resolve }))
 }
 
-it.effect("A debug line says that no credential was found if a file is parsed in vain, now or by an earlier command", () =>
-  Effect.gen(function*() {
-    const given = yield* scene(steady, { ...atOnce, credential: key })
+over(steady, { ...atOnce, credential: key }).inDebugMode(
+  "A debug line says that no credential was found if a file is parsed in vain, now or by an earlier command",
+  function*(given) {
     const resolver = resolverOf(given, Effect.succeed(undefined))
     const lines = ["usage: no credential was found"]
     lines.push(`${lines[0]} in ${given.home.at("..", "credentials")} or ACME_API_KEY`)
@@ -185,7 +181,8 @@ it.effect("A debug line says that no credential was found if a file is parsed in
       const found = (yield* TestConsole.errorLines).filter((line) => String(line).includes("no credential"))
       assert.deepStrictEqual(found, lines.slice(0, count))
     }
-  }).pipe(Effect.provideService(Debug.IsDebugMode, true)))
+  }
+)
 
 const died = (): never => {
   throw new Error("the keychain is locked")
