@@ -15,13 +15,6 @@ const { anon, P } = Device
 
 const key = Device.stored("key")
 
-// From the given step on, the disk refuses everything that this process asks of it.
-const stoppingAt = (step: number) => {
-  let steps = 0
-  const disk = FaultyDisk.interposed(() => steps++ < step ? undefined : "EIO")
-  return { disk, hasStopped: () => steps > step }
-}
-
 interface Scenario {
   /** What the device was before. */
   readonly before: SceneOptions & { readonly and?: (scene: Scene) => Effect.Effect<void, never, Scope.Scope> }
@@ -48,7 +41,7 @@ const matrix = Effect.fnUntraced(function*(mode: Mode, atLeast: number, scenario
     const isOver = yield* Effect.scoped(Effect.gen(function*() {
       const all = yield* scene(mode, { accounts: { key: P }, ...options })
       yield* and(all)
-      const { disk, hasStopped } = stoppingAt(step)
+      const { disk, hasStopped } = FaultyDisk.stoppingAt(step)
       const command = yield* all.start({ disk, ...(consent === undefined ? {} : { consent }) })
       yield* scenario.command(command)
       yield* command.end

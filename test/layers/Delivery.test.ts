@@ -13,11 +13,12 @@ import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import type * as Lease from "../../src/layers/Lease.ts"
+import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Obstacle } from "../../src/services/CaptureWorker.ts"
-import type { Errno } from "../../src/services/Disk.ts"
+import type { Disk, Errno } from "../../src/services/Disk.ts"
 import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
 import { UsageCapture } from "../../src/services/UsageCapture.ts"
@@ -31,7 +32,7 @@ import { event } from "../worker/RealWorker.ts"
 const isWindows = process.platform === "win32"
 
 interface Options {
-  readonly refuse?: (call: FaultyDisk.Call) => Errno | undefined
+  readonly disk?: Disk
   readonly deliveryWaitMillis?: number | undefined
   readonly runtime?: Partial<HostRuntime["Service"]>
   readonly start?: Effect.Effect<WorkerProcess.Started | undefined, string>
@@ -39,9 +40,8 @@ interface Options {
 
 /** A command of a device where an event waits. */
 const command = Effect.fnUntraced(
-  function*({ deliveryWaitMillis, refuse = () => undefined, runtime = {}, start = Effect.undefined }: Options = {}) {
+  function*({ deliveryWaitMillis, disk = NodeDisk.disk, runtime = {}, start = Effect.undefined }: Options = {}) {
     const device = yield* Device.make
-    const disk = FaultyDisk.interposed(refuse)
     const files = filesOf(device, { disk })
     const machine = machineOf(device, { disk, runtime: { ...Device.persistent, ...runtime }, deliveryWaitMillis })
     const writer = OutboxWriter.make(files, device.settings)
@@ -63,8 +63,8 @@ const command = Effect.fnUntraced(
   }
 )
 
-const accessTo = (code: (path: string) => Errno | undefined) => ({ operation, path }: FaultyDisk.Call) =>
-  operation === "access" ? code(path) : undefined
+const accessTo = (code: (path: string) => Errno | undefined): Disk =>
+  FaultyDisk.interposed(({ operation, path }) => operation === "access" ? code(path) : undefined)
 
 describe("obstacles", () => {
   test("The list of obstacles to delivery is empty for a worker that runs and gets answers", function*() {
@@ -79,7 +79,7 @@ describe("obstacles", () => {
 
   test("The list of obstacles to delivery names all of them, the worst first", function*() {
     const { device, leave, obstacles, outbox } = yield* command({
-      refuse: accessTo((path) => path.endsWith("/home") ? "EROFS" : undefined),
+      disk: accessTo((path) => path.endsWith("/home") ? "EROFS" : undefined),
       runtime: { isAlive: () => false, worker: undefined }
     })
     yield* outbox.backOff("status 503")
@@ -100,9 +100,7 @@ describe("obstacles", () => {
   })
 
   test("The list of obstacles ends with an identity file that cannot be read, which is no reason of a flush", function*() {
-    const refuse = ({ operation, path }: FaultyDisk.Call) =>
-      operation === "read" && path.endsWith("/usage.json") ? "EIO" : undefined
-    const { device, flush, obstacles } = yield* command({ refuse })
+    const { device, flush, obstacles } = yield* command({ disk: FaultyDisk.refusing("read", "/usage.json") })
     const why = `${device.at("usage.json")} cannot be read (EIO)`
     assert.deepStrictEqual(yield* obstacles, [{ what: "identity_unreadable", why }])
     assert.isUndefined((yield* flush).reason)
@@ -138,14 +136,14 @@ describe("obstacles", () => {
       ["EACCES", []]
     ]
     for (const [code, expected] of rows) {
-      const { obstacles } = yield* command({ refuse: ({ operation }) => operation === "follow" ? code : undefined })
+      const { obstacles } = yield* command({ disk: FaultyDisk.refusing("follow", "", code) })
       assert.deepStrictEqual((yield* obstacles).map(({ what }): string => what), expected)
     }
   })
 
   test("The obstacles to delivery include the folder above a home, and the folders in it", function*() {
-    const above = yield* command({ refuse: accessTo((path) => /home(\/|$)/.test(path) ? "ENOENT" : "EACCES") })
-    const inside = yield* command({ refuse: accessTo((path) => path.endsWith("/events") ? "EACCES" : undefined) })
+    const above = yield* command({ disk: accessTo((path) => /home(\/|$)/.test(path) ? "ENOENT" : "EACCES") })
+    const inside = yield* command({ disk: FaultyDisk.refusing("access", "/events", "EACCES") })
     const whys = Effect.map(above.obstacles, (all) => all.map(({ why }) => why))
     assert.deepStrictEqual(yield* whys, [`${above.device.at("..")} cannot be written to (EACCES)`])
     assert.strictEqual((yield* inside.obstacles)[0]?.what, "home_not_writable")
@@ -214,9 +212,7 @@ describe("waitForDelivery", () => {
 
 describe("flush", () => {
   test("A flush counts at least one kept message if the outbox cannot be listed", function*() {
-    const { flush } = yield* command({
-      refuse: ({ operation, path }) => operation === "list" && path.endsWith("/events") ? "EIO" : undefined
-    })
+    const { flush } = yield* command({ disk: FaultyDisk.refusing("list", "/events") })
     const flushing = yield* Effect.forkChild(flush, { startImmediately: true })
     yield* TestClock.adjust("1 minute")
     assert.deepInclude(yield* Fiber.join(flushing), { delivered: 0, kept: 1 })

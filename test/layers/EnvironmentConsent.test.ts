@@ -70,9 +70,9 @@ const withOwner = (operation: "look" | "follow", ownerOf: (path: string) => numb
   }
 })
 
-/** A disk on which one operation on one path is refused. */
-const refusing = (operation: keyof Disk, path: string, code: string): Disk =>
-  FaultyDisk.interposed((call) => call.operation === operation && call.path === path ? code : undefined)
+/** A disk on which one operation on just one path is refused. */
+const refusingAt = (operation: keyof Disk, path: string, code: string, disk?: Disk): Disk =>
+  FaultyDisk.interposed((call) => call.operation === operation && call.path === path ? code : undefined, disk)
 
 describe("Consent.decision", () => {
   test(
@@ -204,10 +204,8 @@ describe("administrator policy", () => {
     yield* device.write("policy.json", "{ \"enabled\": true }")
     const placed = withPolicy(device.at("policy.json"))
     for (const code of ["EACCES", "EIO"]) {
-      for (const operation of ["look", "read"]) {
-        const isIt = (call: FaultyDisk.Call) => call.path === policyFile && call.operation === operation
-        const disk = FaultyDisk.interposed((call) => isIt(call) ? code : undefined, placed)
-        yield* isDecidedBy(device, "policy file", { disk })
+      for (const operation of ["look", "read"] as const) {
+        yield* isDecidedBy(device, "policy file", { disk: refusingAt(operation, policyFile, code, placed) })
       }
     }
   })
@@ -248,7 +246,7 @@ test("The opt-out file denies by its existence, whatever it is, and if it cannot
   NFS.rmSync(optOut)
   yield* isDecidedBy(device, "default")
   for (const code of ["EACCES", "EIO"]) {
-    yield* isDecidedBy(device, "opt-out file", { disk: refusing("look", optOut, code) })
+    yield* isDecidedBy(device, "opt-out file", { disk: refusingAt("look", optOut, code) })
   }
 })
 
@@ -261,7 +259,7 @@ test("Whether consent is still given cannot be found out if a file of the user c
       "telemetry.json"
     ]] as const
   ) {
-    const disk = refusing(operation, device.at(name), "EIO")
+    const disk = refusingAt(operation, device.at(name), "EIO")
     yield* Effect.gen(function*() {
       const { decision, stillGiven } = yield* Consent
       assert.deepStrictEqual([yield* decision, yield* stillGiven], [Device.denied, undefined], name)
@@ -288,7 +286,7 @@ test("Whether consent is still given cannot be found out while another tool writ
 })
 
 test("Whether consent is still given cannot be found out if the policy cannot be read", function*(device) {
-  const disk = refusing("read", "/etc/acme/usage.json", "EIO")
+  const disk = refusingAt("read", "/etc/acme/usage.json", "EIO")
   yield* Effect.gen(function*() {
     assert.isUndefined(yield* (yield* Consent).stillGiven)
   }).pipe(
@@ -369,7 +367,7 @@ describe("HomeSafety", () => {
         const folder = device.at(name)
         yield* device.write("usage/notice", "")
         for (const code of ["EACCES", "EIO"]) {
-          yield* isUnsafe(device, `${folder} cannot be read (${code})`, { disk: refusing("look", folder, code) })
+          yield* isUnsafe(device, `${folder} cannot be read (${code})`, { disk: refusingAt("look", folder, code) })
         }
         if (isWindows) return
         const disk = withOwner("look", (path) => path === folder ? user + 1 : undefined)

@@ -46,7 +46,7 @@ describe("IdentityStore.rotate", () => {
   test("An identity file that cannot be read for a moment leaves the identity of the process as it is", function*() {
     const device = yield* deviceOf()
     let isRefused = false
-    const disk = FaultyDisk.interposed(({ path }) => isRefused && path === device.at("usage.json") ? "EIO" : undefined)
+    const disk = FaultyDisk.refusing("any", "/usage.json", "EIO", () => isRefused)
     const { store } = yield* device.start({ disk })
     const before = yield* store.get
     isRefused = true

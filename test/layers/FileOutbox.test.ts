@@ -87,10 +87,9 @@ describe("files and order", () => {
     let isOver = false
     for (let last = 0; !isOver; last++) {
       const { device, names, open } = yield* setup
-      let calls = 0
-      const files = filesOf(device, { disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
-      const isKept = OutboxWriter.make(files, device.settings).add(event(1), 0)
-      isOver = calls <= last
+      const { disk, hasStopped } = FaultyDisk.stoppingAt(last)
+      const isKept = OutboxWriter.make(filesOf(device, { disk }), device.settings).add(event(1), 0)
+      isOver = !hasStopped()
       const found = uuids(yield* (yield* open()).entries)
       assert.deepStrictEqual(found, names("events").length === 0 ? [] : uuidsOf(1), `stopped after ${last}`)
       // A message that is said to be kept is there. One that is not may be: the writer was stopped after the last step.
@@ -177,15 +176,14 @@ describe("entries of claims", () => {
       const host = yield* open()
       yield* host.add(event(1))
       let calls = 0
-      const disk = FaultyDisk.interposed(() => {
-        if (calls++ !== moment) return undefined
+      const { disk, hasActed } = FaultyDisk.before(() => calls++ === moment, () => {
         claim(2, anon.a)
         Effect.runSync(host.add(event(3)))
       })
       const worker = yield* open({ disk })
       const seen = uuids(yield* worker.entries)
       assert.isTrue(seen.includes(event(2).uuid) || !seen.includes(event(3).uuid), `before call ${moment}`)
-      isOver = calls <= moment
+      isOver = !hasActed()
       assert.deepStrictEqual(uuids(yield* host.entries), isOver ? uuidsOf(1) : uuidsOf(2, 1, 3))
       if (isOver) assert.isAbove(moment, 4)
     }
@@ -372,9 +370,7 @@ describe("Outbox.sent", () => {
     Effect.forEach(["EACCES", "ENOSPC", "EROFS", "ENOENT"], (code) =>
       Effect.gen(function*() {
         const { names, open } = yield* setup
-        const outbox = yield* open({
-          disk: FaultyDisk.interposed(({ path }) => path.includes("/sent") ? code : undefined)
-        })
+        const outbox = yield* open({ disk: FaultyDisk.refusing("any", "/sent", code) })
         yield* deliver(outbox, 1, 2)
         assert.deepStrictEqual([yield* outbox.isEmpty, names("sent")], [true, []], code)
         assert.isDefined((yield* outbox.status).lastDelivery)
@@ -393,10 +389,9 @@ describe("Outbox.sent", () => {
       const first = yield* open()
       for (const n of [1, 2, 3]) yield* first.add(event(n))
       const entries = yield* first.entries
-      let calls = 0
-      const stopped = yield* open({ disk: FaultyDisk.interposed(() => ++calls > last ? "EIO" : undefined) })
-      yield* stopped.delivered(entries)
-      isOver = calls <= last
+      const { disk, hasStopped } = FaultyDisk.stoppingAt(last)
+      yield* (yield* open({ disk })).delivered(entries)
+      isOver = !hasStopped()
       const next = yield* open()
       const waiting = uuids(yield* next.entries)
       const sent = yield* sentBy(next)

@@ -162,9 +162,8 @@ describe("PrincipalResolver.credential", () => {
 
   test("The credential has no principal if its file cannot be read", function*() {
     const server = yield* api()
-    for (const operation of ["look", "read"]) {
-      const disk = FaultyDisk.interposed((call) => call.operation === operation ? "EIO" : undefined)
-      const asked = yield* ask({ api: server.url, file: apiKey(secret), disk })
+    for (const operation of ["look", "read"] as const) {
+      const asked = yield* ask({ api: server.url, file: apiKey(secret), disk: FaultyDisk.refusing(operation) })
       assert.deepInclude(asked, { source: "stored", key: "", principal: undefined })
     }
     assert.lengthOf(server.requests, 0)

@@ -187,7 +187,7 @@ describe("import of a former format", () => {
   test("A host that changes its format has no new identity while the new file cannot be written, and keeps the ids afterwards", function*() {
     const device = yield* former
     let refused = 0
-    const disk = FaultyDisk.interposed((call) => call.operation === "create" && refused++ === 0 ? "ENOSPC" : undefined)
+    const disk = FaultyDisk.refusing("create", "", "ENOSPC", () => refused++ === 0)
     assert.isFalse((yield* identityOf(device, { disk })).durable)
     assert.strictEqual((yield* identityOf(device)).anonId, anon.a)
   })
@@ -328,8 +328,7 @@ describe("failed writes", () => {
     test(`A write that fails leaves no temporary file: ${operation}`, function*() {
       const device = yield* Device.make
       yield* device.seed(anon.a)
-      const disk = FaultyDisk.interposed((call) => call.operation === operation ? "ENOSPC" : undefined)
-      const { store } = yield* device.start({ disk })
+      const { store } = yield* device.start({ disk: FaultyDisk.refusing(operation, "", "ENOSPC") })
       yield* store.claim(claimOf(anon.a, P))
       yield* store.rotate
       assert.deepStrictEqual(device.tree().filter((name) => /tmp\/./.test(name)), [])
@@ -351,12 +350,10 @@ describe("file systems without hard links", () => {
       yield* two.store.peek
       let winner: Identity | undefined
       // The other process creates the file between the refused link and the exclusive creation.
-      const overtaken = FaultyDisk.interposed(({ operation, path }) => {
-        if (operation === "create" && path === device.at("usage.json") && winner === undefined) {
-          winner = Effect.runSync(two.store.get)
-        }
+      const overtaken = FaultyDisk.before(FaultyDisk.on("create", device.at("usage.json")), () => {
+        winner = Effect.runSync(two.store.get)
       }, disk)
-      const third = yield* identityOf(device, { disk: overtaken })
+      const third = yield* identityOf(device, { disk: overtaken.disk })
       const { anonId } = yield* one.store.get
       assert.deepStrictEqual([winner?.anonId, third.anonId, device.pointer()["anon_id"]], [anonId, anonId, anonId])
       assert.deepStrictEqual([winner?.published, third.published], [true, false])

@@ -99,15 +99,12 @@ for (const number of [0, 7]) {
 
 test("A lease is held while a worker takes it over from its starter", function*({ leases, process }) {
   held(process().acquire(now, life, { id: "w", boots: true }))
-  let isOver = false
   // Between the look at the names and the read of the newest.
-  const disk = FaultyDisk.interposed(({ operation, path }) => {
-    if (isOver || operation !== "read" || !path.endsWith("lease-1")) return undefined
-    isOver = true
+  const { disk, hasActed } = FaultyDisk.before(FaultyDisk.on("read", "lease-1"), () => {
     held(process().acquire(now, life, { id: "w" }))
   })
   assert.isTrue(process({ disk }).isHeld())
-  assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
+  assert.deepStrictEqual([hasActed(), leases()], [true, ["lease-2"]])
 })
 
 test("A lease ends at most ten seconds after it was taken, also if the clock is set back", function*(given) {
@@ -184,14 +181,11 @@ test("A lease is taken over by the worker for which it was taken, and by no othe
 })
 
 test("A lease is taken over by a worker that its starter overtakes", function*({ leases, process }) {
-  let isOver = false
-  const disk = FaultyDisk.interposed(({ operation, path }) => {
-    if (isOver || operation !== "link" || !path.endsWith("lease-1")) return undefined
-    isOver = true
+  const { disk, hasActed } = FaultyDisk.before(FaultyDisk.on("link", "lease-1"), () => {
     held(process().acquire(now, 3_000, { id: "w", boots: true }))
   })
   held(process({ disk }).acquire(now, life, { id: "w" }))
-  assert.deepStrictEqual([isOver, leases()], [true, ["lease-2"]])
+  assert.deepStrictEqual([hasActed(), leases()], [true, ["lease-2"]])
 })
 
 test("A lease of a worker that ended without releasing it is stale, and blocks no other worker", function*(given) {
@@ -266,10 +260,7 @@ test("A lease that cannot be read for a moment counts as held for its longest ti
     assert.deepStrictEqual(leases(), ["lease-3"], unread)
   }
   let refused = 0
-  const unread = (times: number) =>
-    FaultyDisk.interposed(({ operation, path }) =>
-      operation === "read" && path.endsWith("lease-3") && refused++ < times ? "EACCES" : undefined
-    )
+  const unread = (times: number) => FaultyDisk.refusing("read", "lease-3", "EACCES", () => refused++ < times)
   assert.isFalse(process({ disk: unread(Infinity) }).isHeld(now + life + 1))
   // One fault alone hides nothing.
   refused = 0
@@ -277,14 +268,12 @@ test("A lease that cannot be read for a moment counts as held for its longest ti
 })
 
 test("A worker that cannot read its lease keeps it until the file is gone", function*({ folder, process }) {
-  let code: string | undefined
-  const disk = FaultyDisk.interposed(({ operation, path }) =>
-    operation === "read" && path.endsWith("lease-1") ? code : undefined
-  )
+  let isUnreadable = false
+  const disk = FaultyDisk.refusing("read", "lease-1", "EIO", () => isUnreadable)
   const lease = held(process({ disk }).acquire())
-  code = "EIO"
+  isUnreadable = true
   assert.isTrue(lease.isHeld())
-  code = undefined
+  isUnreadable = false
   NFS.rmSync(`${folder}/lease-1`)
   assert.isFalse(lease.isHeld())
 })

@@ -338,7 +338,7 @@ describe("Consent.allow", () => {
   test("A withdrawal fails if the opt-out cannot be removed", function*() {
     const device = yield* Device.make
     yield* device.write("usage/opt-out", "")
-    const disk = FaultyDisk.interposed(({ operation }) => operation === "remove" ? "EACCES" : undefined)
+    const disk = FaultyDisk.refusing("remove", "", "EACCES")
     assert.instanceOf(yield* Effect.flip(allow(device, { disk })), OptOutError)
     assert.isTrue(isOptedOut(device))
   })
@@ -384,14 +384,10 @@ describe("concurrent processes", () => {
       const device = yield* Device.make
       if (what !== "identity") yield* device.seed(anon.a, what === "rotation" ? claimOf(anon.a, Q) : undefined)
       const { deny } = yield* optOutOf(device)
-      let isOver = false
-      const disk = FaultyDisk.interposed(({ operation, path }) => {
-        if (isOver || !(operation === "link" || operation === "rename") || !path.includes(folder)) return undefined
-        isOver = true
-        Effect.runSync(deny)
-      })
+      const isPublication = FaultyDisk.on(["link", "rename"], folder)
+      const { disk, hasActed } = FaultyDisk.before(isPublication, () => Effect.runSync(deny))
       const process = yield* device.start({ consent: Device.environmentConsent(), disk })
-      assert.deepStrictEqual([yield* run(process), isOver], [expected, true])
+      assert.deepStrictEqual([yield* run(process), hasActed()], [expected, true])
       assert.deepStrictEqual(files(device), ["usage/opt-out"])
     })
   }

@@ -5,15 +5,12 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
 import { supabase } from "../../src/domain/IdentityCodec.ts"
-import type { Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
-import { device, found, loaded, type Mode, now, ownerOf, scene } from "../stitch/Command.ts"
+import { device, found, loaded, now, ownerOf, scene, steady } from "../stitch/Command.ts"
 
 const { anon, P } = Device
-
-const mode: Mode = { mode: "a credentials file", isSteady: true, makeApi: Device.makeFileApi }
 
 const whole = JSON.stringify({ anon_id: anon.a, linked_principal_id: null })
 
@@ -29,7 +26,7 @@ const incomplete = ["", whole.slice(0, 20)]
 
 describe("identity files that are not complete", () => {
   test.each(incomplete)("A new file stays as it is, and the command has an identity in memory: %j", function*(text) {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     write(home, text)
     const command = yield* start()
     yield* command.begin
@@ -45,7 +42,7 @@ describe("identity files that are not complete", () => {
   })
 
   test.each(incomplete)("A file that is completed while the command looks again is the device's: %j", function*(text) {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     for (const failed of [1, 2, 3]) {
       write(home, text)
       let reads = 0
@@ -64,7 +61,7 @@ describe("identity files that are not complete", () => {
   })
 
   test("A command looks at most four times whether a file is completed", function*() {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     write(home, "")
     let reads = 0
     const disk = FaultyDisk.interposed(({ operation, path }) => {
@@ -81,7 +78,7 @@ describe("identity files that are not complete", () => {
   const ages = { "a minute ago": 60_000, "a minute ahead, after the clock was set back": -60_000 }
   for (const [when, age] of Object.entries(ages)) {
     test.each(incomplete)(`A file of ${when} has a successor: %j`, function*(text) {
-      const { home, start } = yield* scene(mode)
+      const { home, start } = yield* scene(steady)
       write(home, text, age)
       const { distinctId } = yield* (yield* start()).owner
       assert.strictEqual(home.pointer()["anon_id"], distinctId)
@@ -90,24 +87,22 @@ describe("identity files that are not complete", () => {
   }
 
   test("A new file that is complete and not usable has a successor", function*() {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     write(home, "{}")
     const { distinctId } = yield* (yield* start()).owner
     assert.strictEqual(home.pointer()["anon_id"], distinctId)
   })
 
   test("A file whose time cannot be read stays as it is", function*() {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     write(home, "", 60_000)
-    const fault = ({ operation, path }: FaultyDisk.Call): Errno | undefined =>
-      operation === "look" && path === home.at("usage.json") ? "EIO" : undefined
-    const command = yield* start({ disk: FaultyDisk.interposed(fault) })
+    const command = yield* start({ disk: FaultyDisk.refusing("look", home.at("usage.json")) })
     assert.isFalse((yield* command.store.get).durable)
     assert.deepStrictEqual([home.text("usage.json"), successorsOf(home)], ["", []])
   })
 
   test("A command that has read its identity keeps it while another tool writes the file", function*() {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     const command = yield* start()
     assert.deepStrictEqual(yield* command.owner, device(anon.a))
     write(home, "")
@@ -117,7 +112,7 @@ describe("identity files that are not complete", () => {
   })
 
   test("A logout writes the successor, and not the file that another tool writes", function*() {
-    const { home, start } = yield* scene(mode, { loggedIn: P })
+    const { home, start } = yield* scene(steady, { loggedIn: P })
     const command = yield* start()
     yield* command.record
     const text = home.text("usage.json") ?? ""
@@ -132,7 +127,7 @@ describe("identity files that are not complete", () => {
   })
 
   test("A file with consent that is empty denies, however new it is", function*() {
-    const { home, start } = yield* scene(mode, {
+    const { home, start } = yield* scene(steady, {
       isNew: true,
       process: { codec: supabase, consent: Device.environmentConsent() }
     })
@@ -146,27 +141,20 @@ describe("identity files that are not complete", () => {
 
 describe("disks without hard links", () => {
   // There a file is created, and then written.
-  const withoutLinks = (before: (call: FaultyDisk.Call) => void) =>
-    FaultyDisk.interposed((call) => {
-      before(call)
-      return call.operation === "link" ? "EPERM" : undefined
-    })
+  const withoutLinks = FaultyDisk.refusing("link", "", "EPERM")
 
   test("Of two first runs the second one keeps no identity if the first one has created the file only", function*() {
-    const { home, start } = yield* scene(mode, { isNew: true })
-    const second = yield* start({ cold: loaded, disk: withoutLinks(() => {}) })
+    const { home, start } = yield* scene(steady, { isNew: true })
+    const second = yield* start({ cold: loaded, disk: withoutLinks })
     const context = yield* Effect.context<never>()
-    let hasRun = false
-    const disk = withoutLinks(({ operation, path }) => {
-      if (operation !== "create" || path !== home.at("usage.json") || hasRun) return
-      hasRun = true
+    const { disk, hasActed } = FaultyDisk.before(FaultyDisk.on("create", home.at("usage.json")), ({ path }) => {
       write(home, "")
       Effect.runSyncWith(context)(second.record)
       NFS.rmSync(path)
-    })
+    }, withoutLinks)
     const first = yield* start({ disk })
     yield* first.record
-    assert.isTrue(hasRun)
+    assert.isTrue(hasActed())
     assert.isFalse((yield* second.store.get).durable)
     const { anonId } = yield* first.store.get
     assert.deepStrictEqual(yield* (yield* start()).owner, device(anonId))
@@ -174,7 +162,7 @@ describe("disks without hard links", () => {
   })
 
   test("A rotation that another process has created only is not followed by another one", function*() {
-    const { home, start } = yield* scene(mode)
+    const { home, start } = yield* scene(steady)
     const successor = `usage/successors/${anon.a}.json`
     yield* home.write(successor, "")
     write(home, "", 0, successor)

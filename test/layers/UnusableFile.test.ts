@@ -73,13 +73,8 @@ describe("an unusable text that comes back", () => {
 
   test("A process that read it before another process repaired the file uses the repaired file", function*() {
     const { claimed, device } = yield* comeBack
-    let reads = 0
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      const isClaim = operation === "read" && path.endsWith(`claims/${claimed}.json`)
-      if (isClaim && ++reads === 1) {
-        NFS.writeFileSync(device.at("usage.json"), JSON.stringify({ anon_id: claimed, linked_principal_id: P }))
-      }
-      return undefined
+    const { disk } = FaultyDisk.before(FaultyDisk.on("read", `claims/${claimed}.json`), () => {
+      NFS.writeFileSync(device.at("usage.json"), JSON.stringify({ anon_id: claimed, linked_principal_id: P }))
     })
     assert.strictEqual((yield* identityOf(device, { disk })).anonId, claimed)
     assert.lengthOf(successors(device), 1)

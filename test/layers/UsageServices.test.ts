@@ -166,7 +166,7 @@ describe.each(modes)("sequence numbers over $mode", (mode) => {
     function*({ home, start }) {
       const decision = yield* Ref.make<ConsentDecision>(Device.given)
       let isFull = false
-      const disk = FaultyDisk.interposed(({ operation }) => isFull && operation === "rename" ? "ENOSPC" : undefined)
+      const disk = FaultyDisk.refusing("rename", "", "ENOSPC", () => isFull)
       const { capture, record } = yield* start({ consent: Device.consentOfRef(decision), disk })
       const Strict = UsageEvent.make("Strict", {
         description: "Takes little",
@@ -290,7 +290,7 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
   given.inDebugMode(
     "An event of a dry run on a disk that cannot be written is not kept, and a debug line says why",
     function*({ home, start }) {
-      const below = FaultyDisk.interposed(({ operation }) => operation === "access" ? "EROFS" : undefined)
+      const below = FaultyDisk.refusing("access", "", "EROFS")
       const before = home.snapshot()
       const { outbox, record } = yield* start({ disk: MemoryDisk.make({ below }) })
       assert.isUndefined(yield* record)

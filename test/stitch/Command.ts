@@ -106,10 +106,7 @@ export const disturbed = Effect.fnUntraced(function*(
 ) {
   const context = yield* Effect.context<never>()
   let exit: Exit.Exit<void> | undefined
-  let isActing = false
-  const disk = FaultyDisk.interposed((call) => {
-    if (exit !== undefined || isActing || !select(call)) return undefined
-    isActing = true
+  const { disk } = FaultyDisk.before(select, () => {
     exit = Effect.runSyncExitWith(context)(act)
   })
   return { disk, hasActed: () => exit !== undefined && Exit.isSuccess(exit) }

@@ -61,9 +61,6 @@ const run = Effect.fnUntraced(function*(
   return { last: last && ownerOf(last), later: yield* next.owner }
 })
 
-const isOpened = (folder: string) => ({ operation, path }: FaultyDisk.Call): boolean =>
-  path.includes(folder) && ["create", "link", "makeFolder"].includes(operation)
-
 test.each([logout, login])(
   "A $what counts for later commands, whichever operation of the disk fails for a moment",
   function*({ isRight, ...reported }) {
@@ -94,7 +91,7 @@ test.each([logout, { ...login, isRight: isDevice }])(
     const given = yield* signedIn()
     const { home } = given
     yield* home.write("usage.json", JSON.stringify({ ...home.pointer(), theirs: 1 }))
-    const isRefused = isOpened("/successors")
+    const isRefused = FaultyDisk.on(["create", "link", "makeFolder"], "/successors")
     const { last, later } = yield* run(given, reported, (call) => isRefused(call) ? "ENOSPC" : undefined)
     const { anonId, claim } = yield* found(home)
     const principal = reported.what === "logout" ? undefined : Q
@@ -116,11 +113,10 @@ test.each([logout, { ...login, isRight: isDevice }])(
       isRight,
       report: (process) => Effect.andThen(Effect.sync(() => isFull = true), reported.report(process))
     }
-    const adds = ["create", "link", "makeFolder", "rename"]
     const { last, later } = yield* run(
       given,
       full,
-      ({ operation }) => isFull && adds.includes(operation) ? "ENOSPC" : undefined
+      ({ operation }) => isFull && FaultyDisk.additions.includes(operation) ? "ENOSPC" : undefined
     )
     assert.isUndefined(last)
     assert.isTrue(isRight(later), later.distinctId)
@@ -209,8 +205,7 @@ test("A logout in a home that others may write to changes nothing there", functi
 
 test("A login to the account of the device keeps its identity while consent cannot be read", function*() {
   const given = yield* signedIn()
-  const isOptOut = ({ path }: FaultyDisk.Call) => path === given.home.at("usage/opt-out")
-  const command = yield* given.start({ disk: FaultyDisk.interposed((call) => isOptOut(call) ? "EIO" : undefined) })
+  const command = yield* given.start({ disk: FaultyDisk.refusing("any", "/opt-out") })
   yield* command.stitch.login(P)
   assert.strictEqual((yield* found(given.home)).anonId, anon.a)
   assert.deepStrictEqual(yield* (yield* given.start()).owner, account(P))
@@ -238,7 +233,7 @@ test("A file that holds consent is not removed at a logout on a full disk", func
   const denial = JSON.stringify({ ...JSON.parse(home.text("telemetry.json") ?? ""), enabled: false })
   const command = yield* start({
     disk: FaultyDisk.interposed(({ operation }) => {
-      if (!["create", "link", "makeFolder", "rename"].includes(operation)) return undefined
+      if (!FaultyDisk.additions.includes(operation)) return undefined
       // Another tool writes a denial meanwhile.
       NFS.writeFileSync(home.at("telemetry.json"), denial)
       return "ENOSPC"
@@ -252,13 +247,10 @@ test("The identity file is not removed if the file of a former format would take
   const given = yield* signedIn()
   const { home, start } = given
   yield* home.write("telemetry.json", JSON.stringify({ device_id: anon.b, distinct_id: P, enabled: true }))
-  const disk = FaultyDisk.interposed(({ operation }) =>
-    ["create", "link", "makeFolder", "rename"].includes(operation) ? "ENOSPC" : undefined
-  )
-  yield* (yield* start({ disk })).stitch.logout
+  yield* (yield* start({ disk: FaultyDisk.full })).stitch.logout
   assert.strictEqual(home.pointer()["anon_id"], anon.a)
   yield* home.write("usage/imported", "")
-  yield* (yield* start({ disk })).stitch.logout
+  yield* (yield* start({ disk: FaultyDisk.full })).stitch.logout
   assert.isUndefined(home.text("usage.json"))
 })
 

@@ -95,23 +95,18 @@ describe("lease handover", () => {
   })
 
   test("A starter that was suspended finds its worker at work, and does not kill it", function*() {
-    let isOver = false
-    const disk = FaultyDisk.interposed(({ operation, path }) => {
-      if (isOver || operation !== "link" || !isLease(path)) return undefined
-      isOver = true
+    const { disk, hasActed } = FaultyDisk.before(FaultyDisk.on("link", "/lease-"), ({ path }) => {
       const temp = Path.join(Path.dirname(path), "../../tmp")
       const [name = ""] = Fs.readdirSync(temp)
       const { id } = JSON.parse(Fs.readFileSync(Path.join(temp, name), "utf8"))
       Fs.writeFileSync(path, leaseText({ until: 10_000, id }), { mode: 0o600 })
     })
     const { start } = yield* setUp({ disk })
-    assert.deepStrictEqual([yield* start(), isOver], [true, true])
+    assert.deepStrictEqual([yield* start(), hasActed()], [true, true])
   })
 
   test("A starter whose lease is refused kills its worker, and says why", function*() {
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      ["link", "create"].includes(operation) && isLease(path) ? "EDQUOT" : undefined
-    )
+    const disk = FaultyDisk.refusing(["link", "create"], "/lease-", "EDQUOT")
     const runtime = { ...idle, worker: ["-c", "sleep 600"] }
     const device = yield* Device.make
     const machine = machineOf(device, { runtime })
@@ -282,22 +277,20 @@ describe("worker life cycle", () => {
     assert.deepStrictEqual([(yield* outbox.status).pending, counted.times], [1, 0])
   })
 
+  /** A disk on which what was delivered stays. */
+  const stuck = FaultyDisk.interposed(({ operation, path }) =>
+    (operation === "remove" && path.includes("/events/")) || path.includes("/sent/") ? "EACCES" : undefined
+  )
   const successors: ReadonlyArray<
     readonly [title: string, answer: Effect.Success<ReturnType<Worker.Send>>, disk?: Disk]
   > = [
     ["nothing waits", { _tag: "Taken", quotaLimited: false }],
     ["what waits is backed off", { _tag: "Kept", reason: "down" }],
-    [
-      "what it delivered cannot be removed",
-      { _tag: "Taken", quotaLimited: false },
-      FaultyDisk.interposed(({ operation, path }) =>
-        (operation === "remove" && path.includes("/events/")) || path.includes("/sent/") ? "EACCES" : undefined
-      )
-    ],
+    ["what it delivered cannot be removed", { _tag: "Taken", quotaLimited: false }, stuck],
     [
       "what PostHog refused cannot be set aside",
       { _tag: "TooLarge" },
-      FaultyDisk.interposed(({ path }) => path.includes("/set-aside") ? "EACCES" : undefined)
+      FaultyDisk.refusing("any", "/set-aside", "EACCES")
     ]
   ]
   for (const [title, answer, disk] of successors) {
@@ -314,10 +307,7 @@ describe("worker life cycle", () => {
   }
 
   test("A worker has no successor where its time is over, and what it sent cannot be removed", function*() {
-    const disk = FaultyDisk.interposed(({ operation, path }) =>
-      (operation === "remove" && path.includes("/events/")) || path.includes("/sent/") ? "EACCES" : undefined
-    )
-    const { files, leases, work, write } = yield* setUp({ disk })
+    const { files, leases, work, write } = yield* setUp({ disk: stuck })
     for (const n of [1, 2]) write(n)
     SearchFile.make(files, leases.folder).write({ batch: 1, refused: [] })
     const { count, counted } = counter()

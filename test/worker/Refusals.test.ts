@@ -5,6 +5,8 @@ import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
+import * as NodeDisk from "../../src/layers/NodeDisk.ts"
+import type { Disk } from "../../src/services/Disk.ts"
 import type * as Worker from "../../src/worker/Worker.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
@@ -27,13 +29,13 @@ interface Options {
   /** Returns whether a message is malformed. */
   readonly isBad: (uuid: string) => boolean
   readonly answer?: Effect.Success<ReturnType<Worker.Send>>
-  readonly refuse?: Parameters<typeof FaultyDisk.interposed>[0]
+  readonly disk?: Disk
 }
 
 /** A device where messages wait for a PostHog that answers slowly. */
 const slowPostHog = Effect.fnUntraced(
-  function*({ answer = { _tag: "Malformed" }, count, isBad, millis, refuse = () => undefined }: Options) {
-    const own = yield* setUp({ disk: FaultyDisk.interposed(refuse) })
+  function*({ answer = { _tag: "Malformed" }, count, disk = NodeDisk.disk, isBad, millis }: Options) {
+    const own = yield* setUp({ disk })
     const { outbox, work } = own
     for (const n of upTo(count)) own.write(n)
     const accepted: Array<string> = []
@@ -152,7 +154,7 @@ describe("a slow PostHog that refuses messages", () => {
       count: 42,
       isBad: isOneOf(0),
       millis: 950,
-      refuse: ({ path }) => path.endsWith("search.json") ? "ENOSPC" : undefined
+      disk: FaultyDisk.refusing("any", "/search.json", "ENOSPC")
     })
     for (const millis of [1_000, 2_000]) {
       assert.deepStrictEqual(yield* chain(), [[42, 21, 11, 6, 3]])
@@ -181,7 +183,7 @@ describe("a back-off that cannot be written", () => {
       isBad: () => true,
       millis: 0,
       answer: { _tag: "Kept", reason: "status 503" },
-      refuse: ({ path }) => path.endsWith("back-off.json") ? "ENOSPC" : undefined
+      disk: FaultyDisk.refusing("any", "/back-off.json", "ENOSPC")
     })
     assert.deepStrictEqual(yield* chain(), [[3]])
     assert.strictEqual(yield* outbox.backedOffUntil, 0)
