@@ -31,7 +31,7 @@ import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
 import { event, eventOf } from "./RealWorker.ts"
-import { counter, counting, idle, processOf, type Runtime, setUp } from "./Setup.ts"
+import { counter, counting, idle, processOf, type Runtime, setUp, taken, toEnd } from "./Setup.ts"
 
 const isLease = (path: string): boolean => Path.basename(path).startsWith("lease-")
 
@@ -73,7 +73,7 @@ describe("lease handover", () => {
 
       // One of the two got the lease for the next worker.
       assert.deepStrictEqual(started.filter((is) => is), [true])
-      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+      const { requests, send } = counting()
       assert.strictEqual(yield* worker.work({ send }), 1)
       assert.deepStrictEqual(requests.map((batch) => batch.map(({ uuid }) => uuid)), [[event(1).uuid]])
       assert.isTrue(yield* host.outbox.isEmpty)
@@ -227,7 +227,7 @@ describe("worker life cycle", () => {
     write(1)
     const ends: Array<number | undefined> = []
     const { count, counted } = counter()
-    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+    const { requests, send } = counting()
     yield* work({
       send,
       life: 4_000,
@@ -259,7 +259,7 @@ describe("worker life cycle", () => {
     const { outbox, work, write } = yield* setUp()
     write(1)
     const { count, counted } = counter()
-    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false }, 3_900)
+    const { requests, send } = counting(taken, 3_900)
     const worker = yield* Effect.forkChild(work({ send, lingers: true, startSuccessor: count }))
     yield* TestClock.adjust(4_450)
     write(2)
@@ -284,9 +284,9 @@ describe("worker life cycle", () => {
   const successors: ReadonlyArray<
     readonly [title: string, answer: Effect.Success<ReturnType<Worker.Send>>, disk?: Disk]
   > = [
-    ["nothing waits", { _tag: "Taken", quotaLimited: false }],
+    ["nothing waits", taken],
     ["what waits is backed off", { _tag: "Kept", reason: "down" }],
-    ["what it delivered cannot be removed", { _tag: "Taken", quotaLimited: false }, stuck],
+    ["what it delivered cannot be removed", taken, stuck],
     [
       "what PostHog refused cannot be set aside",
       { _tag: "TooLarge" },
@@ -299,8 +299,7 @@ describe("worker life cycle", () => {
       write(1)
       const { count, counted } = counter()
       const { requests, send } = counting(answer)
-      const worker = yield* Effect.forkChild(work({ send, lingers: true, startSuccessor: count }))
-      while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+      yield* toEnd(work({ send, lingers: true, startSuccessor: count }))
       assert.deepStrictEqual([requests.length, counted.times], [1, 0])
       assert.lengthOf(device.events(), title === "nothing waits" ? 0 : 1)
     })
@@ -311,9 +310,8 @@ describe("worker life cycle", () => {
     for (const n of [1, 2]) write(n)
     SearchFile.make(files, leases.folder).write({ batch: 1, refused: [] })
     const { count, counted } = counter()
-    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false }, 4_900)
-    const worker = yield* Effect.forkChild(work({ send, startSuccessor: count }))
-    while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+    const { requests, send } = counting(taken, 4_900)
+    yield* toEnd(work({ send, startSuccessor: count }))
     assert.deepStrictEqual([requests.map(({ length }) => length), counted.times], [[1], 0])
   })
 
@@ -323,7 +321,7 @@ describe("worker life cycle", () => {
       yield* device.seed(Device.anon.a, Device.claimOf(Device.anon.a, Device.P))
       write(1)
       yield* outbox.add(eventOf(2, Device.P))
-      const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+      const { requests, send } = counting()
       assert.strictEqual(yield* work({ send }), 1)
       assert.deepStrictEqual(requests.flat().map(({ uuid }) => uuid), [event(1).uuid])
       assert.deepStrictEqual(device.events().map(({ uuid }) => uuid), [event(2).uuid])
@@ -334,7 +332,7 @@ describe("worker life cycle", () => {
   test("A worker that cannot list the outbox does not take it for an empty one", function*() {
     const { device, outbox, work, write } = yield* setUp({ disk: FaultyDisk.refusing("list", "/events") })
     write(1)
-    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+    const { requests, send } = counting()
     assert.strictEqual(yield* work({ send, lingers: true }), 0)
     assert.deepStrictEqual([requests, device.events().length], [[], 1])
     const unread = "the outbox cannot be read (EIO)"
@@ -366,9 +364,8 @@ describe("worker life cycle", () => {
   )("A worker waits for more %s", function*([, millis, expected]) {
     const { work, write } = yield* setUp()
     write(1)
-    const { send } = counting({ _tag: "Taken", quotaLimited: false }, millis)
-    const worker = yield* Effect.forkChild(work({ send, lingers: true }))
-    while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+    const { send } = counting(taken, millis)
+    yield* toEnd(work({ send, lingers: true }))
     assert.strictEqual(yield* Clock.currentTimeMillis, expected)
   })
 
@@ -380,7 +377,7 @@ describe("worker life cycle", () => {
       const changed: Clock.Clock = { ...clock, currentTimeMillisUnsafe: now, currentTimeMillis: Effect.sync(now) }
       const { lease, work, write } = yield* setUp()
       write(1)
-      const { send } = counting({ _tag: "Taken", quotaLimited: false })
+      const { send } = counting()
       const worker = yield* work({ send, lingers: true }).pipe(
         Effect.provideService(Clock.Clock, changed),
         Effect.forkChild({ startImmediately: true })
@@ -422,7 +419,7 @@ describe("worker life cycle", () => {
     write(1)
     assert.isObject(HeldLease.acquire(leases, 0, Lease.longestMillis, { id: "another", boots: false, pid: 1 }))
     const { count, counted } = counter()
-    const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+    const { requests, send } = counting()
     yield* work({ send, lingers: true, startSuccessor: count })
     assert.deepStrictEqual([requests.length, counted.times, device.events().length], [0, 0, 1])
   })
@@ -451,7 +448,7 @@ describe("worker life cycle", () => {
         for (let n = 0; n < 40; n++) write(n)
         const worker = yield* processOf(device, { disk })
         const { count, counted } = counter()
-        const { requests, send } = counting({ _tag: "Taken", quotaLimited: false })
+        const { requests, send } = counting()
         // A message that was refused before, and is not reached by this worker.
         const search = SearchFile.make(worker.files, worker.leases.folder)
         const refused = [event(39).uuid]

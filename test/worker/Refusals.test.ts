@@ -11,7 +11,7 @@ import type * as Worker from "../../src/worker/Worker.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
 import { event } from "./RealWorker.ts"
-import { setUp } from "./Setup.ts"
+import { setUp, taken, toEnd } from "./Setup.ts"
 
 const uuidOf = (n: number): string => event(n).uuid
 
@@ -45,7 +45,7 @@ const slowPostHog = Effect.fnUntraced(
         requests.push(messages.length)
         if (messages.some(({ uuid }) => isBad(uuid))) return answer
         accepted.push(...messages.map(({ uuid }) => uuid))
-        return { _tag: "Taken", quotaLimited: false }
+        return taken
       }).pipe(Effect.delay(millis))
 
     /** Runs a worker and its successors; returns the sizes of the requests of each. */
@@ -57,8 +57,7 @@ const slowPostHog = Effect.fnUntraced(
         const startSuccessor = Effect.sync(() => {
           isNext = true
         })
-        const worker = yield* Effect.forkChild(work({ send, startSuccessor }), { startImmediately: true })
-        while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+        yield* toEnd(work({ send, startSuccessor }))
         sizes.push(requests)
       }
       return sizes

@@ -69,27 +69,28 @@ interface Timers {
   readonly other?: Firing
 }
 
-/** The arguments of a worker whose timers are replaced, and which runs `lines` first. */
-export const withTimers = Effect.fnUntraced(function*(timers: Timers, lines: ReadonlyArray<string> = []) {
+/** The arguments of a worker that runs some lines first. */
+export const withPreload = Effect.fnUntraced(function*(...lines: ReadonlyArray<string>) {
   const { file } = yield* RealWorker
   const preload = Path.join(yield* temporaryFolder("worker-preload-"), "preload.cjs")
-  Fs.writeFileSync(
-    preload,
-    [
-      `const timers = ${JSON.stringify(timers)}`,
-      `const byHand = []`,
-      `process.on("SIGUSR2", () => byHand.splice(0).forEach((fire) => fire()))`,
-      `const own = globalThis.setTimeout`,
-      `globalThis.setTimeout = (fire, millis, ...rest) => {`,
-      `  const firing = timers[millis] ?? timers.other`,
-      `  if (firing === "byHand") byHand.push(fire)`,
-      `  return own(fire, firing === undefined ? millis : firing === "soon" ? 1 : 2 ** 31 - 1, ...rest)`,
-      `}`,
-      ...lines
-    ].join("\n")
-  )
+  Fs.writeFileSync(preload, lines.join("\n"))
   return ["--require", preload, file, marker]
 })
+
+/** The arguments of a worker whose timers are replaced, and which runs `lines` first. */
+export const withTimers = (timers: Timers, lines: ReadonlyArray<string> = []) =>
+  withPreload(
+    `const timers = ${JSON.stringify(timers)}`,
+    `const byHand = []`,
+    `process.on("SIGUSR2", () => byHand.splice(0).forEach((fire) => fire()))`,
+    `const own = globalThis.setTimeout`,
+    `globalThis.setTimeout = (fire, millis, ...rest) => {`,
+    `  const firing = timers[millis] ?? timers.other`,
+    `  if (firing === "byHand") byHand.push(fire)`,
+    `  return own(fire, firing === undefined ? millis : firing === "soon" ? 1 : 2 ** 31 - 1, ...rest)`,
+    `}`,
+    ...lines
+  )
 
 type Test = <E>(
   title: string,

@@ -3,6 +3,8 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
 import type { Message } from "../../src/domain/Message.ts"
 import type { WorkerJob } from "../../src/domain/WorkerJob.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
@@ -24,7 +26,9 @@ export type Runtime = HostRuntime["Service"]
 /** Its workers are processes that end at once and do nothing; they count as alive. */
 export const idle: Runtime = { ...persistent, executable: "/bin/sh", worker: ["-c", ":"] }
 
-const taken: Worker.Send = () => Effect.succeed({ _tag: "Taken", quotaLimited: false })
+type Answer = Effect.Success<ReturnType<Worker.Send>>
+
+export const taken: Answer = { _tag: "Taken", quotaLimited: false }
 
 export interface ProcessOptions {
   readonly disk?: Disk
@@ -62,7 +66,7 @@ export const processOf = Effect.fnUntraced(
         & { readonly life?: number } = {}) =>
         Effect.flatMap(Effect.all([Clock.currentTimeMillis, Worker.monotonicMillis]), ([now, monotonic]) =>
           Worker.run({
-            send: taken,
+            send: () => Effect.succeed(taken),
             isAllowed: () => true,
             startSuccessor: Effect.void,
             leases,
@@ -83,12 +87,19 @@ export const setUp = Effect.fnUntraced(function*(options?: ProcessOptions) {
   return { device, ...(yield* processOf(device, options)) }
 })
 
+/** Runs a worker to its end while time passes. */
+export const toEnd = Effect.fnUntraced(function*(work: Effect.Effect<unknown>) {
+  const worker = yield* Effect.forkChild(work, { startImmediately: true })
+  while (worker.pollUnsafe() === undefined) yield* TestClock.adjust(100)
+  yield* Fiber.join(worker)
+})
+
 export const counter = () => {
   const counted = { times: 0 }
   return { counted, count: Effect.sync(() => void counted.times++) }
 }
 
-export const counting = (answer: Effect.Success<ReturnType<Worker.Send>>, millis = 0) => {
+export const counting = (answer: Answer = taken, millis = 0) => {
   const requests: Array<ReadonlyArray<Message>> = []
   const send: Worker.Send = (messages) => {
     requests.push(messages)

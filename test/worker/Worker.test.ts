@@ -11,10 +11,22 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
 import { tls } from "./Certificate.ts"
-import { event, eventOf, events, eventually, RealWorker, silently } from "./RealWorker.ts"
+import { type Device, event, eventOf, events, eventually, RealWorker, silently } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, device, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
 
 const { Drip, Hang, NotJson, Ok, RejectPoison, Reset, Status, Validate } = PostHogSink.Answer
+
+/** Workers delivered these messages and set these files aside, and only files of a newer version wait. */
+const assertSetAside = Effect.fnUntraced(function*(
+  worker: Device,
+  delivered: ReadonlyArray<string>,
+  refused: ReadonlyArray<string>,
+  newer: ReadonlyArray<string> = []
+) {
+  assert.deepStrictEqual(uuids(yield* worker.sink.messages), delivered)
+  const { backOff, leases, setAside, waiting } = yield* worker.disk
+  assert.deepStrictEqual([waiting, setAside, backOff, leases], [newer, refused, undefined, []])
+})
 
 suite("the worker", (test) => {
   describe.concurrent("retries", () => {
@@ -112,10 +124,8 @@ suite("the worker", (test) => {
       yield* worker.record(...events(200))
       yield* worker.sink.answer(RejectPoison({ isBad: ({ uuid }) => poison.includes(uuid) }))
       yield* run(worker)
-      assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(200).filter((uuid) => !poison.includes(uuid)))
+      yield* assertSetAside(worker, first(200).filter((uuid) => !poison.includes(uuid)), poison)
       assert.deepStrictEqual(yield* worker.altered, [])
-      const { backOff, setAside, waiting } = yield* worker.disk
-      assert.deepStrictEqual([waiting, setAside, backOff], [[], poison, undefined])
       const requests = yield* worker.sink.requests
       assert.isBelow(requests.length, 2 * poison.length * Math.ceil(Math.log2(200)))
       // The left half first: so what goes is in the order in which it was recorded.
@@ -132,9 +142,7 @@ suite("the worker", (test) => {
         return name
       })
       yield* run(worker)
-      assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(2))
-      const { backOff, leases, setAside, waiting } = yield* worker.disk
-      assert.deepStrictEqual([waiting, setAside, backOff, leases], [[], names.toSorted(), undefined, []])
+      yield* assertSetAside(worker, first(2), names.toSorted())
     })
 
     test("Messages are kept if PostHog refuses all of them as malformed", function*(worker) {
@@ -171,9 +179,7 @@ suite("the worker", (test) => {
         // The successor has the clock of the machine.
         yield* eventually(worker.disk, ({ leases, waiting }) => waiting.length === 0 && leases.length === 0)
         assert.deepStrictEqual((yield* sizes).slice(5), [2, 1, 1, 2, 4, 8, 16, 10])
-        assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(42).slice(1))
-        const { backOff, setAside } = yield* worker.disk
-        assert.deepStrictEqual([setAside, backOff], [of(0), undefined])
+        yield* assertSetAside(worker, first(42).slice(1), of(0))
       }
     )
 
@@ -202,9 +208,7 @@ suite("the worker", (test) => {
       const large = event(2).uuid
       yield* worker.sink.answer(({ batch }) => uuids(batch).includes(large) ? Status({ status: 413 }) : Validate())
       yield* run(worker)
-      assert.deepStrictEqual(uuids(yield* worker.sink.messages), of(0, 1, 3, 4))
-      const { backOff, setAside, waiting } = yield* worker.disk
-      assert.deepStrictEqual([waiting, setAside, backOff], [[], [large], undefined])
+      yield* assertSetAside(worker, of(0, 1, 3, 4), [large])
     })
 
     test("Half of a batch is kept when the host fails after the other half", function*(worker) {
@@ -284,10 +288,8 @@ suite("the worker", (test) => {
           Fs.writeFileSync(Path.join(worker.folder.events, name), content, { mode: 0o600 })
         }
         yield* run(worker)
-        assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(2))
         // A newer host on the same home brings a newer worker.
-        const { backOff, setAside, waiting } = yield* worker.disk
-        assert.deepStrictEqual([waiting, setAside, backOff], [["000-newer.json"], Object.keys(files), undefined])
+        yield* assertSetAside(worker, first(2), Object.keys(files), ["000-newer.json"])
       }
     )
 
@@ -301,9 +303,7 @@ suite("the worker", (test) => {
       Fs.symlinkSync(worker.home, at("000-link.json"))
       const names = Fs.readdirSync(worker.folder.events).filter((name) => name.startsWith("000-")).toSorted()
       yield* run(worker)
-      assert.deepStrictEqual(uuids(yield* worker.sink.messages), first(2))
-      const { backOff, setAside, waiting } = yield* worker.disk
-      assert.deepStrictEqual([waiting, setAside, backOff], [[], names, undefined])
+      yield* assertSetAside(worker, first(2), names)
     })
 
     test("A file that cannot be set aside stays, and the other messages are sent once", function*(worker) {

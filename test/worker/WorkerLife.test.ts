@@ -14,7 +14,7 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import type { Device, Ended, StartOptions } from "./RealWorker.ts"
 import { event, events, eventually, RealWorker, silently } from "./RealWorker.ts"
-import { alice, anon, assertDelivered, assertKept, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
+import { alice, anon, assertDelivered, assertKept, first, of, run, suite, withPreload, withTimers } from "./Runs.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
 
@@ -59,7 +59,7 @@ suite("the worker's life", (test) => {
         let requests = 0
         yield* worker.sink.answer(({ batch }) => {
           requests++
-          if (uuids(batch).includes(event(0).uuid)) return Status({ status: 400 })
+          if (batch.some(({ uuid }) => uuid === event(0).uuid)) return Status({ status: 400 })
           optOut(worker)
           return Validate()
         })
@@ -142,7 +142,7 @@ suite("the worker's life", (test) => {
         deliver: (...words: ReadonlyArray<string>) =>
           Effect.gen(function*() {
             yield* worker.record(event(n++))
-            yield* run(worker, words.length === 0 ? { env } : { env, arguments: [...words, marker] })
+            yield* run(worker, words.length === 0 ? { env } : { env, arguments: words })
             assert.lengthOf(yield* worker.sink.messages, n)
           }),
         find: run(worker, { env }),
@@ -186,12 +186,10 @@ suite("the worker's life", (test) => {
     })
 
     test("Compiled code is not kept in a folder that the host chose for its own", function*(worker) {
-      const { file } = yield* RealWorker
       const folder = yield* temporaryFolder("worker-host-cache-")
-      const preload = Path.join(yield* temporaryFolder("worker-preload-"), "preload.cjs")
-      Fs.writeFileSync(preload, `require("node:module").enableCompileCache(${JSON.stringify(folder)})`)
+      const words = yield* withPreload(`require("node:module").enableCompileCache(${JSON.stringify(folder)})`)
       yield* worker.record(event(0))
-      yield* run(worker, { arguments: ["--require", preload, file, marker] })
+      yield* run(worker, { arguments: words })
       yield* assertDelivered(worker, of(0))
       const names = Fs.readdirSync(folder, { recursive: true, encoding: "utf8" })
       assert.isNotEmpty(names)
@@ -214,13 +212,11 @@ suite("the worker's life", (test) => {
     })
 
     test("Compiled code is kept and read where the platform has no users", function*(worker) {
-      const { file } = yield* RealWorker
-      const preload = Path.join(yield* temporaryFolder("worker-preload-"), "preload.cjs")
-      Fs.writeFileSync(preload, "process.geteuid = undefined")
+      const words = yield* withPreload("process.geteuid = undefined")
       const { deliver, only } = keeping(worker)
-      yield* deliver("--require", preload, file)
+      yield* deliver(...words)
       const { ino } = Fs.statSync(yield* only)
-      yield* deliver("--require", preload, file)
+      yield* deliver(...words)
       assert.strictEqual(Fs.statSync(yield* only).ino, ino)
     })
 
@@ -250,7 +246,7 @@ suite("the worker's life", (test) => {
       const other = version.replaceAll(/\d/g, "7")
       const updated = Path.join(yield* temporaryFolder("worker-updated-"), "main.cjs")
       Fs.writeFileSync(updated, Fs.readFileSync(file, "utf8").replaceAll(version, other))
-      yield* deliver(updated)
+      yield* deliver(updated, marker)
       const agents = (yield* worker.sink.requests).map(({ headers }) => headers["user-agent"])
       assert.deepStrictEqual(agents, [agent, `posthog-node/${other}`])
       assert.lengthOf(yield* kept, 2)
@@ -374,7 +370,7 @@ suite("the worker's life", (test) => {
         yield* worker.sink.answer(Validate())
         yield* run(worker)
         yield* eventually(worker.disk, ({ waiting }) => waiting.length === 0)
-        const delivered = new Set(uuids(yield* worker.sink.messages))
+        const delivered = new Set((yield* worker.sink.messages).map(({ uuid }) => uuid))
         assert.deepStrictEqual([...delivered].toSorted(), [...first(500), ...of(999)].toSorted(), what)
         assert.deepStrictEqual(yield* worker.altered, [], what)
         const { setAside, settled, waiting } = yield* worker.disk
