@@ -3,7 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { eventually, suite } from "./Harness.ts"
+import { eventually, noWorker, suite } from "./Harness.ts"
 import { accountA, assertUntouched, device, login } from "./Steps.ts"
 
 suite("consent", (test) => {
@@ -138,10 +138,10 @@ suite("consent", (test) => {
       yield* acme.run(login())
       yield* acme.delivered(1)
       yield* eventually(acme.status(), ({ pending }) => pending === 0)
-      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* noWorker(acme)
       yield* acme.run("deploy one", { env: { ACME_POSTHOG_HOST: "http://127.0.0.1:9" } })
       const elsewhere = { env: { ...env, ACME_POSTHOG_HOST: "http://127.0.0.1:9" } }
-      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* noWorker(acme)
       const before = yield* acme.files
       const asked = acme.api.requests.length
 

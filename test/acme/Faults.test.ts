@@ -13,24 +13,15 @@ import * as Faults from "../fixtures/Faults.ts"
 import { run } from "../fixtures/Process.ts"
 import { noLease } from "../fixtures/Wait.ts"
 import { aliasesOf, bundleHost, commandsOf, type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
+import { begunDevice, device, login as loginAs, nodeWords } from "./Steps.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
-const login = "login --api-key key-of-b --no-browser"
-
-/** A device whose first command ran in a terminal, and whose worker has ended. */
-const device = Effect.gen(function*() {
-  const acme = yield* (yield* Harness).device("fault")
-  yield* acme.run("deploy first")
-  yield* acme.delivered(1)
-  yield* noLease(acme.home)
-  return acme
-})
+const login = loginAs("key-of-b")
 
 /** Runs acme under a fault. */
 const faulty = Effect.fnUntraced(function*(acme: Device, line: string, fault: Faults.Fault) {
-  const words = [process.execPath, (yield* Harness).acme, ...line.split(" ")]
-  return yield* run(Faults.under(fault, Path.dirname(acme.home), words), { env: acme.env })
+  return yield* run(Faults.under(fault, Path.dirname(acme.home), yield* nodeWords(line)), { env: acme.env })
 })
 
 /** Runs commands while PostHog is down, so that what they record waits. */
@@ -49,7 +40,7 @@ const succeeded = "CLI execution succeeded"
 suite("disk faults", (test) => {
   describe.concurrent("temporary failures", () => {
     test("A message that cannot be read for a moment is kept for the next flush", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       yield* waiting(acme, "deploy a", "deploy b", "deploy c")
       const [first = ""] = eventFiles(acme.home)
       const fault = { call: "openat", path: first, error: "EIO", isOnce: true } as const
@@ -64,7 +55,7 @@ suite("disk faults", (test) => {
     })
 
     test("A device keeps its anon id while the successors cannot be read", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       const before = yield* acme.identity
       const successors = Path.join(acme.home, "usage/successors")
       const fault = { call: "statx", path: successors, error: "EIO", isOnce: true } as const
@@ -79,7 +70,7 @@ suite("disk faults", (test) => {
 
   describe.concurrent("file system features", () => {
     test("A disk without hard links gives the device one anon id, and messages are delivered", function*() {
-      const acme = yield* (yield* Harness).device("links")
+      const acme = yield* device
       const fault = { call: "linkat", error: "EACCES" } as const
       for (const name of ["a", "b"]) yield* faulty(acme, `deploy ${name}`, fault)
       const { anon_id } = yield* acme.identity
@@ -88,8 +79,8 @@ suite("disk faults", (test) => {
     })
 
     const under = Effect.fnUntraced(function*(umask: string, acme: Device, line: string) {
-      const words = [process.execPath, (yield* Harness).acme, ...line.split(" ")]
-      const { code } = yield* run(["sh", "-c", `umask ${umask}; exec "$0" "$@"`, ...words], { env: acme.env })
+      const words = ["sh", "-c", `umask ${umask}; exec "$0" "$@"`, ...(yield* nodeWords(line))]
+      const { code } = yield* run(words, { env: acme.env })
       assert.strictEqual(code, 0)
     })
     const modesIn = (folder: string) => {
@@ -105,7 +96,7 @@ suite("disk faults", (test) => {
 
     for (const umask of ["377", "477", "577", "777"]) {
       test(`A home that is made under umask ${umask} can be used by its owner`, function*() {
-        const acme = yield* (yield* Harness).device("umask")
+        const acme = yield* device
         yield* under(umask, acme, "deploy a")
         yield* acme.delivered(1)
         yield* noLease(acme.home)
@@ -117,7 +108,7 @@ suite("disk faults", (test) => {
     }
 
     test("A message that was written under a umask without rights for its owner is delivered", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       yield* acme.sink.answer(Status({ status: 503 }))
       yield* under("777", acme, "deploy a")
       yield* noLease(acme.home)
@@ -131,7 +122,7 @@ suite("disk faults", (test) => {
     })
 
     test("The status names an identity file that cannot be read", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       const path = Path.join(acme.home, "usage.json")
       const { stdout } = yield* faulty(acme, "telemetry status --json", { call: "openat", path, error: "EACCES" })
       const why = `${path} cannot be read (EACCES)`
@@ -206,7 +197,7 @@ suite("other tools", (test) => {
 
   describe.concurrent("concurrent writes of the identity file", () => {
     test("An anon id that another tool links during a login is not aliased to the account of the login", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       const { anon_id } = yield* acme.identity
       const messages = yield* during(acme, login, { anon_id, linked_principal_id: "account_a" })
       const claim = JSON.parse(Fs.readFileSync(Path.join(acme.home, `usage/claims/${anon_id}.json`), "utf8"))
@@ -223,7 +214,7 @@ suite("other tools", (test) => {
     })
 
     test("A device keeps its anon id if a command runs while another tool writes the identity file in place", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       const { anon_id } = yield* acme.identity
       const file = Path.join(acme.home, "usage.json")
       const text = Fs.readFileSync(file, "utf8")
@@ -260,7 +251,7 @@ suite("other tools", (test) => {
       ] as const
     ) {
       test(`An anon id that another tool writes during a command replaces the anon id of the device, ${what}`, function*() {
-        const acme = yield* device
+        const acme = yield* begunDevice
         const { anon_id } = yield* acme.identity
         const messages = yield* during(acme, line, { anon_id: other, linked_principal_id: null })
         assert.strictEqual((yield* acme.identity).anon_id, other)

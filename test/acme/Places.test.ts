@@ -10,28 +10,14 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Faults from "../fixtures/Faults.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run, unshare } from "../fixtures/Process.ts"
-import { type Device, eventFiles, eventually, Harness, suite } from "./Harness.ts"
+import { type Device, eventFiles, noWorker, suite } from "./Harness.ts"
+import { begunDevice, device, nodeWords as words } from "./Steps.ts"
 
 const { Status, Validate } = PostHogSink.Answer
 
 const isRoot = process.getuid?.() === 0
 
-const words = Effect.fnUntraced(function*(line: string) {
-  return [process.execPath, (yield* Harness).acme, ...line.split(" ")]
-})
-
 const quoted = (words: ReadonlyArray<string>): string => words.map((word) => `'${word}'`).join(" ")
-
-/** A device whose first command ran in a terminal, and whose worker has ended. */
-const device = Effect.gen(function*() {
-  const acme = yield* (yield* Harness).device("place")
-  yield* acme.run("deploy first")
-  yield* acme.delivered(1)
-  yield* noWorker(acme)
-  return acme
-})
-
-const noWorker = (acme: Device) => eventually(acme.workers, ({ length }) => length === 0)
 
 const usage = (acme: Device, ...names: ReadonlyArray<string>): string => Path.join(acme.home, "usage", ...names)
 
@@ -51,7 +37,7 @@ const obstacles = Effect.fnUntraced(function*(acme: Device) {
 suite("execution environments", (test) => {
   describe.concurrent("workers that end with their command", () => {
     test("A command of a PID namespace without a container's marks delivers from the second one on", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       for (const turn of [1, 2, 3]) {
         const command = `${quoted(yield* words(`deploy site-${turn}`))}; :`
         const namespace = unshare("-pf", "--mount-proc", "--kill-child", "sh", "-c", command)
@@ -64,7 +50,7 @@ suite("execution environments", (test) => {
     })
 
     test("A command after a worker that was killed waits for delivery, until a worker outlives its command", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       yield* acme.stopWorkers()
       yield* acme.run("deploy a")
       yield* acme.sink.waitFor((_, requests) => requests.length > 1)
@@ -89,7 +75,7 @@ suite("execution environments", (test) => {
     })
 
     test("A command that was killed before it started its worker does not block the next command", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       const preload = Path.join(yield* temporaryFolder("acme-killed-"), "preload.cjs")
       Fs.writeFileSync(preload, `require("node:child_process").spawn = () => process.kill(process.pid, "SIGKILL")`)
       const [node = "", ...line] = yield* words("deploy killed")
@@ -101,7 +87,7 @@ suite("execution environments", (test) => {
     })
 
     test("A flush waits for a worker that is slow to start", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       yield* acme.sink.answer(Status({ status: 503 }))
       yield* acme.run("deploy a")
       yield* noWorker(acme)
@@ -121,7 +107,7 @@ suite("execution environments", (test) => {
         [", though another descriptor is above the limit", "exec 255>/dev/null; ulimit -n 254;"]
       ] as const
     )("A worker does not keep the lock of a script that ran its command%s", function*([, before]) {
-      const acme = yield* device
+      const acme = yield* begunDevice
       yield* acme.stopWorkers()
       const lock = Path.join(Path.dirname(acme.home), "lock")
       const script = `${before} ( flock -n 200; ${
@@ -136,7 +122,7 @@ suite("execution environments", (test) => {
 
   describe.concurrent("homes without write access", () => {
     test("The status says that a home without the permission to write keeps nothing", function*() {
-      const acme = yield* device
+      const acme = yield* begunDevice
       Fs.chmodSync(acme.home, 0o500)
       // Root may write all the same, but not from a namespace of other users.
       const prefix = isRoot ? ["unshare", "-U"] : []
@@ -153,7 +139,7 @@ suite("execution environments", (test) => {
 
   describe.concurrent("compile cache", () => {
     test("Compiled code is in folders of the user alone, and not run from any other", function*() {
-      const acme = yield* (yield* Harness).device("code")
+      const acme = yield* device
       // The umask of a careless shell.
       const command = `umask 0; exec ${quoted(yield* words("deploy first"))}`
       yield* run(["script", "-qec", command, "/dev/null"], { env: acme.env })

@@ -11,7 +11,7 @@ import * as Message from "../../src/domain/Message.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { start, type StartOptions } from "../fixtures/Process.ts"
 import { suiteOf } from "../fixtures/Tests.ts"
-import { bundleHost, type Device, eventFiles, eventually, Harness, runtimeWords } from "./Harness.ts"
+import { bundleHost, type Device, eventFiles, Harness, noWorker, runtimeWords } from "./Harness.ts"
 
 /** What the tests share, made once. */
 class Prepared extends Context.Service<Prepared, {
@@ -28,7 +28,7 @@ class Prepared extends Context.Service<Prepared, {
       const acme = yield* (yield* Harness).device("used")
       yield* acme.run("deploy first")
       yield* acme.delivered(1)
-      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* noWorker(acme)
       return { ends, used: acme.home }
     })
   )

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { type ApiMode, commandsOf, type Device, eventually, Harness, type RunOptions, suite } from "./Harness.ts"
+import { type ApiMode, commandsOf, type Device, Harness, noWorker, type RunOptions, suite } from "./Harness.ts"
 
 // Whatever a user might not want to be known has this word in it; and none of the module's own texts has.
 const canary = "canary"
@@ -85,7 +85,7 @@ const assertNothingTold = (requests: ReadonlyArray<PostHogSink.ReceivedRequest>)
 
 const assertNothingKept = Effect.fnUntraced(function*(acme: Device) {
   // A worker that ends removes files.
-  yield* eventually(acme.workers, ({ length }) => length === 0)
+  yield* noWorker(acme)
   const files = (yield* acme.files).filter((file) => file !== "credentials.yaml")
   for (const file of files) {
     assertSilent(file, "a file's name")

@@ -3,7 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
-import { eventually, suite } from "./Harness.ts"
+import { eventually, noWorker, suite } from "./Harness.ts"
 import { waiting } from "./Prepared.ts"
 import { backOff, backOffEnd, device } from "./Steps.ts"
 
@@ -22,7 +22,7 @@ suite("retry", (test) => {
       const kept = waiting(acme.home)
 
       // On a slow machine the back-off may be over before the second command, which then starts a worker.
-      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* noWorker(acme)
       yield* backOffEnd(file)
       const up = yield* makeSink({ port: Number(new URL(down.url).port) })
       yield* acme.run("deploy three", { env })

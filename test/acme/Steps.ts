@@ -7,7 +7,8 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type * as PostHogSink from "../../src/testing/PostHogSink.ts"
-import { type Device, eventually, Harness } from "./Harness.ts"
+import { noLease } from "../fixtures/Wait.ts"
+import { type Device, eventually, Harness, noWorker } from "./Harness.ts"
 
 export const accountA = "account_a"
 export const accountB = "account_b"
@@ -18,6 +19,21 @@ export const isPersonless = (message: PostHogSink.ReceivedMessage) =>
 export const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 export const device = Effect.flatMap(Harness, (harness) => harness.device("device"))
+
+/** A device whose first command ran in a terminal, and whose worker has ended. */
+export const begunDevice = Effect.gen(function*() {
+  const acme = yield* device
+  yield* acme.run("deploy first")
+  yield* acme.delivered(1)
+  yield* noLease(acme.home)
+  yield* noWorker(acme)
+  return acme
+})
+
+/** The words of a command of acme on Node.js. */
+export const nodeWords = Effect.fnUntraced(function*(line: string) {
+  return [process.execPath, (yield* Harness).acme, ...line.split(" ")]
+})
 
 export const login = (key = "key-of-a") => `login --no-browser --api-key ${key}`
 

@@ -11,7 +11,7 @@ import * as DataDictionary from "../../src/cli/DataDictionary.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run } from "../fixtures/Process.ts"
 import { stoppedSink } from "../fixtures/Wait.ts"
-import { commandsOf, type Device, eventFiles, eventually, runtimeName, runtimeWords, suite } from "./Harness.ts"
+import { commandsOf, type Device, eventFiles, noWorker, runtimeName, runtimeWords, suite } from "./Harness.ts"
 import { device } from "./Steps.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
@@ -105,7 +105,7 @@ suite("acme", (test) => {
       const acme = yield* device
       yield* acme.sink.answer(Status({ status: 503 }))
       yield* runs(acme, ["deploy old", "deploy new"])
-      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* noWorker(acme)
       const [old = ""] = eventFiles(acme.home)
       const before = String(Date.now() - 8 * 24 * 60 * 60 * 1000).padStart(15, "0")
       Fs.renameSync(old, Path.join(Path.dirname(old), `${before}${Path.basename(old).slice(15)}`))
@@ -120,7 +120,7 @@ suite("acme", (test) => {
       const acme = yield* device
       yield* acme.sink.answer(Status({ status: 503 }))
       yield* acme.run("deploy a")
-      yield* eventually(acme.workers, ({ length }) => length === 0)
+      yield* noWorker(acme)
       const [file = ""] = eventFiles(acme.home)
       const { message, ...rest } = JSON.parse(Fs.readFileSync(file, "utf8"))
       const folder = Path.dirname(file)
@@ -203,7 +203,7 @@ suite("acme", (test) => {
         const acme = yield* device
         yield* acme.run("deploy a", { runtime })
         yield* acme.delivered(1)
-        yield* eventually(acme.workers, (workers) => workers.length === 0)
+        yield* noWorker(acme)
         assert.deepStrictEqual(yield* sentBy(acme), [], runtime)
         assert.isEmpty((yield* acme.files).filter((file) => file.includes("/sent/")))
       }
@@ -254,19 +254,18 @@ suite("acme", (test) => {
     test("`telemetry disable` deletes the compiled code of the workers, also while one is alive", function*() {
       const acme = yield* device
       const code = (files: ReadonlyArray<string>) => files.filter((file) => file.startsWith("usage/compile-cache/"))
-      const noneLives = eventually(acme.workers, (workers) => workers.length === 0)
       yield* acme.stopWorkers(Validate())
       yield* acme.run("deploy a")
       yield* acme.sink.waitFor((_, requests) => requests.length === 1)
       yield* acme.run("telemetry disable", { runtime: "pipe" })
       yield* acme.sink.answer(Validate())
       yield* acme.continueWorkers
-      yield* noneLives
+      yield* noWorker(acme)
       assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
 
       yield* acme.run("telemetry enable", { runtime: "pipe" })
       yield* acme.run("deploy b")
-      yield* noneLives
+      yield* noWorker(acme)
       // Deno keeps code in a folder of its own.
       assert.strictEqual(code(yield* acme.files).length > 0, runtimeName !== "deno")
       yield* acme.run("telemetry disable", { runtime: "pipe" })
@@ -287,7 +286,7 @@ suite("acme", (test) => {
       const acme = yield* device
       yield* acme.run("deploy a", { runtime: "ci" })
       yield* acme.delivered(1)
-      yield* eventually(acme.workers, (workers) => workers.length === 0)
+      yield* noWorker(acme)
       assert.isEmpty((yield* acme.files).filter((file) => file.includes("compile-cache")))
     })
 
