@@ -5,28 +5,17 @@ import * as TestClock from "effect/testing/TestClock"
 import * as NFS from "node:fs"
 import * as Claim from "../../src/domain/Claim.ts"
 import { arcade } from "../../src/domain/IdentityCodec.ts"
-import type { Identity } from "../../src/services/IdentityStore.ts"
 import { IdentityStoreContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
 import { disturbed } from "../stitch/Command.ts"
 
-const { anon, claimOf, P, Q } = Device
-
-const principalOf = ({ claim }: Identity) => claim?.principal_id
-
-/** The identity of a new process. */
-const identityOf = (device: Device.Device, options?: Device.ProcessOptions) =>
-  Effect.flatMap(device.start(options), ({ store }) => store.get)
+const { anon, claimOf, identityOf, P, pointerText, Q, successorsOf, successorText } = Device
 
 /** A device with an anon id, claimed or not. */
 const deviceOf = (...claim: ReadonlyArray<Claim.Claim>) =>
   Effect.tap(Device.make, (device) => device.seed(anon.a, claim[0]))
-
-const successor = (anonId: string) => JSON.stringify({ version: 1, anon_id: anonId })
-const pointer = (principal: unknown, anonId: string = anon.a) =>
-  JSON.stringify({ anon_id: anonId, linked_principal_id: principal })
 
 IdentityStoreContract.suite("FileIdentityStore", Effect.map(Device.make, ({ layer }) => layer()), { describe, it })
 
@@ -35,12 +24,12 @@ describe("IdentityStore.rotate", () => {
     const device = yield* deviceOf()
     const { store } = yield* device.start()
     yield* store.get
-    yield* device.write("usage.json", pointer(Q, anon.b))
+    yield* device.write("usage.json", pointerText(anon.b, Q))
     assert.strictEqual(yield* store.check, "Replaced")
     assert.strictEqual((yield* store.rotate)._tag, "Overtaken")
     assert.strictEqual((yield* store.get).anonId, anon.b)
     assert.strictEqual(yield* store.check, "Current")
-    assert.deepStrictEqual(device.tree().filter((name) => name.includes("successors/")), [])
+    assert.deepStrictEqual(successorsOf(device), [])
   })
 
   test("An identity file that cannot be read for a moment leaves the identity of the process as it is", function*() {
@@ -82,8 +71,8 @@ describe("resolution of anon ids", () => {
 
   test("Successors in a circle end", function*() {
     const device = yield* deviceOf()
-    yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
-    yield* device.write(`usage/successors/${anon.b}.json`, successor(anon.a))
+    yield* device.write(`usage/successors/${anon.a}.json`, successorText(anon.b))
+    yield* device.write(`usage/successors/${anon.b}.json`, successorText(anon.a))
     const before = device.snapshot()
     const identity = yield* identityOf(device)
     assert.isFalse(identity.durable)
@@ -161,14 +150,14 @@ describe("pruning", () => {
 
 describe("adoption", () => {
   const adopted = claimOf(anon.a, P, { learned_by: "adopted", credential: "none" })
-  const linked = (principal: unknown) =>
-    Effect.tap(Device.make, (device) => device.write("usage.json", pointer(principal)))
+  const linked = (principal: string) =>
+    Effect.tap(Device.make, (device) => device.write("usage.json", pointerText(anon.a, principal)))
 
   test("A link that another tool wrote is not overwritten by a command that repairs what it read before", function*() {
     const device = yield* Device.make
     yield* device.seed(anon.a)
-    yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
-    const theirs = pointer(P, anon.b)
+    yield* device.write(`usage/successors/${anon.a}.json`, successorText(anon.b))
+    const theirs = pointerText(anon.b, P)
     const { disk, hasActed } = yield* disturbed(
       ({ path }) => path.endsWith("usage/claims"),
       device.write("usage.json", theirs)
@@ -176,14 +165,14 @@ describe("adoption", () => {
     yield* identityOf(device, { disk })
     assert.isTrue(hasActed())
     assert.strictEqual(device.text("usage.json"), theirs)
-    assert.strictEqual(principalOf(yield* identityOf(device)), P)
+    assert.strictEqual((yield* identityOf(device)).claim?.principal_id, P)
   })
 
   test("A link that another tool writes during a command is adopted before a claim", function*() {
     const device = yield* deviceOf()
     const { store } = yield* device.start()
     yield* store.get
-    yield* device.write("usage.json", pointer(P))
+    yield* device.write("usage.json", pointerText(anon.a, P))
     assert.deepStrictEqual(yield* store.claim(claimOf(anon.a, Q)), { _tag: "Held", claim: adopted })
     assert.deepStrictEqual([(yield* store.get).claim, device.claim(anon.a)], [adopted, adopted])
   })
@@ -192,11 +181,11 @@ describe("adoption", () => {
     const device = yield* deviceOf()
     const { store } = yield* device.start()
     yield* store.get
-    yield* device.write("usage.json", pointer(P, anon.b))
+    yield* device.write("usage.json", pointerText(anon.b, P))
     const result = yield* store.claim(claimOf(anon.a, Q))
     const identity = yield* store.get
     assert.deepStrictEqual(result, { _tag: "Replaced", identity })
-    assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.b, P])
+    assert.deepStrictEqual([identity.anonId, identity.claim?.principal_id], [anon.b, P])
     assert.deepStrictEqual(device.claimed(), [anon.b])
   })
 
@@ -212,7 +201,7 @@ describe("adoption", () => {
 
   test("A link that another tool wrote does not apply to the successor of its anon id", function*() {
     const device = yield* linked(P)
-    yield* device.write(`usage/successors/${anon.a}.json`, successor(anon.b))
+    yield* device.write(`usage/successors/${anon.a}.json`, successorText(anon.b))
     assert.deepInclude(yield* identityOf(device), { anonId: anon.b, claim: undefined })
     assert.deepStrictEqual(device.claimed(), [])
   })

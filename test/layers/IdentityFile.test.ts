@@ -12,18 +12,12 @@ import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
 
-const { anon, claimOf, P, Q } = Device
+const { anon, claimOf, identityOf, P, Q } = Device
 
 const isWindows = process.platform === "win32"
 
-const principalOf = ({ claim }: Identity) => claim?.principal_id
 const permissions = (path: string): number => NFS.statSync(path).mode & 0o777
 
-/** The identity of a new process. */
-const identityOf = (device: Device.Device, options?: Device.ProcessOptions) =>
-  Effect.flatMap(device.start(options), ({ store }) => store.get)
-
-const linked = (principal: unknown) => JSON.stringify({ anon_id: anon.a, linked_principal_id: principal })
 const unlinked = arcade.encode({ anonId: anon.a, linkedPrincipal: undefined }, {})
 
 describe("format and repair", () => {
@@ -120,7 +114,7 @@ describe("format and repair", () => {
       const device = yield* Device.make
       yield* device.seed(anon.a, claimOf(anon.a, P))
       yield* device.write("usage.json", arcade.encode({ anonId: anon.a, linkedPrincipal: principal }, { theirs: 1 }))
-      assert.strictEqual(principalOf(yield* identityOf(device)), P)
+      assert.strictEqual((yield* identityOf(device)).claim?.principal_id, P)
       assert.deepStrictEqual(device.pointer(), { theirs: 1, anon_id: anon.a, linked_principal_id: P })
       assert.strictEqual(device.claim(anon.a)?.principal_id, P)
     })
@@ -135,7 +129,7 @@ describe("import of a former format", () => {
     const device = yield* former
     for (const identity of [yield* identityOf(device), yield* identityOf(device)]) {
       assert.deepInclude(identity, { anonId: anon.a, firstRun: false, published: false })
-      assert.strictEqual(principalOf(identity), P)
+      assert.strictEqual(identity.claim?.principal_id, P)
     }
     assert.deepStrictEqual(device.pointer(), { anon_id: anon.a, linked_principal_id: P })
     assert.strictEqual(device.text("telemetry.json"), theirs)
@@ -210,7 +204,7 @@ describe("read-only access", () => {
       [`usage/claims/${anon.a}.json`]: Claim.encode(claimOf(anon.a, P))
     }, [anon.a, P]],
     ["an unusable file", { "usage.json": "{" }, undefined],
-    ["another tool's link", { "usage.json": linked(P) }, [anon.a, P]],
+    ["another tool's link", { "usage.json": Device.pointerText(anon.a, P) }, [anon.a, P]],
     [
       "a file of a former format",
       { "telemetry.json": supabase.encode({ anonId: anon.a, linkedPrincipal: P }, {}, randomUUID) },
@@ -226,12 +220,12 @@ describe("read-only access", () => {
         const identity = yield* identityOf(device, { runtime })
         assert.strictEqual(identity.durable, expected !== undefined)
         if (expected !== undefined) {
-          assert.deepStrictEqual<unknown>([identity.anonId, principalOf(identity)], expected)
+          assert.deepStrictEqual<unknown>([identity.anonId, identity.claim?.principal_id], expected)
         }
         assert.strictEqual(identity.firstRun, files["usage.json"] === undefined)
       }
       const seen = yield* (yield* device.start()).store.peek
-      assert.deepStrictEqual<unknown>(seen && [seen.anonId, principalOf(seen)], expected)
+      assert.deepStrictEqual<unknown>(seen && [seen.anonId, seen.claim?.principal_id], expected)
       assert.deepStrictEqual(device.snapshot(), before)
     })
   }
@@ -251,7 +245,7 @@ describe("read-only access", () => {
     yield* device.seed(anon.a, claimOf(anon.a, P))
     const before = device.snapshot()
     const identity = yield* identityOf(device, { disk: FaultyDisk.full })
-    assert.deepStrictEqual([identity.anonId, principalOf(identity)], [anon.a, P])
+    assert.deepStrictEqual([identity.anonId, identity.claim?.principal_id], [anon.a, P])
     assert.deepStrictEqual(device.snapshot(), before)
   })
 })

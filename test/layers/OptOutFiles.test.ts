@@ -276,9 +276,7 @@ describe("Consent.allow", () => {
   test("A withdrawn denial starts with a new anon id also with a file of a former format", function*() {
     const theirs = { enabled: true, device_id: anon.a, distinct_id: P, session_id: "s", schema_version: 1 }
     const device = yield* supabaseDevice(theirs)
-    const identity = Effect.suspend(() =>
-      Effect.flatMap(device.start({ consent: Device.environmentConsent() }), ({ store }) => store.get)
-    )
+    const identity = Device.identityOf(device, { consent: Device.environmentConsent() })
     assert.strictEqual((yield* identity).anonId, anon.a)
     yield* deny(device)
     assert.deepStrictEqual(device.tree(), ["telemetry.json", "usage/opt-out"])

@@ -53,9 +53,6 @@ interface Interference {
   readonly owners: () => ReadonlyArray<Owner>
 }
 
-const pointerTo = (anonId: string, principal: string | null) =>
-  JSON.stringify({ anon_id: anonId, linked_principal_id: principal })
-
 const interferences: Record<string, Effect.Effect<Interference, never, Scope.Scope>> = {
   "logs in on a device without an account": Effect.gen(function*() {
     const all = yield* scene(steady)
@@ -77,12 +74,12 @@ const interferences: Record<string, Effect.Effect<Interference, never, Scope.Sco
   }),
   "is another tool that links the device": Effect.gen(function*() {
     const all = yield* scene(steady)
-    const act = all.home.write("usage.json", pointerTo(anon.a, Q))
+    const act = all.home.write("usage.json", Device.pointerText(anon.a, Q))
     return { all, act, owners: () => [device(anon.a), account(Q)] }
   }),
   "is another tool that replaces the anon id": Effect.gen(function*() {
     const all = yield* scene(steady)
-    const act = all.home.write("usage.json", pointerTo(anon.b, null))
+    const act = all.home.write("usage.json", Device.pointerText(anon.b))
     return { all, act, owners: () => [device(anon.a), device(anon.b)] }
   })
 }
@@ -194,7 +191,7 @@ describe("long-running commands", () => {
     const { home, start } = yield* scene(steady)
     const { owner } = yield* start()
     assert.deepStrictEqual(yield* owner, device(anon.a))
-    yield* home.write("usage.json", pointerTo(anon.b, null))
+    yield* home.write("usage.json", Device.pointerText(anon.b))
     assert.deepStrictEqual(yield* owner, device(anon.b))
   })
 

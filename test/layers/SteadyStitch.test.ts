@@ -157,7 +157,7 @@ describe("write-once files", () => {
     {
       fact: "a successor",
       file: `usage/successors/${anon.a}.json`,
-      text: JSON.stringify({ version: 1, anon_id: anon.b }),
+      text: Device.successorText(anon.b),
       after: [device(anon.b), device(anon.a)]
     },
     {

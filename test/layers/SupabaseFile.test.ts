@@ -127,7 +127,7 @@ describe("file format", () => {
 
   test("Supabase's CLI accepts the file of a command that was killed before its first event", function*() {
     const all = yield* host()
-    const { anonId } = yield* Effect.flatMap(all.start(), ({ store }) => store.get)
+    const { anonId } = yield* (yield* all.start()).store.get
     assert.deepInclude(read(all), { deviceId: anonId, isGiven: true, distinctId: undefined })
   })
 
@@ -186,7 +186,7 @@ describe("shared sessions", () => {
       assert.strictEqual(read(all).sessionId, session)
     }
     const all = yield* host(fileOf("older"))
-    yield* all.home.write(`usage/successors/${anon.a}.json`, JSON.stringify({ version: 1, anon_id: anon.b }))
+    yield* all.home.write(`usage/successors/${anon.a}.json`, Device.successorText(anon.b))
     assert.notStrictEqual((yield* recordIn(all)).properties["$session_id"], theirSession)
     assert.deepInclude(read(all), { deviceId: anon.b, lastActive: now })
   })

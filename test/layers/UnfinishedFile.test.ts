@@ -10,17 +10,15 @@ import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
 import { device, found, loaded, now, ownerOf, scene, steady } from "../stitch/Command.ts"
 
-const { anon, P } = Device
+const { anon, P, successorsOf } = Device
 
-const whole = JSON.stringify({ anon_id: anon.a, linked_principal_id: null })
+const whole = Device.pointerText(anon.a)
 
 /** Writes the identity file as a tool that began to write it some milliseconds ago. */
 const write = (home: Device.Device, text: string, age = 0, file = "usage.json"): void => {
   NFS.writeFileSync(home.at(file), text)
   NFS.utimesSync(home.at(file), (now - age) / 1000, (now - age) / 1000)
 }
-
-const successorsOf = (home: Device.Device) => home.tree().filter((name) => /successors\/./.test(name))
 
 const incomplete = ["", whole.slice(0, 20)]
 

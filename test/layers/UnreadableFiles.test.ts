@@ -17,7 +17,7 @@ import { allErrnos } from "../model/Program.ts"
 import * as Command from "../stitch/Command.ts"
 import { aliasOf, event } from "../worker/RealWorker.ts"
 
-const { anon, claimOf, P, Q } = Device
+const { anon, claimOf, P, pointerText, Q, successorText } = Device
 
 const now = 1_000_000_000_000
 const outbox = `usage/outbox/${Device.destinationId}`
@@ -109,7 +109,7 @@ const makeSteady = Effect.fnUntraced(function*(isSteady: boolean) {
     "usage/notice": "",
     [`usage/claims/${anon.a}.json`]: Claim.encode(claim),
     [`usage/claims/${anon.a}.stored`]: "",
-    [`usage/successors/${anon.c}.json`]: JSON.stringify({ version: 1, anon_id: anon.a }),
+    [`usage/successors/${anon.c}.json`]: successorText(anon.a),
     [`${outbox}/set-aside/${eventName}`]: JSON.stringify({ version: 1, message: event(2) }),
     [`${outbox}/events/${eventName}`]: JSON.stringify({ version: 1, message: event(1) }),
     [`${outbox}/back-off.json`]: JSON.stringify({ attempts: 3, until: now + 4_000, reason: "status 503" }),
@@ -240,9 +240,6 @@ interface Scenario {
 
 const used: NonNullable<Scenario["act"]> = ({ capture }) => capture.capture(Command.Used, {})
 
-const pointer = (anonId: string, principal: string | null = null) =>
-  JSON.stringify({ anon_id: anonId, linked_principal_id: principal })
-const successor = (anonId: string) => JSON.stringify({ version: 1, anon_id: anonId })
 const hash = (text: string) => Device.persistent.sha256(text)
 const former = JSON.stringify({ device_id: anon.a, enabled: true })
 
@@ -254,7 +251,7 @@ const folders = { [claimFile(anon.c)]: "", [successorFile(anon.c)]: "" }
 const identityReads = ["usage.json", claimFile(anon.a), successorFile(anon.a)]
 const claimed = (options: Partial<Claim.Claim>) => ({
   ...folders,
-  "usage.json": pointer(anon.a, P),
+  "usage.json": pointerText(anon.a, P),
   [claimFile(anon.a)]: Claim.encode(claimOf(anon.a, P, options))
 })
 
@@ -287,16 +284,16 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     expected: ["new", "a of acct_p", "a to new", "new of acct_q"]
   },
   "claim, because its credential has an account": {
-    files: { ...folders, "usage.json": pointer(anon.a) },
+    files: { ...folders, "usage.json": pointerText(anon.a) },
     credential: Device.stored("q"),
     expected: ["a", "a of acct_q with an alias"]
   },
   "adopt the link of another tool": {
-    files: { ...folders, "usage.json": pointer(anon.a, P) },
+    files: { ...folders, "usage.json": pointerText(anon.a, P) },
     expected: ["a", "a of acct_p"]
   },
   "follow a successor": {
-    files: { ...folders, "usage.json": pointer(anon.a), [successorFile(anon.a)]: successor(anon.b) },
+    files: { ...folders, "usage.json": pointerText(anon.a), [successorFile(anon.a)]: successorText(anon.b) },
     reads: [...identityReads.slice(0, 1), successorFile(anon.a), claimFile(anon.b), successorFile(anon.b)],
     expected: ["b", "a to b"]
   },
@@ -306,12 +303,12 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     expected: ["new", "hash to new"]
   },
   "follow the successor of an unusable file": {
-    files: { ...folders, "usage.json": "{", [successorFile(hash("{"))]: successor(anon.b) },
+    files: { ...folders, "usage.json": "{", [successorFile(hash("{"))]: successorText(anon.b) },
     reads: ["usage.json", successorFile(hash("{")), successorFile(anon.b)],
     expected: ["b", "hash to b"]
   },
   "follow the successor of a successor that is not understood": {
-    files: { ...folders, "usage.json": pointer(anon.a), [successorFile(anon.a)]: "torn" },
+    files: { ...folders, "usage.json": pointerText(anon.a), [successorFile(anon.a)]: "torn" },
     reads: ["usage.json", successorFile(anon.a), successorFile(hash(`${anon.a}\ntorn`))],
     expected: ["new", "a to nothing", "hash to new"]
   },

@@ -9,14 +9,7 @@ import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
 
-const { anon, claimOf, P, Q } = Device
-
-const identityOf = (device: Device.Device, options?: Device.ProcessOptions) =>
-  Effect.flatMap(device.start(options), ({ store }) => store.get)
-
-const successors = (device: Device.Device) => device.tree().filter((name) => /successors\/./.test(name))
-
-const successor = (anonId: string) => JSON.stringify({ version: 1, anon_id: anonId })
+const { anon, claimOf, identityOf, P, Q, successorsOf, successorText } = Device
 
 /** A device whose file is empty, and was before: then it led to an anon id that account `P` has claimed since. */
 const comeBack = Effect.gen(function*() {
@@ -42,7 +35,7 @@ describe("an unusable text that comes back", () => {
       yield* device.write("usage.json", "")
       const { store } = yield* device.start()
       assert.strictEqual((yield* store.get).anonId, first.anonId)
-      assert.lengthOf(successors(device), seen.length)
+      assert.lengthOf(successorsOf(device), seen.length)
       if (principal === undefined) continue
       yield* store.claim(claimOf(first.anonId, principal))
       yield* device.write("usage.json", "")
@@ -52,7 +45,7 @@ describe("an unusable text that comes back", () => {
 
   test("It leads past an anon id that was rotated and then claimed", function*() {
     const { claimed, device } = yield* comeBack
-    yield* device.write(`usage/successors/${claimed}.json`, successor(anon.b))
+    yield* device.write(`usage/successors/${claimed}.json`, successorText(anon.b))
     assert.strictEqual((yield* identityOf(device)).anonId, anon.b)
     yield* device.seed(anon.b, claimOf(anon.b, Q))
     yield* device.write("usage.json", "")
@@ -74,10 +67,10 @@ describe("an unusable text that comes back", () => {
   test("A process that read it before another process repaired the file uses the repaired file", function*() {
     const { claimed, device } = yield* comeBack
     const { disk } = FaultyDisk.before(FaultyDisk.on("read", `claims/${claimed}.json`), () => {
-      NFS.writeFileSync(device.at("usage.json"), JSON.stringify({ anon_id: claimed, linked_principal_id: P }))
+      NFS.writeFileSync(device.at("usage.json"), Device.pointerText(claimed, P))
     })
     assert.strictEqual((yield* identityOf(device, { disk })).anonId, claimed)
-    assert.lengthOf(successors(device), 1)
+    assert.lengthOf(successorsOf(device), 1)
   })
 
   test("While the file cannot be repaired, each command has the same anon id, and none claims it", function*() {
@@ -90,7 +83,7 @@ describe("an unusable text that comes back", () => {
     yield* first.stitch.login(P)
     assert.strictEqual((yield* identityOf(device, { disk })).anonId, identity.anonId)
     assert.deepStrictEqual(device.claimed(), [])
-    assert.lengthOf(successors(device), 1)
+    assert.lengthOf(successorsOf(device), 1)
     // A command that can repair the file continues with the anon id.
     assert.deepInclude(yield* identityOf(device), { anonId: identity.anonId, durable: true })
   })
@@ -111,7 +104,7 @@ describe("pruning", () => {
     NFS.utimesSync(device.at(claims), old, old)
     for (const [index, name] of chain.entries()) {
       const file = `usage/successors/${name}.json`
-      yield* device.write(file, successor(chain[index + 1] ?? anon.b))
+      yield* device.write(file, successorText(chain[index + 1] ?? anon.b))
       // Only the first one is new, as with a clock that was wrong.
       NFS.utimesSync(device.at(file), index === 0 ? now / 1000 : old, index === 0 ? now / 1000 : old)
     }

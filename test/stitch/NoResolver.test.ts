@@ -306,7 +306,7 @@ test.each(["logs out", "replaces the anon id"] as const)(
       yield* command.begin
       if (when === "after an event") yield* command.record
       if (what === "logs out") yield* Effect.andThen(other.stitch.login(P), other.stitch.logout)
-      else yield* home.write("usage.json", JSON.stringify({ anon_id: anon.b, linked_principal_id: null }))
+      else yield* home.write("usage.json", Device.pointerText(anon.b))
       yield* command.stitch.observe(P)
       // The command itself was the account's.
       assert.deepStrictEqual(yield* command.owner, account(P), when)

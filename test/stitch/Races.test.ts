@@ -106,7 +106,7 @@ describe.each(modes)("a rotation by another process over $mode", (mode) => {
   const rotated = (home: Device.Device) =>
     FaultyDisk.interposed(({ operation, path }) => {
       if (operation === "link" && path.endsWith(`/successors/${anon.a}.json`)) {
-        Effect.runSync(home.write(`usage/successors/${anon.a}.json`, JSON.stringify({ version: 1, anon_id: anon.b })))
+        Effect.runSync(home.write(`usage/successors/${anon.a}.json`, Device.successorText(anon.b)))
       }
     })
 
