@@ -8,11 +8,11 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import { marker, variable } from "../../src/layers/WorkerMarks.ts"
+import { tls } from "../fixtures/Certificate.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { run } from "../fixtures/Process.ts"
-import { listen } from "../fixtures/Servers.ts"
+import { listen, serve } from "../fixtures/Servers.ts"
 import { makeSink } from "../fixtures/Wait.ts"
-import { tls } from "../worker/Certificate.ts"
 import { Harness, runtimeName } from "./Harness.ts"
 import { suite, usedDevice, waiting, words } from "./Prepared.ts"
 
@@ -176,14 +176,10 @@ suite("the environment of a worker", (test) => {
 
     test("A worker sends in clear text to this machine only, whatever HTTP_PROXY says", function*() {
       const acme = yield* (yield* Harness).device("proxy")
-      const asked: Array<string> = []
-      const { url } = yield* listen(Http.createServer((request, response) => {
-        asked.push(request.url ?? "")
-        response.end("{}")
-      }))
+      const { requests, url } = yield* serve((_, response) => response.end("{}"))
       yield* acme.run("deploy site", { runtime: "ci", env: { HTTP_PROXY: url, http_proxy: url, HTTPS_PROXY: url } })
       assert.lengthOf(yield* acme.sink.messages, 1)
-      assert.deepStrictEqual(asked, [])
+      assert.isEmpty(requests)
     })
 
     test("A worker delivers also with an invalid proxy variable", function*() {

@@ -13,22 +13,10 @@ import * as Tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { getJson } from "../../src/layers/HttpJson.ts"
+import { tls } from "../fixtures/Certificate.ts"
 import { replace } from "../fixtures/Replace.ts"
-import { listen } from "../fixtures/Servers.ts"
+import { type Answer, listen, serve } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
-
-// Made for these tests, of no use elsewhere: for 127.0.0.1 and *.acme.test, valid until 2120.
-const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQglRaWR4oBPkArPv4LSdHDD+wqpRgAUKO1az3FSYJyBOqhRANCAASfMBTUsn0ASusA
-a19BZ3roVFsn5/BWP9xidA8nMzzgBGE+wVlh6J7W5LfFweqgnClwd2U2cguMnlWLZJVNxzIp
------END PRIVATE KEY-----`
-const cert = `-----BEGIN CERTIFICATE-----
-MIIBeTCCAR+gAwIBAgIUdytURqGPfKsdKtT6AukS5GwYdkAwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJYWNtZS50ZXN0MCAXDTIwMDEwMTAwMDAw
-MFoYDzIxMjAwMTAxMDAwMDAwWjAUMRIwEAYDVQQDDAlhY21lLnRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASfMBTUsn0ASusAa19BZ3ro
-VFsn5/BWP9xidA8nMzzgBGE+wVlh6J7W5LfFweqgnClwd2U2cguMnlWLZJVNxzIpo00wSzAcBgNVHREEFTAThwR/AAABggsqLmFjbWUudGVzdDAM
-BgNVHRMEBTADAQH/MB0GA1UdDgQWBBQo/4wBLXuD/Ixl+RzUGJOObLSsYzAKBggqhkjOPQQDAgNIADBFAiBHqCLNjAmbgosR/cvcdU/XP/vvmL/l
-hkuzhM5B1T+4/QIhAIj/naN4lgljxRjjADlTwRmGvEzHgs0nobOl26i9xWy+
------END CERTIFICATE-----`
 
 const token = "sk-do-not-tell"
 const get = (url: string) => getJson(url, token)
@@ -39,31 +27,17 @@ const wait = <A>(promise: PromiseLike<A>) => Effect.promise(() => promise)
 const change = (apply: () => void, restore: () => void) =>
   Effect.acquireRelease(Effect.sync(apply), () => Effect.sync(restore))
 
-type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
-
 const body = (text: string, status = 200): Answer => (_, response) => void response.writeHead(status).end(text)
-
-/** Serves on 127.0.0.1. `closed` is the end of the connection of a request. */
-const serve = Effect.fnUntraced(function*(answer: Answer, server: Http.Server = Http.createServer()) {
-  const requests: Array<Http.IncomingMessage> = []
-  const closed = Promise.withResolvers<void>()
-  server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
-    requests.push(request)
-    request.socket.once("close", closed.resolve)
-    answer(request, response)
-  })
-  return { closed: closed.promise, requests, ...(yield* listen(server)) }
-})
 
 const trust = Effect.suspend(() => {
   const trusted = Tls.getCACertificates()
-  return change(() => Tls.setDefaultCACertificates([cert]), () => Tls.setDefaultCACertificates(trusted))
+  return change(() => Tls.setDefaultCACertificates([tls.cert]), () => Tls.setDefaultCACertificates(trusted))
 })
 
 /** An API with a trusted certificate, by default at api.acme.test. */
 const api = Effect.gen(function*() {
   yield* trust
-  const server = yield* serve(body("\"found\""), Https.createServer({ key, cert }))
+  const server = yield* serve(body("\"found\""), Https.createServer(tls))
   return { requests: server.requests, get: (name = "api") => get(`https://${name}.acme.test:${server.port}/`) }
 })
 
@@ -190,7 +164,7 @@ test.live("Plain http to another machine is refused before the name look-up", fu
 })
 
 test.live("A certificate must be trusted", function*() {
-  const { port } = yield* serve(body("1"), Https.createServer({ key, cert }))
+  const { port } = yield* serve(body("1"), Https.createServer(tls))
   assert.strictEqual(yield* reason(`https://127.0.0.1:${port}`), "DEPTH_ZERO_SELF_SIGNED_CERT")
   yield* trust
   assert.strictEqual(yield* get(`https://127.0.0.1:${port}`), 1)

@@ -11,7 +11,6 @@ import * as Tracer from "effect/Tracer"
 import * as Process from "node:child_process"
 import NodeDns from "node:dns/promises"
 import * as NFS from "node:fs"
-import * as Http from "node:http"
 import * as Path from "node:path"
 import * as Credential from "../../src/domain/Credential.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
@@ -23,7 +22,7 @@ import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
 import { replace } from "../fixtures/Replace.ts"
-import { listen } from "../fixtures/Servers.ts"
+import { type Answer, serve } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 
 const secret = "sk-do-not-tell"
@@ -31,26 +30,14 @@ const answerText = "do-not-quote-the-answer"
 
 const directory = temporaryFolder("resolver-")
 
-type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
-
 const json = (body: unknown, status = 200): Answer => (_, response) => {
   response.writeHead(status).end(JSON.stringify(body))
 }
 
 const named = { data: { principal_id: "p1" } }
 
-/** An API on loopback, with the first request and the end of its connection. */
-const api = Effect.fnUntraced(function*(answer: Answer = json(named)) {
-  const requests: Array<Http.IncomingMessage> = []
-  const [asked, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  const { url } = yield* listen(Http.createServer((request, response) => {
-    requests.push(request)
-    request.socket.once("close", () => closed.resolve())
-    answer(request, response)
-    asked.resolve()
-  }))
-  return { url, requests, asked: asked.promise, closed: closed.promise }
-})
+/** An API on loopback. */
+const api = (answer: Answer = json(named)) => serve(answer)
 
 interface Host {
   readonly api: string

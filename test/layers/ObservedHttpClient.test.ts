@@ -15,10 +15,8 @@ import * as Http from "node:http"
 import * as Debug from "../../src/layers/Debug.ts"
 import * as ObservedHttpClient from "../../src/layers/ObservedHttpClient.ts"
 import { IdentityStitch } from "../../src/services/IdentityStitch.ts"
-import { listen } from "../fixtures/Servers.ts"
+import { type Answer, listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
-
-type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 
 /** A server on loopback that names the principal `p1` in every answer. */
 const serve = Effect.fnUntraced(function*(answer: Answer = (_, response) => response.end("hello")) {

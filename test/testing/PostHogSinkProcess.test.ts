@@ -11,9 +11,9 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
+import { tls } from "../fixtures/Certificate.ts"
 import * as Process from "../fixtures/Process.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
-import { tls } from "../worker/Certificate.ts"
 import { body, event, names, post, request, test, uuid } from "./Requests.ts"
 
 const { Answer } = PostHogSink
