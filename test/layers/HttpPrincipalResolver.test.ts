@@ -57,27 +57,31 @@ const machine = (env: Record<string, string> = {}, disk: Disk = Device.persisten
     ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
   )
 
+/** The result of an effect with the lines that it logs. */
+const logged = <A extends object, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const lines: Array<string> = []
+    return Effect.map(effect, (result) => ({ ...result, lines })).pipe(
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+      Effect.provideService(References.MinimumLogLevel, "Debug")
+    )
+  })
+
 /** Asks as a command does: for the credential, then for its principal. */
 const ask = (host: Host) =>
   Effect.gen(function*() {
     const file = Path.join(yield* directory, "credentials.yaml")
     if (typeof host.file === "string") NFS.writeFileSync(file, host.file)
     else host.file?.(file)
-    const lines: Array<string> = []
-    return yield* Effect.gen(function*() {
+    const asked = Effect.gen(function*() {
       const resolver = yield* PrincipalResolver
       const credential = yield* resolver.credential
       const principal: string | undefined = credential === undefined ? undefined : yield* resolver.resolve(credential)
       const key = credential === undefined ? undefined : Credential.key(credential)
-      return { source: credential?.source, key, principal, lines }
-    }).pipe(
-      Effect.provide(Layer.provide(
-        HttpPrincipalResolver.layerArcade({ file, api: host.api, environment: "ACME_API_KEY" }),
-        machine(host.env, host.disk)
-      )),
-      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
-      Effect.provideService(References.MinimumLogLevel, "Debug")
-    )
+      return { source: credential?.source, key, principal }
+    })
+    const resolver = HttpPrincipalResolver.layerArcade({ file, api: host.api, environment: "ACME_API_KEY" })
+    return yield* logged(Effect.provide(asked, Layer.provide(resolver, machine(host.env, host.disk))))
   })
 
 type Asked = Effect.Success<ReturnType<typeof ask>>
@@ -209,14 +213,8 @@ describe("PrincipalResolver.credential", () => {
   })
 
   /** Makes a resolver. Returns it with the debug lines about its options. */
-  const made = (options: HttpPrincipalResolver.Options, env: Record<string, string> = {}) => {
-    const lines: Array<string> = []
-    return Effect.provide(PrincipalResolver, Layer.provide(HttpPrincipalResolver.layer(options), machine(env))).pipe(
-      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
-      Effect.provideService(References.MinimumLogLevel, "Debug"),
-      Effect.map((resolver) => ({ ...resolver, lines }))
-    )
-  }
+  const made = (options: HttpPrincipalResolver.Options, env: Record<string, string> = {}) =>
+    logged(Effect.provide(PrincipalResolver, Layer.provide(HttpPrincipalResolver.layer(options), machine(env))))
 
   const form = { base: "https://api.test", path: "/me", principal: ["id"] }
 
