@@ -363,6 +363,45 @@ describe("Consent.allow", () => {
   })
 })
 
+describe("refused operations", () => {
+  const kept = supabaseDevice({ device_id: anon.a, enabled: false, theirs: "kept" })
+  const codec = supabase
+
+  test("A denial rewrites a file from one read of it, so that a read that fails later loses no key of another tool", function*() {
+    const device = yield* kept
+    for (let turn = 0, isOver = false; !isOver; turn++) {
+      let reads = 0
+      const disk = FaultyDisk.refusing("read", "/telemetry.json", "EIO", () => reads++ === turn)
+      yield* Effect.ignore(deny(device, { codec, disk }))
+      isOver = reads <= turn
+      assert.strictEqual(telemetry(device)?.theirs, "kept", String(turn))
+    }
+  })
+
+  test("A withdrawal fails if the opt-out cannot be looked at now", function*() {
+    const device = yield* Device.make
+    yield* device.write("usage/opt-out", "")
+    const error = yield* Effect.flip(allow(device, { codec, disk: FaultyDisk.refusing("look", "/opt-out") }))
+    assert.include(error.message, `EIO, ${device.at("usage/opt-out")}`)
+    assert.isTrue(isOptedOut(device))
+  })
+
+  test("A withdrawal fails if an identity file that holds consent cannot be read now", function*() {
+    const device = yield* kept
+    const error = yield* Effect.flip(allow(device, { codec, disk: FaultyDisk.refusing("read", "/telemetry.json") }))
+    assert.include(error.message, `EIO, ${device.at("telemetry.json")}`)
+    assert.strictEqual(telemetry(device)?.theirs, "kept")
+  })
+
+  test("A withdrawal that cannot be written leaves the opt-out and no other file", function*() {
+    const device = yield* kept
+    yield* deny(device, { codec })
+    const before = device.tree()
+    yield* Effect.flip(allow(device, { codec, disk: FaultyDisk.refusing("rename", "/usage/enabled") }))
+    assert.deepStrictEqual(device.tree(), before)
+  })
+})
+
 describe("concurrent processes", () => {
   const publications: ReadonlyArray<
     readonly [what: string, folder: string, run: (process: Device.Process) => Effect.Effect<unknown>, expected: unknown]
