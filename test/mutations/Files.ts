@@ -7,7 +7,7 @@ import * as StateHome from "../../src/domain/StateHome.ts"
 import * as ClaimWriter from "../../src/layers/ClaimWriter.ts"
 import type { IdentityStore } from "../../src/services/IdentityStore.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
-import { type Mutation, onDisk, overriding, withoutSuccessors, wrong, wrongStore } from "./Wrong.ts"
+import { type Mutation, onDisk, overriding, withoutSuccessors, wrong, wrongDisk, wrongStore } from "./Wrong.ts"
 
 type Check = Effect.Success<IdentityStore["Service"]["check"]>
 
@@ -90,30 +90,22 @@ export const files: ReadonlyArray<Mutation> = [
   {
     name: "a file that is made once is written in place",
     why: "a process that is killed leaves half a claim",
-    wrong: [wrong("layers/StateFiles.ts", (right) => ({
-      make: (options) => {
-        const { disk } = options.runtime
-        const link: typeof disk.link = (from, to) => {
-          const read = disk.read(from)
-          return read._tag === "Text" ? disk.create(to, read.text) : disk.link(from, to)
-        }
-        return right.make(onDisk(options, { link }))
+    wrong: [wrongDisk((disk) => ({
+      link: (from, to) => {
+        const read = disk.read(from)
+        return read._tag === "Text" ? disk.create(to, read.text) : disk.link(from, to)
       }
     }))]
   },
   {
     name: "what is replaced is written in place",
     why: "a process that is killed leaves half an identity file",
-    wrong: [wrong("layers/StateFiles.ts", (right) => ({
-      make: (options) => {
-        const { disk } = options.runtime
-        const rename: typeof disk.rename = (from, to) => {
-          const read = disk.read(from)
-          if (read._tag !== "Text") return disk.rename(from, to)
-          disk.remove(to)
-          return disk.create(to, read.text) ?? disk.remove(from)
-        }
-        return right.make(onDisk(options, { rename }))
+    wrong: [wrongDisk((disk) => ({
+      rename: (from, to) => {
+        const read = disk.read(from)
+        if (read._tag !== "Text") return disk.rename(from, to)
+        disk.remove(to)
+        return disk.create(to, read.text) ?? disk.remove(from)
       }
     }))]
   },

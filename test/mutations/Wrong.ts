@@ -70,6 +70,13 @@ export const wrongStore = (own: (store: Store, files: StateFiles) => Partial<Sto
       Effect.map(right.makeWith(files, initial), (store) => overriding(store, own(store, files)))
   }))
 
+/** Replaces operations of the disk below all state files by wrong ones. */
+export const wrongDisk = (own: (disk: Disk) => Partial<Disk>): Wrong =>
+  wrong(
+    "layers/StateFiles.ts",
+    (right) => ({ make: (options) => right.make(onDisk(options, own(options.runtime.disk))) })
+  )
+
 /** Returns options with some operations of their disk replaced. */
 export const onDisk = <A extends { readonly runtime: { readonly disk: Disk } }>(options: A, own: Partial<Disk>): A => ({
   ...options,
