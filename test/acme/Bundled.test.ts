@@ -18,6 +18,8 @@ import { test } from "../fixtures/Tests.ts"
 import { makeSink, noLease } from "../fixtures/Wait.ts"
 
 const entry = fileURLToPath(new URL("../../examples/acme/entry.ts", import.meta.url))
+/** The host as it is without a worker of its own. */
+const main = fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url))
 
 const published = Fs.mkdtempSync(Path.join(Os.tmpdir(), "acme-published-"))
 const worker = Path.join(published, "main.cjs")
@@ -85,6 +87,13 @@ const isDelivered = (
     yield* noLease(Path.join(home, ".acme"))
   })
 
+/** Runs a bundled host, and does not wait for what it sends. */
+const runSync = (home: string, file: string, args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
+  ChildProcess.spawnSync(process.execPath, [file, ...args], {
+    encoding: "utf8",
+    env: { PATH: process.env["PATH"], HOME: home, ...env }
+  })
+
 for (const format of ["esm", "cjs"] as const) {
   it.live(`A bundled host delivers as one ${format} file`, () =>
     Effect.flatMap(directory, (home) => isDelivered([process.execPath, bundled[format]], home)))
@@ -99,12 +108,9 @@ test.live("A bundled host delivers as a single executable", function*() {
 test.live("A bundled host without a worker says in debug mode and in its status what to do", function*() {
   const home = yield* directory
   const file = Path.join(home, "acme.mjs")
-  bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
-  const run = (main: string, line: string, env: Readonly<Record<string, string>> = {}) =>
-    ChildProcess.spawnSync(process.execPath, [main, ...line.split(" ")], {
-      encoding: "utf8",
-      env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", ...env }
-    })
+  bundle(file, "esm", main)
+  const run = (file: string, line: string, env: Readonly<Record<string, string>> = {}) =>
+    runSync(home, file, line.split(" "), { ACME_POSTHOG_KEY: "phc_bundled", ...env })
   const why =
     "this host has no worker: the entry of a bundled host must first call isWorker() of effect-cli-usage/worker; any other host lacks its worker file"
   const debugs = { ACME_USAGE_DEBUG: "yes" }
@@ -129,11 +135,8 @@ test.live("A bundled host never runs one of its own files as the worker, nor a f
   const bundler = JSON.stringify(pathToFileURL(Path.join(home, "layers/NodeProcess.js")).href)
   for (const define of [{}, { "import.meta.url": bundler }]) {
     const file = Path.join(home, "bin/acme.mjs")
-    bundle(file, "esm", fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)), define)
-    const run = ChildProcess.spawnSync(process.execPath, [file, "deploy", "x"], {
-      encoding: "utf8",
-      env: { PATH: process.env["PATH"], HOME: home, ACME_POSTHOG_KEY: "phc_bundled", CI: "true" }
-    })
+    bundle(file, "esm", main, define)
+    const run = runSync(home, file, ["deploy", "x"], { ACME_POSTHOG_KEY: "phc_bundled", CI: "true" })
     assert.strictEqual(run.stdout, "Deployed x to eu\n")
     assert.isFalse(Fs.existsSync(started))
   }
@@ -164,13 +167,9 @@ test.live("A bundled host delivers on a runtime without single executables", fun
 
 test.live("A bundled host that is started with only one of the two marks of a worker is no worker", function*() {
   const home = yield* directory
-  const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
-    ChildProcess.spawnSync(process.execPath, [bundled.esm, ...args], {
-      encoding: "utf8",
-      env: { PATH: process.env["PATH"], HOME: home, ...env }
-    })
-  assert.strictEqual(run(["deploy", "x"], { EFFECT_CLI_USAGE_WORKER: "{}" }).stdout, "Deployed x to eu\n")
-  const marked = run(["deploy", "x", "--effect-cli-usage-worker"], {})
+  const named = runSync(home, bundled.esm, ["deploy", "x"], { EFFECT_CLI_USAGE_WORKER: "{}" })
+  assert.strictEqual(named.stdout, "Deployed x to eu\n")
+  const marked = runSync(home, bundled.esm, ["deploy", "x", "--effect-cli-usage-worker"])
   assert.include(marked.stderr, "--effect-cli-usage-worker")
   assert.strictEqual(marked.status, 1)
 })
@@ -225,11 +224,10 @@ test.live("A bundled host delivers by a link to it, by a file that imports it, a
   const home = yield* directory
   const at = (name: string) => Path.join(home, name)
   Fs.symlinkSync(bundled.esm, at("acme"))
-  const main = JSON.stringify(fileURLToPath(new URL("../../examples/acme/main.ts", import.meta.url)))
   Fs.writeFileSync(
     at("start.ts"),
     `import { isWorker } from "effect-cli-usage/worker"
-     export const start = () => isWorker() ? import("effect-cli-usage/worker/main") : import(${main})`
+     export const start = () => isWorker() ? import("effect-cli-usage/worker/main") : import(${JSON.stringify(main)})`
   )
   for (const name of ["one.ts", "two.ts"]) {
     Fs.writeFileSync(at(name), `import { start } from "./start.ts"; await start()`)
