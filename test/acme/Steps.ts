@@ -35,6 +35,10 @@ export const nodeWords = Effect.fnUntraced(function*(line: string) {
   return [process.execPath, (yield* Harness).acme, ...line.split(" ")]
 })
 
+/** Delivers what waits; returns the counts, and the exit code. */
+export const flush = (acme: Device) =>
+  Effect.map(acme.run("telemetry flush --json", { runtime: "pipe" }), ({ code, stdout }) => [JSON.parse(stdout), code])
+
 export const login = (key = "key-of-a") => `login --no-browser --api-key ${key}`
 
 /** Asserts that there is no home and that PostHog got no request. */

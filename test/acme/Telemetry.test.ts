@@ -12,7 +12,7 @@ import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { run } from "../fixtures/Process.ts"
 import { stoppedSink } from "../fixtures/Wait.ts"
 import { commandsOf, type Device, eventFiles, noWorker, runtimeName, runtimeWords, suite } from "./Harness.ts"
-import { device } from "./Steps.ts"
+import { device, flush } from "./Steps.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
 
@@ -31,9 +31,7 @@ suite("acme", (test) => {
       assert.include(kept.stderr, "5 messages are still waiting")
 
       yield* acme.sink.answer(Validate())
-      const flushed = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
-      assert.deepStrictEqual(JSON.parse(flushed.stdout), { delivered: 5, kept: 0 })
-      assert.strictEqual(flushed.code, 0)
+      assert.deepStrictEqual(yield* flush(acme), [{ delivered: 5, kept: 0 }, 0])
       const messages = yield* acme.sink.messages
       assert.lengthOf(commandsOf(messages), 5)
       assert.lengthOf(new Set(messages.map(({ uuid }) => uuid)), 5)
@@ -112,8 +110,7 @@ suite("acme", (test) => {
       const denied = yield* acme.run("telemetry flush", { runtime: "pipe", env: { DO_NOT_TRACK: "1" } })
       assert.include(denied.stderr, "2 messages are still waiting: telemetry is off: DO_NOT_TRACK")
       yield* acme.sink.answer(Validate())
-      const { stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
-      assert.deepStrictEqual(JSON.parse(stdout), { delivered: 1, kept: 0 })
+      assert.deepStrictEqual(yield* flush(acme), [{ delivered: 1, kept: 0 }, 0])
     })
 
     test("`telemetry flush` counts no refused message as delivered, also if there is no room to keep it", function*() {
@@ -134,15 +131,13 @@ suite("acme", (test) => {
           const name = Path.basename(file).replace(message.uuid, uuid).replace(/-\d+\.json$/, `-${text.length}.json`)
           Fs.writeFileSync(Path.join(folder, name.replace(/-0{6}-/, `-00000${round}-`)), text, { mode: 0o600 })
         }
-        const { stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
-        assert.deepStrictEqual(JSON.parse(stdout), { delivered: 0, kept: 0 })
+        assert.deepStrictEqual(yield* flush(acme), [{ delivered: 0, kept: 0 }, 0])
       }
     })
 
     test("`telemetry flush` does nothing on a new device and makes no file", function*() {
       const acme = yield* device
-      const { code, stdout } = yield* acme.run("telemetry flush --json", { runtime: "pipe" })
-      assert.deepStrictEqual([JSON.parse(stdout), code], [{ delivered: 0, kept: 0 }, 0])
+      assert.deepStrictEqual(yield* flush(acme), [{ delivered: 0, kept: 0 }, 0])
       assert.deepStrictEqual(yield* acme.files, [])
     })
   })
@@ -235,7 +230,7 @@ suite("acme", (test) => {
       yield* runs(acme, ["deploy a", "deploy b", "deploy c"])
       // Half by half, so that a drain has many requests; the first is answered late.
       yield* acme.sink.answer(Hang())
-      const flush = yield* Effect.forkScoped(acme.run("telemetry flush --json", { runtime: "pipe" }))
+      const flushing = yield* Effect.forkScoped(flush(acme))
       const waiting = (yield* acme.sink.requests).length
       yield* acme.sink.waitFor((_, requests) => requests.length > waiting)
       const { code, stdout } = yield* acme.run("telemetry disable", { runtime: "pipe" })
@@ -246,7 +241,7 @@ suite("acme", (test) => {
       const inFlight = (yield* acme.sink.requests).length
       yield* acme.sink.answer(Validate())
       // What was deleted was not delivered.
-      assert.deepStrictEqual(JSON.parse((yield* Fiber.join(flush)).stdout), { delivered: 0, kept: 0 })
+      assert.deepStrictEqual((yield* Fiber.join(flushing))[0], { delivered: 0, kept: 0 })
       assert.strictEqual((yield* acme.sink.requests).length, inFlight)
       assert.deepStrictEqual(yield* acme.files, ["usage/opt-out"])
     })
