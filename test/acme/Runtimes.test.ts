@@ -100,6 +100,12 @@ describe("exit codes and signals", () => {
     await Effect.runPromise(bundleHost(fileURLToPath(new URL("hosts/Ends.ts", import.meta.url)), ends))
   })
 
+  /** The environment of the host on a device of its own. */
+  const environment = ({ url }: PostHogSink.PostHogSink) => {
+    const home = Fs.mkdtempSync(Path.join(project, "ends-"))
+    return { HOME: home, CI: "true", ENDS_HOME: Path.join(home, "state"), ENDS_POSTHOG_HOST: url }
+  }
+
   const rows: ReadonlyArray<readonly ["bun" | "deno", string, number, string | undefined]> = [
     ["bun", "exit 0", 0, undefined],
     ["bun", "uncaught", 1, "Broken"],
@@ -113,9 +119,7 @@ describe("exit codes and signals", () => {
   for (const [runtime, line, code, errorClass] of rows) {
     test.live(`A command that ends its process is recorded on ${runtime} with its exit code: ${line}`, function*() {
       const sink = yield* makeSink()
-      const home = Fs.mkdtempSync(Path.join(project, "ends-"))
-      const env = { HOME: home, CI: "true", ENDS_HOME: Path.join(home, "state"), ENDS_POSTHOG_HOST: sink.url }
-      const ended = yield* run([...runs[runtime], ends, ...line.split(" ")], { env })
+      const ended = yield* run([...runs[runtime], ends, ...line.split(" ")], { env: environment(sink) })
       assert.strictEqual(ended.code, code)
       const [event, ...more] = yield* sink.waitFor(({ length }) => length > 0)
       assert.isEmpty(more)
@@ -127,16 +131,8 @@ describe("exit codes and signals", () => {
   test.live("A host on Deno that listens to a signal with `once` handles it during the wait for delivery", function*() {
     const sink = yield* makeSink()
     yield* sink.answer(PostHogSink.Answer.Hang())
-    const home = Fs.mkdtempSync(Path.join(project, "ends-"))
     const { child, ended } = yield* start([...runs.deno, ends, "say"], {
-      env: {
-        HOME: home,
-        CI: "true",
-        ENDS_HOME: Path.join(home, "state"),
-        ENDS_POSTHOG_HOST: sink.url,
-        ENDS_MODE: "gracefully",
-        TEST_FAR_LIMITS: "1"
-      }
+      env: { ...environment(sink), ENDS_MODE: "gracefully", TEST_FAR_LIMITS: "1" }
     })
     yield* sink.waitFor((_, requests) => requests.length > 0)
     child.kill("SIGTERM")
