@@ -10,6 +10,7 @@ import { unreadable } from "../../src/domain/Credential.ts"
 import type { PrincipalId } from "../../src/domain/PrincipalId.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import * as Tests from "../fixtures/Tests.ts"
 import { modes, now, scene } from "../stitch/Command.ts"
 
 const { anon, P, Q } = Device
@@ -99,21 +100,17 @@ describe("session lifetime", () => {
     assert.strictEqual(session(home, { at: minute }), first)
   })
 
-  it.effect.each(modes)(
-    "A session is the same for the events of two commands, over $mode",
-    (mode) =>
-      Effect.gen(function*() {
-        const { start } = yield* scene(mode)
-        const first = yield* (yield* start()).record
-        yield* TestClock.adjust("29 minutes")
-        const second = yield* (yield* start()).record
-        yield* TestClock.adjust("30 minutes")
-        const third = yield* (yield* start()).record
-        const [a, b, c] = [first, second, third].map((message) => message?.properties["$session_id"])
-        assert.strictEqual(a, b)
-        assert.notStrictEqual(c, b)
-      })
-  )
+  Tests.test.each(modes)("A session is the same for the events of two commands, over $mode", function*(mode) {
+    const { start } = yield* scene(mode)
+    const first = yield* (yield* start()).record
+    yield* TestClock.adjust("29 minutes")
+    const second = yield* (yield* start()).record
+    yield* TestClock.adjust("30 minutes")
+    const third = yield* (yield* start()).record
+    const [a, b, c] = [first, second, third].map((message) => message?.properties["$session_id"])
+    assert.strictEqual(a, b)
+    assert.notStrictEqual(c, b)
+  })
 })
 
 describe("cached principals", () => {
@@ -173,36 +170,34 @@ describe("cached parse results", () => {
 })
 
 describe("contents of usage/known.json", () => {
-  it.effect("No credential is on the disk, and its hash differs between devices", () =>
-    Effect.gen(function*() {
-      const homes = [yield* Device.make, yield* Device.make]
-      const secret = "a very secret key"
-      const hashes = homes.flatMap((home) => {
-        const known = home.known()
-        known.remember(Device.stored(secret), P, now)
-        known.noteInput(secret, Device.stored(secret))
-        session(home, {}, known)
-        assert.notInclude(Object.values(home.snapshot()).join(), secret)
-        if (process.platform !== "win32") {
-          assert.strictEqual(NFS.statSync(home.at("usage/known.json")).mode & 0o777, 0o600)
-        }
-        const { credentials, input } = known.read()
-        return [credentials[0]?.fingerprint, input?.hash]
-      })
-      for (const hash of hashes) assert.match(hash ?? "", /^[0-9a-f]{64}$/)
-      assert.lengthOf(new Set(hashes), 4)
-    }))
+  Tests.test("No credential is on the disk, and its hash differs between devices", function*() {
+    const homes = [yield* Device.make, yield* Device.make]
+    const secret = "a very secret key"
+    const hashes = homes.flatMap((home) => {
+      const known = home.known()
+      known.remember(Device.stored(secret), P, now)
+      known.noteInput(secret, Device.stored(secret))
+      session(home, {}, known)
+      assert.notInclude(Object.values(home.snapshot()).join(), secret)
+      if (process.platform !== "win32") {
+        assert.strictEqual(NFS.statSync(home.at("usage/known.json")).mode & 0o777, 0o600)
+      }
+      const { credentials, input } = known.read()
+      return [credentials[0]?.fingerprint, input?.hash]
+    })
+    for (const hash of hashes) assert.match(hash ?? "", /^[0-9a-f]{64}$/)
+    assert.lengthOf(new Set(hashes), 4)
+  })
 
   for (const [what, text] of Object.entries(unusable)) {
-    it.effect(`A cache file that is ${what} counts as absent and is replaced`, () =>
-      Effect.gen(function*() {
-        const home = yield* Device.make
-        yield* home.write("usage/known.json", text)
-        assert.isUndefined(recalled(home))
-        remember(home, P)
-        assert.strictEqual(recalled(home), P)
-        assert.strictEqual(session(home), session(home))
-      }))
+    Tests.test(`A cache file that is ${what} counts as absent and is replaced`, function*() {
+      const home = yield* Device.make
+      yield* home.write("usage/known.json", text)
+      assert.isUndefined(recalled(home))
+      remember(home, P)
+      assert.strictEqual(recalled(home), P)
+      assert.strictEqual(session(home), session(home))
+    })
   }
 
   for (const [where, options] of Object.entries(lost)) {

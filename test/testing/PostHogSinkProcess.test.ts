@@ -1,7 +1,7 @@
 /**
  * Waiting for the sink, its start and its end, TLS, and `npm run sink`.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { tls } from "../fixtures/Certificate.ts"
 import * as Process from "../fixtures/Process.ts"
+import * as Tests from "../fixtures/Tests.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 import { body, event, names, post, request, test, uuid } from "./Requests.ts"
 
@@ -41,22 +42,21 @@ describe("waitFor and onMessage", () => {
     assert.deepStrictEqual(names(yield* Fiber.join(waiting)), ["event 1", "event 2"])
   })
 
-  it.effect("The waitFor of a sink gives up in real time under a test clock, and lists what did arrive", () =>
-    Effect.gen(function*() {
-      const sink = yield* makeSink()
-      yield* post(sink, body(event(1)))
-      yield* post(sink, body(event(2), { event: "nobody's\u001b[2J" }))
-      const error = yield* Effect.flip(sink.waitFor(() => false, "50 millis"))
-      assert.strictEqual(error._tag, "SinkTimeout")
-      assert.deepStrictEqual(error.message.split("\n"), [
-        "Not seen within 50ms.",
-        "Accepted messages: 1",
-        `  event 1 of user (${uuid(1)})`,
-        "Requests: 2",
-        "  POST /batch/ with event 1: answered 200",
-        "  POST /batch/ with event 2, nobody's\\u{1b}[2J: answered 400"
-      ])
-    }))
+  Tests.test("The waitFor of a sink gives up in real time under a test clock, and lists what did arrive", function*() {
+    const sink = yield* makeSink()
+    yield* post(sink, body(event(1)))
+    yield* post(sink, body(event(2), { event: "nobody's\u001b[2J" }))
+    const error = yield* Effect.flip(sink.waitFor(() => false, "50 millis"))
+    assert.strictEqual(error._tag, "SinkTimeout")
+    assert.deepStrictEqual(error.message.split("\n"), [
+      "Not seen within 50ms.",
+      "Accepted messages: 1",
+      `  event 1 of user (${uuid(1)})`,
+      "Requests: 2",
+      "  POST /batch/ with event 1: answered 200",
+      "  POST /batch/ with event 2, nobody's\\u{1b}[2J: answered 400"
+    ])
+  })
 
   test("A predicate that throws fails the waiter, and the client is answered all the same", function*(sink) {
     const waiting = yield* Effect.forkChild(sink.waitFor((messages) => {
@@ -122,8 +122,9 @@ describe("life cycle", () => {
     assert.include((yield* Effect.flip(makeSink({ tls: { key: "none", cert: "none" } }))).message, "TLS key")
   })
 
-  it.live("The end of a sink's scope cuts a hanging connection and an idle one, and frees the port", () =>
-    Effect.gen(function*() {
+  Tests.test.live(
+    "The end of a sink's scope cuts a hanging connection and an idle one, and frees the port",
+    function*() {
       const { close, sink } = yield* closing()
       yield* sink.answer(Answer.Hang())
       const hanging = yield* Effect.forkChild(Effect.flip(post(sink, body(event(1)))))
@@ -137,30 +138,29 @@ describe("life cycle", () => {
       yield* eventually(Effect.sync(() => idle.closed), (closed) => closed)
       assert.strictEqual(yield* Effect.flip(post(sink, body(event(1)))), "ECONNREFUSED")
       yield* makeSink({ port: portOf(sink) })
-    }))
+    }
+  )
 
-  it.live("A sink over TLS accepts from a client that trusts its certificate, and from no other", () =>
-    Effect.gen(function*() {
-      const sink = yield* makeSink({ tls })
-      assert.match(sink.url, /^https:\/\/127\.0\.0\.1:\d+$/)
-      assert.strictEqual((yield* post(sink, body(event(1)), { ca: tls.cert })).status, 200)
-      assert.strictEqual(yield* Effect.flip(post(sink, body(event(2)))), "DEPTH_ZERO_SELF_SIGNED_CERT")
-      assert.deepStrictEqual(names(yield* sink.messages), ["event 1"])
-    }))
+  Tests.test.live("A sink over TLS accepts from a client that trusts its certificate, and from no other", function*() {
+    const sink = yield* makeSink({ tls })
+    assert.match(sink.url, /^https:\/\/127\.0\.0\.1:\d+$/)
+    assert.strictEqual((yield* post(sink, body(event(1)), { ca: tls.cert })).status, 200)
+    assert.strictEqual(yield* Effect.flip(post(sink, body(event(2)))), "DEPTH_ZERO_SELF_SIGNED_CERT")
+    assert.deepStrictEqual(names(yield* sink.messages), ["event 1"])
+  })
 
-  it.live("A sink over TLS resets, and ends while a connection is open", () =>
-    Effect.gen(function*() {
-      const { close, sink } = yield* closing({ tls })
-      yield* sink.answer(Answer.Reset({ before: true }))
-      assert.strictEqual(yield* Effect.flip(post(sink, body(event(1)), { ca: tls.cert })), "ECONNRESET")
-      const open = yield* Effect.callback<Tls.TLSSocket>((resume) => {
-        const options = { host: "127.0.0.1", port: portOf(sink), ca: tls.cert }
-        const socket = Tls.connect(options, () => resume(Effect.succeed(socket)))
-        socket.on("error", () => {})
-      })
-      yield* close
-      yield* eventually(Effect.sync(() => open.closed), (closed) => closed)
-    }))
+  Tests.test.live("A sink over TLS resets, and ends while a connection is open", function*() {
+    const { close, sink } = yield* closing({ tls })
+    yield* sink.answer(Answer.Reset({ before: true }))
+    assert.strictEqual(yield* Effect.flip(post(sink, body(event(1)), { ca: tls.cert })), "ECONNRESET")
+    const open = yield* Effect.callback<Tls.TLSSocket>((resume) => {
+      const options = { host: "127.0.0.1", port: portOf(sink), ca: tls.cert }
+      const socket = Tls.connect(options, () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    })
+    yield* close
+    yield* eventually(Effect.sync(() => open.closed), (closed) => closed)
+  })
 })
 
 describe("npm run sink", () => {
@@ -179,24 +179,23 @@ describe("npm run sink", () => {
   }
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    it.live(`The command npm run sink prints a line for each message until ${signal}`, () =>
-      Effect.gen(function*() {
-        const port = yield* Effect.map(Effect.scoped(makeSink()), portOf)
-        const url = `http://127.0.0.1:${port}`
-        const { child, ended, prints } = yield* start(port)
-        yield* prints(`listening on ${url}\n`)
-        const unsafe = { ...event(1), event: "a\u001b[31m\r\nb\u202e", distinct_id: "\u0007" }
-        yield* request(url, body(unsafe, event(2)))
-        const lines = (yield* prints(uuid(2))).trim().split("\n")
-        assert.lengthOf(lines, 3)
-        const [time, ...fields] = lines[1]?.split("  ") ?? []
-        assert.match(time ?? "", /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
-        assert.deepStrictEqual(fields, ["a\\u{1b}[31m\\u{d}\\u{a}b\\u{202e}", "\\u{7}", uuid(1)])
-        child.kill(signal)
-        const { code, stderr } = yield* ended
-        assert.deepStrictEqual([code, stderr], [130, ""])
-        assert.strictEqual(yield* Effect.flip(request(url, body(event(1)))), "ECONNREFUSED")
-      }))
+    Tests.test.live(`The command npm run sink prints a line for each message until ${signal}`, function*() {
+      const port = yield* Effect.map(Effect.scoped(makeSink()), portOf)
+      const url = `http://127.0.0.1:${port}`
+      const { child, ended, prints } = yield* start(port)
+      yield* prints(`listening on ${url}\n`)
+      const unsafe = { ...event(1), event: "a\u001b[31m\r\nb\u202e", distinct_id: "\u0007" }
+      yield* request(url, body(unsafe, event(2)))
+      const lines = (yield* prints(uuid(2))).trim().split("\n")
+      assert.lengthOf(lines, 3)
+      const [time, ...fields] = lines[1]?.split("  ") ?? []
+      assert.match(time ?? "", /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+      assert.deepStrictEqual(fields, ["a\\u{1b}[31m\\u{d}\\u{a}b\\u{202e}", "\\u{7}", uuid(1)])
+      child.kill(signal)
+      const { code, stderr } = yield* ended
+      assert.deepStrictEqual([code, stderr], [130, ""])
+      assert.strictEqual(yield* Effect.flip(request(url, body(event(1)))), "ECONNREFUSED")
+    })
   }
 
   test("The command npm run sink says on stderr that the port is in use, and exits 1", function*(sink) {
