@@ -29,7 +29,7 @@ import { eventually, makeSink } from "../fixtures/Wait.ts"
 export type Ended = Process.Ended
 export { eventually }
 
-const destinationId = "0123456789abcdef"
+const { claimOf, destinationId } = Devices
 
 // A slow or busy machine does not meet the limits of a request (5 s) and of a worker's life (10 s). A shorter timer is a
 // poll, or the time that the process has to end.
@@ -234,16 +234,9 @@ export class RealWorker extends Context.Service<RealWorker, {
               Effect.sync(() => {
                 const alias = aliasOf(n, anon, principal)
                 keep(alias)
-                const claim = Claim.encode({
-                  version: 1,
-                  anon_id: Devices.anonId(anon),
-                  principal_id: Devices.principalId(principal),
-                  learned_by: "login",
-                  credential: "stored",
-                  destination: destinationId,
-                  alias
-                })
-                write(Path.join(claims, `${anon}.json`), claim)
+                const owed = { destination: destinationId, alias }
+                const claim = claimOf(Devices.anonId(anon), Devices.principalId(principal), owed)
+                write(Path.join(claims, `${anon}.json`), Claim.encode(claim))
               }),
             start,
             run: (options) => Effect.scoped(Effect.flatMap(start(options), ({ ended }) => ended)),
