@@ -3,11 +3,9 @@
  */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Ref from "effect/Ref"
-import type { CommandRun } from "../../src/services/CurrentCommand.ts"
 import * as Device from "../fixtures/Device.ts"
 import { test } from "../fixtures/Tests.ts"
-import { scene, steady } from "../stitch/Command.ts"
+import { runOf, scene, steady } from "../stitch/Command.ts"
 
 /** A process whose command has begun. */
 const begun = Effect.gen(function*() {
@@ -30,15 +28,7 @@ test("An opt-out that a process withdraws counts for its next command, and not f
 test("A command within the one that runs does not take the consent that was given meanwhile", function*() {
   const { capture, disableAndEnable, record } = yield* begun
   yield* disableAndEnable
-  const inner: CommandRun = {
-    name: "inner",
-    outer: undefined,
-    annotations: yield* Ref.make({ flagValues: {}, shared: {} }),
-    flows: new Set(),
-    recordSuccess: Effect.void,
-    recordExit: () => Effect.void
-  }
-  yield* capture.follow(inner)
+  yield* capture.follow(yield* runOf("inner"))
   assert.isUndefined(yield* record)
 })
 

@@ -13,12 +13,12 @@ import * as Message from "../../src/domain/Message.ts"
 import type { Shared } from "../../src/domain/Shared.ts"
 import * as UsageEvent from "../../src/domain/UsageEvent.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
-import { type Annotations, CurrentCommand } from "../../src/services/CurrentCommand.ts"
+import { CurrentCommand } from "../../src/services/CurrentCommand.ts"
 import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
-import { account, type Mode, modes, over, ownerOf, scene, Used } from "../stitch/Command.ts"
+import { account, type Mode, modes, over, ownerOf, runOf, scene, Used } from "../stitch/Command.ts"
 
 const { P } = Device
 
@@ -38,9 +38,7 @@ describe.each(modes)("common properties over $mode", (mode) => {
   const isNew = over(mode, { isNew: true })
 
   isNew("An event is on the disk, whole, when capture returns", function*({ command: { capture, store }, home }) {
-    const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
-    const command = { name: "project.create", outer: undefined, annotations }
-    const run = { ...command, flows: new Set<never>(), recordSuccess: Effect.void, recordExit: () => Effect.void }
+    const run = yield* runOf("project.create")
     yield* Effect.provideService(capture.capture(Anything, { text: "x" }), CurrentCommand, run)
     const { anonId } = yield* store.get
     const [message, ...others] = home.events()
@@ -245,10 +243,7 @@ describe.each(modes)("properties of scopes and persons over $mode", (mode) => {
   given("A name of an event or a command is sent without a lone surrogate", function*({ home, start }) {
     const { capture } = yield* start({ settings: { version: "1\ud800" } })
     const torn = UsageEvent.make("a\ud800", { description: "A name that was cut", properties: Schema.Struct({}) })
-    const annotations = yield* Ref.make<Annotations>({ flagValues: {}, shared: {} })
-    const run = { annotations, outer: undefined, recordSuccess: Effect.void, recordExit: () => Effect.void }
-    const command = { ...run, name: "b\ud800", flows: new Set<never>() }
-    yield* Effect.provideService(capture.capture(torn, {}), CurrentCommand, command)
+    yield* Effect.provideService(capture.capture(torn, {}), CurrentCommand, yield* runOf("b\ud800"))
     const [message] = home.events()
     assert.strictEqual(message?.event, "a\ufffd")
     assert.deepInclude(message?.properties, { command_name: "b\ufffd", cli_version: "1\ufffd" })

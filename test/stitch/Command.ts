@@ -59,20 +59,26 @@ export interface Command extends Device.Process {
   readonly record: Effect.Effect<Message | undefined>
 }
 
+/** A command that runs. */
+export const runOf = (name: string): Effect.Effect<CommandRun> =>
+  Effect.map(Ref.make({ flagValues: {}, shared: {} }), (annotations) => ({
+    name,
+    outer: undefined,
+    annotations,
+    flows: new Set(),
+    recordSuccess: Effect.void,
+    recordExit: () => Effect.void
+  }))
+
 /** Starts a process of a device; its command begins with `begin`, and ends with the process. */
 export const start = Effect.fnUntraced(function*(home: Device.Device, options?: Device.ProcessOptions) {
   const process = yield* home.start(options)
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const annotations = yield* Ref.make({ flagValues: {}, shared: {} })
   const run: CommandRun = {
-    name: "use",
-    outer: undefined,
-    annotations,
-    flows: new Set(),
+    ...(yield* runOf("use")),
     recordSuccess: Effect.suspend(() =>
       Effect.provideService(process.capture.capture(Succeeded, {}), CurrentCommand, run)
-    ),
-    recordExit: () => Effect.void
+    )
   }
   const followed = yield* Ref.make<Followed | undefined>(undefined)
   const begin = Effect.gen(function*() {
@@ -234,6 +240,15 @@ export const use = Effect.fnUntraced(function*({ start }: Pick<Scene, "start">) 
 /** What a later command finds; it changes nothing. */
 export const found = (home: Device.Device): Effect.Effect<Identity, never, Scope.Scope> =>
   Effect.map(Effect.flatMap(home.start(), ({ store }) => store.peek), (identity) => identity ?? assert.fail("none"))
+
+/** Records an event, which belongs to an anon id that the device did not have before; returns the id. */
+export const freshOwner = Effect.fnUntraced(function*({ owner, store }: Command, former: string) {
+  const recorded = yield* owner
+  const { anonId } = yield* store.get
+  assert.notStrictEqual(anonId, former)
+  assert.deepStrictEqual(recorded, device(anonId))
+  return anonId
+})
 
 export const principalOf = (claim: Identity["claim"]): PrincipalId | undefined => claim?.principal_id
 

@@ -9,7 +9,7 @@ import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.t
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
-import { account, device, identityFiles, lateAnswer, modes, over, own, start } from "./Command.ts"
+import { account, device, freshOwner, identityFiles, lateAnswer, modes, over, own, start } from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -25,10 +25,7 @@ describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
       yield* api.set(undefined)
       const command = yield* start()
       yield* command.begin
-      const owner = yield* command.owner
-      const { anonId: fresh } = yield* command.store.get
-      assert.notStrictEqual(fresh, anonId)
-      assert.deepStrictEqual(owner, device(fresh))
+      const fresh = yield* freshOwner(command, anonId)
       assert.deepStrictEqual(home.pointer(), { anon_id: fresh, linked_principal_id: null })
       // A resolver that looks in the wrong place costs each device its id, so its author is told.
       const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
@@ -51,11 +48,7 @@ describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
       assert.deepStrictEqual(yield* command.owner, account(P))
       yield* command.end
       yield* api.set(undefined)
-      const next = yield* start()
-      const owner = yield* next.owner
-      const { anonId } = yield* next.store.get
-      assert.notStrictEqual(anonId, anon.a)
-      assert.deepStrictEqual(owner, device(anonId))
+      yield* freshOwner(yield* start(), anon.a)
     }
   )
 
@@ -63,11 +56,7 @@ describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
     "A command that finds no stored credential has an anon id in memory if the disk cannot be written",
     function*({ anonId, api, start }) {
       yield* api.set(undefined)
-      const command = yield* start({ disk: FaultyDisk.eventsOnly })
-      const owner = yield* command.owner
-      const { anonId: fresh } = yield* command.store.get
-      assert.notStrictEqual(fresh, anonId)
-      assert.deepStrictEqual(owner, device(fresh))
+      yield* freshOwner(yield* start({ disk: FaultyDisk.eventsOnly }), anonId)
     }
   )
 

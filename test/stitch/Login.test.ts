@@ -2,7 +2,7 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Device from "../fixtures/Device.ts"
-import { account, device, identityFiles, loaded, modes, over } from "./Command.ts"
+import { account, freshOwner, identityFiles, loaded, modes, over } from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -86,11 +86,7 @@ describe.each(modes)("IdentityStitch.login over $mode", (mode) => {
       yield* command.stitch.login(P)
       yield* command.end
       yield* api.set(undefined)
-      const next = yield* start()
-      const owner = yield* next.owner
-      const { anonId } = yield* next.store.get
-      assert.notStrictEqual(anonId, anon.a)
-      assert.deepStrictEqual(owner, device(anonId))
+      yield* freshOwner(yield* start(), anon.a)
     }
   )
 
