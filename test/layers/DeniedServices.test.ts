@@ -12,21 +12,15 @@ import { event } from "../worker/RealWorker.ts"
 
 const { anon } = Device
 
+const policy = "/etc/acme/usage.json"
+
 /** A disk with a policy file that denies. */
 const withPolicy: Disk = {
   ...NodeDisk.disk,
-  read: (path, options) =>
-    path === "/etc/acme/usage.json"
-      ? { _tag: "Text", text: JSON.stringify({ enabled: false }) }
-      : NodeDisk.disk.read(path, options)
-}
-
-const isOnPath = (path: string) => path === "/etc/acme/usage.json"
-
-const withPolicyEntry: Disk = {
-  ...withPolicy,
   look: (path) =>
-    isOnPath(path) ? { type: "File", mode: 0o644, uid: 0, modifiedAt: 0, size: 17 } : NodeDisk.disk.look(path)
+    path === policy ? { type: "File", mode: 0o644, uid: 0, modifiedAt: 0, size: 17 } : NodeDisk.disk.look(path),
+  read: (path, options) =>
+    path === policy ? { _tag: "Text", text: "{\"enabled\":false}" } : NodeDisk.disk.read(path, options)
 }
 
 const denials: ReadonlyArray<{
@@ -34,7 +28,7 @@ const denials: ReadonlyArray<{
   readonly options?: Device.ProcessOptions
   readonly prepare?: (device: Device.Device) => void
 }> = [
-  { what: "a policy", options: { disk: withPolicyEntry } },
+  { what: "a policy", options: { disk: withPolicy } },
   { what: "a test run", options: { consent: Device.environmentConsent({ env: { NODE_ENV: "test" } }) } },
   { what: "a missing key", options: { settings: { destination: undefined } } },
   { what: "an unsafe home", prepare: (device) => NFS.chmodSync(device.home, 0o777) },
