@@ -202,23 +202,19 @@ describe("Consent.deny", () => {
     assert.isFalse(NFS.existsSync("relative-home"))
   })
 
-  test("A denial and its withdrawal do not change a file of the host that has the name of a format", function*() {
-    const theirs = [{ endpoint: "x" }]
-    const device = yield* supabaseDevice(theirs)
-    yield* deny(device)
-    assert.deepStrictEqual(telemetry(device), theirs)
-    yield* allow(device)
-    assert.deepStrictEqual(telemetry(device), theirs)
-  })
-
-  test("A denial and its withdrawal do not change a log of the host that has the name of a format", function*() {
-    const logs = { "telemetry.json": "{\"span\":1}\n{\"span\":2}\n", "usage.json": "time,size\n1,2\n" }
-    for (const [name, codec] of [["telemetry.json", arcade], ["usage.json", supabase]] as const) {
-      const device = yield* Device.make
-      yield* device.write(name, logs[name])
-      yield* deny(device, { codec })
-      yield* allow(device, { codec })
-      assert.strictEqual(device.text(name), logs[name])
+  test.each(
+    [
+      ["an array", "telemetry.json", arcade, "[{\"endpoint\":\"x\"}]"],
+      ["a log of JSON", "telemetry.json", arcade, "{\"span\":1}\n{\"span\":2}\n"],
+      ["a table", "usage.json", supabase, "time,size\n1,2\n"]
+    ] as const
+  )("A denial and its withdrawal do not change %s of the host in a file with the name of a format", function*(row) {
+    const [, name, codec, theirs] = row
+    const device = yield* Device.make
+    yield* device.write(name, theirs)
+    for (const change of [deny, allow]) {
+      yield* change(device, { codec })
+      assert.strictEqual(device.text(name), theirs)
     }
   })
 
