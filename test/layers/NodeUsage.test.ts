@@ -48,6 +48,9 @@ const test = <E>(
 const stubEnvironment = (name: string, value: string) =>
   Effect.acquireRelease(Effect.sync(() => vi.stubEnv(name, value)), () => Effect.sync(() => vi.unstubAllEnvs()))
 
+/** Lets nothing of the environment say that this is a test run. */
+const noTestRun = Effect.forEach(["NODE_ENV", "VITEST", "NODE_TEST_CONTEXT"], (name) => stubEnvironment(name, ""))
+
 const decidedBy = (provider: ConfigProvider.ConfigProvider, options?: Partial<NodeUsage.Options>) =>
   Effect.flatMap(Consent, ({ decision }) => decision).pipe(
     Effect.map(({ decidedBy }) => decidedBy),
@@ -270,15 +273,13 @@ test("A logout in debug mode changes nothing on the disk, also under a denial, w
 })
 
 test("An empty host is the default one, as that of a variable that is not set", function*() {
-  for (const name of ["NODE_ENV", "VITEST", "NODE_TEST_CONTEXT"]) yield* stubEnvironment(name, "")
+  yield* noTestRun
   const posthog = { key: "phc_test", host: "" }
   assert.deepStrictEqual(yield* decidedBy(ConfigProvider.fromEnv(), { posthog }), { _tag: "Default" })
 })
 
 test("A name that is none of a folder turns telemetry off, and reaches no other folder", function*() {
-  for (const [variable, value] of [["NODE_ENV", ""], ["VITEST", ""], ["NODE_TEST_CONTEXT", ""]] as const) {
-    yield* stubEnvironment(variable, value)
-  }
+  yield* noTestRun
   for (const name of ["", ".", "..", "../x", "a/b", "a\\b"]) {
     const problem = `the name "${name}" is no name of a folder`
     assert.deepStrictEqual(yield* decidedBy(ConfigProvider.fromEnv(), { name }), { _tag: "UnsafeHome", problem })
