@@ -11,11 +11,11 @@ import * as Layer from "effect/Layer"
 import * as TestConsole from "effect/testing/TestConsole"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
 import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import { Usage } from "../../src/index.ts"
+import { temporary } from "../fixtures/Disks.ts"
 import { test } from "../fixtures/Tests.ts"
 import { runLine, type Services, services } from "./Harness.ts"
 
@@ -137,7 +137,7 @@ test("The status tells the author that commands are not tracked, or are tracked 
 })
 
 it("The subcommands of the telemetry command are made by a command that asks for them, and by no other", () => {
-  const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "telemetry-command-"))
+  const folder = temporary()()
   const module = pathToFileURL(Path.join(root, "src/cli/TelemetryCommand.ts")).href
   /** Whether a function of the module was called by a command of acme, by V8's own count. */
   const isCalled = (name: string, ...words: ReadonlyArray<string>): boolean => {
@@ -170,10 +170,6 @@ it("The subcommands of the telemetry command are made by a command that asks for
     assert.isAbove(functions.length, 0, `${module} was not loaded`)
     return functions.some(({ functionName, ranges }) => functionName === name && (ranges[0]?.count ?? 0) > 0)
   }
-  try {
-    assert.isFalse(isCalled("makeSubcommands", "deploy", "site"))
-    assert.isTrue(isCalled("makeSubcommands", "telemetry", "status"))
-  } finally {
-    Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-  }
+  assert.isFalse(isCalled("makeSubcommands", "deploy", "site"))
+  assert.isTrue(isCalled("makeSubcommands", "telemetry", "status"))
 })
