@@ -25,9 +25,9 @@ import { UsageCapture } from "../../src/services/UsageCapture.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
+import { event } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
 import { Used } from "../stitch/Command.ts"
-import { event } from "../worker/RealWorker.ts"
 
 const isWindows = process.platform === "win32"
 

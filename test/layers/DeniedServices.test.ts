@@ -7,8 +7,8 @@ import type { Disk } from "../../src/services/Disk.ts"
 import { IdentityStore } from "../../src/services/IdentityStore.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
 import * as Device from "../fixtures/Device.ts"
+import { event } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
-import { event } from "../worker/RealWorker.ts"
 
 const { anon } = Device
 

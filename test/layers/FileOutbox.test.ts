@@ -12,7 +12,7 @@ import { OutboxContract } from "../../src/testing/index.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf } from "../fixtures/Files.ts"
-import { aliasOf, event, eventOf } from "../worker/RealWorker.ts"
+import { aliasOf, event, eventOf } from "../fixtures/Messages.ts"
 
 const { anon, claimOf, denied, destinationId, P } = Device
 

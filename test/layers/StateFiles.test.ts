@@ -12,8 +12,8 @@ import * as Sweep from "../../src/worker/Sweep.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf } from "../fixtures/Files.ts"
+import { event } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
-import { event } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, P } = Device
 

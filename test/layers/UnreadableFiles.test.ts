@@ -12,10 +12,10 @@ import type { Disk, Errno } from "../../src/services/Disk.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { leasesOf, leaseText } from "../fixtures/Files.ts"
+import { aliasOf, event } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
 import { allErrnos } from "../model/Program.ts"
 import * as Command from "../stitch/Command.ts"
-import { aliasOf, event } from "../worker/RealWorker.ts"
 
 const { anon, claimOf, P, pointerText, Q, successorText } = Device
 
@@ -161,7 +161,7 @@ const reads: ReadonlyArray<readonly [name: string, operation: keyof Disk]> = [
 ]
 
 /** Refuses a read: that of a turn, alone or with all that follow it. */
-const refusing = (
+const refusingTurn = (
   disk: Disk,
   { code = "EIO", isLasting, operation = "read", path, turn }: {
     readonly code?: Errno
@@ -187,7 +187,7 @@ describe("recovery after a failed read", () => {
       const { device: { home }, files: before } = steady
       const memory = diskOf(home, before)
       const path = Path.resolve(home, name)
-      const { disk, wasHit } = refusing(memory, { operation, path, code, turn, isLasting })
+      const { disk, wasHit } = refusingTurn(memory, { operation, path, code, turn, isLasting })
       yield* run(steady, disk)
       const during = filesIn(home, memory)
       const where = `${code} at turn ${turn}${isLasting ? " and later" : ""}`
@@ -360,7 +360,7 @@ describe("postponed actions", () => {
             yield* process.settle
             yield* process.end
           }).pipe(Effect.scoped)
-        const { disk, wasHit } = refusing(memory, { path: device.at(name), turn, isLasting })
+        const { disk, wasHit } = refusingTurn(memory, { path: device.at(name), turn, isLasting })
         yield* command(act, disk)
         const during = filesIn(home, memory)
         const where = `${name} at turn ${turn}${isLasting ? " and later" : ""}`

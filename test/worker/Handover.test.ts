@@ -28,9 +28,9 @@ import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
+import { event, eventOf } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
-import { event, eventOf } from "./RealWorker.ts"
 import { counter, counting, idle, processOf, type Runtime, setUp, taken, toEnd } from "./Setup.ts"
 
 const isLease = (path: string): boolean => Path.basename(path).startsWith("lease-")

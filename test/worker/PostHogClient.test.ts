@@ -9,11 +9,11 @@ import * as Zlib from "node:zlib"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { PostHogClient } from "../../src/worker/PostHogClient.ts"
 import { post } from "../../src/worker/Transport.ts"
+import { event, events } from "../fixtures/Messages.ts"
 import { replace } from "../fixtures/Replace.ts"
 import { listen } from "../fixtures/Servers.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
-import { event, events } from "./RealWorker.ts"
 
 const { Drip, Hang, NotJson, Ok, Reset, Status } = PostHogSink.Answer
 

@@ -23,6 +23,7 @@ import { marker, variable } from "../../src/layers/WorkerMarks.ts"
 import type * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import * as Devices from "../fixtures/Device.ts"
 import { filesIn, temporaryFolder } from "../fixtures/Folders.ts"
+import { aliasOf } from "../fixtures/Messages.ts"
 import * as Process from "../fixtures/Process.ts"
 import { eventually, makeSink } from "../fixtures/Wait.ts"
 
@@ -42,49 +43,6 @@ const { setTimeout } = globalThis
 globalThis.setTimeout = (fire, millis, ...rest) =>
   setTimeout(fire, millis >= 5000 ? Math.min(millis * factor, 2 ** 31 - 1) : millis, ...rest)
 `
-
-// == what waits
-
-const digits = (n: number): string => n.toString(16).padStart(12, "0")
-
-/** The nth event of a device: a fact, the same each time it is asked for. */
-export const event = (n: number, fields: Partial<Message.Message> = {}): Message.Message => ({
-  event: "CLI execution succeeded",
-  // As a property may be: nested, not ASCII, with an emoji and half of one, and names that look like numbers.
-  properties: {
-    n,
-    10: "ten",
-    2: { z: [1.5, -0, 1e21, null, true], a: "naïve – 🚀 \ud83d \u2028 \"quoted\"" },
-    command_name: "deploy",
-    invocation_id: `11111111-1111-4111-8111-${digits(n)}`,
-    sequence: 0,
-    $lib: "effect-cli-usage",
-    $lib_version: "0.0.1",
-    $ignore_sent_at: true,
-    $geoip_disable: true,
-    $process_person_profile: false
-  },
-  timestamp: new Date(1_750_000_000_000 + n).toISOString(),
-  uuid: `22222222-2222-4222-8222-${digits(n)}`,
-  distinct_id: "device",
-  ...fields
-})
-
-export const events = (count: number): ReadonlyArray<Message.Message> =>
-  Array.from({ length: count }, (_, n) => event(n))
-
-/** An event that somebody did after a login. */
-export const eventOf = (n: number, principal: string): Message.Message => {
-  const { $process_person_profile: _, ...properties } = event(n).properties
-  return event(n, { distinct_id: principal, properties })
-}
-
-export const aliasOf = (n: number, anonId: string, principal: string): Message.Message =>
-  event(n, {
-    event: "$create_alias",
-    distinct_id: principal,
-    properties: { distinct_id: principal, alias: anonId, $ignore_sent_at: true, $geoip_disable: true }
-  })
 
 // == processes
 

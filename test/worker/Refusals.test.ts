@@ -9,8 +9,8 @@ import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import type * as Worker from "../../src/worker/Worker.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
+import { event } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
-import { event } from "./RealWorker.ts"
 import { setUp, taken, toEnd } from "./Setup.ts"
 
 const uuidOf = (n: number): string => event(n).uuid

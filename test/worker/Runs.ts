@@ -8,7 +8,8 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { marker } from "../../src/layers/WorkerMarks.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
-import { type Device, event, RealWorker, silently, type StartOptions } from "./RealWorker.ts"
+import { event } from "../fixtures/Messages.ts"
+import { type Device, RealWorker, silently, type StartOptions } from "./RealWorker.ts"
 
 export const device = Effect.flatMap(RealWorker, (workers) => workers.device())
 

@@ -17,7 +17,7 @@ import * as SearchFile from "../../src/worker/SearchFile.ts"
 import * as Worker from "../../src/worker/Worker.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf, leasesOf, machineOf } from "../fixtures/Files.ts"
-import { event } from "./RealWorker.ts"
+import { event } from "../fixtures/Messages.ts"
 
 const { persistent } = Device
 

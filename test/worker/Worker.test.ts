@@ -10,8 +10,9 @@ import * as Message from "../../src/domain/Message.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { tls } from "../fixtures/Certificate.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { event, eventOf, events } from "../fixtures/Messages.ts"
 import { makeSink, stoppedSink } from "../fixtures/Wait.ts"
-import { type Device, event, eventOf, events, eventually, RealWorker, silently } from "./RealWorker.ts"
+import { type Device, eventually, RealWorker, silently } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, device, first, of, run, suite, uuids, withTimers } from "./Runs.ts"
 
 const { Drip, Hang, NotJson, Ok, RejectPoison, Reset, Status, Validate } = PostHogSink.Answer

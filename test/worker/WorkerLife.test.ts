@@ -12,8 +12,9 @@ import { fileURLToPath } from "node:url"
 import { marker } from "../../src/layers/WorkerMarks.ts"
 import * as PostHogSink from "../../src/testing/PostHogSink.ts"
 import { temporaryFolder } from "../fixtures/Folders.ts"
+import { event, events } from "../fixtures/Messages.ts"
 import type { Device, Ended, StartOptions } from "./RealWorker.ts"
-import { event, events, eventually, RealWorker, silently } from "./RealWorker.ts"
+import { eventually, RealWorker, silently } from "./RealWorker.ts"
 import { alice, anon, assertDelivered, assertKept, first, of, run, suite, withPreload, withTimers } from "./Runs.ts"
 
 const { Hang, Status, Validate } = PostHogSink.Answer
