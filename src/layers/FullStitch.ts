@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import { attribute, consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
 import * as Credential from "../domain/Credential.ts"
@@ -19,7 +18,6 @@ import * as StitchState from "../domain/StitchState.ts"
 import { Consent } from "../services/Consent.ts"
 import { type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
-import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import type { Identity, Publication, Rotation } from "../services/IdentityStore.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
@@ -58,7 +56,6 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   const { notes } = files
   const consent = yield* Consent
   const store = yield* FileIdentityStore.makeWith(files, snapshot?.identity)
-  const slot = yield* IdentitySlot
   const { input, ...resolver } = yield* PrincipalResolver
   const runtime = yield* HostRuntime
   const settings = yield* UsageSettings
@@ -71,13 +68,8 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     Effect.flatMap(runtime.isExiting, (isExiting) => isExiting ? effect : lock(effect))
   const now = Clock.currentTimeMillis
 
-  const state = yield* Ref.make(StitchState.idle)
-  const transition = <A extends ReadonlyArray<unknown>>(
-    change: (state: StitchState.StitchState, ...args: A) => StitchState.StitchState,
-    ...args: A
-  ): Effect.Effect<void> => Ref.update(state, (before) => change(before, ...args))
-  const current = Effect.map(Ref.get(state), ({ current }) => current)
-  const facts = Effect.map(current, (credential) => StitchState.facts(credential, shared.absent))
+  let state = StitchState.idle
+  const facts = () => StitchState.facts(state.current, shared.absent)
   const isAllowed = Effect.map(consent.decision, ({ enabled }) => enabled)
 
   // Paused: later commands may use the identity on disk again, so a login and a logout must count (ADR 0036). An opt-out
@@ -102,22 +94,20 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   if (initial !== undefined && input !== undefined) {
     const knowledge = snapshot?.knowledge === undefined ? initial.knowledge : snapshot.knowledge
     const first = yield* credentials.parse(input, initial.text, knowledge)
-    yield* transition(StitchState.begin, first)
-    if (initial.text !== undefined && first.found === undefined) yield* debug("no credential was found")
+    state = StitchState.begin(state, first)
     if (snapshot !== undefined) {
-      yield* transition(StitchState.open)
-      yield* transition(StitchState.replaceCurrent, first)
-      yield* transition(StitchState.observe, shared.observed)
+      state = StitchState.observe(StitchState.replaceCurrent(StitchState.open(state), first), shared.observed)
     }
+    if (initial.text !== undefined && first.found === undefined) yield* debug("no credential was found")
   }
 
   const held = yield* HeldEvents.make(record, known)
 
   const remember = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    const { found } = yield* current
+    const { found } = state.current
     if (found === undefined) return
     yield* cacheAnswer(found, principal)
-    yield* transition(StitchState.identify, principal)
+    state = StitchState.identify(state, principal)
     // The claim was published before the credential was stored: during a login, by another tool, or with a variable.
     // From now on it ends with the stored credential.
     if (found.source !== "stored") return
@@ -128,28 +118,24 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   // A response may be about the credential of a login that is not complete yet. So its principal is cached only if the
   // command succeeds without a later login or logout.
   yield* Effect.addFinalizer((exit) =>
-    Effect.flatMap(
-      Ref.get(state),
-      ({ observed }) => observed === undefined || Exit.isFailure(exit) ? Effect.void : remember(observed)
-    )
+    state.observed === undefined || Exit.isFailure(exit) ? Effect.void : remember(state.observed)
   )
 
   // == acting on a principal
 
   // Returns whether an observed principal may be that of a user who has logged out: another process gave the device a new
   // anon id since the command began, and no credential tells for which account.
-  const isOutdated = (seenBy: SeenBy, { anonId, published }: Identity): Effect.Effect<boolean> =>
-    Effect.map(current, ({ found }) => {
-      const isNewer = initialDevice !== undefined && initialDevice !== anonId && !published
-      return isNewer && seenBy === "observe" && found === undefined
-    })
+  const isOutdated = (seenBy: SeenBy, { anonId, published }: Identity): boolean => {
+    const isNewer = initialDevice !== undefined && initialDevice !== anonId && !published
+    return isNewer && seenBy === "observe" && state.current.found === undefined
+  }
 
   const publish = PrincipalClaim.make(shared, store, settings)
 
-  const unstamp = Effect.suspend(() => {
+  const unstamp = (): void => {
     shared.stitchAttempted = false
-    return slot.set(undefined)
-  })
+    shared.slot = undefined
+  }
 
   // Applies the consequence of a sighting. Retries if another process or tool changed the identity in the meantime.
   const apply = (
@@ -162,13 +148,13 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       const consequence = consequenceOf({
         principal,
         seenBy,
-        slot: attempt === 0 ? yield* slot.get : undefined,
+        slot: attempt === 0 ? shared.slot : undefined,
         claim: identity.claim,
-        credential: yield* facts,
+        credential: facts(),
         ephemeral: isEphemeral(runtime, identity)
       })
       if (consequence === "Nothing") return
-      yield* slot.set(principal)
+      shared.slot = principal
       if (consequence === "Stamp" || attempt === maxAttempts) return
       const isLogin = seenBy === "login"
       const hasFailed = isLogin ? isUnwritable : () => false
@@ -176,7 +162,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       if (consequence === "Switch") {
         const rotation = yield* again(store.rotate, hasFailed)
         if (rotation._tag === "Unwritable") {
-          if (!isLogin) return yield* unstamp
+          if (!isLogin) return unstamp()
           // The events of this command and of later ones must not belong to the former account (ADR 0036).
           claimed = yield* store.discard
           if (!claimed.durable) return
@@ -185,14 +171,14 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
           return isLogin ? yield* apply(principal, seenBy, rotation.identity, attempt + 1) : undefined
         } else claimed = rotation.identity
       }
-      const { source } = yield* facts
+      const { source } = facts()
       const request = { identity: claimed, principal, learnedBy: seenBy, source, withAlias: consequence === "Claim" }
       const result = yield* again(publish(request), hasFailed)
-      if (result._tag === "Unwritable") return yield* unstamp
+      if (result._tag === "Unwritable") return unstamp()
       if (result._tag === "Held") {
         return yield* apply(principal, seenBy, { ...claimed, claim: result.claim }, attempt + 1)
       }
-      if (result._tag !== "Replaced" || (yield* isOutdated(seenBy, result.identity))) return
+      if (result._tag !== "Replaced" || isOutdated(seenBy, result.identity)) return
       return yield* apply(principal, seenBy, result.identity, attempt + 1)
     })
 
@@ -204,16 +190,15 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   // Stamps the principal of this command. The device and the current credential may have another principal.
   const stampOnly = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
-    if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
-    if ((yield* slot.get) === undefined) yield* slot.set(principal)
+    if (state.phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
+    shared.slot ??= principal
   })
 
   // Returns whether a request was made with the current credential; true if the credential is not read yet.
-  const isForCurrent = (authorization: string | undefined) =>
-    Effect.map(Ref.get(state), ({ current, initial }) => {
-      const found = current.found ?? initial?.found
-      return found === undefined || authorization === undefined || Credential.authorizes(found, authorization)
-    })
+  const isForCurrent = (authorization: string | undefined): boolean => {
+    const found = state.current.found ?? state.initial?.found
+    return found === undefined || authorization === undefined || Credential.authorizes(found, authorization)
+  }
 
   const handleSighting = Effect.fnUntraced(function*(
     principal: PrincipalId.PrincipalId,
@@ -222,37 +207,35 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   ) {
     if (shared.stitchAttempted) return
     shared.stitchAttempted = true
-    if ((yield* Ref.get(state)).phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
+    if (state.phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
     // A response to an earlier request is about the previous credential.
-    if (
-      seenBy === "observe" && (StitchState.hasChanged(yield* Ref.get(state)) || !(yield* isForCurrent(authorization)))
-    ) {
+    if (seenBy === "observe" && (StitchState.hasChanged(state) || !isForCurrent(authorization))) {
       return yield* stampOnly(principal)
     }
     const identity = yield* store.get
-    if (yield* isOutdated(seenBy, identity)) return yield* stampOnly(principal)
+    if (isOutdated(seenBy, identity)) return yield* stampOnly(principal)
     yield* apply(principal, seenBy, identity)
-    const isStamped = (yield* slot.get) === principal
+    const isStamped = shared.slot === principal
     if (isStamped) yield* held.release(principal)
     if (seenBy === "resolver") yield* remember(principal)
-    else if (isStamped) yield* transition(StitchState.observe, principal)
+    else if (isStamped) state = StitchState.observe(state, principal)
   })
 
   // == the request to the API
 
-  const pendingRequest = yield* Ref.make<Fiber.Fiber<void> | undefined>(undefined)
+  let pendingRequest: Fiber.Fiber<void> | undefined
 
   // Before the first event, an answer changes nothing on disk: a usage error must leave no trace.
   const handleAnswer = Effect.fnUntraced(function*({ about, principal }: StitchState.Answer) {
-    if (!(yield* Ref.get(state)).isOpen) return
+    if (!state.isOpen) return
     if (principal === undefined) return yield* cacheAnswer(about, undefined)
     if (!(yield* open)) return
     // The credential may have been replaced or removed since.
-    if (StitchState.holds(yield* current, about)) yield* handleSighting(principal, "resolver")
+    if (StitchState.holds(state.current, about)) yield* handleSighting(principal, "resolver")
   })
 
   const requestPrincipal = Effect.fnUntraced(function*(credential: Credential.Credential) {
-    if ((yield* Ref.get(pendingRequest)) !== undefined) return
+    if (pendingRequest !== undefined) return
     if (!Credential.isReadable(credential)) return yield* debug(`${noPrincipal}: it cannot be read`)
     const request = Effect.gen(function*() {
       const reply = yield* Effect.suspend(() => resolver.resolve(credential)).pipe(
@@ -264,17 +247,17 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       const found = Option.getOrUndefined(reply)
       // The resolver of a host may be JavaScript, or assert the type of an id.
       const answer = { about: credential, principal: found === undefined ? undefined : yield* decodePrincipal(found) }
-      yield* transition(StitchState.answer, answer)
+      state = StitchState.answer(state, answer)
       yield* Effect.uninterruptible(locked(Effect.andThen(handleAnswer(answer), held.release(answer.principal))))
     })
     held.hold(credential)
-    yield* Ref.set(pendingRequest, yield* Effect.forkIn(Effect.interruptible(request), scope))
+    pendingRequest = yield* Effect.forkIn(Effect.interruptible(request), scope)
   })
 
-  const cancelRequest = Effect.flatMap(
-    Ref.get(pendingRequest),
-    (fiber) => Effect.andThen(Effect.sync(() => fiber?.interruptUnsafe()), held.release(undefined))
-  )
+  const cancelRequest = Effect.suspend(() => {
+    pendingRequest?.interruptUnsafe()
+    return held.release(undefined)
+  })
 
   // == the identity
 
@@ -292,15 +275,15 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   // Reads the identity, once. Returns false if consent is denied or cannot be read: then the identity is unknown, and
   // the command must not use the principal of the claim.
   const open: Effect.Effect<boolean> = yield* Effect.cached(Effect.gen(function*() {
-    if ((yield* Ref.get(state)).isOpen) return true
-    yield* transition(StitchState.open)
+    if (state.isOpen) return true
+    state = StitchState.open(state)
     if (!(yield* isAllowed)) return false
     yield* showNotice
     // The identity is read first: with a newer credential the account was switched, but not with a newer identity.
     const identity = yield* store.get
     // The host removes the credential before it reports a logout, so the first credential names the account. While the
     // process exits, no credential is read: that may need a promise.
-    const { initial, phase } = yield* Ref.get(state)
+    const { initial, phase } = state
     const isExiting = yield* runtime.isExiting
     const former = initial !== undefined && (isExiting || phase === "SigningOut")
       ? initial
@@ -310,21 +293,21 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     isReading = former === undefined
     const credential = former ?? (yield* credentials.read)
     isReading = false
-    yield* transition(StitchState.replaceCurrent, credential)
+    state = StitchState.replaceCurrent(state, credential)
     const { found, known: knowledge } = credential
-    if (isSignedOutElsewhere({ claim: identity.claim, credential: yield* facts })) {
+    if (isSignedOutElsewhere({ claim: identity.claim, credential: facts() })) {
       yield* debug("the device gets a new anon id: its stored credential was removed")
       if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
     }
     // Another process has logged out or logged in: this command keeps the principal of its first credential.
     const initialPrincipal = initial?.known ?? undefined
-    if (initialPrincipal !== undefined && StitchState.hasChanged(yield* Ref.get(state))) {
+    if (initialPrincipal !== undefined && StitchState.hasChanged(state)) {
       shared.stitchAttempted = true
-      yield* slot.set(initialPrincipal)
+      shared.slot = initialPrincipal
       return true
     }
     if (found === undefined) return true
-    const { answer } = yield* Ref.get(state)
+    const { answer } = state
     const fresh = answer !== undefined && StitchState.holds(credential, answer.about) ? answer : undefined
     const principal = knowledge ?? fresh?.principal
     if (principal !== undefined) {
@@ -339,17 +322,17 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   }))
 
   const attribution = Effect.gen(function*() {
-    const wasOpen = (yield* Ref.get(state)).isOpen
+    const wasOpen = state.isOpen
     if (!(yield* open)) return undefined
     const check = wasOpen ? yield* store.check : "Current"
     if (check === "Deleted") return undefined
     // Another tool gave the device another anon id, which is used from now on.
     const identity = check === "Replaced" ? yield* store.refresh : yield* store.get
     const result = attribute({
-      slot: yield* slot.get,
+      slot: shared.slot,
       anonId: identity.anonId,
       claim: identity.claim,
-      credential: yield* facts,
+      credential: facts(),
       invocationId: recorder.id
     })
     return { identity, attribution: result } satisfies EventOwner
@@ -359,12 +342,11 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
 
   let isFirst = true
   const begin = Effect.gen(function*() {
-    const { initial, isOpen } = yield* Ref.get(state)
-    if (isOpen || !(yield* isAllowed)) return
+    if (state.isOpen || !(yield* isAllowed)) return
     // Another process may have logged out while this one loaded the full stitch.
-    const credential = (isFirst ? initial : undefined) ?? (yield* credentials.read)
+    const credential = (isFirst ? state.initial : undefined) ?? (yield* credentials.read)
     isFirst = false
-    yield* transition(StitchState.begin, credential)
+    state = StitchState.begin(state, credential)
     if (credential.found !== undefined && credential.known === undefined) yield* requestPrincipal(credential.found)
     // With an input, these lines were written before.
     else if (input === undefined && !credential.known) {
@@ -378,7 +360,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     Effect.gen(function*() {
       const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
-      return yield* (yield* isForCurrent(authorization))
+      return yield* isForCurrent(authorization)
         ? handleSighting(principal, "observe", authorization)
         : stampOnly(principal)
     })
@@ -388,15 +370,16 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   // A login without consent claims nothing, and ends the use of another account (ADR 0036).
   const signInUnclaimed = Effect.fnUntraced(function*(principal: PrincipalId.PrincipalId) {
     yield* cancelRequest
-    yield* transition(StitchState.signIn, yield* credentials.read)
-    yield* slot.set(principal)
+    const credential = yield* credentials.read
+    state = StitchState.signIn(state, credential)
+    shared.slot = principal
     const claim = yield* claimOnDisk
     if (claim !== undefined && claim.principal_id !== principal) yield* store.discard
   })
 
   const login = (principalId: string) =>
     Effect.gen(function*() {
-      yield* transition(StitchState.observe, undefined)
+      state = StitchState.observe(state, undefined)
       const principal = yield* decodePrincipal(principalId)
       if (principal === undefined) return
       // From now on responses are about another credential, also without consent.
@@ -409,7 +392,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       yield* cancelRequest
       const identity = yield* again(store.refresh, ({ durable }) => !durable)
       const credential = yield* credentials.read
-      yield* transition(StitchState.signIn, credential)
+      state = StitchState.signIn(state, credential)
       yield* apply(principal, "login", identity)
       if (credential.found?.source === "stored") yield* remember(principal)
     })
@@ -420,22 +403,22 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     const consentNow = yield* readConsent
     if (consentNow !== "Given") {
       // Nothing is recorded, and this process must not use the account any more.
-      const { current, initial = current } = yield* Ref.get(state)
-      const wasSignedIn = initial.found !== undefined || (yield* slot.get) !== undefined ||
+      const { current, initial = current } = state
+      const wasSignedIn = initial.found !== undefined || shared.slot !== undefined ||
         (yield* claimOnDisk) !== undefined
-      yield* transition(StitchState.forget)
-      yield* slot.set(undefined)
+      state = StitchState.forget(state)
+      shared.slot = undefined
       yield* consentNow === "Paused" && wasSignedIn ? store.discard : store.forget
       return undefined
     }
-    yield* transition(StitchState.beginSignOut)
+    state = StitchState.beginSignOut(state)
     const isKnown = yield* open
     const before = yield* store.get
     // Without a claim the logout may change nothing, so a read that failed must not count as one.
     const identity = yield* again(store.refresh, ({ claim }) => claim === undefined)
-    const { current, phase } = yield* Ref.get(state)
+    const { current, phase } = state
     const hasCredential = current.found !== undefined && current !== StitchState.unattributable
-    const wasSignedIn = !isKnown || hasCredential || (yield* slot.get) !== undefined || before.claim !== undefined ||
+    const wasSignedIn = !isKnown || hasCredential || shared.slot !== undefined || before.claim !== undefined ||
       identity.claim !== undefined
     return wasSignedIn ? { isFirst: phase !== "SignedOut" } : undefined
   })
@@ -443,12 +426,12 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   const endLogout = Effect.gen(function*() {
     shared.stitchAttempted = true
     yield* cancelRequest
-    yield* slot.set(undefined)
-    yield* transition(StitchState.signOut, StitchState.none)
+    shared.slot = undefined
+    state = StitchState.signOut(state, StitchState.none)
     const rotation = yield* again(store.rotate, isUnwritable)
     if (rotation._tag === "Unwritable") yield* store.discard
     // The other process may have logged in: then the new anon id is claimed by that account.
-    if (rotation._tag === "Overtaken") yield* transition(StitchState.signOut, StitchState.unattributable)
+    if (rotation._tag === "Overtaken") state = StitchState.signOut(state, StitchState.unattributable)
   })
 
   const logout = Effect.gen(function*() {
@@ -470,10 +453,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   const start = operation("could not begin a command")(begin)
 
   const awaitPrincipal = Effect.gen(function*() {
-    const fiber = yield* Ref.get(pendingRequest)
-    if (fiber === undefined) return
+    if (pendingRequest === undefined) return
     // A finalizer is not interruptible, but a user who interrupts must not wait.
-    const awaited = yield* Effect.exit(Effect.interruptible(Fiber.await(fiber)))
+    const awaited = yield* Effect.exit(Effect.interruptible(Fiber.await(pendingRequest)))
     if (Exit.isFailure(awaited)) yield* cancelRequest
   })
 
@@ -488,8 +470,8 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     locked(Effect.gen(function*() {
       const owner = yield* attribution
       const at = yield* now
-      yield* owner === undefined ? record(event, owner, at) : held.record(event, owner, at, yield* current)
+      yield* owner === undefined ? record(event, owner, at) : held.record(event, owner, at, state.current)
     }))
 
-  return { service, current, capture, awaitPrincipal, isReading: () => isReading, start, store }
+  return { service, current: () => state.current, capture, awaitPrincipal, isReading: () => isReading, start, store }
 })

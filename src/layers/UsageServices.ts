@@ -152,7 +152,6 @@ export const make = Effect.fnUntraced(function*(
         shared.slot = principal
       })
   })
-  const base = Context.add(context, IdentitySlot, slot)
 
   // == the full stitch, when the command is not steady
 
@@ -167,7 +166,7 @@ export const make = Effect.fnUntraced(function*(
       const { FullStitch } = yield* parts
       return fullStitch = yield* FullStitch.make(steady.handover(), record)
     }).pipe(
-      Effect.provideContext(base),
+      Effect.provideContext(context),
       // An upgrade may have removed the file since the command began. From then on its events are anonymous.
       Effect.catchCause((cause) =>
         Effect.map(debug("could not load a file of this package: events are anonymous", cause), () => {
@@ -360,7 +359,7 @@ export const make = Effect.fnUntraced(function*(
   // == delivery
 
   const fileOutbox = once(
-    Effect.provideContext(Effect.flatMap(parts, ({ FileOutbox }) => FileOutbox.makeWith(files, writer)), base)
+    Effect.provideContext(Effect.flatMap(parts, ({ FileOutbox }) => FileOutbox.makeWith(files, writer)), context)
   )
   const outbox = outboxOf(fileOutbox)
   const starter = once(
@@ -373,7 +372,7 @@ export const make = Effect.fnUntraced(function*(
   const delivery = once(
     parts.pipe(
       Effect.flatMap(({ Delivery }) => Delivery.make({ files, invocationId: id, checks, start })),
-      Effect.provideContext(Context.add(base, Outbox, outbox))
+      Effect.provideContext(Context.add(context, Outbox, outbox))
     )
   )
   const leases = { files, folder: writer.folder.root, runtime }

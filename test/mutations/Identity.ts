@@ -11,7 +11,6 @@ import * as StitchState from "../../src/domain/StitchState.ts"
 import * as ClaimFiles from "../../src/layers/ClaimFiles.ts"
 import type { Record, Recorder } from "../../src/layers/Recorder.ts"
 import type { StateFiles } from "../../src/layers/StateFiles.ts"
-import { IdentitySlot } from "../../src/services/IdentitySlot.ts"
 import { UsageSettings } from "../../src/services/UsageSettings.ts"
 import { type Mutation, overriding, withoutSuccessors, wrong, wrongStore } from "./Wrong.ts"
 
@@ -125,7 +124,7 @@ export const identity: ReadonlyArray<Mutation> = [
           const { shared } = handover
           const observe = Effect.fnUntraced(function*(principalId: string, authorization?: string) {
             yield* stitch.service.observe(principalId, authorization)
-            const { found } = yield* stitch.current
+            const { found } = stitch.current()
             const now = yield* Clock.currentTimeMillis
             if (found === undefined || shared.slot !== principalId) return
             if (authorization !== undefined && !Credential.authorizes(found, authorization)) return
@@ -149,12 +148,11 @@ export const identity: ReadonlyArray<Mutation> = [
     name: "a logout leaves the slot",
     why: "what comes after it goes to the former account",
     wrong: [wrong("layers/FullStitch.ts", (right) => ({
-      make: (handover, record) =>
-        Effect.updateService(
-          right.make(handover, record),
-          IdentitySlot,
-          (slot) => overriding(slot, { set: (next) => next === undefined ? Effect.void : slot.set(next) })
-        )
+      make: (handover, record) => {
+        const set: ProxyHandler<typeof handover.shared>["set"] = (target, key, value) =>
+          (key === "slot" && value === undefined) || Reflect.set(target, key, value)
+        return right.make({ ...handover, shared: new Proxy(handover.shared, { set }) }, record)
+      }
     }))]
   },
   {
@@ -223,7 +221,7 @@ export const identity: ReadonlyArray<Mutation> = [
             slot: shared.slot,
             anonId: identity.anonId,
             claim: identity.claim,
-            credential: StitchState.facts(yield* stitch.current, "none"),
+            credential: StitchState.facts(stitch.current(), "none"),
             invocationId: shared.recorder.id
           })
           return yield* record(event, { identity, attribution }, now)
