@@ -35,5 +35,5 @@ export const annotateCommand = (shared: Shared): Effect.Effect<void> =>
       ? Effect.void
       : Ref.update(current.annotations, (before) => ({ ...before, shared: merge(before.shared, shared) }))).pipe(
       // A getter of the host may throw.
-      debugFailure("could not annotate a command", undefined)
+      debugFailure("could not annotate a command")
     )

@@ -159,7 +159,7 @@ const outcomeOf = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>,
     errorMessage: isCancelled
       ? undefined
       : yield* Effect.sync(() => errorMessage?.(Cause.squash(exit.cause))).pipe(
-        debugFailure("no error message is sent: `errorMessage` of `Usage.track` threw", undefined)
+        debugFailure("no error message is sent: `errorMessage` of `Usage.track` threw")
       ),
     isCancelled
   }
@@ -245,7 +245,7 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
       const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
       if (!outcome.isCancelled) yield* followed.awaitPrincipal
       yield* Effect.provideService(record(outcome, endedAt), CurrentCommand, command)
-    }).pipe(debugFailure("could not record a command", undefined))
+    }).pipe(debugFailure("could not record a command"))
   })
   return context
 })

@@ -51,10 +51,10 @@ export const debug = (message: string, ...details: ReadonlyArray<unknown>): Effe
     return Effect.catchDefect(line, () => Effect.void)
   })
 
-/** Recovers from every failure and defect with a debug line and a fallback. An interruption is kept. */
+/** Recovers from every failure and defect with a debug line, and returns undefined. An interruption is kept. */
 export const debugFailure =
-  <B>(message: string, fallback: B) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | B, never, R> =>
-    Effect.catchCause(effect, (cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.interrupt
-        : Effect.as(debug(message, cause), fallback))
+  (message: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, never, R> =>
+    Effect.catchCause(
+      effect,
+      (cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.as(debug(message, cause), undefined)
+    )

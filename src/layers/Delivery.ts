@@ -164,7 +164,7 @@ export const make = Effect.fnUntraced(function*(
     // A message is delivered without the identity file.
     const first = (yield* obstacles).find(({ what }) => what !== "identity_unreadable")
     return first?.why ?? problem ?? (yield* outbox.status).lastFailure
-  }, debugFailure("could not deliver", undefined))
+  }, debugFailure("could not deliver"))
 
   const flush: Effect.Effect<Flushed> = Effect.gen(function*() {
     const before = yield* outbox.status

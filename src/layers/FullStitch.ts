@@ -448,7 +448,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   })
 
   const operation = (what: string) => (effect: Effect.Effect<void>) =>
-    locked(effect).pipe(Effect.uninterruptible, debugFailure(what, undefined))
+    locked(effect).pipe(Effect.uninterruptible, debugFailure(what))
 
   const start = operation("could not begin a command")(begin)
 
@@ -463,7 +463,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     observe: (principalId, authorization) =>
       operation("could not act on an observed principal")(observe(principalId, authorization)),
     login: (principalId) => operation("could not act on a login")(login(principalId)),
-    logout: logout.pipe(Effect.uninterruptible, debugFailure("could not act on a logout", undefined))
+    logout: logout.pipe(Effect.uninterruptible, debugFailure("could not act on a logout"))
   })
 
   const capture = (event: Recorder.Event): Effect.Effect<void> =>

@@ -89,7 +89,7 @@ const denied = (
   const stitch = (use: (stitch: IdentityStitch["Service"]) => Effect.Effect<void>): Effect.Effect<void> =>
     isToldOnce
       ? Effect.flatMap(full, (context) => use(Context.get(context, IdentityStitch))).pipe(
-        debugFailure("could not act on a login or a logout", undefined)
+        debugFailure("could not act on a login or a logout")
       )
       : Effect.void
   const consent = Effect.map(full, Context.get(Consent))

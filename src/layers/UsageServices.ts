@@ -290,7 +290,7 @@ export const make = Effect.fnUntraced(function*(
       if (ended - lastDeliveryStart < deliverEveryNanos) return
       lastDeliveryStart = ended
       yield* Effect.forkIn(worker.ensure, scope)
-    }).pipe(Effect.uninterruptible, debugFailure("could not record an event", undefined))
+    }).pipe(Effect.uninterruptible, debugFailure("could not record an event"))
 
   // == the stitch
 
@@ -324,7 +324,7 @@ export const make = Effect.fnUntraced(function*(
     if (resolver.input === undefined) return yield* start
     // A new credential is parsed, and its principal requested, in the background.
     startFiber = yield* Effect.forkIn(start, scope)
-  }).pipe(debugFailure("could not begin a command", undefined))
+  }).pipe(debugFailure("could not begin a command"))
 
   const awaitPrincipal = Effect.gen(function*() {
     if (startFiber !== undefined) yield* Effect.exit(Effect.interruptible(Fiber.await(startFiber)))
@@ -351,7 +351,7 @@ export const make = Effect.fnUntraced(function*(
       // An illegal id is passed to the full stitch, which writes the debug line.
       if (isPrincipalId(principalId) && (yield* notes.run(() => isStamped(principalId, now)))) return
       yield* withFullStitch(({ service }) => service.observe(principalId, authorization))
-    }, debugFailure("could not act on an observed principal", undefined)),
+    }, debugFailure("could not act on an observed principal")),
     login: (principalId) => withFullStitch(({ service }) => service.login(principalId)),
     logout: withFullStitch(({ service }) => service.logout)
   })
@@ -411,7 +411,7 @@ export const make = Effect.fnUntraced(function*(
         delivery,
         ({ waitForDelivery }) => waitForDelivery(started, isShort ? undefined : seen)
       )
-    }).pipe(debugFailure("could not start a worker", undefined)),
+    }).pipe(debugFailure("could not start a worker")),
     flush: Effect.andThen(
       notes.run(() => checks.decide().enabled ? writer.trim(clock.currentTimeMillisUnsafe()) : undefined),
       Effect.flatMap(delivery, ({ flush }) => flush)

@@ -72,7 +72,7 @@ test("A debug line is not printed at the usual log level", function*() {
 
 it.effect("A debug line is printed at any log level and without any logger if lines are shown", () =>
   Effect.gen(function*() {
-    const failing = Effect.fail("the reason").pipe(Debug.debugFailure("it did not work", undefined))
+    const failing = Effect.fail("the reason").pipe(Debug.debugFailure("it did not work"))
     const { err, out } = yield* printed(failing)
     assert.deepStrictEqual(out, [])
     assert.strictEqual(err[0], "usage: it did not work")
