@@ -15,7 +15,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { CommandFailed, CommandSucceeded, withName } from "../domain/CommandEvents.ts"
 import { debug, debugFailure, isLogged } from "../layers/Debug.ts"
-import { type Annotations, type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
+import { type Annotations, type CommandRun, CurrentCommand, trackedCommand } from "../services/CurrentCommand.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import type { Declared } from "./DataDictionary.ts"
@@ -169,8 +169,7 @@ const outcomeOf = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>,
 /** Begins a command. When the scope closes, it records the exit of the handler. */
 const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Options) {
   const { tokens } = invocation
-  const current = yield* CurrentCommand
-  const outer = current === "untracked" ? undefined : current
+  const outer = yield* trackedCommand
   // The leaf may be tracked by itself and by its tree.
   if (outer !== undefined && (tokens === undefined ? outer.name === invocation.name : tokensOf.get(outer) === tokens)) {
     yield* debug(`"${invocation.name}" is not recorded again: apply \`Usage.track\` once, to the root`)

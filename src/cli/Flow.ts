@@ -12,7 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as UsageEvent from "../domain/UsageEvent.ts"
-import { CurrentCommand } from "../services/CurrentCommand.ts"
+import { trackedCommand } from "../services/CurrentCommand.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -149,12 +149,11 @@ export const make = <const F extends Fields, const Step extends string, const Na
       const capture = yield* UsageCapture
       const startedAt = yield* Clock.monotonicTimeNanos
       const current = yield* Ref.make<string | undefined>(undefined)
-      const command = yield* CurrentCommand
-      const ofCommand = command === "untracked" ? undefined : command
+      const command = yield* trackedCommand
       const own: Encodable = ErrorClass.tryOrElse({}, () => ({ ...properties }))
 
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
-        ofCommand?.flows.delete(end)
+        command?.flows.delete(end)
         const step = yield* Ref.get(current)
         const at = { ...own, ...(step === undefined ? {} : { step }) }
         const elapsed = (yield* Clock.monotonicTimeNanos) - startedAt
@@ -169,7 +168,7 @@ export const make = <const F extends Fields, const Step extends string, const Na
 
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.andThen(
-          Effect.tap(capture.capture(started, own), Effect.sync(() => ofCommand?.flows.add(end))),
+          Effect.tap(capture.capture(started, own), Effect.sync(() => command?.flows.add(end))),
           Effect.onExit(restore(Effect.provideService(effect, CurrentFlow, { flow: name, step: current })), end)
         )
       )

@@ -16,7 +16,7 @@ import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
 import * as StitchState from "../domain/StitchState.ts"
 import { Consent } from "../services/Consent.ts"
-import { type CommandRun, CurrentCommand } from "../services/CurrentCommand.ts"
+import { type CommandRun, trackedCommand } from "../services/CurrentCommand.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
 import type { Identity, Publication, Rotation } from "../services/IdentityStore.ts"
@@ -439,8 +439,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (logoutStep === undefined) return
     // A second logout must not be recorded under the previous principal. A logout outside any command counts for every
     // running command.
-    const current = yield* CurrentCommand
-    const command = current === "untracked" ? undefined : current
+    const command = yield* trackedCommand
     for (const run of logoutStep.isFirst ? [...running] : []) {
       if (command === undefined || isWithin(command, run)) yield* run.recordSuccess
     }

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { CredentialFacts, SeenBy } from "../domain/Attribution.ts"
 import type * as Claim from "../domain/Claim.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
-import { CurrentCommand } from "../services/CurrentCommand.ts"
+import { trackedCommand } from "../services/CurrentCommand.ts"
 import type { Identity, IdentityStore } from "../services/IdentityStore.ts"
 import type { UsageSettings } from "../services/UsageSettings.ts"
 import { IsDebugMode } from "./Debug.ts"
@@ -40,14 +40,14 @@ export const make = (
       alias: null
     }
     if (!withAlias) return yield* store.claim(claim)
-    const command = yield* CurrentCommand
+    const command = yield* trackedCommand
     const draft = {
       event: "$create_alias",
       distinctId: principal,
       // PostHog drops a personless alias.
       personless: false,
       properties: { distinct_id: principal, alias: identity.anonId },
-      command: command === undefined || command === "untracked" ? undefined : command.name
+      command: command?.name
     }
     const at = yield* Clock.currentTimeMillis
     const { confirm, message } = yield* notes.run(() => recorder.compose(draft, identity, at))

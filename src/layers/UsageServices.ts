@@ -21,7 +21,7 @@ import { merge } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
-import { CurrentCommand } from "../services/CurrentCommand.ts"
+import { CurrentCommand, trackedCommand } from "../services/CurrentCommand.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { IdentitySlot } from "../services/IdentitySlot.ts"
 import { IdentityStitch } from "../services/IdentityStitch.ts"
@@ -266,8 +266,7 @@ export const make = Effect.fnUntraced(function*(
 
   const capture: UsageCapture["Service"]["capture"] = (event, input) =>
     Effect.gen(function*() {
-      const current = yield* CurrentCommand
-      const command = current === "untracked" ? undefined : current
+      const command = yield* trackedCommand
       const ofCommand = command === undefined ? {} : Ref.getUnsafe(command.annotations).shared
       const ofScope = yield* UsageContext
       const now = clock.currentTimeMillisUnsafe()

@@ -1,6 +1,6 @@
 /** The tracked command of the running fiber. */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
@@ -47,3 +47,9 @@ export interface CommandRun {
 export const CurrentCommand: Context.Reference<CommandRun | "untracked" | undefined> = Context.Reference<
   CommandRun | "untracked" | undefined
 >("effect-cli-usage/services/CurrentCommand", { defaultValue: () => undefined })
+
+/** Returns the tracked command of the running fiber; undefined outside one, and in a command that is not recorded. */
+export const trackedCommand: Effect.Effect<CommandRun | undefined> = Effect.map(
+  CurrentCommand,
+  (current) => current === "untracked" ? undefined : current
+)
