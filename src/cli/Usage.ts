@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 export { layer, type Options, type Usage as Services } from "../layers/NodeUsage.ts"
-export { annotateCommand } from "./Annotations.ts"
+export { annotateCommand, type HasValues, withFlagValues } from "./Annotations.ts"
 export { type Options as TrackOptions, track, trackEffect, Untracked } from "./CommandTracking.ts"
-export { type HasValues, withFlagValues } from "./FlagValues.ts"
 export { command as telemetryCommand } from "./TelemetryCommand.ts"
