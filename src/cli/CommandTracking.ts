@@ -94,13 +94,7 @@ const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | unde
 }
 
 const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
-  ErrorClass.tryOrElse(
-    false,
-    () =>
-      cause.reasons.some((reason) =>
-        Cause.isFailReason(reason) && CliError.isCliError(reason.error) && reason.error._tag === "ShowHelp"
-      )
-  )
+  ErrorClass.hasError(cause, (error) => CliError.isCliError(error) && error._tag === "ShowHelp")
 
 const interruptedCode = 130
 

@@ -93,9 +93,10 @@ export const ofCause = (cause: Cause.Cause<unknown>): string | undefined => {
   return ofError(Cause.isFailReason(reason) ? reason.error : reason.defect)
 }
 
+/** Returns whether a cause has an error of a kind; false if the check throws. */
+export const hasError = (cause: Cause.Cause<unknown>, isOfKind: (error: unknown) => boolean): boolean =>
+  tryOrElse(false, () => cause.reasons.some((reason) => Cause.isFailReason(reason) && isOfKind(reason.error)))
+
 /** Returns whether the user cancelled a command: by a signal, or at a prompt. */
 export const isCancelled = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  Exit.isFailure(exit) &&
-  (Cause.hasInterruptsOnly(exit.cause) ||
-    tryOrElse(false, () =>
-      exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && Terminal.isQuitError(reason.error))))
+  Exit.isFailure(exit) && (Cause.hasInterruptsOnly(exit.cause) || hasError(exit.cause, Terminal.isQuitError))

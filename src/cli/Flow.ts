@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -84,13 +84,9 @@ export interface Flow<F extends Fields, Step extends string> {
 }
 
 const isNamed = (cause: Cause.Cause<unknown>, tags: ReadonlyArray<string>): boolean =>
-  ErrorClass.tryOrElse(
-    false,
-    () =>
-      cause.reasons.some((reason) =>
-        Cause.isFailReason(reason) && Predicate.hasProperty(reason.error, "_tag") &&
-        Predicate.isString(reason.error._tag) && tags.includes(reason.error._tag)
-      )
+  ErrorClass.hasError(
+    cause,
+    (error) => Predicate.hasProperty(error, "_tag") && Predicate.isString(error._tag) && tags.includes(error._tag)
   )
 
 /**
