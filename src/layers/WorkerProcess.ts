@@ -11,7 +11,6 @@ import { isRefused } from "../services/Disk.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import { UsageSettings } from "../services/UsageSettings.ts"
 import { debug } from "./Debug.ts"
-import * as HeldLease from "./HeldLease.ts"
 import * as Lease from "./Lease.ts"
 import type { StateFiles } from "./StateFiles.ts"
 import * as Variable from "./Variable.ts"
@@ -269,7 +268,7 @@ export const make = Effect.fnUntraced(function*(files: StateFiles, keepsSent: bo
       const child = yield* spawn({ executable, args: [...worker, marker], cwd, env })
       const { pid } = child
       const now = yield* Clock.currentTimeMillis
-      const lease = yield* files.notes.run(() => HeldLease.acquire(leases, now, bootMillis, { id, pid, boots: true }))
+      const lease = yield* files.notes.run(() => Lease.acquire(leases, now, bootMillis, { id, pid, boots: true }))
       // If the starter was suspended, then its worker may already hold the lease.
       if (typeof lease !== "object" && Lease.inspect(leases, now).lease?.id !== id) {
         child.kill("SIGKILL")

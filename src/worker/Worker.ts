@@ -3,8 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Message } from "../domain/Message.ts"
 import type { WorkerJob } from "../domain/WorkerJob.ts"
-import * as HeldLease from "../layers/HeldLease.ts"
-import type { Leases } from "../layers/Lease.ts"
+import * as Lease from "../layers/Lease.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { SearchFile } from "./SearchFile.ts"
 import type { Answer } from "./Transport.ts"
@@ -39,7 +38,7 @@ export interface Options {
   /** Returns whether consent is given. */
   readonly isAllowed: () => boolean
   readonly job: Pick<WorkerJob, "id" | "lingers">
-  readonly leases: Leases
+  readonly leases: Lease.Leases
   readonly outbox: Outbox["Service"]
   readonly search: SearchFile
   readonly startSuccessor: Effect.Effect<void>
@@ -205,7 +204,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const { isAllowed, job, leases, outbox, startSuccessor, until } = options
   const startedAt = yield* monotonicMillis
   // Other processes compare the end of the lease with the time of day.
-  const held = HeldLease.acquire(leases, yield* Clock.currentTimeMillis, until - startedAt, {
+  const held = Lease.acquire(leases, yield* Clock.currentTimeMillis, until - startedAt, {
     id: job.id,
     pid: leases.runtime.pid,
     boots: false

@@ -1,7 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as NFS from "node:fs"
-import * as HeldLease from "../../src/layers/HeldLease.ts"
 import * as Lease from "../../src/layers/Lease.ts"
 import * as MemoryDisk from "../../src/layers/MemoryDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
@@ -16,7 +15,7 @@ const now = 1_000_000
 let workers = 0
 
 /** A worker of its own, or one that is started. */
-const holder = (fields: Partial<HeldLease.Holder> = {}): HeldLease.Holder => ({
+const holder = (fields: Partial<Lease.Holder> = {}): Lease.Holder => ({
   id: `worker ${++workers}`,
   boots: false,
   pid: 1,
@@ -33,8 +32,8 @@ const outbox = Effect.map(Device.make, (device) => {
   const process = ({ runtime, ...options }: ProcessOptions = {}) => {
     const leases = leasesOf(device, { ...options, runtime: { ...Device.persistent, ...runtime } })
     return {
-      acquire: (at = now, lifeMillis = life, fields?: Partial<HeldLease.Holder>) =>
-        HeldLease.acquire(leases, at, lifeMillis, holder(fields)),
+      acquire: (at = now, lifeMillis = life, fields?: Partial<Lease.Holder>) =>
+        Lease.acquire(leases, at, lifeMillis, holder(fields)),
       isHeld: (at = now) => Lease.inspect(leases, at).isHeld,
       isStale: (at = now) => Lease.inspect(leases, at).isStale
     }
@@ -53,7 +52,7 @@ type Outbox = Effect.Success<typeof outbox>
 const test = (title: string, run: (outbox: Outbox) => Generator<Effect.Effect<void>, void, never>) =>
   it.effect(title, () => Effect.flatMap(outbox, (outbox) => Effect.gen(() => run(outbox))))
 
-const held = (lease: ReturnType<typeof HeldLease.acquire>): HeldLease.HeldLease =>
+const held = (lease: ReturnType<typeof Lease.acquire>): Lease.HeldLease =>
   typeof lease === "object" ? lease : assert.fail(`the lease was not taken: ${lease}`)
 
 test("A lease is held by the process that took it until it is released", function*({ leases, process }) {
@@ -79,8 +78,8 @@ for (const number of [0, 7]) {
         for (const folder of ["/home", "/home/usage", "/home/usage/outbox", root]) memory.makeFolder(folder)
         if (number > 0) memory.create(`${root}/lease-${number}`, leaseText({ until: now - 1 }))
         const take = (disk: Disk) =>
-          HeldLease.acquire({ ...leasesOf(device, { disk, home: "/home" }), folder: root }, now, life, holder())
-        const taken: Array<ReturnType<typeof HeldLease.acquire>> = []
+          Lease.acquire({ ...leasesOf(device, { disk, home: "/home" }), folder: root }, now, life, holder())
+        const taken: Array<ReturnType<typeof Lease.acquire>> = []
         /** Takes the lease; another process runs before the given call of its disk. */
         const acquire = (at: number, run: () => void): void => {
           let calls = 0

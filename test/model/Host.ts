@@ -23,7 +23,6 @@ import * as Delivery from "../../src/layers/Delivery.ts"
 import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
-import * as HeldLease from "../../src/layers/HeldLease.ts"
 import * as Lease from "../../src/layers/Lease.ts"
 import * as OptOutFiles from "../../src/layers/OptOutFiles.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
@@ -275,7 +274,7 @@ const workerOf = Effect.fnUntraced(function*({ disk, uuid }: Machine, send: Send
   const run = Effect.gen(function*() {
     const id = uuid()
     const now = yield* Clock.currentTimeMillis
-    if (typeof HeldLease.acquire(leases, now, 3_000, { id, pid: runtime.pid, boots: true }) !== "object") return
+    if (typeof Lease.acquire(leases, now, 3_000, { id, pid: runtime.pid, boots: true }) !== "object") return
     yield* Worker.run({
       send: (messages) => Effect.as(send(messages), { _tag: "Taken", quotaLimited: false }),
       isAllowed: () => looks.decide().enabled,

@@ -292,7 +292,7 @@ export const files: ReadonlyArray<Mutation> = [
   {
     name: "a worker sends on after its lease was deleted",
     why: "what was read before an opt-out goes out after it",
-    wrong: [wrong("layers/HeldLease.ts", (right) => ({
+    wrong: [wrong("layers/Lease.ts", (right) => ({
       acquire: (...args) => {
         const lease = right.acquire(...args)
         return typeof lease === "object" ? overriding(lease, { isHeld: () => true }) : lease
@@ -323,11 +323,10 @@ export const files: ReadonlyArray<Mutation> = [
   {
     name: "a command starts a worker where one lives",
     why: "a burst of commands starts one worker each",
-    wrong: [wrong(
-      "layers/Lease.ts",
-      (right) => ({ inspect: (leases, now) => ({ ...right.inspect(leases, now), isHeld: false }) }),
-      "layers/HeldLease.ts"
-    )]
+    wrong: [wrong("layers/Lease.ts", (right) => ({
+      acquire: (leases, ...rest) =>
+        right.acquire({ ...leases, runtime: overriding(leases.runtime, { isAlive: () => false }) }, ...rest)
+    }))]
   },
   {
     name: "a worker that was killed keeps its lease",

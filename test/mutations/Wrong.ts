@@ -22,7 +22,6 @@ interface Modules {
   readonly "layers/FileOutbox.ts": typeof import("../../src/layers/FileOutbox.ts")
   readonly "layers/ForeignFile.ts": typeof import("../../src/layers/ForeignFile.ts")
   readonly "layers/FullStitch.ts": typeof import("../../src/layers/FullStitch.ts")
-  readonly "layers/HeldLease.ts": typeof import("../../src/layers/HeldLease.ts")
   readonly "layers/KnownFile.ts": typeof import("../../src/layers/KnownFile.ts")
   readonly "layers/Lease.ts": typeof import("../../src/layers/Lease.ts")
   readonly "layers/PointerFile.ts": typeof import("../../src/layers/PointerFile.ts")

@@ -17,7 +17,6 @@ import * as Message from "../../src/domain/Message.ts"
 import { UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as FixedConsent from "../../src/layers/FixedConsent.ts"
 import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
-import * as HeldLease from "../../src/layers/HeldLease.ts"
 import { CaptureWorker, HostRuntime } from "../../src/layers/index.ts"
 import * as Lease from "../../src/layers/Lease.ts"
 import * as UsageServices from "../../src/layers/UsageServices.ts"
@@ -417,7 +416,7 @@ describe("worker life cycle", () => {
   test("A worker ends at once and sends nothing while another holds the lease", function*() {
     const { device, leases, work, write } = yield* setUp()
     write(1)
-    assert.isObject(HeldLease.acquire(leases, 0, Lease.longestMillis, { id: "another", boots: false, pid: 1 }))
+    assert.isObject(Lease.acquire(leases, 0, Lease.longestMillis, { id: "another", boots: false, pid: 1 }))
     const { count, counted } = counter()
     const { requests, send } = counting()
     yield* work({ send, lingers: true, startSuccessor: count })
