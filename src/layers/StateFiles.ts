@@ -1,15 +1,39 @@
 /** Atomic files below the state home: a file is complete or absent. */
+import * as Effect from "effect/Effect"
 import type { Path } from "effect/Path"
 import type { StateHome } from "../domain/StateHome.ts"
 import { type Errno, isAbsent, isRefused, type Read, refusedRead } from "../services/Disk.ts"
 import type { HostRuntime } from "../services/HostRuntime.ts"
+import { debug, isLogged } from "./Debug.ts"
 import { folderProblem } from "./HomeSafety.ts"
-import * as Notes from "./Notes.ts"
 
 /** The code of a file that was not published because the user has opted out. */
 export const denied: Errno = "ECONSENT"
 
 type Write = (from: string, to: string) => Errno | undefined
+
+/** The debug lines of synchronous code. */
+export interface Notes {
+  readonly add: (line: string) => void
+  /** Runs synchronous code, then writes its debug lines. */
+  readonly run: <A>(evaluate: () => A) => Effect.Effect<A>
+}
+
+const makeNotes = (): Notes => {
+  let lines: Array<string> = []
+  return {
+    add: (line) => void lines.push(line),
+    run: (evaluate) =>
+      Effect.withFiber((fiber) => {
+        const result = Effect.succeed(evaluate())
+        const all = lines
+        lines = []
+        return all.length === 0 || !isLogged(fiber)
+          ? result
+          : Effect.andThen(Effect.forEach(all, (line) => debug(line), { discard: true }), result)
+      })
+  }
+}
 
 /** The dependencies of `make`. */
 export interface Requirements {
@@ -23,7 +47,7 @@ export interface Requirements {
 /** Reads and publishes the module's files. */
 export interface StateFiles {
   readonly home: StateHome
-  readonly notes: Notes.Notes
+  readonly notes: Notes
   readonly stillGiven: Requirements["stillGiven"]
   /** Reads a file of an owner. It refuses a file in an unsafe folder: a link, or a folder of another user. */
   readonly read: (file: string, owner?: number) => Read
@@ -117,7 +141,7 @@ export const make = ({ home, path, runtime, stillGiven }: Requirements): StateFi
 
   return {
     home,
-    notes: Notes.make(),
+    notes: makeNotes(),
     stillGiven,
     read,
     decode: (file, decode) => {
