@@ -28,10 +28,9 @@ import { debug, debugFailure } from "./Debug.ts"
 import * as FileIdentityStore from "./FileIdentityStore.ts"
 import * as HeldEvents from "./HeldEvents.ts"
 import * as Lock from "./Lock.ts"
-import * as Notice from "./Notice.ts"
 import * as PrincipalClaim from "./PrincipalClaim.ts"
 import type * as Recorder from "./Recorder.ts"
-import { type EventOwner, type Handover, noAnswer, noPrincipal } from "./SteadyStitch.ts"
+import { type EventOwner, type Handover, isNoticeDue, noAnswer, noPrincipal } from "./SteadyStitch.ts"
 
 // Each retry follows a claim or rotation that another process published during the attempt.
 const maxAttempts = 8
@@ -264,7 +263,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   const { notice } = settings
   const showNotice = Effect.flatMap(
     notes.run(() =>
-      Notice.isDue(files, runtime, notice) && files.publish(files.home.notice, "") === undefined ? notice : undefined
+      isNoticeDue(files, runtime, notice) && files.publish(files.home.notice, "") === undefined ? notice : undefined
     ),
     (text) => text === undefined ? Effect.void : Console.error(text)
   )

@@ -25,7 +25,6 @@ import * as ClaimFiles from "./ClaimFiles.ts"
 import * as CredentialText from "./CredentialText.ts"
 import type { KnownFile } from "./KnownFile.ts"
 import * as NewIdentity from "./NewIdentity.ts"
-import * as Notice from "./Notice.ts"
 import type { Recorder } from "./Recorder.ts"
 import type { StateFiles } from "./StateFiles.ts"
 
@@ -87,6 +86,18 @@ export interface SteadyStitch {
   readonly handover: () => Handover
 }
 
+/**
+ * Returns whether the host's notice must be shown, which is once per device. It is not shown in a stateless runtime,
+ * where it would be shown each time.
+ */
+export const isNoticeDue = (
+  files: StateFiles,
+  runtime: HostRuntime["Service"],
+  notice: string | undefined
+): notice is string =>
+  notice !== undefined && runtime.stderrIsTerminal && !isStateless(runtime) &&
+  files.read(files.home.notice)._tag === "Missing"
+
 export const make = (
   shared: Shared,
   runtime: HostRuntime["Service"],
@@ -129,7 +140,7 @@ export const make = (
 
   // Reads the snapshot; undefined if the command is not steady.
   const readSnapshot = (now: number): Snapshot | undefined => {
-    if (input === undefined || isStateless(runtime) || Notice.isDue(files, runtime, notice)) return undefined
+    if (input === undefined || isStateless(runtime) || isNoticeDue(files, runtime, notice)) return undefined
     // The identity is read first: with a newer credential the account was switched.
     const identity = readIdentity()
     if (identity === undefined) return undefined
@@ -201,7 +212,7 @@ export const make = (
       return { identity, attribution }
     },
     fallback: () => {
-      if (Notice.isDue(files, runtime, notice)) {
+      if (isNoticeDue(files, runtime, notice)) {
         files.notes.add("nothing is recorded: the notice could not be shown before the end of the process")
         return undefined
       }

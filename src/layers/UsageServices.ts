@@ -38,7 +38,6 @@ import * as KnownFile from "./KnownFile.ts"
 import { once, outboxOf, storeOf } from "./Lazy.ts"
 import * as Lease from "./Lease.ts"
 import { cold } from "./LoadCold.ts"
-import * as Notice from "./Notice.ts"
 import * as OutboxWriter from "./OutboxWriter.ts"
 import * as Recorder from "./Recorder.ts"
 import * as StateFiles from "./StateFiles.ts"
@@ -315,7 +314,7 @@ export const make = Effect.fnUntraced(function*(
     // The notice is shown by the full stitch, which a handler that calls `process.exit` leaves no time to load.
     const mustLoad = yield* notes.run(() => {
       checks.begin()
-      return steady.begin(now) || (Notice.isDue(files, runtime, settings.notice) && checks.decide().enabled)
+      return steady.begin(now) || (SteadyStitch.isNoticeDue(files, runtime, settings.notice) && checks.decide().enabled)
     })
     if (!mustLoad) return
     const start = withFullStitch(({ start }) => start)
