@@ -65,7 +65,6 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   const readPointer = (): Read => readFinished(pointerFile, (text) => codec.decode(text) !== undefined)
 
   const inMemory = (firstRun: boolean): Identity => NewIdentity.inMemory(uuid, firstRun)
-  const newAnonId = (): AnonId => inMemory(false).anonId
   const successorFile = (key: string): string => `${home.successors}/${key}.json`
 
   // == successors
@@ -82,7 +81,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 
   // Publishes the successor of a key, or reads the successor that another process published.
   const publishSuccessor = (key: string): { readonly isOwn: boolean; readonly anonId: AnonId } | undefined => {
-    const anonId = newAnonId()
+    const { anonId } = inMemory(false)
     const code = files.publish(successorFile(key), encodeSuccessor(anonId))
     if (code === undefined) return { isOwn: true, anonId }
     if (code !== "EEXIST") {
@@ -440,22 +439,6 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
 })
 
 /**
- * Creates the store of one process.
- *
- * @internal
- */
-export const make = Effect.fnUntraced(function*() {
-  const { stillGiven } = yield* Consent
-  const files = StateFiles.make({
-    home: (yield* UsageSettings).home,
-    path: yield* Path.Path,
-    runtime: yield* HostRuntime,
-    stillGiven: () => Effect.runSync(stillGiven)
-  })
-  return yield* makeWith(files, undefined)
-})
-
-/**
  * Provides an `IdentityStore` over the files in the host's state home.
  *
  * **Details**
@@ -467,5 +450,14 @@ export const make = Effect.fnUntraced(function*() {
  */
 export const layer: Layer.Layer<IdentityStore, never, HostRuntime | UsageSettings | Consent | Path.Path> = Layer.effect(
   IdentityStore,
-  make()
+  Effect.gen(function*() {
+    const { stillGiven } = yield* Consent
+    const files = StateFiles.make({
+      home: (yield* UsageSettings).home,
+      path: yield* Path.Path,
+      runtime: yield* HostRuntime,
+      stillGiven: () => Effect.runSync(stillGiven)
+    })
+    return yield* makeWith(files, undefined)
+  })
 )
