@@ -81,13 +81,12 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
   return {
     read,
     sessionOf: (anonId, now) => {
-      let before = session
-      if (before === undefined || !Session.continues(before, anonId, now)) {
-        const found = codec.session && files.read(files.home.identityFile(codec.fileName))
-        // The session on disk.
-        before = found === undefined ? read().session : found._tag === "Text" ? codec.session?.(found.text) : undefined
-      }
-      return Session.touch(before, anonId, now, uuid)
+      const readSession = () =>
+        codec.session === undefined
+          ? read().session
+          : files.decode(files.home.identityFile(codec.fileName), codec.session)
+      const isCurrent = session !== undefined && Session.continues(session, anonId, now)
+      return Session.touch(isCurrent ? session : readSession(), anonId, now, uuid)
     },
     save: (touched, now, isDurable) => {
       let isDue = Session.isDue(touched, now)
