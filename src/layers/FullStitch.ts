@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { attribute, consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
+import { consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
 import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
@@ -30,7 +30,7 @@ import * as HeldEvents from "./HeldEvents.ts"
 import * as Lock from "./Lock.ts"
 import * as PrincipalClaim from "./PrincipalClaim.ts"
 import type * as Recorder from "./Recorder.ts"
-import { type EventOwner, type Handover, isNoticeDue, noAnswer, noPrincipal } from "./SteadyStitch.ts"
+import { type Handover, isNoticeDue, noAnswer, noPrincipal, ownerOf } from "./SteadyStitch.ts"
 
 // Each retry follows a claim or rotation that another process published during the attempt.
 const maxAttempts = 8
@@ -51,7 +51,7 @@ const isWithin = (command: CommandRun | undefined, outer: CommandRun): boolean =
 /** Creates the full stitch of a command that was steady until now, with its identity store. */
 export const make = Effect.fnUntraced(function*(handover: Handover, record: Recorder.Record) {
   const { initial, initialDevice, shared, snapshot } = handover
-  const { files, known, recorder, running } = shared
+  const { files, known, running } = shared
   const { notes } = files
   const consent = yield* Consent
   const store = yield* FileIdentityStore.makeWith(files, snapshot?.identity)
@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   // The first credential of the command is parsed from the input that was read then: the host may have changed the files
   // since.
   if (initial !== undefined && input !== undefined) {
-    const knowledge = snapshot?.knowledge === undefined ? initial.knowledge : snapshot.knowledge
+    const { knowledge } = snapshot ?? initial
     const first = yield* credentials.parse(input, initial.text, knowledge)
     state = StitchState.begin(state, first)
     if (snapshot !== undefined) {
@@ -327,14 +327,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (check === "Deleted") return undefined
     // Another tool gave the device another anon id, which is used from now on.
     const identity = check === "Replaced" ? yield* store.refresh : yield* store.get
-    const result = attribute({
-      slot: shared.slot,
-      anonId: identity.anonId,
-      claim: identity.claim,
-      credential: facts(),
-      invocationId: recorder.id
-    })
-    return { identity, attribution: result } satisfies EventOwner
+    return ownerOf(shared, identity, facts())
   })
 
   // == the operations

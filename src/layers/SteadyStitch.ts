@@ -75,6 +75,12 @@ export interface EventOwner {
   readonly attribution: Attribution
 }
 
+/** Returns the owner of an event. */
+export const ownerOf = ({ recorder, slot }: Shared, identity: Identity, credential: CredentialFacts): EventOwner => {
+  const { anonId, claim } = identity
+  return { identity, attribution: attribute({ slot, anonId, claim, credential, invocationId: recorder.id }) }
+}
+
 /** The stitch of a steady command. Times are in milliseconds since 1970. */
 export interface SteadyStitch {
   /** Reads the first credential input. Returns whether it must be parsed, or its principal requested. */
@@ -97,6 +103,8 @@ export const isNoticeDue = (
 ): notice is string =>
   notice !== undefined && runtime.stderrIsTerminal && !isStateless(runtime) &&
   files.read(files.home.notice)._tag === "Missing"
+
+interface Recalled extends Pick<CredentialFacts, "source">, Pick<Snapshot, "knowledge"> {}
 
 export const make = (
   shared: Shared,
@@ -124,18 +132,17 @@ export const make = (
     return { anonId, claim, durable: true, firstRun: false, published: false }
   }
 
-  // Returns the cached facts of a credential input; undefined if it must be parsed, or its principal requested.
-  const recall = (text: string | undefined, now: number): Pick<Snapshot, "credential" | "knowledge"> | undefined => {
-    if (text === undefined) return { credential: { source: absent, principal: undefined }, knowledge: undefined }
+  // Returns what the cache has of a credential input; undefined if it must be parsed, or its principal requested.
+  const recall = (text: string | undefined, now: number): Recalled | undefined => {
+    if (text === undefined) return { source: absent, knowledge: undefined }
     // Read again each time: another process may have changed the cache since the command began.
     const cache = known.read()
     const parsed = known.recallInput(cache, text)
     if (parsed === undefined) return undefined
     const { source } = parsed
-    if (source === "none") return { credential: { source, principal: undefined }, knowledge: undefined }
+    if (source === "none") return { source, knowledge: undefined }
     const knowledge = Known.recall(cache, parsed.fingerprint, now)
-    if (knowledge === undefined) return undefined
-    return { credential: { source, principal: knowledge ?? undefined }, knowledge }
+    return knowledge === undefined ? undefined : { source, knowledge }
   }
 
   // Reads the snapshot; undefined if the command is not steady.
@@ -147,12 +154,12 @@ export const make = (
     const text = CredentialText.read(runtime.disk, input)
     const found = recall(text, now)
     initial ??= { text, knowledge: found?.knowledge }
-    if (initial.text !== text) return undefined
-    if (found === undefined) return undefined
-    const { credential } = found
+    if (initial.text !== text || found === undefined) return undefined
+    const { knowledge, source } = found
+    const principal = knowledge ?? undefined
+    const credential = { source, principal }
     const { claim } = identity
     if (isSignedOutElsewhere({ claim, credential })) return undefined
-    const principal = credential.principal
     if (principal !== undefined) {
       const consequence = consequenceOf({
         principal,
@@ -164,11 +171,11 @@ export const make = (
       })
       if (consequence === "Claim" || consequence === "Switch") return undefined
       // The full stitch must record that the credential of the claim is stored.
-      if (credential.source === "stored" && claim?.principal_id === principal && claim.credential !== "stored") return
+      if (source === "stored" && claim?.principal_id === principal && claim.credential !== "stored") return
       shared.stitchAttempted = true
       if (consequence === "Stamp") shared.slot = principal
     }
-    return { identity, ...found }
+    return { identity, credential, knowledge }
   }
 
   // Returns the identity of a first run that must not wait for the full stitch: otherwise a host whose commands end by
@@ -190,7 +197,7 @@ export const make = (
       const found = recall(text, now)
       initial = { text, knowledge: found?.knowledge }
       if (absent === "unknown") initialDevice = readIdentity()?.anonId ?? "none"
-      else if (found?.credential.source === "none") {
+      else if (found?.source === "none") {
         const sources = [...input.files, ...Object.keys(input.variables)]
         files.notes.add(`no credential was found in ${sources.join(" or ")}`)
       } else if (found?.knowledge === null) files.notes.add(`${noPrincipal}: ${noAnswer}`)
@@ -201,15 +208,7 @@ export const make = (
       if (snapshot === undefined) snapshot = readSnapshot(now)
       else if (!isSame(snapshot.identity, readIdentity())) return undefined
       if (snapshot === undefined) return undefined
-      const { credential, identity } = snapshot
-      const attribution = attribute({
-        slot: shared.slot,
-        anonId: identity.anonId,
-        claim: identity.claim,
-        credential,
-        invocationId: recorder.id
-      })
-      return { identity, attribution }
+      return ownerOf(shared, snapshot.identity, snapshot.credential)
     },
     fallback: () => {
       if (isNoticeDue(files, runtime, notice)) {
