@@ -168,20 +168,15 @@ const drain = Effect.fnUntraced(function*(
     } else if (waiting.length === 0) outcome ??= "Empty"
   }
 
-  // A message that is refused alone is invalid only if PostHog accepts other messages.
-  if (suspects.length > 0) {
-    if (delivered > 0) {
-      yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
-      suspects.forEach(({ message }) => refused.delete(message.uuid))
-    }
-  }
-  if (delivered === 0 && refusals > 0) {
+  if (delivered > 0) {
+    // A message that is refused alone is invalid only if PostHog accepts other messages.
+    yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
+    suspects.forEach(({ message }) => refused.delete(message.uuid))
+  } else if (outcome === "OutOfTime" && refusals > 0) {
     // Successors without a delivery would follow each other without a back-off.
-    if (outcome === "OutOfTime") {
-      failure = "PostHog refuses a batch (status 400 or 413), and the next worker continues the search for the message"
-      outcome = "Kept"
-    } else if (suspects.length > 0) outcome = "Kept"
-  }
+    failure = "PostHog refuses a batch (status 400 or 413), and the next worker continues the search for the message"
+    outcome = "Kept"
+  } else if (suspects.length > 0) outcome = "Kept"
   if (!isHeld()) return { delivered, outcome }
   const isUnfinished = outcome === "Kept" || outcome === "OutOfTime"
   if (isUnfinished && (nextBatch < maxBatch || refused.size > 0)) {
@@ -212,7 +207,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   if (typeof held !== "object") return 0
   const handled = new Set<string>()
 
-  const waitForMore: (deadline: number) => Effect.Effect<boolean> = Effect.fnUntraced(function*(deadline) {
+  const waitForMore = Effect.fnUntraced(function*(deadline: number) {
     while ((yield* monotonicMillis) < deadline) {
       yield* Effect.sleep(lookEveryMillis)
       if (!held.isHeld()) return false
