@@ -22,13 +22,11 @@ const agents: ReadonlyArray<readonly [name: string, marks: ReadonlyArray<Mark>]>
   ["kiro", [["TERM_PROGRAM", "kiro"]]]
 ]
 
-const names = ["AI_AGENT"]
-for (const [, marks] of agents) {
-  for (const mark of marks) names.push(typeof mark === "string" ? mark : mark[0])
-}
-
 /** The variables that `detect` reads. */
-export const variables: ReadonlyArray<string> = names
+export const variables: ReadonlyArray<string> = [
+  "AI_AGENT",
+  ...agents.flatMap(([, marks]) => marks.map((mark) => typeof mark === "string" ? mark : mark[0]))
+]
 
 const aliases: Environment = { github_copilot_vscode_agent: "copilot", github_copilot_cloud_agent: "copilot" }
 

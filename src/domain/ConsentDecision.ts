@@ -77,11 +77,10 @@ export interface ConsentVariable {
 }
 
 /** Returns the variables that can deny consent. `optOuts` are more variables that deny as `DO_NOT_TRACK` does. */
-export const variables = (prefix: string, optOuts: ReadonlyArray<string> = []): ReadonlyArray<ConsentVariable> => {
-  const all = [{ name: `${prefix}_USAGE_TRACKING`, allowing: allowing.usageTracking }]
-  for (const name of ["DO_NOT_TRACK", ...optOuts]) all.push({ name, allowing: allowing.doNotTrack })
-  return all
-}
+export const variables = (prefix: string, optOuts: ReadonlyArray<string> = []): ReadonlyArray<ConsentVariable> => [
+  { name: `${prefix}_USAGE_TRACKING`, allowing: allowing.usageTracking },
+  ...["DO_NOT_TRACK", ...optOuts].map((name) => ({ name, allowing: allowing.doNotTrack }))
+]
 
 /** Returns whether a value allows. Case and surrounding spaces are ignored. */
 export const allows = ({ allowing }: ConsentVariable, value: string): boolean =>
