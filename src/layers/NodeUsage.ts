@@ -17,7 +17,7 @@ import { IdentityStore } from "../services/IdentityStore.ts"
 import { Outbox } from "../services/Outbox.ts"
 import { PrincipalResolver } from "../services/PrincipalResolver.ts"
 import { type Off, UsageCapture } from "../services/UsageCapture.ts"
-import { debug, debugFailure, IsDebugMode, isLogged } from "./Debug.ts"
+import { debug, debugFailure, IsDebugMode } from "./Debug.ts"
 import { once, outboxOf, storeOf } from "./Lazy.ts"
 import { steady } from "./Load.ts"
 import * as NoPrincipalResolver from "./NoPrincipalResolver.ts"
@@ -93,10 +93,11 @@ const denied = (
       )
       : Effect.void
   const consent = Effect.map(full, Context.get(Consent))
-  const report = Effect.withFiber((fiber) =>
-    isLogged(fiber) ? debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`) : Effect.void
-  )
-  const usage: Off = { capture: () => Effect.void, follow: () => Effect.as(report, undefined), isOff: true }
+  const usage: Off = {
+    capture: () => Effect.void,
+    follow: () => Effect.as(debug(`telemetry is off: ${ConsentDecision.explain(denial.decidedBy)}`), undefined),
+    isOff: true
+  }
   return Context.make(UsageCapture, usage).pipe(
     Context.add(IdentityStitch, {
       observe: () => Effect.void,
@@ -156,7 +157,7 @@ const make = Effect.fnUntraced(
     return Context.add(usage, IsDebugMode, isDebugMode)
   },
   // A runtime may keep the environment from its programs.
-  Effect.catchDefect((defect) => notLoaded(defect))
+  Effect.catchDefect(notLoaded)
 )
 
 /**
