@@ -17,7 +17,7 @@ import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { isUuid, type Message } from "../domain/Message.ts"
 import { isPrincipalId } from "../domain/PrincipalId.ts"
 import { isShortLived, isStateless } from "../domain/Runtime.ts"
-import { merge } from "../domain/Shared.ts"
+import { merge, type Shared } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -232,7 +232,7 @@ export const make = Effect.fnUntraced(function*(
   const encode = <Properties>(
     event: UsageEvent.UsageEvent<Properties>,
     input: Properties,
-    { groups = {}, properties = {} }: ReturnType<typeof merge>
+    { groups = {}, properties = {} }: Shared
   ): Schema.JsonObject | undefined => {
     const encoded = UsageEvent.encode(event, input)
     if (encoded._tag === "Failure") {
@@ -375,14 +375,12 @@ export const make = Effect.fnUntraced(function*(
   )
   const leases = { files, folder: writer.folder.root, runtime }
 
-  const unknownIdentity = { durable: false, firstRun: false }
-
   // Most commands find a running worker or a back-off: they load nothing more.
   const detached = CaptureWorker.of({
     ensure: Effect.gen(function*() {
       const now = clock.currentTimeMillisUnsafe()
       const identity = fullStitch === undefined
-        ? steady.handover().snapshot?.identity ?? unknownIdentity
+        ? steady.handover().snapshot?.identity ?? { durable: false, firstRun: false }
         : yield* fullStitch.store.get
       const isShort = isShortLived(runtime, identity)
       const seen = yield* notes.run(() => {
