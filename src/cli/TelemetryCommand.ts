@@ -61,11 +61,8 @@ const fullCommand = () => made ??= makeFullCommand()
 const lazyCommand = (eager: object, made: () => object) =>
   new Proxy(leaf, { get: (_, property) => Reflect.get(property in eager ? eager : made(), property) })
 
-const leafProperties = (properties: ReadonlyArray<string>): object => {
-  const all: Record<string, unknown> = {}
-  for (const property of properties) all[property] = Reflect.get(leaf, property)
-  return all
-}
+const leafProperties = (properties: ReadonlyArray<string>): object =>
+  Object.fromEntries(properties.map((property) => [property, Reflect.get(leaf, property)]))
 
 const ofEach = leafProperties(["alias", "globalFlags", "unlisted"])
 
