@@ -71,20 +71,12 @@ const decodeResolution = ({ at, fingerprint, principal_id }: Fields): Resolution
 export const decode = JsonDocument.decoder<Known>((document) => {
   const { credentials, salt, version } = document
   if (version !== 1 || !isText(salt) || !Array.isArray(credentials) || credentials.length > maxCredentials) return
-  const session = Predicate.isObject(document.session) ? decodeSession(document.session) : undefined
-  const input = Predicate.isObject(document.input) ? decodeInput(document.input) : undefined
-  if (
-    (document.session !== undefined && session === undefined) || (document.input !== undefined && input === undefined)
-  ) {
-    return undefined
-  }
-  const resolutions: Array<Resolution> = []
-  for (const value of credentials) {
-    const resolution = Predicate.isObject(value) ? decodeResolution(value) : undefined
-    if (resolution === undefined) return
-    resolutions.push(resolution)
-  }
-  return { salt, session, input, credentials: resolutions }
+  const session = decodeSession(Object(document.session))
+  const input = decodeInput(Object(document.input))
+  const resolutions = credentials.flatMap((value) => decodeResolution(Object(value)) ?? [])
+  const isValid = (session !== undefined || document.session === undefined) &&
+    (input !== undefined || document.input === undefined) && resolutions.length === credentials.length
+  return isValid ? { salt, session, input, credentials: resolutions } : undefined
 })
 
 /** Encodes the cache's file. */
