@@ -194,6 +194,11 @@ export const make = (options: Options = {}): MemoryDisk => {
     inodes.set(path, inode)
   }
 
+  const create = (path: string, text: string | undefined): void => {
+    requireVacant(path)
+    add(path, { text, modifiedAt: now() })
+  }
+
   const removeEntry = (path: string): void => {
     touchParent(path)
     erase(path)
@@ -256,20 +261,12 @@ export const make = (options: Options = {}): MemoryDisk => {
     look: (path) => attempt(() => look(path)),
     follow: (path) => attempt(() => follow(path)),
     list: (folder) => attempt(() => list(folder)),
-    create: (path, text) =>
-      change(() => {
-        requireVacant(path)
-        // UTF-8 has no lone surrogates.
-        add(path, { text: text.toWellFormed(), modifiedAt: now() })
-      }),
+    // UTF-8 has no lone surrogates.
+    create: (path, text) => change(() => create(path, text.toWellFormed())),
     link: (from, to) => change(() => link(from, to)),
     rename: (from, to) => change(() => rename(from, to)),
     remove: (path) => change(() => remove(path)),
-    makeFolder: (path) =>
-      change(() => {
-        requireVacant(path)
-        add(path, { text: undefined, modifiedAt: now() })
-      }),
+    makeFolder: (path) => change(() => create(path, undefined)),
     removeFolder: (path) => change(() => removeFolder(path)),
     access: (path) => change(() => query(path, () => {}, (disk) => throwIfRefused(disk.access(path)))),
     entries: () =>
