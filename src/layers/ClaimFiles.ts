@@ -30,7 +30,7 @@ export const read = (
   files: StateFiles,
   anonId: AnonId
 ): Claim.Claim | Claim.UnreadableClaim | "Unknown" | undefined => {
-  const read = files.read(`${files.home.claims}/${anonId}.json`)
+  const read = files.read(path(files, anonId, "json"))
   if (read._tag === "Missing") return undefined
   if (read._tag === "Unreadable") return "Unknown"
   const claim = decode(read, anonId)

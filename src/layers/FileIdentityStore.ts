@@ -28,8 +28,6 @@ const decodeSuccessor = JsonDocument.decoder<AnonId>(({ anon_id, version }) =>
   version === 1 && isAnonId(anon_id) ? anon_id : undefined
 )
 
-const encodeSuccessor = (anonId: AnonId): string => JSON.stringify({ version: 1, anon_id: anonId })
-
 // The successor of an anon id or of an unusable file. An unusable successor file has a key of its own, derived from its
 // text, so that all processes agree on its successor.
 type Next =
@@ -82,7 +80,7 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
   // Publishes the successor of a key, or reads the successor that another process published.
   const publishSuccessor = (key: string): { readonly isOwn: boolean; readonly anonId: AnonId } | undefined => {
     const { anonId } = inMemory(false)
-    const code = files.publish(successorFile(key), encodeSuccessor(anonId))
+    const code = files.publish(successorFile(key), JSON.stringify({ version: 1, anon_id: anonId }))
     if (code === undefined) return { isOwn: true, anonId }
     if (code !== "EEXIST") {
       notes.add(`could not write the successor of an anon id: ${code}`)
