@@ -64,11 +64,8 @@ interface Invocation {
 // A command that is tracked twice is parsed once. A command may also run another one with its name, which is parsed anew.
 const tokensOf = new WeakMap<CommandRun, Command.ParsedTokens>()
 
-const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined => {
-  for (const { commands } of command.subcommands) {
-    for (const child of commands) if (child.name === name) return child
-  }
-}
+const childNamed = (command: Command.Command.Any, name: string): Command.Command.Any | undefined =>
+  command.subcommands.flatMap(({ commands }) => commands).find((child) => child.name === name)
 
 const describe = (root: Command.Command.Any, tokens: Command.ParsedTokens | undefined): Invocation => {
   const path: Array<string> = []
