@@ -271,18 +271,20 @@ export const make = Effect.fnUntraced(function*(
       const now = clock.currentTimeMillisUnsafe()
       const isExiting = yield* runtime.isExiting
       // Synchronous: consent and attribution must not change before the event is recorded.
-      const result = yield* notes.run(() => {
-        if (!isAllowed()) return undefined
+      const recording = yield* notes.run((): Effect.Effect<void> => {
+        if (!isAllowed()) return Effect.void
         const properties = encode(event, input, merge(ofCommand, ofScope))
-        if (properties === undefined) return undefined
+        if (properties === undefined) return Effect.void
         const draft = { event: event.name, properties, command: command?.name }
         if (isExiting) recordWaiting()
         const isReady = fullStitch === undefined ? hasLoadFailed : !fullStitch.isReading()
-        if (isHandingOver && (isReady || !isExiting)) return { draft }
+        if (isHandingOver && (isReady || !isExiting)) return recordWithFullStitch(draft, now)
         const owner = steady.attribution(now) ?? (isExiting ? steady.fallback() : undefined)
-        return owner === undefined && !isExiting ? { draft } : { message: recordNow(draft, owner, now) }
+        return owner === undefined && !isExiting
+          ? recordWithFullStitch(draft, now)
+          : printInDebugMode(recordNow(draft, owner, now))
       })
-      yield* result?.draft === undefined ? printInDebugMode(result?.message) : recordWithFullStitch(result.draft, now)
+      yield* recording
       // The events of a long-running command (`dev`, `watch`) are delivered before it ends.
       const ended = clock.monotonicTimeNanosUnsafe()
       if (ended - lastDeliveryStart < deliverEveryNanos) return
@@ -297,9 +299,10 @@ export const make = Effect.fnUntraced(function*(
 
   // Returns whether the command is stamped: then a response changes nothing.
   const isStamped = (principal: string, now: number): boolean => {
+    if (isHandingOver) return false
     const isFirst = !shared.stitchAttempted
-    if (!isHandingOver && shared.slot === undefined && checks.decide().enabled) steady.attribution(now)
-    const stamped = !isHandingOver && shared.slot !== undefined && shared.stitchAttempted
+    if (shared.slot === undefined && checks.decide().enabled) steady.attribution(now)
+    const stamped = shared.slot !== undefined && shared.stitchAttempted
     if (stamped && isFirst && shared.slot === principal) shared.observed = shared.slot
     return stamped
   }
