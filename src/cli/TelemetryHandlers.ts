@@ -14,8 +14,7 @@ import { Outbox } from "../services/Outbox.ts"
 import { TrackOptions } from "./CommandTracking.ts"
 import * as EventList from "./EventList.ts"
 
-/** The input of a command. */
-export interface Input {
+interface Input {
   readonly json: boolean
 }
 
@@ -93,12 +92,7 @@ const formatMessage = ({ distinct_id, event, properties, timestamp }: Message): 
   }, as ${distinct_id}${anonymous}`
 }
 
-/** The input of `telemetry log`. */
-export interface LogInput extends Input {
-  readonly sent: boolean
-}
-
-export const log = Effect.fnUntraced(function*({ json, sent }: LogInput) {
+export const log = Effect.fnUntraced(function*({ json, sent }: Input & { readonly sent: boolean }) {
   const outbox = yield* Outbox
   if (!sent) return yield* printJson((yield* outbox.entries).map(({ message }) => message))
   const messages = yield* outbox.sent

@@ -19,9 +19,6 @@ export interface Event {
   readonly command: string | undefined
 }
 
-/** A message without its uuid, time, sequence number and common properties. */
-export interface Draft extends Event, Attribution {}
-
 /** Records an event. Without an owner it is dropped: consent or the device's identity was withdrawn. */
 export type Record = (event: Event, owner: EventOwner | undefined, now: number) => Effect.Effect<void>
 
@@ -31,7 +28,7 @@ export interface Recorder {
   readonly id: string
   readonly hasRecorded: () => boolean
   /** Creates the next message. `confirm` increments the sequence number. */
-  readonly compose: (draft: Draft, identity: Identity, now: number) => {
+  readonly compose: (draft: Event & Attribution, identity: Identity, now: number) => {
     readonly message: Message
     /** Confirms that the message was stored, so that the numbers have no gaps. */
     readonly confirm: () => void

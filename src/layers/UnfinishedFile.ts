@@ -15,10 +15,10 @@ const unfinished = "EAGAIN"
 
 const pause = (millis: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 
-/** Reads a file whose text is usable as `isUsable` says. */
-export type ReadFinished = (file: string, isUsable: (text: string) => boolean) => Read
-
-/** Returns a function that reads a file until it is finished; if it is not finished soon, then it cannot be read now. */
+/**
+ * Returns a function that reads a file until it is finished: until its text is usable, or complete JSON. If it is not
+ * finished soon, then it cannot be read now.
+ */
 export const make = (
   files: StateFiles,
   { disk, mayWait, now }: {
@@ -27,9 +27,9 @@ export const make = (
     readonly mayWait: boolean
     readonly now: () => number
   }
-): ReadFinished => {
+) => {
   const left = mayWait ? [...pauses] : []
-  return (file, isUsable) => {
+  return (file: string, isUsable: (text: string) => boolean): Read => {
     for (;;) {
       const read = files.read(file)
       // A complete JSON text stays as it is, also if it is not usable.

@@ -46,11 +46,8 @@ export interface Options {
   readonly until: number
 }
 
-/** The result of a drain: the outbox is empty, messages are kept, the time is over, or the user has opted out. */
-export interface Drained {
-  readonly delivered: number
-  readonly outcome: "Empty" | "Kept" | "OutOfTime" | "Denied"
-}
+// The outcome of a drain: the outbox is empty, messages are kept, the time is over, or the user has opted out.
+type Outcome = "Empty" | "Kept" | "OutOfTime" | "Denied"
 
 const halves = <A>(all: ReadonlyArray<A>): readonly [ReadonlyArray<A>, ReadonlyArray<A>] => {
   const middle = Math.ceil(all.length / 2)
@@ -84,9 +81,7 @@ const drain = Effect.fnUntraced(function*(
   const markHandled = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => handled.add(message.uuid))
 
   /** Sends a batch. If PostHog refuses it, then it sends the halves. Returns why it stopped, if it stopped. */
-  const deliver = (
-    batch: ReadonlyArray<Entry>
-  ): Effect.Effect<Exclude<Drained["outcome"], "Empty"> | undefined> =>
+  const deliver = (batch: ReadonlyArray<Entry>): Effect.Effect<Exclude<Outcome, "Empty"> | undefined> =>
     Effect.gen(function*() {
       const [first] = batch
       if (first === undefined) return undefined
@@ -148,7 +143,7 @@ const drain = Effect.fnUntraced(function*(
     return undefined
   })
 
-  let outcome: Drained["outcome"] | undefined
+  let outcome: Outcome | undefined
   while (outcome === undefined) {
     const { blocked, entries, isPartial } = yield* outbox.look
     const waiting = entries.filter(({ message }) => !handled.has(message.uuid))
