@@ -143,7 +143,7 @@ const succeeded: Outcome = { code: 0, errorClass: undefined, errorMessage: undef
 const outcomeOf = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>, { errorMessage }: Options) {
   if (exit._tag === "Success") return succeeded
   const isCancelled = ErrorClass.isCancelled(exit)
-  const outcome: Outcome = {
+  return {
     // A cancelled prompt becomes an interruption only after the handler.
     code: isCancelled ? interruptedCode : exitCodeOf(exit),
     errorClass: ErrorClass.ofCause(exit.cause),
@@ -153,8 +153,7 @@ const outcomeOf = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>,
         debugFailure("no error message is sent: `errorMessage` of `Usage.track` threw")
       ),
     isCancelled
-  }
-  return outcome
+  } satisfies Outcome
 })
 
 /** Begins a command. When the scope closes, it records the exit of the handler. */
@@ -195,12 +194,10 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
       ...(outcome.errorMessage === undefined ? {} : { error_message: outcome.errorMessage }),
       user_cancelled: outcome.isCancelled
     })
-  })
+  }, (recording) => Effect.provideService(recording, CurrentCommand, command))
 
   const recordNow = (outcome: Outcome): Effect.Effect<void> =>
-    Effect.suspend(() =>
-      Effect.provideService(record(outcome, clock.monotonicTimeNanosUnsafe()), CurrentCommand, command)
-    )
+    Effect.suspend(() => record(outcome, clock.monotonicTimeNanosUnsafe()))
   const command: CommandRun = {
     name: invocation.name,
     outer,
@@ -234,7 +231,7 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
       // A handler that succeeds may have set the exit code of the process.
       const outcome = exitOutcome.code === 0 ? { ...exitOutcome, code: yield* followed.exitCode } : exitOutcome
       if (!outcome.isCancelled) yield* followed.awaitPrincipal
-      yield* Effect.provideService(record(outcome, endedAt), CurrentCommand, command)
+      yield* record(outcome, endedAt)
     }).pipe(debugFailure("could not record a command"))
   })
   return context
