@@ -89,20 +89,17 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
       return Session.touch(isCurrent ? session : readSession(), anonId, now, uuid)
     },
     save: (touched, now, isDurable) => {
-      let isDue = Session.isDue(touched, now)
+      const isDue = Session.isDue(touched, now)
       session = isDue ? { ...touched, last_active: now } : touched
-      isDue &&= isDurable
-      if (isDue && codec.session !== undefined) {
-        isDue = false
-        if (!isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
-      }
-      if (!isDue && input === undefined) return
-      const noted = input
-      input = undefined
+      const mustWrite = isDue && isDurable
+      const isCached = mustWrite && codec.session === undefined
+      if (mustWrite && !isCached && !isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
+      if (!isCached && input === undefined) return
       update((known) => {
-        const withSession = isDue ? { ...known, session } : known
-        return noted === undefined ? withSession : withInput(withSession, noted.text, noted.credential)
+        const withSession = isCached ? { ...known, session } : known
+        return input === undefined ? withSession : withInput(withSession, input.text, input.credential)
       })
+      input = undefined
     },
     recall: (credential, now) => {
       const known = read()
