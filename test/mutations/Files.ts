@@ -335,6 +335,10 @@ export const files: ReadonlyArray<Mutation> = [
       inspect: (leases, now) => {
         const seen = right.inspect(leases, now)
         return { ...seen, isHeld: seen.isHeld || seen.isStale, isStale: false }
+      },
+      acquire: (leases, now, life, holder) => {
+        const { isStale, lease } = right.inspect(leases, now)
+        return isStale && lease?.id !== holder.id ? undefined : right.acquire(leases, now, life, holder)
       }
     }))]
   }
