@@ -439,7 +439,7 @@ const seed = 20_260_101
 const number = (n: number): string => n.toLocaleString("en-US")
 const percent = (part: number, whole: number): string => `${(100 * part / whole).toFixed(1)} %`
 
-/** The tables of docs/fleet.md. None of the four sends an `$identify`: the merge is the alias's. */
+/** The tables of docs/fleet.md. None of the four sends an `$identify`: an alias merges. */
 export const report = (): string =>
   shares.map((share) => {
     const rows = policies.map((policy) => ({

@@ -8,7 +8,7 @@ import { merge, type Shared } from "../domain/Shared.ts"
 import { debugFailure } from "../layers/Debug.ts"
 import { type Annotations, trackedCommand } from "../services/CurrentCommand.ts"
 
-// Outside a tracked command it is a no-op.
+// Outside a tracked command, the change is a no-op.
 const annotate = (change: (before: Annotations) => Annotations): Effect.Effect<void> =>
   Effect.flatMap(
     trackedCommand,

@@ -92,11 +92,11 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
       const isDue = Session.isDue(touched, now)
       session = isDue ? { ...touched, last_active: now } : touched
       const mustWrite = isDue && isDurable
-      const isCached = mustWrite && codec.session === undefined
-      if (mustWrite && !isCached && !isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
-      if (!isCached && input === undefined) return
+      const isForCache = mustWrite && codec.session === undefined
+      if (mustWrite && !isForCache && !isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
+      if (!isForCache && input === undefined) return
       update((known) => {
-        const withSession = isCached ? { ...known, session } : known
+        const withSession = isForCache ? { ...known, session } : known
         return input === undefined ? withSession : withInput(withSession, input.text, input.credential)
       })
       input = undefined

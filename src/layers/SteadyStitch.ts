@@ -93,8 +93,8 @@ export interface SteadyStitch {
 }
 
 /**
- * Returns whether the host's notice must be shown, which is once per device. It is not shown in a stateless runtime,
- * where it would be shown each time.
+ * Returns whether the host's notice must be shown. It is shown once per device, and then `usage/notice` exists. It is not
+ * shown in a stateless runtime, where it would be shown each time.
  */
 export const isNoticeDue = (
   files: StateFiles,

@@ -17,7 +17,7 @@ import * as ConsentDecision from "../domain/ConsentDecision.ts"
 import { isUuid, type Message } from "../domain/Message.ts"
 import { isPrincipalId } from "../domain/PrincipalId.ts"
 import { isShortLived, isStateless } from "../domain/Runtime.ts"
-import { merge, type Shared } from "../domain/Shared.ts"
+import { merge, type Shared as SharedProperties } from "../domain/Shared.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import { CaptureWorker } from "../services/CaptureWorker.ts"
 import { Consent } from "../services/Consent.ts"
@@ -232,7 +232,7 @@ export const make = Effect.fnUntraced(function*(
   const encode = <Properties>(
     event: UsageEvent.UsageEvent<Properties>,
     input: Properties,
-    { groups = {}, properties = {} }: Shared
+    { groups = {}, properties = {} }: SharedProperties
   ): Schema.JsonObject | undefined => {
     const encoded = UsageEvent.encode(event, input)
     if (encoded._tag === "Failure") {

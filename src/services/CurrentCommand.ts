@@ -48,7 +48,7 @@ export const CurrentCommand: Context.Reference<CommandRun | "untracked" | undefi
   CommandRun | "untracked" | undefined
 >("effect-cli-usage/services/CurrentCommand", { defaultValue: () => undefined })
 
-/** Returns the tracked command of the running fiber; undefined outside one, and in a command that is not recorded. */
+/** Returns the tracked command of the running fiber; undefined if there is none. */
 export const trackedCommand: Effect.Effect<CommandRun | undefined> = Effect.map(
   CurrentCommand,
   (current) => current === "untracked" ? undefined : current

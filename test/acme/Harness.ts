@@ -425,7 +425,7 @@ export class Harness extends Context.Service<Harness, {
   )
 }
 
-/** Waits until no worker of a device lives, as Linux sees them. */
+/** Waits until a device has no worker process (Linux). */
 export const noWorker = ({ workers }: Pick<Device, "workers">) => eventually(workers, ({ length }) => length === 0)
 
 /** Declares tests with a harness, which is made once for all of them. */

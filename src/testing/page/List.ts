@@ -26,7 +26,7 @@ export const makeList = <A>({ element, key, kind, onOpen, render }: Options<A>):
   let items: ReadonlyArray<A> = []
   let positions: ReadonlyMap<string, number> = new Map()
   let tops: ReadonlyArray<number> = [0]
-  /** The key of the row in focus; none has an empty key. */
+  /** The key of the row in focus; empty if no row is in focus. */
   let active = ""
   let opened: string | undefined
   let made = 0

@@ -46,7 +46,7 @@ const open = (choice: Choice): void => {
   find(`#${choice.tab} .detail h2`).focus()
 }
 
-/** Shows a row of a list that was chosen. The focus stays on a list that is beside the detail and was clicked. */
+/** Shows a row of a list that was chosen. After a click on a list beside the detail, the focus stays on the list. */
 const choose = (choice: Choice, isByKey: boolean): void =>
   isByKey || matchMedia("(max-width: 760px)").matches ? open(choice) : change({ ...state, ...choice })
 
