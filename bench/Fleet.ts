@@ -439,7 +439,7 @@ const seed = 20_260_101
 const number = (n: number): string => n.toLocaleString("en-US")
 const percent = (part: number, whole: number): string => `${(100 * part / whole).toFixed(1)} %`
 
-/** The tables of docs/fleet.md. None of the four sends an `$identify`: an alias merges. */
+/** The tables of docs/fleet.md. */
 export const report = (): string =>
   shares.map((share) => {
     const rows = policies.map((policy) => ({
@@ -455,12 +455,12 @@ export const report = (): string =>
         number(first?.outcome.attributable ?? 0)
       } of them are of somebody with an account.`,
       "",
-      "| policy | attributed to the account | of those that could be | to somebody else | `$create_alias` | `$identify` | persons | holding two accounts | most ids in one person |",
-      "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+      "| policy | attributed to the account | of those that could be | to somebody else | `$create_alias` | persons | holding two accounts | most ids in one person |",
+      "| --- | --: | --: | --: | --: | --: | --: | --: |",
       ...rows.map(({ outcome, policy }) =>
         `| ${policy.name} | ${number(outcome.attributed)} | ${percent(outcome.attributed, outcome.attributable)} | ${
           number(outcome.wrong)
-        } | ${number(outcome.aliases)} | 0 | ${number(outcome.persons)} | ${number(outcome.conflated)} | ${
+        } | ${number(outcome.aliases)} | ${number(outcome.persons)} | ${number(outcome.conflated)} | ${
           number(outcome.mostIds)
         } |`
       )
