@@ -35,7 +35,12 @@ export interface KnownFile {
   readonly recallInput: (known: Known.Known, text: string) => Known.ParsedInput | undefined
 }
 
-export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: IdentityCodec): KnownFile => {
+export const make = (
+  files: StateFiles,
+  runtime: HostRuntime["Service"],
+  codec: IdentityCodec,
+  configuration = ""
+): KnownFile => {
   const { disk, sha256, uid, uuid } = runtime
   const file = files.home.known
   // The session of this command.
@@ -63,7 +68,7 @@ export const make = (files: StateFiles, runtime: HostRuntime["Service"], codec: 
   }
 
   const fingerprintOf = (known: Known.Known, credential: Credential): string =>
-    isReadable(credential) ? sha256(`${known.salt}\n${key(credential)}`) : ""
+    isReadable(credential) ? sha256(`${known.salt}\n${configuration}\n${key(credential)}`) : ""
 
   const hashOf = (known: Known.Known, text: string): string => sha256(`${known.salt}\ninput\n${text}`)
 

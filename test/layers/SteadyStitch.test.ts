@@ -258,16 +258,21 @@ describe("usage/known.json", () => {
     assert.notStrictEqual(all.home.text("usage/known.json"), before)
   })
 
-  test("The cache does not apply to a host with other settings in the same home", function*() {
+  test.each([
+    ["configuration", {}],
+    ["audience of the credential", { audience: "https://api.example.com" }]
+  ])("The cache does not apply to a host with another %s in the same home", function*([, audience]) {
     const all = yield* scene(steady, { loggedIn: P })
     const input = all.api.input?.() ?? assert.fail()
-    const resolver = (configuration: string, audience: string) =>
-      Layer.succeed(PrincipalResolver, {
-        input: { ...input, configuration, parse: () => Effect.succeed({ ...Device.stored("key"), audience }) },
-        credential: Effect.succeed(undefined),
-        resolve: () => Effect.succeed(undefined)
-      })
-    const other = resolver("https://api.example.com", "https://api.example.com")
+    const other = Layer.succeed(PrincipalResolver, {
+      input: {
+        ...input,
+        configuration: "https://api.example.com",
+        parse: () => Effect.succeed({ ...Device.stored("key"), ...audience })
+      },
+      credential: Effect.succeed(undefined),
+      resolve: () => Effect.succeed(undefined)
+    })
     assert.deepStrictEqual(yield* recorded(all, { resolver: other }), { owner: own, isSteady: false })
     assert.deepStrictEqual((yield* recorded(all)).owner, account(P))
   })
