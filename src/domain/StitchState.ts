@@ -71,6 +71,10 @@ export const facts = ({ found, known }: ReadCredential, absent: "none" | "unknow
 export const holds = ({ found }: ReadCredential, credential: Credential.Credential): boolean =>
   found !== undefined && Credential.key(found) === Credential.key(credential)
 
+/** Returns the answer of the API about a read credential. */
+export const answerAbout = ({ answer }: StitchState, credential: ReadCredential): Answer | undefined =>
+  answer !== undefined && holds(credential, answer.about) ? answer : undefined
+
 /** Returns whether another process has replaced or removed the first credential of the command. */
 export const hasChanged = ({ current, initial }: StitchState): boolean =>
   initial?.found !== undefined && !holds(current, initial.found)

@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import { consequenceOf, isSignedOutElsewhere, type SeenBy } from "../domain/Attribution.ts"
 import * as Credential from "../domain/Credential.ts"
 import * as PrincipalId from "../domain/PrincipalId.ts"
-import { isEphemeral } from "../domain/Runtime.ts"
+import { isEphemeral, isStateless } from "../domain/Runtime.ts"
 import * as StitchState from "../domain/StitchState.ts"
 import { Consent } from "../services/Consent.ts"
 import { type CommandRun, trackedCommand } from "../services/CurrentCommand.ts"
@@ -296,18 +296,22 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     const { found, known: knowledge } = credential
     if (isSignedOutElsewhere({ claim: identity.claim, credential: facts() })) {
       yield* debug("the device gets a new anon id: its stored credential was removed")
-      if ((yield* store.rotate)._tag === "Unwritable") yield* store.forget
+      // A stateless runtime may be without the credential of a device that uses it elsewhere.
+      const isRotated = !isStateless(runtime) && (yield* store.rotate)._tag !== "Unwritable"
+      if (!isRotated) yield* store.forget
     }
     // Another process has logged out or logged in: this command keeps the principal of its first credential.
-    const initialPrincipal = initial?.known ?? undefined
-    if (initialPrincipal !== undefined && StitchState.hasChanged(state)) {
-      shared.stitchAttempted = true
-      shared.slot = initialPrincipal
-      return true
+    if (initial?.found !== undefined && StitchState.hasChanged(state)) {
+      const initialPrincipal = initial.known ?? StitchState.answerAbout(state, initial)?.principal
+      if (initialPrincipal !== undefined || knowledge) {
+        shared.stitchAttempted = true
+        shared.slot = initialPrincipal
+        if (initialPrincipal === undefined) state = StitchState.replaceCurrent(state, StitchState.unattributable)
+        return true
+      }
     }
     if (found === undefined) return true
-    const { answer } = state
-    const fresh = answer !== undefined && StitchState.holds(credential, answer.about) ? answer : undefined
+    const fresh = StitchState.answerAbout(state, credential)
     const principal = knowledge ?? fresh?.principal
     if (principal !== undefined) {
       // Set also during a response: the principal of the credential was known before it.
@@ -386,7 +390,9 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       const credential = yield* credentials.read
       state = StitchState.signIn(state, credential)
       yield* apply(principal, "login", identity)
-      if (credential.found?.source === "stored") yield* remember(principal)
+      // Another login may have replaced the credential since, and named its account.
+      const isOwn = (credential.known ?? principal) === principal
+      if (isOwn && credential.found?.source === "stored") yield* remember(principal)
     })
 
   // The first step of a logout. Undefined if no user was signed in; `isFirst` if the running commands must record their

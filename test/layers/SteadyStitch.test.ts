@@ -259,16 +259,16 @@ describe("usage/known.json", () => {
   })
 
   test.each([
-    ["configuration", {}],
-    ["audience of the credential", { audience: "https://api.example.com" }]
-  ])("The cache does not apply to a host with another %s in the same home", function*([, audience]) {
+    { what: "configuration", credential: Device.stored("key") },
+    { what: "audience", credential: { ...Device.stored("key"), audience: "https://api.example.com" } }
+  ])("The cache does not apply to a host with another $what in the same home", function*({ credential }) {
     const all = yield* scene(steady, { loggedIn: P })
     const input = all.api.input?.() ?? assert.fail()
     const other = Layer.succeed(PrincipalResolver, {
       input: {
         ...input,
         configuration: "https://api.example.com",
-        parse: () => Effect.succeed({ ...Device.stored("key"), ...audience })
+        parse: () => Effect.succeed(credential)
       },
       credential: Effect.succeed(undefined),
       resolve: () => Effect.succeed(undefined)

@@ -4,12 +4,13 @@
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { test } from "../fixtures/Tests.ts"
-import { account, device, freshOwner, identityFiles, lateAnswer, modes, over, own, start } from "./Command.ts"
+import { account, device, freshOwner, identityFiles, lateAnswer, loaded, modes, over, own, start } from "./Command.ts"
 
 const { anon, P, Q } = Device
 
@@ -57,6 +58,19 @@ describe.each(modes)("sign-outs elsewhere over $mode", (mode) => {
     function*({ anonId, api, start }) {
       yield* api.set(undefined)
       yield* freshOwner(yield* start({ disk: FaultyDisk.eventsOnly }), anonId)
+    }
+  )
+
+  test.each(["ci", "container"] as const)(
+    "A command without the stored credential of its device changes nothing on the disk of a runtime that keeps nothing: %s",
+    function*({ anonId, api, home, start }, runtime) {
+      yield* api.set(undefined)
+      const before = identityFiles(home)
+      const command = yield* start({ runtime })
+      yield* command.begin
+      yield* freshOwner(command, anonId)
+      yield* command.end
+      assert.deepStrictEqual(identityFiles(home), before)
     }
   )
 
@@ -111,6 +125,24 @@ describe.each(modes)("stored credentials over $mode", (mode) => {
     assert.deepStrictEqual(yield* next.owner, account(Q))
     assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
   })
+
+  over(mode, { credential: key, process: { cold: loaded } }).each([
+    { what: "was answered", answer: Effect.succeed(P), owner: account(P) },
+    { what: "was not answered", answer: Effect.never, owner: own }
+  ])(
+    "A command whose first credential $what is no command of the account that another process logs in as",
+    function*({ api, command, start }, { answer, owner }) {
+      api.accounts.set("key", answer)
+      yield* command.begin
+      yield* TestClock.adjust(0)
+      yield* api.set(Device.stored("second"))
+      const another = yield* start()
+      yield* another.stitch.login(Q)
+      yield* another.end
+      assert.deepStrictEqual(yield* command.owner, owner)
+      assert.deepStrictEqual(yield* (yield* start()).owner, account(Q))
+    }
+  )
 
   const replacements = [{ what: "removed", second: undefined }, { what: "replaced", second: Device.stored("second") }]
 

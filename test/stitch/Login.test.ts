@@ -90,6 +90,20 @@ describe.each(modes)("IdentityStitch.login over $mode", (mode) => {
     }
   )
 
+  test("A login does not name the account of a credential that another login has stored since", function*(given) {
+    const { api, command, home, start } = given
+    const second = Device.stored("second")
+    yield* command.begin
+    yield* api.set(second)
+    const another = yield* start()
+    yield* another.stitch.login(Q)
+    yield* another.end
+    yield* command.stitch.login(P)
+    yield* command.end
+    assert.strictEqual(yield* home.recall(second), Q)
+    assert.deepStrictEqual(yield* (yield* start()).owner, account(Q))
+  })
+
   stored("A login does not wait for an answer about the former credential", function*({ api, start }) {
     api.accounts.set("key", Effect.never)
     const command = yield* start({ cold: loaded })
