@@ -166,7 +166,7 @@ export const command = (
       get variables() {
         return { ...world.variables(), ACME_API_KEY: command.env }
       },
-      configuration: "http://127.0.0.1:4010",
+      configuration: "",
       parse: ({ files: [file], variables }) => Effect.sync(() => parse(variables["ACME_API_KEY"], file))
     },
     credential: Effect.map(

@@ -135,6 +135,10 @@ class Step extends IdentityDraft {
     this.process.question = { secret, since: this.device.now }
   }
 
+  private answerAbout(secret: Program.Secret): State.Process["answer"] {
+    return this.process.answer?.secret === secret ? this.process.answer : undefined
+  }
+
   /** The identity and then the credential, once in a command, when there is something to record. */
   private open(isLeaving = false): void {
     if (this.process.opened) return
@@ -143,15 +147,22 @@ class Step extends IdentityDraft {
     const { claim } = this.identity
     const credential = (isLeaving ? this.process.atStart : undefined) ?? this.lookUp()
     this.process.credential = credential
-    if (claim?.source === "stored" && credential === undefined) this.rotate()
+    if (claim?.source === "stored" && credential === undefined) {
+      if (State.isStateless(this.runtime)) this.process.identity = this.inMemory(this.identity.firstRun)
+      else this.rotate()
+    }
     const { atStart } = this.process
-    if (atStart?.knownPrincipal !== undefined && atStart.secret !== credential?.secret) {
-      this.process.attempted = true
-      this.process.slot = atStart.knownPrincipal
-      return
+    if (atStart !== undefined && atStart.secret !== credential?.secret) {
+      const first = atStart.knownPrincipal ?? this.answerAbout(atStart.secret)?.principal ?? undefined
+      if (first !== undefined || credential?.knownPrincipal !== undefined) {
+        this.process.attempted = true
+        this.process.slot = first
+        this.process.isStranger = first === undefined
+        return
+      }
     }
     if (credential === undefined) return
-    const answer = this.process.answer?.secret === credential.secret ? this.process.answer : undefined
+    const answer = this.answerAbout(credential.secret)
     const principal = credential.knownPrincipal ?? answer?.principal ?? undefined
     if (principal !== undefined) {
       this.process.attempted = true
@@ -316,7 +327,9 @@ class Step extends IdentityDraft {
     this.process.atStart = this.process.credential
     if (!isAllowed) return this.signInUnclaimed(principal)
     this.apply(principal, "login")
-    if (this.process.credential?.source === "stored") this.rememberAtHand(principal)
+    const { credential } = this.process
+    const isOwn = (credential?.knownPrincipal ?? principal) === principal
+    if (isOwn && credential?.source === "stored") this.rememberAtHand(principal)
   }
 
   /** A claim may have been made before the credential was stored that is now known to be its principal's. */

@@ -281,8 +281,9 @@ export const knownOn = (trace: Trace): ReadonlyMap<string, string | null> => {
   const entries: unknown = document?.["credentials"]
   const known = new Map<string, string | null>()
   for (const entry of Array.isArray(entries) ? entries.filter(isObject) : []) {
+    // The configuration, between the salt and the credential, is empty.
     const secret = Program.secrets.find((one) =>
-      NCrypto.createHash("sha256").update(`${String(document?.["salt"])}\n${one}`).digest("hex") ===
+      NCrypto.createHash("sha256").update(`${String(document?.["salt"])}\n\n${one}`).digest("hex") ===
         entry["fingerprint"]
     )
     const principal = entry["principal_id"]
