@@ -1,5 +1,6 @@
 /**
- * Events in memory until the API names their principal, in a runtime where no later command can claim the anon id.
+ * Events in memory until the API names their principal, in an ephemeral runtime: this command does not claim the anon id,
+ * and a later one may claim it for another account.
  */
 import * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"
@@ -67,10 +68,9 @@ export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: 
     record: (event, owner, now, current) =>
       Effect.suspend(() => {
         const { identity, attribution } = owner
-        // The identity of a first run is on the disk: if the disk is kept, then a later command can claim it.
-        const isVolatile = isEphemeral(runtime, { ...identity, firstRun: false })
+        const isAnonymous = attribution.personless && isEphemeral(runtime, identity)
         const isHeld = awaited !== undefined &&
-          (held.length > 0 || (attribution.personless && isVolatile && StitchState.holds(current, awaited)))
+          (held.length > 0 || (isAnonymous && StitchState.holds(current, awaited)))
         if (!isHeld) return record(event, owner, now)
         if (held.length === 0) stopListening = runtime.onSignal(endSync)
         // The session of now: before the answer, another process may begin a new one, or replace the anon id.

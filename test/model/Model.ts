@@ -222,7 +222,7 @@ class Step extends IdentityDraft {
     const { credential, held, question } = this.process
     if (held.length > 0) return true
     return event.isPersonless && question !== undefined && question.secret === credential?.secret &&
-      State.isVolatile(this.runtime, this.identity)
+      State.isEphemeral(this.runtime, this.identity)
   }
 
   private release(principal: string | undefined): void {

@@ -149,10 +149,8 @@ export const minute = 60_000
 
 export const isStateless = (runtime: Program.Runtime) => runtime.ci || (runtime.container && !runtime.terminal)
 
-export const isVolatile = (runtime: Program.Runtime, identity: Identity) => isStateless(runtime) || !identity.durable
-
 export const isEphemeral = (runtime: Program.Runtime, identity: Identity) =>
-  isVolatile(runtime, identity) || (identity.firstRun && !runtime.terminal)
+  isStateless(runtime) || !identity.durable || (identity.firstRun && !runtime.terminal)
 
 /** §4.2: who an event belongs to. */
 export const attribute = (

@@ -70,6 +70,7 @@ const forgetful: ReadonlyArray<{ readonly runtime: Device.RuntimeName; readonly 
     { runtime: "ci" },
     { runtime: "ci with a terminal" },
     { runtime: "container" },
+    { runtime: "no terminal" },
     { runtime: "persistent", disk: FaultyDisk.eventsOnly }
   ]
 
@@ -290,7 +291,7 @@ const ownersOnly = ({ distinctId, personless }: ReturnType<typeof ownerOf>) => (
 
 describe.each(modes)("persistent runtimes over $mode", (mode) => {
   over(mode, { isNew: true, credential: key, answer: Effect.never }).each(
-    (["persistent", "no terminal", "container with a terminal"] as const).map((runtime) => ({ runtime })),
+    (["persistent", "container with a terminal"] as const).map((runtime) => ({ runtime })),
     ({ runtime }) => ({ process: { cold: loaded, runtime } })
   )("An event in a runtime that keeps the credential belongs to the device at once: $runtime", function*(given) {
     const { command, home } = given
