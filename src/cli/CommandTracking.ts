@@ -210,10 +210,10 @@ const begin = Effect.fnUntraced(function*(invocation: Invocation, options: Optio
       const exit = reported(code) === 0
         ? Exit.interrupt()
         : Exit.failCause(error === undefined ? Cause.empty : Cause.fail(error))
-      return Effect.forEach([...command.flows], (end) => Effect.provideService(end(exit), CurrentCommand, command))
-        .pipe(
-          Effect.andThen(recordNow({ ...succeeded, code, errorClass }))
-        )
+      return Effect.andThen(
+        Effect.forEach([...command.flows], (end) => end(exit)),
+        recordNow({ ...succeeded, code, errorClass })
+      )
     }
   }
   if (tokens !== undefined) tokensOf.set(command, tokens)

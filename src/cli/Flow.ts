@@ -19,6 +19,7 @@ import * as ErrorClass from "./ErrorClass.ts"
 interface Running {
   readonly flow: string
   readonly step: Ref.Ref<string | undefined>
+  hasEnded: boolean
 }
 
 // The running flow with its current step; undefined outside a flow.
@@ -141,15 +142,18 @@ export const make = <const F extends Fields, const Step extends string, const Na
   const run: Flow<F, Step>["run"] = (properties, runOptions) => (effect) =>
     Effect.gen(function*() {
       // A flow inside another flow, such as an automatic re-authentication, is not a funnel of its own.
-      if ((yield* CurrentFlow) !== undefined) return yield* effect
+      if ((yield* CurrentFlow)?.hasEnded === false) return yield* effect
       const capture = yield* UsageCapture
       const startedAt = yield* Clock.monotonicTimeNanos
       const current = yield* Ref.make<string | undefined>(undefined)
       const command = yield* trackedCommand
+      const context = yield* Effect.context<never>()
+      const running: Running = { flow: name, step: current, hasEnded: false }
       const own: Encodable = ErrorClass.tryOrElse({}, () => ({ ...properties }))
 
       const end = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
         command?.flows.delete(end)
+        running.hasEnded = true
         const step = yield* Ref.get(current)
         const at = { ...own, ...(step === undefined ? {} : { step }) }
         const elapsed = (yield* Clock.monotonicTimeNanos) - startedAt
@@ -160,12 +164,13 @@ export const make = <const F extends Fields, const Step extends string, const Na
         }
         const error_class = ErrorClass.ofCause(exit.cause)
         yield* capture.capture(failed, error_class === undefined ? timed : { ...timed, error_class })
-      })
+        // An exit listener has no context of the flow.
+      }, Effect.provideContext(context))
 
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.andThen(
-          Effect.tap(capture.capture(started, own), Effect.sync(() => command?.flows.add(end))),
-          Effect.onExit(restore(Effect.provideService(effect, CurrentFlow, { flow: name, step: current })), end)
+          Effect.andThen(Effect.sync(() => command?.flows.add(end)), capture.capture(started, own)),
+          Effect.onExit(restore(Effect.provideService(effect, CurrentFlow, running)), end)
         )
       )
     })

@@ -116,6 +116,18 @@ suite("end of a process", (test) => {
     ])
   })
 
+  test("A flow of a first run that the process ends while it starts is ended too", function*() {
+    const { env, home, sink, words } = yield* endsDevice
+    Fs.rmSync(home, { recursive: true })
+    yield* run(words("forked"), { env })
+    const messages = yield* sink.waitFor(({ length }) => length === 3)
+    assert.deepStrictEqual(messages.map(({ event }) => event), [
+      "Setup Started",
+      "Setup Failed",
+      "CLI execution failed"
+    ])
+  })
+
   test("A command that calls `process.exit` at once is recorded on a new device, and gives it its identity", function*() {
     const { env, home, sink, words } = yield* endsDevice
     Fs.rmSync(home, { recursive: true })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -10,6 +11,8 @@ import * as TestClock from "effect/testing/TestClock"
 import { withName } from "../../src/domain/CommandEvents.ts"
 import * as CommandEvents from "../../src/domain/CommandEvents.ts"
 import { Flow, Usage, UsageEvent } from "../../src/index.ts"
+import { type CommandRun, trackedCommand } from "../../src/services/CurrentCommand.ts"
+import { UsageContext } from "../../src/services/UsageContext.ts"
 import * as TestUsage from "../../src/testing/TestUsage.ts"
 import * as Device from "../fixtures/Device.ts"
 import { events, test, testWith } from "./Harness.ts"
@@ -113,6 +116,37 @@ describe("steps and results", () => {
       ["CLI Auth Completed", { flow: "login", step: "code_exchange", duration_ms: 0 }],
       ["Deploy Started", {}],
       ["Deploy Completed", { step: "upload", duration_ms: 0 }]
+    ])
+  })
+
+  test("A flow that a fiber runs after its outer flow has ended is a flow of its own", function*() {
+    const later = Effect.andThen(Effect.sleep("1 second"), Effect.void.pipe(Deploy.run({})))
+    const fiber = yield* Effect.forkDetach(later).pipe(login)
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.await(fiber)
+    assert.deepStrictEqual(yield* told, [
+      started,
+      ["CLI Auth Completed", { flow: "login", duration_ms: 0 }],
+      ["Deploy Started", {}],
+      ["Deploy Completed", { duration_ms: 0 }]
+    ])
+  })
+
+  test("A flow that the process ends has the properties of its scope", function*() {
+    const running = yield* Deferred.make<CommandRun | undefined>()
+    yield* Effect.andThen(Deferred.complete(running, trackedCommand), Effect.never).pipe(
+      Deploy.run({}),
+      Effect.provideService(UsageContext, { properties: { project: "p" } }),
+      Usage.trackEffect("deploy"),
+      Effect.forkChild
+    )
+    const command = yield* Deferred.await(running)
+    // As an exit listener does, outside of the flow.
+    yield* command?.recordExit(4, undefined) ?? assert.fail()
+    assert.deepStrictEqual((yield* events).map(({ event, project }) => [event, project]), [
+      ["Deploy Started", "p"],
+      ["Deploy Failed", "p"],
+      ["CLI execution failed", undefined]
     ])
   })
 

@@ -28,6 +28,15 @@ const flow = Command.make(
   ({ code }) => Effect.andThen(Setup.step("one"), Effect.sync(() => process.exit(code))).pipe(Setup.run({}))
 )
 
+const forked = Command.make(
+  "forked",
+  {},
+  () =>
+    Effect.andThen(
+      Effect.forkChild(Effect.never.pipe(Setup.run({})), { startImmediately: true }),
+      Effect.sync(() => process.exit(4))
+    )
+)
 const flown = Command.make(
   "flown",
   {},
@@ -86,7 +95,7 @@ const services = Layer.unwrap(Effect.gen(function*() {
 })).pipe(Layer.provideMerge(NodeServices.layer))
 
 const ends = Command.make("ends").pipe(
-  Command.withSubcommands([exit, flow, flown, set, uncaught, guarded, unhandled, wait, say, defect]),
+  Command.withSubcommands([exit, flow, flown, forked, set, uncaught, guarded, unhandled, wait, say, defect]),
   Usage.track,
   Command.run({ version: "1.0.0" })
 )
