@@ -43,11 +43,11 @@ const makeSubcommands = () => {
   ] as const
 }
 
-const leaf = Command.make("telemetry")
+// Combinators copy the own properties of the proxy's target.
+const leaf = Command.make("telemetry").pipe(Command.withDescription("Usage telemetry of this program"))
 
 const makeFullCommand = () =>
   leaf.pipe(
-    Command.withDescription("Usage telemetry of this program"),
     Command.annotate(Untracked, true),
     Command.withSubcommands(makeSubcommands())
   )

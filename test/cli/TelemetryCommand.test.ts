@@ -83,6 +83,13 @@ const trees: Readonly<Record<string, (telemetry: Telemetry) => Run>> = {
     )
     return (line) => runLine(app, line)
   },
+  aliased: (telemetry) => {
+    const app = Command.make("app").pipe(
+      Command.withSubcommands([deploy, telemetry.pipe(Command.withAlias("t"))]),
+      Usage.track
+    )
+    return (line) => runLine(app, line)
+  },
   changed: (telemetry) => {
     const own = telemetry.pipe(Command.withDescription("Our own"), Command.withAlias("t"))
     const app = Command.make("app").pipe(Command.withSubcommands([deploy, own]), Usage.track)
