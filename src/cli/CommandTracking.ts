@@ -95,8 +95,10 @@ const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
 
 const interruptedCode = 130
 
-// Returns the exit code that the system reports: on POSIX 255 for -1, and 0 for 256.
-const reported = (code: number): number => process.platform === "win32" ? code >>> 0 : code & 0xff
+// Returns the exit code that the system reports: on POSIX 255 for -1, and 0 for 256. Node.js exits with 1 for one that is
+// no finite number.
+const reported = (code: number): number =>
+  Number.isFinite(code) ? process.platform === "win32" ? code >>> 0 : code & 0xff : 1
 
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   let code = 1
@@ -262,13 +264,18 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
   options: Options = {}
 ): Command.Command<Name, Input, ContextInput, E, R | GivenByUsageLayer> => {
   const tokens = new WeakMap<object, Command.ParsedTokens>()
-  const provided = Command.provide(
-    root,
-    (input: Input) => layerOf(() => describe(root, Predicate.isObject(input) ? tokens.get(input) : undefined), options)
-  )
+  let isParsed = false
+  const provided = Command.provide(root, (input: Input) => {
+    const raw = Predicate.isObject(input) ? tokens.get(input) : undefined
+    // Flags that were added after `track` make another input: which command runs is unknown.
+    return isParsed && raw === undefined
+      ? Layer.effectContext(Effect.andThen(debug(trackedTooEarly), beginUntracked(options)))
+      : layerOf(() => describe(root, raw), options)
+  })
   // `parse` and `parseContext` are the only internals in use: they receive the tokens. `Command.ParsedTokens` is
   // public.
   if (!hasParser(provided)) return provided
+  isParsed = true
   const { parse, parseContext } = provided
   return Object.assign(Object.create(Object.getPrototypeOf(provided)), provided, {
     parse: (raw: Command.ParsedTokens) =>
@@ -292,8 +299,8 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
  *
  * **Gotchas**
  *
- * Apply it last. Subcommands that are added after it are not recorded: the type of `Command.withSubcommands` cannot
- * refuse them, so a debug line names the mistake.
+ * Apply it last. Subcommands that are added after it are not recorded, nor is any command if shared flags are: the types
+ * cannot refuse them, so a debug line names the mistake.
  *
  * **Example** (Tracking all commands)
  *
@@ -337,7 +344,7 @@ export const trackEffect =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
     Effect.provide(effect, layerOf(() => ({ name, flags: [], isUntracked: false, tokens: undefined }), options))
 
-const trackedTooEarly = "subcommands are not recorded: apply `Usage.track` after them"
+const trackedTooEarly = "commands are not recorded: apply `Usage.track` after subcommands and shared flags"
 
 type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
 

@@ -164,7 +164,9 @@ describe("recorded commands", () => {
         yield* Effect.provide(runLine(early, line), services({ debug: true }))
         const lines = (yield* TestConsole.errorLines).map(String).filter((line) => line.startsWith("usage: "))
         assert.deepStrictEqual(lines, [
-          ...(line === "nonsense" ? [] : ["usage: subcommands are not recorded: apply `Usage.track` after them"]),
+          ...(line === "nonsense"
+            ? []
+            : ["usage: commands are not recorded: apply `Usage.track` after subcommands and shared flags"]),
           "usage: nothing was tracked: no command of `Usage.track` ran"
         ])
       }))

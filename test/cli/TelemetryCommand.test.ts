@@ -5,9 +5,11 @@ import { assert, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import * as TestConsole from "effect/testing/TestConsole"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
@@ -17,7 +19,7 @@ import * as TelemetryHandlers from "../../src/cli/TelemetryHandlers.ts"
 import { Usage } from "../../src/index.ts"
 import { temporary } from "../fixtures/Disks.ts"
 import { test } from "../fixtures/Tests.ts"
-import { runLine, type Services, services } from "./Harness.ts"
+import { events, messages, runLine, type Services, services } from "./Harness.ts"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 
@@ -180,3 +182,29 @@ it("The subcommands of the telemetry command are made by a command that asks for
   assert.isFalse(isCalled("makeSubcommands", "deploy", "site"))
   assert.isTrue(isCalled("makeSubcommands", "telemetry", "status"))
 })
+
+it.effect("Shared flags that are added after `track` record no command, untracked ones included, and a debug line says so", () =>
+  Effect.gen(function*() {
+    const app = Command.make("app").pipe(
+      Command.withSubcommands([deploy, Usage.telemetryCommand]),
+      Usage.track,
+      Command.withSharedFlags({ verbose })
+    )
+    for (const line of ["deploy", "telemetry log"]) yield* runLine(app, line)
+    assert.deepStrictEqual(yield* messages, [])
+    assert.include(
+      yield* TestConsole.errorLines,
+      "usage: commands are not recorded: apply `Usage.track` after subcommands and shared flags"
+    )
+  }).pipe(Effect.provide(services({ debug: true }))))
+
+it.effect("A command that fails with an exit code which is no number is recorded with the code of Node.js, 1", () =>
+  Effect.gen(function*() {
+    class Failed extends Data.TaggedError("Failed") {
+      override readonly [Runtime.errorExitCode] = Number.NaN
+    }
+    yield* Effect.exit(Effect.fail(new Failed()).pipe(Usage.trackEffect("build")))
+    assert.deepStrictEqual((yield* events).map(({ event, exit_code }) => [event, exit_code]), [
+      ["CLI execution failed", 1]
+    ])
+  }).pipe(Effect.provide(services())))
