@@ -41,20 +41,23 @@ const inheritedVariables = [
   "__CF_USER_TEXT_ENCODING"
 ]
 
-const isDecodable = ({ password, username }: URL): boolean => {
+const isDecodable = (text: string): boolean => {
   try {
-    decodeURIComponent(username + password)
+    decodeURIComponent(text)
     return true
   } catch {
     return false
   }
 }
 
-// Node.js does not start with a proxy that is not an http: or https: URL, or with an invalid "%" in its password. Users
-// write "proxy.example:3128".
+// Node.js does not start with a proxy that is not an http: or https: URL, that has a path, a query or a fragment, or an
+// invalid "%" in its user or password. Users write "proxy.example:3128".
 const proxyUrl = (value: string): string | undefined => {
-  const url = value.includes("://") ? value : `http://${value}`
-  return /^https?:/i.test(url) && URL.canParse(url) && isDecodable(new URL(url)) ? url : undefined
+  const text = value.includes("://") ? value : `http://${value}`
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) return undefined
+  const url = new URL(text)
+  if (!isDecodable(url.username) || !isDecodable(url.password)) return undefined
+  return url.pathname + url.search + url.hash === "/" ? text : new URL("/", url).href
 }
 
 /** The text of a host without a worker: why nothing is delivered, and what its author must do. */

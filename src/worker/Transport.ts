@@ -14,6 +14,9 @@ export type Answer =
 
 const maxBody = 64 * 1024
 
+/** The reason if PostHog does not answer in time. */
+export const noAnswer = "no answer in time"
+
 const read = (status: number, body: string): Answer => {
   if (status === 413) return { _tag: "TooLarge" }
   if (status === 400) return { _tag: "Malformed" }
@@ -46,18 +49,23 @@ export const post = (
       : process.getBuiltinModule("node:https")
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body
     let isFinal = false
-    const fail = (reason: string) => {
+    const end = (answer: Answer) => {
       isFinal = true
       clearTimeout(timer)
       request.destroy()
-      resolve({ _tag: "Kept", reason })
+      resolve(answer)
     }
+    const fail = (reason: string) => end({ _tag: "Kept", reason })
     const onResponse = (response: Http.IncomingMessage) => {
       let text = ""
       response.setEncoding("utf8")
       response.on("data", (chunk: string) => {
         text += chunk
-        if (text.length > maxBody) fail("an answer without end")
+        if (text.length <= maxBody) return
+        // The page of a proxy may be long: the status says enough.
+        const answer = read(response.statusCode ?? 0, "")
+        if (answer._tag === "TooLarge" || answer._tag === "Malformed") end(answer)
+        else fail("an answer without end")
       })
       response.on("error", () => fail("the answer broke off"))
       response.on("close", () => fail("the answer broke off"))
@@ -85,5 +93,5 @@ export const post = (
       return sent
     }
     let request = send()
-    const timer = setTimeout(() => fail("no answer in time"), limit)
+    const timer = setTimeout(() => fail(noAnswer), limit)
   })

@@ -6,7 +6,7 @@ import type { WorkerJob } from "../domain/WorkerJob.ts"
 import * as Lease from "../layers/Lease.ts"
 import type { Entry, Outbox } from "../services/Outbox.ts"
 import type { SearchFile } from "./SearchFile.ts"
-import type { Answer } from "./Transport.ts"
+import { type Answer, noAnswer } from "./Transport.ts"
 
 /**
  * The maximum time of one request and of the writes after it. A worker sends no request that could exceed its life.
@@ -105,6 +105,8 @@ const drain = Effect.fnUntraced(function*(
         }
         case "Kept":
           failure = answer.reason
+          // The upload or the server may be too slow for so many.
+          if (failure === noAnswer) nextBatch = Math.ceil(batch.length / 2)
           return "Kept"
         case "TooLarge":
         case "Malformed": {

@@ -184,7 +184,15 @@ suite("the environment of a worker", (test) => {
 
     test("A worker delivers also with an invalid proxy variable", function*() {
       const acme = yield* (yield* Harness).device("proxy")
-      const proxies = ["nonsense", "127.0.0.1:9", "socks5://127.0.0.1:9", "http://", "http://bob:50%off@127.0.0.1:9"]
+      const proxies = [
+        "nonsense",
+        "127.0.0.1:9",
+        "127.0.0.1:9/proxy.pac",
+        "socks5://127.0.0.1:9",
+        "http://",
+        "http://bob:50%off@127.0.0.1:9",
+        "http://%C3:%A9@127.0.0.1:9"
+      ]
       for (const [n, HTTPS_PROXY] of proxies.entries()) {
         yield* acme.run("deploy site", { runtime: "ci", env: { HTTPS_PROXY, NO_PROXY: "127.0.0.1" } })
         assert.lengthOf(yield* acme.sink.messages, n + 1)

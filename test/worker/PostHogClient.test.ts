@@ -72,8 +72,10 @@ describe("response decoding", () => {
 
   test("An answer says that the project is over its quota, that a body is too large, and that it is malformed", function*() {
     assert.deepStrictEqual(yield* read(Ok({ quota_limited: ["events"] })), { _tag: "Taken", quotaLimited: true })
-    assert.deepStrictEqual(yield* read(Status({ status: 413 })), { _tag: "TooLarge" })
-    assert.deepStrictEqual(yield* read(Status({ status: 400 })), { _tag: "Malformed" })
+    for (const body of ["", "The page of a proxy. ".repeat(10_000)]) {
+      assert.deepStrictEqual(yield* read(Status({ status: 413, body })), { _tag: "TooLarge" })
+      assert.deepStrictEqual(yield* read(Status({ status: 400, body })), { _tag: "Malformed" })
+    }
   })
 })
 

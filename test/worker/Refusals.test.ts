@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
+import { noAnswer } from "../../src/worker/Transport.ts"
 import type * as Worker from "../../src/worker/Worker.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { event } from "../fixtures/Messages.ts"
@@ -200,4 +201,20 @@ describe("a back-off that cannot be written", () => {
     assert.strictEqual(yield* outbox.backedOffUntil, 1_000)
     assert.deepInclude(yield* outbox.status, { pending: 3, setAside: 1, lastFailure: "status 503" })
   })
+})
+
+test("A batch that gets no answer in time is half as large in the next worker", function*() {
+  const { outbox, work, write } = yield* setUp()
+  for (const n of upTo(8)) write(n)
+  const sizes: Array<number> = []
+  const send: Worker.Send = ({ length }) =>
+    Effect.sync(() => {
+      sizes.push(length)
+      return length > 2 ? { _tag: "Kept", reason: noAnswer } : taken
+    })
+  while (!(yield* outbox.isEmpty) && sizes.length < 20) {
+    yield* TestClock.adjust(Math.max(0, (yield* outbox.backedOffUntil) - (yield* Clock.currentTimeMillis)))
+    yield* toEnd(work({ send }))
+  }
+  assert.deepStrictEqual(sizes, [8, 4, 2, 4, 2, 4, 2, 2])
 })
