@@ -38,26 +38,26 @@ export const problem = (
 ): string | undefined => {
   const { disk, uid } = runtime
 
-  // Root must not create a home below another user's folder, as `sudo` in CI would. A container in CI or
-  // without a terminal is exempt: it often runs as root in a home of the image.
-  const mayMakeBelow = (folder: string): boolean => {
-    const entry = disk.follow(folder)
-    if (!isRefused(entry)) {
-      return uid === undefined || entry.uid === undefined || entry.uid === uid.effective || entry.uid === 0
-    }
-    const above = path.dirname(folder)
-    return entry === "ENOENT" && above !== folder && mayMakeBelow(above)
-  }
-
   const unreadable = (folder: string, code: Errno): string =>
     isAbsent(code) ? `${folder} is below a file` : `${folder} cannot be read (${code})`
+
+  // Root must not create a home below another user's folder, as `sudo` in CI would. A container in CI or
+  // without a terminal is exempt: it often runs as root in a home of the image.
+  const problemAbove = (folder: string): string | undefined => {
+    const entry = disk.follow(folder)
+    if (!isRefused(entry)) {
+      const isOwn = uid === undefined || entry.uid === undefined || entry.uid === uid.effective || entry.uid === 0
+      return isOwn ? undefined : `${home.root} would be made below another user's folder`
+    }
+    const above = path.dirname(folder)
+    return entry === "ENOENT" && above !== folder ? problemAbove(above) : unreadable(folder, entry)
+  }
 
   if (!path.isAbsolute(home.root)) return `${home.root === "" ? "an empty path" : home.root} is not absolute`
   if (uid !== undefined && uid.effective !== uid.real) return "the command runs with another user's rights"
   const root = disk.look(home.root)
   if (root === "ENOENT") {
-    const isAllowed = (isStateless(runtime) && runtime.container) || mayMakeBelow(path.dirname(home.root))
-    return isAllowed ? undefined : `${home.root} would be made below another user's folder`
+    return isStateless(runtime) && runtime.container ? undefined : problemAbove(path.dirname(home.root))
   }
   if (isRefused(root)) return unreadable(home.root, root)
   const rootProblem = folderProblem(home.root, root, uid, forbidden)

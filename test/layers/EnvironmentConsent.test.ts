@@ -336,6 +336,13 @@ describe("HomeSafety", () => {
     yield* isDecidedBy(device, "default", options(0, 1001, "GitHub Actions", true))
   })
 
+  test("A home is unsafe if the folder above it cannot be read, and the reason says so", function*(device) {
+    const home = device.at("not", "yet")
+    const above = device.at("not")
+    const disk = FaultyDisk.refusing("follow", above, "EACCES")
+    yield* isUnsafe(device, `${above} cannot be read (EACCES)`, { home, disk })
+  })
+
   test("A home of another user is unsafe, and not opted out, although nothing in it can be read", function*(device) {
     if (isWindows) return
     const owned = withOwner("look", () => user + 1)
