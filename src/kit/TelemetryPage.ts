@@ -79,9 +79,13 @@ Every event also has:
 | --- | --- |
 ${Object.entries(common).map(([name, [meaning]]) => `| \`${name}\` | ${meaning} |`).join("\n")}
 
-An event is sent under the random id of this device. After you log in it is sent under your account, and what the device recorded before is joined to the account.
+A command may add properties while it runs. \`${cli} telemetry log\` prints each message whole.
+
+An event is sent under the random id of this device. After you log in it is sent under your account, and what the device recorded before is joined to the account. If it is not known whose command it is, as in CI without an account, its events are sent under a random id of that command alone.
 
 ## What is never collected
+
+Beyond the properties of the events above, and those that a command adds while it runs, these are never collected:
 
 - The values of flags and arguments. Exception: flags that the authors of \`${cli}\` chose one by one, in \`flag_values\`.
 - The text of errors. Exception: a message that the authors of \`${cli}\` wrote for this purpose, in \`error_message\`.
