@@ -17,12 +17,12 @@ const Created = UsageEvent.make("Project created", {
 const flags = { name: Argument.String("name"), template: Flag.Literals("template", templates) }
 const create = Command.make("create", flags, ({ name, template }) =>
   Effect.gen(function*() {
-    const { capture } = yield* UsageCapture
     yield* Console.log(`Created ${name}`)
-    yield* capture(Created, { template })
+    yield* (yield* UsageCapture).capture(Created, { template })
   }))
 
-export const cli = Command.make("starter").pipe(Command.withSubcommands([create, Usage.telemetryCommand]), Usage.track)
+const starter = Command.make("starter").pipe(Command.withSubcommands([create, Usage.telemetryCommand]))
+export const cli = Usage.track(starter, { catalog: [Created] })
 
 const { STARTER_POSTHOG_HOST: host, STARTER_POSTHOG_KEY: key } = process.env
 const usage = Usage.layer({ name: "starter", version: "1.0.0", posthog: { key, host } })

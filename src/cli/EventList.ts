@@ -82,6 +82,7 @@ export const toText = ({ common, events }: DataDictionary): string =>
     ["Every event has also", ...lines(common)],
     [
       "Each message also has its time, a random id, and the id of the account, the device or the command. A command may add",
-      "properties while it runs: `telemetry log` prints each message whole."
+      "properties while it runs, and may send events that its authors did not list here: `telemetry log` prints each message",
+      "whole."
     ]
   ].map((block) => block.join("\n")).join("\n\n")

@@ -35,7 +35,7 @@ const makeSubcommands = () => {
       Command.withDescription("Print the messages that wait to be sent, byte for byte, or list those that were sent")
     ),
     Command.make("events", { json }, (input) => Effect.flatMap(handlers, ({ events }) => events(input))).pipe(
-      Command.withDescription("List every event that this program can send, with its properties")
+      Command.withDescription("List the events that this program declares, with their properties")
     ),
     Command.make("flush", { json }, (input) => Effect.flatMap(handlers, ({ flush }) => flush(input))).pipe(
       Command.withDescription("Send the messages that wait, now")

@@ -104,7 +104,7 @@ PostHog's server sees the address of the sender, as every server does.
 
 ## How to see it
 
-\`${cli} telemetry status\` says whether telemetry is on and what decided that. \`${cli} telemetry log\` prints the messages that wait to be sent, \`${cli} telemetry log --sent\` lists the last messages that were sent, and \`${cli} telemetry events\` lists every event that can be sent. \`${prefix}_USAGE_DEBUG=1\` prints each message of a command, and sends none.
+\`${cli} telemetry status\` says whether telemetry is on and what decided that. \`${cli} telemetry log\` prints the messages that wait to be sent, \`${cli} telemetry log --sent\` lists the last messages that were sent, and \`${cli} telemetry events\` lists the events that the authors of \`${cli}\` gave to it. \`${prefix}_USAGE_DEBUG=1\` prints each message of a command, and sends none.
 
 ## One event
 

@@ -50,7 +50,7 @@ const eager = Command.make("telemetry").pipe(
       Command.withDescription("Print the messages that wait to be sent, byte for byte, or list those that were sent")
     ),
     Command.make("events", { json }, TelemetryHandlers.events).pipe(
-      Command.withDescription("List every event that this program can send, with its properties")
+      Command.withDescription("List the events that this program declares, with their properties")
     ),
     Command.make("flush", { json }, TelemetryHandlers.flush).pipe(
       Command.withDescription("Send the messages that wait, now")

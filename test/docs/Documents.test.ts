@@ -35,7 +35,7 @@ describe("TypeScript blocks and figures", () => {
     // Enough are found.
     assert.isAbove(Number(/^\d+/.exec(whole.stdout)?.[0]), 35)
     const breaks = [
-      ["README.md", "Usage.track)\n", "Usage.trak)\n", "Property 'trak' does not exist"],
+      ["README.md", "Usage.track({", "Usage.trak({", "Property 'trak' does not exist"],
       ["docs/migrating.md", "codec: \"supabase\"", "codec: \"segment\"", "Type '\"segment\"' is not assignable"],
       ["src/domain/UsageEvent.ts", "= UsageEvent.make(\"Template", "= UsageEvent.declare(\"Template", "'declare'"],
       ["docs/privacy.md", "](../examples/acme/usage-events.md)", "](../examples/acme/none.md)", "none.md"]

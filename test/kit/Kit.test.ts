@@ -133,6 +133,12 @@ describe("effect-cli-usage sink", () => {
     const command = [process.execPath, Path.join(host, "main.ts"), "create", "shop", "--template", "blog"]
     const { code, stdout } = yield* kit(["sink", "--check", "--", ...command], { HOME: home })
     assert.deepStrictEqual([code, stdout], [0, "Created shop\n0 findings in 2 messages\n"])
+    const listed = yield* Process.run([process.execPath, Path.join(host, "main.ts"), "telemetry", "events"], {
+      env: { HOME: home }
+    })
+    for (const part of ["\nProject created\n", "may send events that its authors did not list"]) {
+      assert.include(listed.stdout, part)
+    }
     const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
     const [cli = "", test = ""] = ["Cli.ts", "Cli.test.ts"].map((name) =>
       Fs.readFileSync(Path.join(host, name), "utf8")
