@@ -22,12 +22,29 @@ const isDictionary = (value: unknown): value is DataDictionary.DataDictionary =>
   Predicate.hasProperty(value, "common") && Array.isArray(value.common) &&
   Predicate.hasProperty(value, "events") && Array.isArray(value.events)
 
-// An event, a list of them, what has a list of them, as a flow does, or an exported object or module that has them.
-const eventsIn = (value: unknown, isExport = false): ReadonlyArray<DataDictionary.Declared> => {
-  if (isEvent(value)) return [value]
-  if (Predicate.hasProperty(value, "events")) return Array.isArray(value.events) ? eventsIn(value.events) : []
-  const values = Array.isArray(value) ? value : isExport && Predicate.isObject(value) ? Object.values(value) : []
-  return values.flatMap((value) => eventsIn(value))
+const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value))
+
+interface Found {
+  readonly events: ReadonlyArray<DataDictionary.Declared>
+  readonly dictionaries: ReadonlyArray<DataDictionary.DataDictionary>
+}
+
+// Returns each event and dictionary of a module once, also those in lists, plain objects, flows and exported modules.
+const find = (exports: object): Found => {
+  const events: Array<DataDictionary.Declared> = []
+  const dictionaries: Array<DataDictionary.DataDictionary> = []
+  const seen = new Set<unknown>()
+  const visit = (value: unknown): void => {
+    if (!Predicate.isObjectOrArray(value) || seen.has(value)) return
+    seen.add(value)
+    if (isEvent(value)) events.push(value)
+    else if (isDictionary(value)) dictionaries.push(value)
+    else if (Array.isArray(value) || isPlain(value)) Object.values(value).forEach(visit)
+    // An instance of a class may be a flow.
+    else if ("events" in value) visit(value.events)
+  }
+  visit(exports)
+  return { events, dictionaries }
 }
 
 // Loaded from the CLI's package: its schemas need the CLI's own Effect, and the kit is published with one of its own.
@@ -39,14 +56,27 @@ const load = Effect.fnUntraced(function*(module: string) {
     try: (): Promise<object> => import(pathToFileURL(path.resolve(module)).href),
     catch: (cause) => userError(`${module} cannot be loaded: ${String(cause)}`, cause)
   })
-  const whole = Object.values(exports).find(isDictionary)
-  const events = [...new Set(Object.values(exports).flatMap((value) => eventsIn(value, true)))]
-  if (whole === undefined && events.length === 0) {
+  const { dictionaries: [whole, ...more], events } = yield* Effect.try({
+    try: () => find(exports),
+    catch: (cause) => userError(`${module}: ${String(cause)}`, cause)
+  })
+  if (more.length > 0) {
+    return yield* userError(`${module} exports ${more.length + 1} data dictionaries. Export one, with every event`)
+  }
+  if (whole !== undefined) {
+    const missing = events.filter(({ name }) => !whole.events.some((entry) => entry.name === name))
+    if (missing.length === 0) return whole
+    const names = missing.map(({ name }) => `"${name}"`).join(", ")
+    return yield* userError(
+      `${module} exports events that its data dictionary does not have: ${names}. Give them to DataDictionary.make`
+    )
+  }
+  if (events.length === 0) {
     return yield* userError(`${module} exports no event, no flow and no data dictionary`)
   }
   const { make } = yield* ofHost
   return yield* Effect.try({
-    try: () => whole ?? make(events),
+    try: () => make(events),
     catch: (cause) => userError(`${module}: ${String(cause)}`, cause)
   })
 })

@@ -255,25 +255,40 @@ describe("effect-cli-usage dictionary", () => {
       `${schema}export * as Other from "./other.mjs"
 export const list = [${eventOf("in a list")}]
 export const object = { one: ${eventOf("in an object")}, flow: { events: [${eventOf("in a flow")}] } }
+export const deep = { inner: { list: [{ one: ${eventOf("in an inner object")} }] } }
+export const instance = new (class { events = [${eventOf("in an instance")}] })()
 export const cyclic = { inner: {} }
 cyclic.inner.outer = cyclic
+export const again = list
 export const itself = {}
 itself.events = itself
 // As a connection, which would keep the process running.
 setInterval(() => {}, 1000)`
     )
     const { stdout } = yield* kit(["dictionary", index])
-    for (const place of ["module", "list", "object", "flow"]) assert.match(stdout, new RegExp(`## in an? ${place}\n`))
+    for (const place of ["module", "list", "object", "flow", "inner object", "instance"]) {
+      assert.match(stdout, new RegExp(`## in an? ${place}\n`))
+    }
   })
 
   test.live("The command dictionary says why a module has no dictionary", function*() {
     const home = yield* folder
     const none = Path.join(home, "none.mjs")
     const broken = Path.join(home, "broken.mjs")
+    const partial = Path.join(home, "partial.mjs")
+    const two = Path.join(home, "two.mjs")
+    const declared = (name: string) => `{ name: "${name}", description: "d", properties: {} }`
+    Fs.writeFileSync(
+      partial,
+      `export const [a, b, c] = [${["a", "b", "c"].map(declared).join()}]; export default { events: [a], common: [] }`
+    )
+    Fs.writeFileSync(two, "export const one = { events: [], common: [] }, two = { ...one }, again = one")
     Fs.writeFileSync(none, "export const a = 1, b = null, c = () => {}, d = { events: [{}] }")
     Fs.writeFileSync(broken, "throw new Error('no database')")
     const answers = [
       [[none], `${none} exports no event, no flow and no data dictionary`],
+      [[partial], `${partial} exports events that its data dictionary does not have: "b", "c". Give them to`],
+      [[two], `${two} exports 2 data dictionaries`],
       [[broken], `${broken} cannot be loaded: Error: no database`],
       [[Path.join(home, "missing.mjs")], "cannot be loaded"],
       [[events, Path.join(none, "folder.md")], "folder.md: "]
