@@ -52,8 +52,12 @@ const ofHost = Effect.promise(() => import("../cli/DataDictionary.ts"))
 
 const load = Effect.fnUntraced(function*(module: string) {
   const path = yield* Path.Path
+  const file = path.resolve(module)
+  // A module that starts its CLI must neither record a command nor read the arguments of this one.
+  process.env["DO_NOT_TRACK"] = "1"
+  process.argv = [process.execPath, file]
   const exports = yield* Effect.tryPromise({
-    try: (): Promise<object> => import(pathToFileURL(path.resolve(module)).href),
+    try: (): Promise<object> => import(pathToFileURL(file).href),
     catch: (cause) => userError(`${module} cannot be loaded: ${String(cause)}`, cause)
   })
   const { dictionaries: [whole, ...more], events } = yield* Effect.try({

@@ -271,6 +271,17 @@ setInterval(() => {}, 1000)`
     }
   })
 
+  test.live("The command dictionary loads a module without its own arguments, and where nothing is tracked", function*() {
+    const module = Path.join(yield* folder, "starts.mjs")
+    Fs.writeFileSync(
+      module,
+      `console.error(JSON.stringify([process.argv, process.env.DO_NOT_TRACK]))
+export const dictionary = { events: [], common: [] }`
+    )
+    const { code, stderr } = yield* kit(["dictionary", "--json", module])
+    assert.deepStrictEqual([code, JSON.parse(stderr)], [0, [[process.execPath, module], "1"]])
+  })
+
   test.live("The command dictionary says why a module has no dictionary", function*() {
     const home = yield* folder
     const none = Path.join(home, "none.mjs")
