@@ -70,6 +70,7 @@ const namespaces: Readonly<Record<string, string>> = {
   Config: "effect/Config",
   Console: "effect/Console",
   Effect: "effect/Effect",
+  FileSystem: "effect/FileSystem",
   Flag: "effect/cli/Flag",
   HttpClient: "effect/http/HttpClient",
   Layer: "effect/Layer",

@@ -62,6 +62,53 @@ describe("TypeScript blocks and figures", () => {
   })
 })
 
+test.live("The resolver of docs/configuration.md that reads a file keeps the contract, and an unreadable file is no logout", function*() {
+  const { code } = ShellBlocks.blockWith("docs/configuration.md", "ts", "input: {")
+  const folder = Fs.mkdtempSync(Path.join(checkout, "examples/resolver-"))
+  const file = Path.join(folder, "resolver.test.ts")
+  Fs.writeFileSync(Path.join(folder, "known"), "known\n")
+  Fs.writeFileSync(Path.join(folder, "revoked"), "revoked\n")
+  Fs.writeFileSync(
+    file,
+    `import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Credential, PrincipalId, PrincipalResolver } from "effect-cli-usage"
+import { PrincipalResolverContract } from "effect-cli-usage/testing"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Assert from "node:assert/strict"
+import { describe, it } from "node:test"
+
+const accounts = { known: "account_1" }
+const api = { accountOf: (secret) => Effect.succeed(accounts[Redacted.value(secret)] ?? "") }
+const resolver = (path) => {
+${code.replace("\"/home/me/.acme/token\"", "path")}
+  return principals
+}
+const at = (name) => resolver(import.meta.dirname + "/" + name)
+PrincipalResolverContract.suite("resolver", Effect.succeed({
+  principal: "account_1",
+  loggedIn: at("known"),
+  loggedOut: at("missing"),
+  unanswered: at("revoked")
+}), { describe, it })
+it("unreadable", () => Effect.runPromise(Effect.gen(function*() {
+  const { credential, input } = yield* PrincipalResolver
+  Assert.equal(yield* credential, Credential.unreadable)
+  Assert.equal(yield* input.parse({ files: [{ _tag: "Unreadable", code: "EISDIR" }] }), Credential.unreadable)
+}).pipe(Effect.provide(at("")))))
+`
+  )
+  const { code: exit, stdout } = yield* Process.run([process.execPath, "--test-reporter=tap", file], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] }
+  })
+  assert.strictEqual(exit, 0, stdout)
+  assert.include(stdout, "# pass 6\n")
+})
+
 describe("execution in a shell", () => {
   let workplace: ShellBlocks.Workplace
 
