@@ -78,6 +78,7 @@ const namespaces: Readonly<Record<string, string>> = {
   NodeRuntime: "@effect/platform-node/NodeRuntime",
   NodeServices: "@effect/platform-node/NodeServices",
   Redacted: "effect/Redacted",
+  References: "effect/References",
   Result: "effect/Result",
   Schema: "effect/Schema"
 }

@@ -179,6 +179,16 @@ describe("quoted output", () => {
     assert.deepStrictEqual(gone, [], "correct these lines of docs/troubleshooting.md")
   })
 
+  it("docs/troubleshooting.md lists every reason for which a worker keeps messages", () => {
+    const reason = /\b(?:fail\(|reason: |failure = )(?:`([^`]*)`|"([^"]*)")/g
+    const reasons = sources.filter(([file]) => file.startsWith("src/worker/"))
+      .flatMap(([, text]) => [...text.matchAll(reason)].map(([, template = "", plain = ""]) => template + plain))
+    assert.isAbove(reasons.length, 6)
+    const partsOfReason = (text: string) => text.split(/\$\{[^}]*\}\)?/).filter((part) => part !== "")
+    const missing = reasons.filter((text) => !partsOfReason(text).every((part) => document.includes(part)))
+    assert.deepStrictEqual(missing, [], "add these reasons to docs/troubleshooting.md, with what to do")
+  })
+
   it("The documents quote only lines that `telemetry status` prints", () => {
     const code = sources.map(([, text]) => text).join("\n")
     const quoted = CodeBlocks.documents(root).flatMap((file) =>
