@@ -42,6 +42,29 @@ const problems = (stdout: string): ReadonlyArray<string> =>
 const rules = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).findings.map(({ rule }: { rule: string }) => rule)
 
+test.live("The kit names the Node.js that it needs where an older one runs it", function*() {
+  const { engines } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
+  const [, minimum = ""] = /^>=(\S+)$/.exec(engines.node) ?? []
+  const versions = ["20.19.5", "22.9.0", minimum, "100.0.0"]
+  const ended = yield* Effect.all(
+    versions.map((node) => {
+      const pretended =
+        `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${node}" } })`
+      const preload = `data:text/javascript,${encodeURIComponent(pretended)}`
+      return Process.run([process.execPath, "--import", preload, Path.join(root, "src/kit/main.ts"), "--version"], {
+        env: {}
+      })
+    }),
+    { concurrency: 2 }
+  )
+  assert.deepStrictEqual(ended.map(({ code, stderr }) => [code, stderr]), [
+    [1, `effect-cli-usage needs Node.js ${minimum} or newer, and this is 20.19.5\n`],
+    [1, `effect-cli-usage needs Node.js ${minimum} or newer, and this is 22.9.0\n`],
+    [0, ""],
+    [0, ""]
+  ])
+})
+
 describe("effect-cli-usage sink", () => {
   test.live("The command sink --check finds nothing in acme, from a first command over a login to a logout", function*() {
     const home = yield* folder
