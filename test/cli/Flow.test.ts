@@ -46,6 +46,14 @@ const own = ({ duration_ms, error_class, flow, step }: Readonly<Record<string, u
 
 const started = ["CLI Auth Started", { flow: "login" }]
 
+it("The description of a flow's event is one sentence, also if that of the flow ends with a full stop", () => {
+  const options = { properties: Schema.Struct({}), steps: ["questions"] } as const
+  for (const description of ["It asks questions", "It asks questions."]) {
+    const { events: [event] } = Flow.make("Setup", { description, ...options })
+    assert.strictEqual(event?.description, "It asks questions: started")
+  }
+})
+
 describe("steps and results", () => {
   test("A flow completes with its last step and its duration by a monotonic clock", function*() {
     const result = yield* Effect.gen(function*() {
