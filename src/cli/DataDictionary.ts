@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { CommandFailed, CommandSucceeded, withName } from "../domain/CommandEvents.ts"
 import { CommonProperties } from "../domain/CommonProperties.ts"
-import * as MarkdownCell from "../domain/MarkdownCell.ts"
+import * as Markdown from "../domain/Markdown.ts"
 import * as UsageEvent from "../domain/UsageEvent.ts"
 import type { Options } from "./CommandTracking.ts"
 
@@ -223,19 +223,21 @@ export const make = (events: ReadonlyArray<Declared>, options?: Pick<Options, "e
 export const toJson = (dictionary: DataDictionary): string => JSON.stringify(dictionary, null, 2) + "\n"
 
 /**
- * Returns a property's type for people.
+ * Returns a property's type for people, with each value of an enumeration in a format.
  *
  * @internal
  */
-export const typeOf = (schema: unknown): string => {
+export const typeOf = (schema: unknown, format: (value: string) => string): string => {
   if (!Predicate.isObject(schema)) return "any"
   if ("enum" in schema && Array.isArray(schema.enum)) {
-    return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(", ")
+    return schema.enum.map((value) => format(JSON.stringify(value))).join(", ")
   }
-  if ("anyOf" in schema && Array.isArray(schema.anyOf)) return [...new Set(schema.anyOf.map(typeOf))].join(", ")
+  if ("anyOf" in schema && Array.isArray(schema.anyOf)) {
+    return [...new Set(schema.anyOf.map((one) => typeOf(one, format)))].join(", ")
+  }
   // The elements of a tuple have types of their own.
   const isList = "type" in schema && schema.type === "array" && "items" in schema && !("prefixItems" in schema)
-  if (isList) return `list of ${typeOf(schema.items)}`
+  if (isList) return `list of ${typeOf(schema.items, format)}`
   return "type" in schema ? String(schema.type) : "any"
 }
 
@@ -244,16 +246,9 @@ const table = (properties: ReadonlyArray<Property>): string =>
     "| property | type | always there |",
     "| --- | --- | --- |",
     ...properties.map(({ name, required, schema }) =>
-      `| \`${MarkdownCell.escape(name)}\` | ${MarkdownCell.escape(typeOf(schema))} | ${required ? "yes" : "no"} |`
+      `| ${Markdown.code(name)} | ${typeOf(schema, Markdown.code)} | ${required ? "yes" : "no"} |`
     )
   ].join("\n")
-
-/**
- * Returns a description without line breaks, which would begin a heading, or break an indentation.
- *
- * @internal
- */
-export const inOneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, " ")
 
 const sentence = (text: string): string => /[.!?]$/.test(text) ? text : `${text}.`
 
@@ -268,8 +263,8 @@ export const toMarkdown = (dictionary: DataDictionary): string =>
     "# What is sent",
     ...dictionary.events.map(({ description, name, properties }) =>
       [
-        `## ${name}`,
-        sentence(inOneLine(description)),
+        `## ${Markdown.plain(name)}`,
+        sentence(Markdown.plain(description)),
         properties.length === 0 ? "No properties of its own." : table(properties)
       ].join("\n\n")
     ),

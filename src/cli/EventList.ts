@@ -3,7 +3,6 @@ import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import {
   type DataDictionary,
-  inOneLine,
   makeWith,
   mayBeAbsent,
   type Property,
@@ -66,10 +65,13 @@ const propertiesOf = (event: string, { ast }: Schema.Constraint): ReadonlyArray<
 /** Returns the data dictionary of a CLI, with the types of its properties and without their constraints. */
 export const make = makeWith(propertiesOf)
 
+// A line break would break an indentation.
+const inOneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, " ")
+
 const lines = (properties: ReadonlyArray<Property>): ReadonlyArray<string> => {
   const width = Math.max(0, ...properties.map(({ name }) => name.length))
   return properties.map(({ name, required, schema }) => {
-    const type = `${typeOf(schema).replaceAll("`", "")}${required ? "" : " (not always)"}`
+    const type = `${typeOf(schema, (value) => value)}${required ? "" : " (not always)"}`
     const { description } = Object(schema)
     return `  ${name.padEnd(width)}  ${type}${description === undefined ? "" : `: ${inOneLine(String(description))}`}`
   })

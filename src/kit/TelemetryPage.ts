@@ -2,7 +2,7 @@
 import type * as DataDictionary from "../cli/DataDictionary.ts"
 import type { CommonProperties } from "../domain/CommonProperties.ts"
 import * as ConsentDecision from "../domain/ConsentDecision.ts"
-import * as MarkdownCell from "../domain/MarkdownCell.ts"
+import * as Markdown from "../domain/Markdown.ts"
 import { version } from "../domain/Version.ts"
 
 // What each property says, and a value of it.
@@ -57,7 +57,7 @@ const sampleOf = (event: string): string =>
 export const make = ({ events }: DataDictionary.DataDictionary, cli: string): string => {
   const prefix = ConsentDecision.variablePrefix(cli)
   const named = (properties: ReadonlyArray<DataDictionary.Property>): string =>
-    properties.map(({ name }) => `\`${MarkdownCell.escape(name)}\``).join(", ")
+    properties.map(({ name }) => Markdown.code(name)).join(", ")
   return `# Telemetry of ${cli}
 
 \`${cli}\` records which of its commands are used, and sends that to PostHog. You can turn it off. This page is generated from the events that \`${cli}\` declares.
@@ -68,7 +68,7 @@ export const make = ({ events }: DataDictionary.DataDictionary, cli: string): st
 | --- | --- | --- |
 ${
     events.map(({ description, name, properties }) =>
-      `| \`${MarkdownCell.escape(name)}\` | ${MarkdownCell.escape(description)} | ${named(properties)} |`
+      `| ${Markdown.code(name)} | ${Markdown.cell(description)} | ${named(properties)} |`
     )
       .join("\n")
   }

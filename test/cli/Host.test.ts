@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as EventList from "../../src/cli/EventList.ts"
 import { DataDictionary, Flow, IdentityStitch, UsageCapture, UsageEvent } from "../../src/index.ts"
 import * as TelemetryPage from "../../src/kit/TelemetryPage.ts"
 import { messages, test, unnamed } from "./Harness.ts"
@@ -175,6 +176,22 @@ describe("DataDictionary", () => {
     const dictionary = DataDictionary.make([event])
     assert.include(DataDictionary.toMarkdown(dictionary), "| `a\\|b` | `\"x\\|y\"` | yes |\n")
     assert.include(TelemetryPage.make(dictionary, "cli"), "| `Odd` | One \\| two three | `a\\|b` |\n")
+  })
+
+  it("A description and a name are shown on a page as they are written, with their code spans", () => {
+    const properties = Schema.Struct({ "a`b": Schema.Literals(["`", "x ``| y"]) })
+    const event = UsageEvent.make("Is __new__", {
+      description: "Links `<name>` or `` a`_b_ ``, as <name> or 2*3*4 of __init__ in no_browser, \\<b> and `_",
+      properties
+    })
+    const dictionary = DataDictionary.make([event])
+    const shown = "Links `<name>` or `` a`_b_ ``, as \\<name> or 2\\*3\\*4 of \\_\\_init\\_\\_ in no_browser, " +
+      "\\\\\\<b> and \\`\\_"
+    const markdown = DataDictionary.toMarkdown(dictionary)
+    assert.include(markdown, `## Is \\_\\_new\\_\\_\n\n${shown}.\n`)
+    assert.include(markdown, "| `` a`b `` | `` \"`\" ``, ``` \"x ``\\| y\" ``` | yes |\n")
+    assert.include(TelemetryPage.make(dictionary, "cli"), `| \`Is __new__\` | ${shown} | \`\` a\`b \`\` |\n`)
+    assert.include(EventList.toText(dictionary), "  a`b  \"`\", \"x ``| y\"\n")
   })
 
   it("Each description ends with one full stop", () => {
