@@ -132,7 +132,11 @@ export const command = Command.make(
     if (written.length === 0) return yield* Console.log(textOf(json).trimEnd())
     const stale = yield* Effect.filter(written, ({ file, text }) =>
       check
-        ? Effect.map(Effect.orElseSucceed(fs.readFileString(file), () => ""), (there) => there !== text)
+        // Git may check a file out with `\r\n`.
+        ? Effect.map(
+          Effect.orElseSucceed(fs.readFileString(file), () => ""),
+          (there) => there.replaceAll("\r\n", "\n") !== text
+        )
         : Effect.as(
           Effect.andThen(
             fs.makeDirectory(path.dirname(file), { recursive: true }),

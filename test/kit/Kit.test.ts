@@ -231,7 +231,15 @@ describe("effect-cli-usage dictionary", () => {
     assert.deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr)
     assert.deepStrictEqual(JSON.parse(Fs.readFileSync(files[0] ?? "", "utf8")), own)
     assert.include(Fs.readFileSync(files[1] ?? "", "utf8"), "## Own\n")
-    assert.strictEqual((yield* kit(["dictionary", "--check", module, ...files])).code, 0)
+    const check = kit(["dictionary", "--check", module, ...files])
+    assert.strictEqual((yield* check).code, 0)
+    // A checkout of Git on Windows.
+    for (const file of files) Fs.writeFileSync(file, Fs.readFileSync(file, "utf8").replaceAll("\n", "\r\n"))
+    assert.deepStrictEqual(yield* check, { stdout: "", stderr: "", code: 0, signal: null })
+    Fs.appendFileSync(files[1] ?? "", "more")
+    const stale = yield* check
+    assert.strictEqual(stale.code, 1)
+    assert.include(stale.stderr, "own.md: out of date")
     const nothing = yield* kit(["dictionary", "--check", module])
     assert.deepStrictEqual([nothing.code, nothing.stdout], [1, ""])
     assert.include(nothing.stderr, "--check needs the names of the files to compare")
