@@ -67,7 +67,10 @@ export interface ReadInput {
  * @since 0.1.0
  */
 export class PrincipalResolver extends Context.Service<PrincipalResolver, {
-  /** The files and variables that the credential is parsed from. With it, most commands parse nothing. */
+  /**
+   * The files and variables that the credential is parsed from. With it, most commands parse nothing, and the others call
+   * `parse` in the place of `credential`: both must return the same credential.
+   */
   readonly input?: CredentialInput | undefined
   /**
    * Returns the current credential from the storage of the host. It must not use the network, refresh, or write.
