@@ -36,7 +36,8 @@ export const readFrom = <Name extends string>(
         values[name] = value
       })
     )
-  return Effect.as(Effect.forEach(names, readOne, { discard: true }), values)
+  // A provider may ask a server for each variable.
+  return Effect.as(Effect.forEach(names, readOne, { discard: true, concurrency: "unbounded" }), values)
 }
 
 /** Returns the values of variables, of the provider that the host has here. */

@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
+import * as TestClock from "effect/testing/TestClock"
 import * as NFS from "node:fs"
 import * as NodeHostRuntime from "../../src/layers/NodeHostRuntime.ts"
 import { evaluate, unshare } from "../fixtures/Process.ts"
@@ -48,6 +49,17 @@ test("The runtime names the coding agent of the host's own configuration", funct
   assert.strictEqual(yield* agentOf({ PATH: "/home/me/.pi/agent/bin:/bin" }), "pi")
   assert.strictEqual(yield* agentOf({ AI_AGENT: "a canary" }), "other")
   assert.isUndefined(yield* agentOf({ HOME: "/home/me" }))
+})
+
+test("The runtime asks a slow provider of the host for all variables at once", function*() {
+  const provider = ConfigProvider.make(() => Effect.delay(Effect.succeed(undefined), 200))
+  const made = yield* NodeHostRuntime.make.pipe(
+    Effect.provide(Stdio.layerTest({})),
+    Effect.provideService(ConfigProvider.ConfigProvider, provider),
+    Effect.forkChild({ startImmediately: true })
+  )
+  yield* TestClock.adjust(200)
+  assert.isDefined(made.pollUnsafe())
 })
 
 test.live.skipIf(!isOutside)("A pod of Kubernetes is a container, also without the marks of one", function*() {
