@@ -76,7 +76,7 @@ const drain = Effect.fnUntraced(function*(
   const refused = new Set(before?.refused)
   let refusals = 0
   let delivered = 0
-  let failure = "PostHog refuses every message (status 400)"
+  let failure = "PostHog refuses every message (status 400 or 413)"
   const suspects: Array<Entry> = []
   const markHandled = (entries: ReadonlyArray<Entry>) => entries.forEach(({ message }) => handled.add(message.uuid))
 
@@ -117,10 +117,6 @@ const drain = Effect.fnUntraced(function*(
             return (yield* deliver(left)) ?? (yield* deliver(right))
           }
           markHandled(batch)
-          if (answer._tag === "TooLarge") {
-            yield* outbox.setAside(first)
-            return undefined
-          }
           suspects.push(first)
           // Not an alias: it must be sent before the events of its account.
           if (first._tag === "Event") {
@@ -166,7 +162,7 @@ const drain = Effect.fnUntraced(function*(
   }
 
   if (delivered > 0) {
-    // A message that is refused alone is invalid only if PostHog accepts other messages.
+    // A message that is refused alone is invalid or too large only if PostHog accepts other messages.
     yield* Effect.forEach(suspects, (suspect) => outbox.setAside(suspect), { discard: true })
     suspects.forEach(({ message }) => refused.delete(message.uuid))
   } else if (outcome === "OutOfTime" && refusals > 0) {

@@ -218,3 +218,16 @@ test("A batch that gets no answer in time is half as large in the next worker", 
   }
   assert.deepStrictEqual(sizes, [8, 4, 2, 4, 2, 4, 2, 2])
 })
+
+for (const answer of [{ _tag: "Malformed" }, { _tag: "TooLarge" }] as const) {
+  test(`A host that refuses every message, as a proxy may, sets none aside: ${answer._tag}`, function*() {
+    const { outbox, untilEmpty, ...own } = yield* slowPostHog({ count: 5, isBad: () => true, millis: 0, answer })
+    assert.strictEqual(yield* untilEmpty(3), 3)
+    assert.deepInclude(yield* outbox.status, {
+      pending: 5,
+      setAside: 0,
+      lastFailure: "PostHog refuses every message (status 400 or 413)"
+    })
+    assert.lengthOf(own.accepted, 0)
+  })
+}
