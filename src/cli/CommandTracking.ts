@@ -96,9 +96,9 @@ const isUsageError = ({ cause }: Exit.Failure<unknown, unknown>): boolean =>
 const interruptedCode = 130
 
 // Returns the exit code that the system reports: on POSIX 255 for -1, and 0 for 256. Node.js exits with 1 for one that is
-// no finite number.
+// no integer.
 const reported = (code: number): number =>
-  Number.isFinite(code) ? process.platform === "win32" ? code >>> 0 : code & 0xff : 1
+  Number.isInteger(code) ? process.platform === "win32" ? code >>> 0 : code & 0xff : 1
 
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   let code = 1
@@ -269,7 +269,7 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
     const raw = Predicate.isObject(input) ? tokens.get(input) : undefined
     // Flags that were added after `track` make another input: which command runs is unknown.
     return isParsed && raw === undefined
-      ? Layer.effectContext(Effect.andThen(debug(trackedTooEarly), beginUntracked(options)))
+      ? Layer.effectContext(Effect.andThen(debugTooEarly, beginUntracked(options)))
       : layerOf(() => describe(root, raw), options)
   })
   // `parse` and `parseContext` are the only internals in use: they receive the tokens. `Command.ParsedTokens` is
@@ -284,7 +284,7 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
         return input
       }),
     // Called only if subcommands were added after `track`.
-    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debug(trackedTooEarly))
+    parseContext: (raw: Command.ParsedTokens) => Effect.tap(parseContext(raw), debugTooEarly)
   })
 }
 
@@ -344,7 +344,11 @@ export const trackEffect =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
     Effect.provide(effect, layerOf(() => ({ name, flags: [], isUntracked: false, tokens: undefined }), options))
 
-const trackedTooEarly = "commands are not recorded: apply `Usage.track` after subcommands and shared flags"
+// An outer `track` records the command.
+const debugTooEarly = Effect.flatMap(trackedCommand, (command) =>
+  command === undefined
+    ? debug("commands are not recorded: apply `Usage.track` after subcommands and shared flags")
+    : Effect.void)
 
 type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
 

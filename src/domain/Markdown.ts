@@ -8,7 +8,7 @@ const special = /(?<!`)(`+)(?!`).*?[^`]\1(?!`)|[\\`*<]|(?<![\p{L}\p{N}])_|_(?![\
 
 const escapeBars = (text: string): string => text.replaceAll("|", "\\|")
 
-/** Returns a text in which only code spans are Markdown. */
+/** Returns a text in which code spans, and no raw HTML and no emphasis, are Markdown. */
 export const plain = (text: string): string =>
   inOneLine(text).replaceAll(special, (found) => found.length === 1 ? `\\${found}` : found)
 

@@ -16,7 +16,7 @@ import { userError } from "./UserError.ts"
 const isEvent = (value: unknown): value is DataDictionary.Declared =>
   Predicate.hasProperty(value, "name") && Predicate.isString(value.name) &&
   Predicate.hasProperty(value, "description") && Predicate.isString(value.description) &&
-  Predicate.hasProperty(value, "properties")
+  Predicate.hasProperty(value, "properties") && Predicate.hasProperty(value.properties, "ast")
 
 const isDictionary = (value: unknown): value is DataDictionary.DataDictionary =>
   Predicate.hasProperty(value, "common") && Array.isArray(value.common) &&
@@ -29,6 +29,16 @@ interface Found {
   readonly dictionaries: ReadonlyArray<DataDictionary.DataDictionary>
 }
 
+// A getter of a host's object may throw.
+const valuesOf = (value: object): ReadonlyArray<unknown> =>
+  Object.keys(value).flatMap((key) => {
+    try {
+      return [Reflect.get(value, key)]
+    } catch {
+      return []
+    }
+  })
+
 // Returns each event and dictionary of a module once, also those in lists, plain objects, flows and exported modules.
 const find = (exports: object): Found => {
   const events: Array<DataDictionary.Declared> = []
@@ -39,7 +49,7 @@ const find = (exports: object): Found => {
     seen.add(value)
     if (isEvent(value)) events.push(value)
     else if (isDictionary(value)) dictionaries.push(value)
-    else if (Array.isArray(value) || isPlain(value)) Object.values(value).forEach(visit)
+    else if (Array.isArray(value) || isPlain(value)) valuesOf(value).forEach(visit)
     // An instance of a class may be a flow.
     else if ("events" in value) visit(value.events)
   }

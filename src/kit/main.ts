@@ -11,7 +11,8 @@ import * as SinkCommand from "./SinkCommand.ts"
 
 // `engines` of package.json. An older Node.js loads this file, and fails in the middle of a command.
 const minimum = "22.19.0"
-const { node } = process.versions
+const { bun, deno, node } = process.versions
+const isOld = bun === undefined && deno === undefined && node.localeCompare(minimum, "en", { numeric: true }) < 0
 
 const refuse = Effect.andThen(
   Console.error(`effect-cli-usage needs Node.js ${minimum} or newer, and this is ${node}`),
@@ -25,4 +26,4 @@ const kit = Command.make("effect-cli-usage").pipe(
   Effect.provide(NodeServices.layer)
 )
 
-NodeRuntime.runMain(node.localeCompare(minimum, "en", { numeric: true }) < 0 ? refuse : kit)
+NodeRuntime.runMain(isOld ? refuse : kit)

@@ -301,7 +301,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       if (!isRotated) yield* store.forget
     }
     // Another process has logged out or logged in: this command keeps the principal of its first credential.
-    if (initial?.found !== undefined && StitchState.hasChanged(state)) {
+    if (initial?.found !== undefined && Credential.isReadable(initial.found) && StitchState.hasChanged(state)) {
       const initialPrincipal = initial.known ?? StitchState.answerAbout(state, initial)?.principal
       if (initialPrincipal !== undefined || knowledge) {
         shared.stitchAttempted = true
@@ -388,10 +388,13 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       yield* cancelRequest
       const identity = yield* again(store.refresh, ({ durable }) => !durable)
       const credential = yield* credentials.read
+      // Another login may have replaced the credential since, and named its account. The account of a credential that
+      // stays may change, as between the organizations of a user.
+      const before = state.initial?.found
+      const isUnchanged = before !== undefined && StitchState.holds(credential, before)
+      const isOwn = isUnchanged || (credential.known ?? principal) === principal
       state = StitchState.signIn(state, credential)
       yield* apply(principal, "login", identity)
-      // Another login may have replaced the credential since, and named its account.
-      const isOwn = (credential.known ?? principal) === principal
       if (isOwn && credential.found?.source === "stored") yield* remember(principal)
     })
 

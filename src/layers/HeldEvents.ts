@@ -1,6 +1,6 @@
 /**
  * Events in memory until the API names their principal, in an ephemeral runtime: this command does not claim the anon id,
- * and a later one may claim it for another account.
+ * and after a first run without a terminal a later one may claim it for another account.
  */
 import * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"

@@ -50,7 +50,8 @@ export const problem = (
       return isOwn ? undefined : `${home.root} would be made below another user's folder`
     }
     const above = path.dirname(folder)
-    return entry === "ENOENT" && above !== folder ? problemAbove(above) : unreadable(folder, entry)
+    if (entry !== "ENOENT") return unreadable(folder, entry)
+    return above === folder ? `${folder} does not exist` : problemAbove(above)
   }
 
   if (!path.isAbsolute(home.root)) return `${home.root === "" ? "an empty path" : home.root} is not absolute`

@@ -131,6 +131,26 @@ suite("acme", (test) => {
       assert.deepStrictEqual(yield* flush(acme), [{ delivered: 1, kept: 0 }, 0])
     })
 
+    test("`telemetry flush` counts no damaged message as delivered, also if there is no room to keep it", function*() {
+      const acme = yield* device
+      yield* acme.sink.answer(Status({ status: 503 }))
+      yield* acme.run("deploy a")
+      yield* noWorker(acme)
+      const [file = ""] = eventFiles(acme.home)
+      const { uuid } = JSON.parse(Fs.readFileSync(file, "utf8")).message
+      Fs.rmSync(file)
+      const text = "x".repeat(62_000)
+      // Twice as much as is kept of them.
+      for (const round of [1, 2]) {
+        for (let n = 10; n < 25; n++) {
+          const own = Path.basename(file).replace(uuid, `00000000-0000-4000-8000-0000000${round}00${n}`)
+          const name = own.replace(/-\d+\.json$/, `-${text.length}.json`)
+          Fs.writeFileSync(Path.join(Path.dirname(file), name), text, { mode: 0o600 })
+        }
+        assert.deepStrictEqual(yield* flush(acme), [{ delivered: 0, kept: 0 }, 0])
+      }
+    })
+
     test("`telemetry flush` does nothing on a new device and makes no file", function*() {
       const acme = yield* device
       assert.deepStrictEqual(yield* flush(acme), [{ delivered: 0, kept: 0 }, 0])

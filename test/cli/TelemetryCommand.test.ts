@@ -5,7 +5,6 @@ import { assert, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -198,13 +197,22 @@ it.effect("Shared flags that are added after `track` record no command, untracke
     )
   }).pipe(Effect.provide(services({ debug: true }))))
 
-it.effect("A command that fails with an exit code which is no number is recorded with the code of Node.js, 1", () =>
+it.effect("No debug line says so of a command that an outer `track` records", () =>
   Effect.gen(function*() {
-    class Failed extends Data.TaggedError("Failed") {
-      override readonly [Runtime.errorExitCode] = Number.NaN
+    const leaf = Command.make("leaf", {}, () => Effect.void).pipe(Usage.track, Command.withSharedFlags({ verbose }))
+    yield* runLine(Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track), "leaf")
+    assert.deepStrictEqual((yield* events).map(({ command_name }) => command_name), ["leaf"])
+    assert.notInclude(String(yield* TestConsole.errorLines), "commands are not recorded")
+  }).pipe(Effect.provide(services({ debug: true }))))
+
+it.effect("A command that fails with an exit code which is no integer is recorded with the code of Node.js, 1", () =>
+  Effect.gen(function*() {
+    for (const code of [Number.NaN, 0.5]) {
+      const error = { [Runtime.errorExitCode]: code }
+      yield* Effect.exit(Effect.fail(error).pipe(Usage.trackEffect("build")))
     }
-    yield* Effect.exit(Effect.fail(new Failed()).pipe(Usage.trackEffect("build")))
     assert.deepStrictEqual((yield* events).map(({ event, exit_code }) => [event, exit_code]), [
+      ["CLI execution failed", 1],
       ["CLI execution failed", 1]
     ])
   }).pipe(Effect.provide(services())))

@@ -289,6 +289,8 @@ export const object = { one: ${eventOf("in an object")}, flow: { events: [${even
 export const deep = { inner: { list: [{ one: ${eventOf("in an inner object")} }] } }
 export const instance = new (class { events = [${eventOf("in an instance")}] })()
 export const cyclic = { inner: {} }
+export const plan = { former: [{ name: "no event", description: "d", properties: { a: "string" } }] }
+export const config = { get token() { throw new Error("it is not set") } }
 cyclic.inner.outer = cyclic
 export const again = list
 export const itself = {}
@@ -300,6 +302,7 @@ setInterval(() => {}, 1000)`
     for (const place of ["module", "list", "object", "flow", "inner object", "instance"]) {
       assert.match(stdout, new RegExp(`## in an? ${place}\n`))
     }
+    assert.notInclude(stdout, "no event")
   })
 
   test.live("The command dictionary loads a module without its own arguments, and where nothing is tracked", function*() {
@@ -319,7 +322,7 @@ export const dictionary = { events: [], common: [] }`
     const broken = Path.join(home, "broken.mjs")
     const partial = Path.join(home, "partial.mjs")
     const two = Path.join(home, "two.mjs")
-    const declared = (name: string) => `{ name: "${name}", description: "d", properties: {} }`
+    const declared = (name: string) => `{ name: "${name}", description: "d", properties: { ast: {} } }`
     Fs.writeFileSync(
       partial,
       `export const [a, b, c] = [${["a", "b", "c"].map(declared).join()}]; export default { events: [a], common: [] }`

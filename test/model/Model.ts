@@ -323,12 +323,14 @@ class Step extends IdentityDraft {
     this.process.loggedOut = false
     if (isAllowed) this.refresh()
     this.process.isStranger = false
-    this.process.credential = this.lookUp()
-    this.process.atStart = this.process.credential
+    const { atStart } = this.process
+    const credential = this.lookUp()
+    const isUnchanged = atStart !== undefined && atStart.secret === credential?.secret
+    this.process.credential = credential
+    this.process.atStart = credential
     if (!isAllowed) return this.signInUnclaimed(principal)
     this.apply(principal, "login")
-    const { credential } = this.process
-    const isOwn = (credential?.knownPrincipal ?? principal) === principal
+    const isOwn = isUnchanged || (credential?.knownPrincipal ?? principal) === principal
     if (isOwn && credential?.source === "stored") this.rememberAtHand(principal)
   }
 

@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as TestConsole from "effect/testing/TestConsole"
+import * as Credential from "../../src/domain/Credential.ts"
 import * as HttpPrincipalResolver from "../../src/layers/HttpPrincipalResolver.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
@@ -124,6 +125,15 @@ describe.each(modes)("stored credentials over $mode", (mode) => {
     yield* next.settle
     assert.deepStrictEqual(yield* next.owner, account(Q))
     assert.strictEqual(home.claim(anon.a)?.principal_id, Q)
+  })
+
+  over(mode, { loggedIn: P })("A credential that could not be read at first names the account", function*(given) {
+    const { api, start } = given
+    yield* api.set(Credential.unreadable)
+    const command = yield* start({ cold: loaded })
+    yield* command.begin
+    yield* api.set(key)
+    assert.deepStrictEqual(yield* command.owner, account(P))
   })
 
   over(mode, { credential: key, process: { cold: loaded } }).each([

@@ -90,6 +90,15 @@ describe.each(modes)("IdentityStitch.login over $mode", (mode) => {
     }
   )
 
+  over(mode, { loggedIn: P })("A login as another account with the same credential lasts", function*(given) {
+    const { command, home, start } = given
+    yield* command.begin
+    yield* command.stitch.login(Q)
+    yield* command.end
+    assert.deepStrictEqual(yield* (yield* start()).owner, account(Q))
+    assert.lengthOf(home.claimed(), 2)
+  })
+
   test("A login does not name the account of a credential that another login has stored since", function*(given) {
     const { api, command, home, start } = given
     const second = Device.stored("second")
