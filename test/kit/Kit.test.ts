@@ -322,6 +322,7 @@ export const dictionary = { events: [], common: [] }`
     const broken = Path.join(home, "broken.mjs")
     const partial = Path.join(home, "partial.mjs")
     const two = Path.join(home, "two.mjs")
+    const throwing = Path.join(home, "throwing.mjs")
     const declared = (name: string) => `{ name: "${name}", description: "d", properties: { ast: {} } }`
     Fs.writeFileSync(
       partial,
@@ -329,11 +330,13 @@ export const dictionary = { events: [], common: [] }`
     )
     Fs.writeFileSync(two, "export const one = { events: [], common: [] }, two = { ...one }, again = one")
     Fs.writeFileSync(none, "export const a = 1, b = null, c = () => {}, d = { events: [{}] }")
+    Fs.writeFileSync(throwing, "export const event = { get name() { throw new Error('no name') } }")
     Fs.writeFileSync(broken, "throw new Error('no database')")
     const answers = [
       [[none], `${none} exports no event, no flow and no data dictionary`],
       [[partial], `${partial} exports events that its data dictionary does not have: "b", "c". Give them to`],
       [[two], `${two} exports 2 data dictionaries`],
+      [[throwing], `${throwing}: Error: no name`],
       [[broken], `${broken} cannot be loaded: Error: no database`],
       [[Path.join(home, "missing.mjs")], "cannot be loaded"],
       [[events, Path.join(none, "folder.md")], "folder.md: "]

@@ -343,6 +343,12 @@ describe("HomeSafety", () => {
     yield* isUnsafe(device, `${above} cannot be read (EACCES)`, { home, disk })
   })
 
+  test("A home is unsafe on a drive that does not exist", function*(device) {
+    if (isWindows) return
+    const disk = FaultyDisk.refusing("follow", "", "ENOENT")
+    yield* isUnsafe(device, "/ does not exist", { home: device.at("not", "yet"), disk })
+  })
+
   test("A home of another user is unsafe, and not opted out, although nothing in it can be read", function*(device) {
     if (isWindows) return
     const owned = withOwner("look", () => user + 1)
