@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
+import * as Session from "../domain/Session.ts"
 import * as StitchState from "../domain/StitchState.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import type { KnownFile } from "./KnownFile.ts"
@@ -78,7 +79,8 @@ export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: 
         known.save(session, now, identity.durable)
         held.push((principal) =>
           Effect.suspend(() => {
-            known.save(session, now, identity.durable)
+            // It is written only once: since then the device may have another one.
+            known.save(Session.written(session, now), now, identity.durable)
             const hasPerson = principal !== undefined && attribution.personless
             return record(
               event,
