@@ -418,7 +418,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     // Without a claim the logout may change nothing, so a read that failed must not count as one.
     const identity = yield* again(store.refresh, ({ claim }) => claim === undefined)
     const { current, phase } = state
-    const hasCredential = current.found !== undefined && current !== StitchState.unattributable
+    const hasCredential = current.found !== undefined && phase !== "SignedOut"
     const wasSignedIn = !isKnown || hasCredential || shared.slot !== undefined || before.claim !== undefined ||
       identity.claim !== undefined
     return wasSignedIn ? { isFirst: phase !== "SignedOut" } : undefined
