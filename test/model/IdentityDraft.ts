@@ -91,7 +91,7 @@ export class IdentityDraft {
       if (!mayWrite) return this.inMemory(true)
       const anonId = this.token("anon")
       this.device.pointer = { anonId, linked: undefined }
-      return { anonId, claim: undefined, durable: true, firstRun: true, isOwn: true }
+      return { anonId, claim: undefined, durable: true, firstRun: true, isOwn: this.process.identity?.isOwn ?? true }
     }
     const anonId = pointer === "unusable" ? this.unusableEnd(mayWrite) : this.end(pointer.anonId)
     if (anonId === undefined) return this.inMemory(firstRun)
@@ -109,7 +109,9 @@ export class IdentityDraft {
   protected refresh(): State.Identity {
     const known = this.process.identity
     const found = this.read(known?.firstRun ?? false)
-    const identity = !found.durable && known !== undefined && !known.durable ? known : found
+    // What cannot be read again stays.
+    const isKept = !found.durable && known !== undefined && (!known.durable || this.fate === "current")
+    const identity = isKept ? known : found
     this.process.identity = identity
     return identity
   }

@@ -128,10 +128,22 @@ const loginsCrossed = (trace: Trace.Trace): boolean =>
     )
   )
 
+/**
+ * Whether another stored its credential while a command began without one: then its host may have read what the first
+ * look at the credential did not see (ADR 0014).
+ */
+const readUnseen = (trace: Trace.Trace): boolean =>
+  trace.ops.some((begin) =>
+    begin.name === "begin" && begin.stored === undefined &&
+    trace.credentials.some(({ actor, secret, t }) =>
+      actor !== begin.actor && secret !== undefined && t >= begin.start && t <= (begin.end ?? Infinity)
+    )
+  )
+
 /** 4. Nothing recorded after a logout carries the former principal, anon id or session. */
 const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
   // A command may record under a former principal that was observed without a credential, or with the wrong one.
-  const isTold = Program.isHonest(trace.program) && !loginsCrossed(trace)
+  const isTold = Program.isHonest(trace.program) && !loginsCrossed(trace) && !readUnseen(trace)
   for (const logout of trace.ops) {
     const { actor, start } = logout
     // A logout whose credential could not be read or removed is none.

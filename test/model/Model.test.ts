@@ -17,6 +17,7 @@ const { command, event, login, logout, request, stores } = Program
 const loses: Program.Actor = { _tag: "Lose" }
 const links = (principal: string): Program.Actor => ({ _tag: "Link", principal })
 const replaces: Program.Actor = { _tag: "Replace" }
+const truncates: Program.Actor = { _tag: "Truncate" }
 const drains = (taken: boolean): Program.Actor => ({ _tag: "Drain", taken })
 const disables: Program.Actor = { _tag: "Disable" }
 const enables: Program.Actor = { _tag: "Enable" }
@@ -329,6 +330,32 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
       [command([event, logout], { env: "A2", runtime: "ci" }), replaces, records, records],
       "2 0 2 0 3 1 3",
       { initial: "empty" }
+    )
+  ],
+  "An event that waited for the answer does not end the session that another process has begun since": [
+    program([replaces, command([event], { env: "A1", runtime: "pipe" }), command([])], "1 1 0 2 2")
+  ],
+  "A logout counts also if another process has logged in since its command began": [
+    program(
+      [
+        stores("A2"),
+        command([event, logout]),
+        logsOut,
+        command([], { env: "A1" }),
+        command([login("A1")], { runtime: "container" })
+      ],
+      "0 3 1 2 3 2 4 4"
+    )
+  ],
+  "A logout in CI keeps an anon id that cannot be read again": [
+    program(
+      [
+        command([event, logout], { resolver: "none", runtime: "ci" }),
+        command([login("A2"), login("B1")], { resolver: "none" }),
+        truncates
+      ],
+      "0 1 0 1 1 2",
+      onDevice
     )
   ]
 }
