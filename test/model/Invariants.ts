@@ -71,7 +71,8 @@ const onePrincipal: Check = ({ claims, trace, wire }) => {
     const pointer = Trace.parse(change.text)
     const principal = Trace.textIn(pointer?.["linked_principal_id"])
     const anonId = Trace.textIn(pointer?.["anon_id"])
-    if (!Program.legal.has(principal)) continue
+    // A tool that writes the text that it has read says nothing of its own.
+    if (!Program.legal.has(principal) || trace.program.actors[change.actor]?._tag === "Rewrite") continue
     // Another tool cannot see a claim that was there before it, or was just being made. And a file that two write at once
     // says what the last one wrote.
     const link = linkOf(trace, change.actor)
