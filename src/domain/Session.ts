@@ -39,6 +39,5 @@ export const touch = (
     ? before
     : { anon_id: anonId, session_id: newId(), last_active: 0 }
 
-/** Returns a session as it is written: the same object if it need not be written again. */
-export const written = (session: Session, now: number): Session =>
-  Math.abs(now - session.last_active) < writeEveryMillis ? session : { ...session, last_active: now }
+/** Returns whether a session must be written again. */
+export const isDue = (session: Session, now: number): boolean => Math.abs(now - session.last_active) >= writeEveryMillis

@@ -120,17 +120,8 @@ export const beginSignOut = (state: StitchState): StitchState => ({
   phase: state.phase === "SignedOut" ? "SignedOut" : "SigningOut"
 })
 
-/** Notes the end of a logout. */
-export const signOut = (state: StitchState, current: ReadCredential): StitchState => ({
-  ...state,
-  phase: "SignedOut",
-  current
-})
+/** Notes the end of a logout: no credential is kept. */
+export const signOut = (state: StitchState): StitchState => ({ ...state, phase: "SignedOut", current: none })
 
-/** Notes a logout while consent is denied or cannot be read: no credential is kept. */
-export const forget = (state: StitchState): StitchState => ({
-  ...state,
-  phase: "SignedOut",
-  initial: undefined,
-  current: none
-})
+/** Notes a logout while consent is denied or cannot be read: the first credential is not kept either. */
+export const forget = (state: StitchState): StitchState => ({ ...signOut(state), initial: undefined })

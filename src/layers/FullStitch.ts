@@ -418,21 +418,22 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     // Without a claim the logout may change nothing, so a read that failed must not count as one.
     const identity = yield* again(store.refresh, ({ claim }) => claim === undefined)
     const { current, phase } = state
-    const hasCredential = current.found !== undefined && phase !== "SignedOut"
+    const isActive = phase !== "SignedOut"
+    const hasCredential = isActive && current.found !== undefined
     const wasSignedIn = !isKnown || hasCredential || shared.slot !== undefined || before.claim !== undefined ||
       identity.claim !== undefined
-    return wasSignedIn ? { isFirst: phase !== "SignedOut" } : undefined
+    return wasSignedIn ? { isFirst: isActive } : undefined
   })
 
   const endLogout = Effect.gen(function*() {
     shared.stitchAttempted = true
     yield* cancelRequest
     shared.slot = undefined
-    state = StitchState.signOut(state, StitchState.none)
+    state = StitchState.signOut(state)
     const rotation = yield* again(store.rotate, isUnwritable)
     if (rotation._tag === "Unwritable") yield* store.discard
     // The other process may have logged in: then the new anon id is claimed by that account.
-    if (rotation._tag === "Overtaken") state = StitchState.signOut(state, StitchState.unattributable)
+    if (rotation._tag === "Overtaken") state = StitchState.replaceCurrent(state, StitchState.unattributable)
   })
 
   const logout = Effect.gen(function*() {

@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import type { Credential } from "../domain/Credential.ts"
 import type { PrincipalId } from "../domain/PrincipalId.ts"
 import { isEphemeral } from "../domain/Runtime.ts"
-import * as Session from "../domain/Session.ts"
 import * as StitchState from "../domain/StitchState.ts"
 import { HostRuntime } from "../services/HostRuntime.ts"
 import type { KnownFile } from "./KnownFile.ts"
@@ -74,13 +73,13 @@ export const make = Effect.fnUntraced(function*(record: Recorder.Record, known: 
           (held.length > 0 || (isAnonymous && StitchState.holds(current, awaited)))
         if (!isHeld) return record(event, owner, now)
         if (held.length === 0) stopListening = runtime.onSignal(endSync)
-        // The session of now: before the answer, another process may begin a new one, or replace the anon id.
+        known.save(known.sessionOf(identity.anonId, now), now, identity.durable)
+        // The session of now, as it is written: before the answer, another process may begin a new one, or replace the
+        // anon id.
         const session = known.sessionOf(identity.anonId, now)
-        known.save(session, now, identity.durable)
         held.push((principal) =>
           Effect.suspend(() => {
-            // It is written only once: since then the device may have another one.
-            known.save(Session.written(session, now), now, identity.durable)
+            known.save(session, now, identity.durable)
             const hasPerson = principal !== undefined && attribution.personless
             return record(
               event,

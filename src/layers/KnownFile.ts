@@ -94,8 +94,9 @@ export const make = (
       return Session.touch(isCurrent ? session : readSession(), anonId, now, uuid)
     },
     save: (touched, now, isDurable) => {
-      session = Session.written(touched, now)
-      const mustWrite = session !== touched && isDurable
+      const isDue = Session.isDue(touched, now)
+      session = isDue ? { ...touched, last_active: now } : touched
+      const mustWrite = isDue && isDurable
       const isForCache = mustWrite && codec.session === undefined
       if (mustWrite && !isForCache && !isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
       if (!isForCache && input === undefined) return

@@ -130,21 +130,22 @@ const loginsCrossed = (trace: Trace.Trace): boolean =>
   )
 
 /**
- * Whether another stored its credential while a command began without one: then its host may have read what the first
- * look at the credential did not see (ADR 0014).
+ * Whether another stored a principal's credential while a command began without one, which then asked the API: its host may
+ * have read what the first look at the credential did not see (ADR 0014).
  */
-const readUnseen = (trace: Trace.Trace): boolean =>
+const readUnseen = (trace: Trace.Trace, principal: string): boolean =>
   trace.ops.some((begin) =>
     begin.name === "begin" && begin.stored === undefined &&
+    trace.ops.some(({ actor, op }) => actor === begin.actor && op?._tag === "Request") &&
     trace.credentials.some(({ actor, secret, t }) =>
-      actor !== begin.actor && secret !== undefined && t >= begin.start && t <= (begin.end ?? Infinity)
+      actor !== begin.actor && ownerOf(secret) === principal && t >= begin.start && t <= (begin.end ?? Infinity)
     )
   )
 
 /** 4. Nothing recorded after a logout carries the former principal, anon id or session. */
 const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
   // A command may record under a former principal that was observed without a credential, or with the wrong one.
-  const isTold = Program.isHonest(trace.program) && !loginsCrossed(trace) && !readUnseen(trace)
+  const isTold = Program.isHonest(trace.program) && !loginsCrossed(trace)
   for (const logout of trace.ops) {
     const { actor, start } = logout
     // A logout whose credential could not be read or removed is none.
@@ -172,7 +173,7 @@ const nothingAfterLogout: Check = ({ claims, messages, trace }) => {
       ...owner === undefined ? [] : [owner],
       ...logout.stored === undefined ? [] : [ownerOf(logout.stored)],
       ...own.map(({ distinctId }) => distinctId)
-    ].filter((id) => Program.legal.has(id) && !isBack(trace, id, start)))
+    ].filter((id) => Program.legal.has(id) && !isBack(trace, id, start) && !readUnseen(trace, id)))
     const onDisk = trace.changes.some((change) =>
       change.t <= end && Trace.publishes(change) && change.path === `${Trace.paths.successors}/${logout.anonId}.json`
     )

@@ -175,7 +175,7 @@ export const identity: ReadonlyArray<Mutation> = [
           })
       })),
       wrong("domain/StitchState.ts", (right) => ({
-        signOut: (state, current) => ({ ...right.signOut(state, current), phase: "Active" })
+        signOut: (state) => ({ ...right.signOut(state), phase: "Active" })
       }))
     ]
   },
