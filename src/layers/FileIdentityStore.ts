@@ -296,16 +296,16 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     if (isRefused(successors) || isRefused(claims)) return
     const keyOf = (name: string): string => name.slice(0, -".json".length)
     const old = successors.filter((name) => isOld(`${home.successors}/${name}`, now))
-    // A fact is kept if a successor that stays leads to it: the time of a file may be wrong, and an anon id without its
-    // claim would be claimed once more. Returns false if a successor cannot be read now.
+    // A fact is kept as long as a successor of its anon id, or one that leads to it: a command that began before the
+    // rotation goes on with that anon id, and without the claim it would be claimed once more. Returns false if a
+    // successor cannot be read now.
     const reached = new Set<string>()
-    const reach = (from: string): boolean => {
-      const next = successorOf(from)
-      if (next._tag === "None" || next._tag === "Unreadable") return next._tag === "None"
-      const key = next._tag === "AnonId" ? next.anonId : next.key
+    const reach = (key: string): boolean => {
       if (reached.has(key)) return true
       reached.add(key)
-      return reach(key)
+      const next = successorOf(key)
+      if (next._tag === "None" || next._tag === "Unreadable") return next._tag === "None"
+      return reach(next._tag === "AnonId" ? next.anonId : next.key)
     }
     if (!successors.every((name) => old.includes(name) || reach(keyOf(name)))) return
     for (const name of old) {

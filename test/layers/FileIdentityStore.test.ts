@@ -117,6 +117,13 @@ describe("pruning", () => {
     })
   }
 
+  test("An old claim stays as long as the successor of its anon id, which an earlier command goes on with", function*() {
+    const device = yield* rotated(91)
+    age(device, facts.slice(0, 1), 89)
+    yield* rotate(device)
+    assert.deepStrictEqual(left(device), facts)
+  })
+
   test("Old facts stay while an alias waits for its delivery", function*() {
     const device = yield* rotated(91)
     const time = "2025-01-01T00:00:00.000Z"

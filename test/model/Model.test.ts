@@ -347,6 +347,13 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
       "0 3 1 2 3 2 4 4"
     )
   ],
+  "An anon id that was claimed and rotated during a command of three months is not claimed once more": [
+    program(
+      [logsIn, drains(true), logsOut, command([logout, login("A1", true)]), months],
+      "3 3 0 0 4",
+      { initial: "empty" }
+    )
+  ],
   "A logout in CI keeps an anon id that cannot be read again": [
     program(
       [
