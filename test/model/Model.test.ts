@@ -347,6 +347,17 @@ const single: Readonly<Record<string, ReadonlyArray<Program.Program>>> = {
       "0 3 1 2 3 2 4 4"
     )
   ],
+  "A command without a resolver observes its account under an anon id that it made again after a deletion": [
+    program(
+      [
+        command([event, logout, login("A1", true)], { resolver: "none" }),
+        command([], { resolver: "none" }),
+        { _tag: "Delete" }
+      ],
+      "1 0 1 0 2",
+      { initial: "empty" }
+    )
+  ],
   "An anon id that was claimed and rotated during a command of three months is not claimed once more": [
     program(
       [logsIn, drains(true), logsOut, command([logout, login("A1", true)]), months],
