@@ -171,7 +171,9 @@ class Machine {
     if (to !== undefined && to !== process && to.actor.isFree && !actor.isKilled) this.turn(to)
     this.t += 1
     this.running = process.index
-    return { errno: this.verdict(process, step, isOfDisk), isPassedOver: to === process }
+    const isPassedOver = to === process
+    // Another fiber's step is made instead, and the disk refuses the next one.
+    return { errno: isPassedOver ? undefined : this.verdict(process, step, isOfDisk), isPassedOver }
   }
 
   private diskOf(process: Process): Disk {
