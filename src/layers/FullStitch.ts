@@ -207,8 +207,10 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     if (shared.stitchAttempted) return
     shared.stitchAttempted = true
     if (state.phase === "SignedOut" || !(yield* isAllowed) || !(yield* open)) return
-    // A response to an earlier request is about the previous credential.
-    if (seenBy === "observe" && (StitchState.hasChanged(state) || !isForCurrent(authorization))) {
+    // A response to an earlier request is about the previous credential. The first one of a command is unknown if consent
+    // was denied, or could not be read, when the command began.
+    const isUnknown = state.initial === undefined && running.size > 0
+    if (seenBy === "observe" && (isUnknown || StitchState.hasChanged(state) || !isForCurrent(authorization))) {
       return yield* stampOnly(principal)
     }
     const identity = yield* store.get
@@ -398,8 +400,8 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
       if (isOwn && credential.found?.source === "stored") yield* remember(principal)
     })
 
-  // The first step of a logout. Undefined if no user was signed in; `isFirst` if the running commands must record their
-  // success.
+  // The first step of a logout. Returns whether the running commands must record their success; undefined if no user was
+  // signed in.
   const beginLogout = Effect.gen(function*() {
     const consentNow = yield* readConsent
     if (consentNow !== "Given") {
@@ -422,7 +424,7 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
     const hasCredential = isActive && current.found !== undefined
     const wasSignedIn = !isKnown || hasCredential || shared.slot !== undefined || before.claim !== undefined ||
       identity.claim !== undefined
-    return wasSignedIn ? { isFirst: isActive } : undefined
+    return wasSignedIn ? isActive : undefined
   })
 
   const endLogout = Effect.gen(function*() {
@@ -437,12 +439,12 @@ export const make = Effect.fnUntraced(function*(handover: Handover, record: Reco
   })
 
   const logout = Effect.gen(function*() {
-    const logoutStep = yield* locked(beginLogout)
-    if (logoutStep === undefined) return
+    const isFirst = yield* locked(beginLogout)
+    if (isFirst === undefined) return
     // A second logout must not be recorded under the previous principal. A logout outside any command counts for every
     // running command.
     const command = yield* trackedCommand
-    for (const run of logoutStep.isFirst ? [...running] : []) {
+    for (const run of isFirst ? [...running] : []) {
       if (command === undefined || isWithin(command, run)) yield* run.recordSuccess
     }
     yield* locked(endLogout)

@@ -209,6 +209,11 @@ const atEachStep: ReadonlyArray<AtEachStep> = [
     programs: [program([command([login("A2"), request]), stores("X1"), records], "0 0 1 2 0")]
   },
   {
+    title: "A response in a command that could not read consent at its begin does not name the account of a newer key",
+    at: { actor: 1, kinds: ["EACCES"] },
+    programs: [program([stores("A1"), command([request], { resolver: "own" }), stores("B1"), records], "0 1 2 1")]
+  },
+  {
     title: "A command that cannot read consent is not recorded under the account of the device",
     at: { actor: 1, kinds: ["EIO"] },
     programs: [
