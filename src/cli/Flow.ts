@@ -124,7 +124,9 @@ export const make = <const F extends Fields, const Step extends string, const Na
   // A schema is created when its event is captured: most commands capture no event of a flow.
   const declare = (what: string, more: () => Fields): UsageEvent.UsageEvent<Encodable> => ({
     name: `${name} ${what}`,
-    description: `${options.description.replace(/\.$/, "")}: ${what.toLowerCase()}`,
+    get description() {
+      return `${options.description.replace(/\.$/, "")}: ${what.toLowerCase()}`
+    },
     get properties() {
       return Schema.Struct({ ...options.properties.fields, ...more() })
     }

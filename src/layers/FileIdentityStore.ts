@@ -294,8 +294,8 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
     const successors = files.list(home.successors)
     const claims = files.list(home.claims)
     if (isRefused(successors) || isRefused(claims)) return
-    const keyOf = (name: string): string => name.slice(0, -".json".length)
-    const old = successors.filter((name) => isOld(`${home.successors}/${name}`, now))
+    const keys = successors.map((name) => name.slice(0, -".json".length))
+    const old = keys.filter((key) => isOld(successorFile(key), now))
     // A fact is kept as long as a successor of its anon id, or one that leads to it: a command that began before the
     // rotation goes on with that anon id, and without the claim it would be claimed once more. Returns false if a
     // successor cannot be read now.
@@ -304,13 +304,16 @@ export const makeWith = Effect.fnUntraced(function*(files: StateFiles.StateFiles
       if (reached.has(key)) return true
       reached.add(key)
       const next = successorOf(key)
-      if (next._tag === "None" || next._tag === "Unreadable") return next._tag === "None"
-      return reach(next._tag === "AnonId" ? next.anonId : next.key)
+      return next._tag === "AnonId"
+        ? reach(next.anonId)
+        : next._tag === "Unusable"
+        ? reach(next.key)
+        : next._tag === "None"
     }
-    if (!successors.every((name) => old.includes(name) || reach(keyOf(name)))) return
-    for (const name of old) {
-      const isKept = reached.has(keyOf(name)) || files.remove(`${home.successors}/${name}`) !== undefined
-      if (isKept && !reach(keyOf(name))) return
+    if (!keys.every((key) => old.includes(key) || reach(key))) return
+    for (const key of old) {
+      const isRemoved = !reached.has(key) && files.remove(successorFile(key)) === undefined
+      if (!isRemoved && !reach(key)) return
     }
     for (const name of claims) {
       const anonId = ClaimWriter.anonIdOf(name)

@@ -39,7 +39,7 @@ export const make = (
   files: StateFiles,
   runtime: HostRuntime["Service"],
   codec: IdentityCodec,
-  configuration = ""
+  configuration: string
 ): KnownFile => {
   const { disk, sha256, uid, uuid } = runtime
   const file = files.home.known

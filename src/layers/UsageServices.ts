@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function*(
     stillGiven: checks.stillGiven
   })
   const { notes } = files
-  const known = KnownFile.make(files, runtime, settings.codec, resolver.input?.configuration)
+  const known = KnownFile.make(files, runtime, settings.codec, resolver.input?.configuration ?? "")
   const id = runtime.uuid()
   // A host that runs itself passes its invocation id to its child processes. The variable is restored when the scope
   // closes: a later command of this process is not a child of this command.

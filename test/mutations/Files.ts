@@ -284,7 +284,8 @@ export const files: ReadonlyArray<Mutation> = [
     name: "the session in the identity file is not taken over",
     why: "a CLI with users has new sessions beside those of the tool that it shares the file with",
     wrong: [wrong("layers/KnownFile.ts", (right) => ({
-      make: (files, runtime, codec) => right.make(files, runtime, overriding(codec, { session: () => undefined }))
+      make: (files, runtime, codec, configuration) =>
+        right.make(files, runtime, overriding(codec, { session: () => undefined }), configuration)
     }))]
   },
 
