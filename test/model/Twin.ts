@@ -51,11 +51,12 @@ const uuids = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
 const uuidsOn = (disk: MemoryDisk.MemoryDisk): ReadonlySet<string> =>
   new Set([...disk.entries()].flatMap(([path, text]) => `${path} ${text}`.match(uuids) ?? []))
 
-// The whole path notes what it parsed from its input, which the steady path had found there.
-const withoutInput = (text: string | undefined): string => {
+// The whole path notes what it parsed from its input, which the steady path had found there. After the cache was lost, it
+// also notes once more what a response says of a credential.
+const withoutNotes = (text: string | undefined, isLost: boolean): string => {
   try {
-    const { input: _, ...known } = JSON.parse(text ?? "")
-    return JSON.stringify(known)
+    const { credentials, input: _, ...known } = JSON.parse(text ?? "")
+    return JSON.stringify(isLost ? known : { ...known, credentials })
   } catch {
     return String(text)
   }
@@ -65,9 +66,9 @@ const withoutInput = (text: string | undefined): string => {
 const withoutDuration = (text: string): string =>
   text.replace(/"duration_ms":\d+/, "\"duration_ms\":0").replace(/-\d+\.json: /, ".json: ")
 
-const linesOf = (disk: MemoryDisk.MemoryDisk): ReadonlyArray<string> =>
+const linesOf = (disk: MemoryDisk.MemoryDisk, isCacheLost: boolean): ReadonlyArray<string> =>
   [...disk.entries()].map(([path, text]) =>
-    path === Trace.paths.known ? `${path}: ${withoutInput(text)}` : withoutDuration(`${path}: ${text}`)
+    path === Trace.paths.known ? `${path}: ${withoutNotes(text, isCacheLost)}` : withoutDuration(`${path}: ${text}`)
   )
 
 /** Whether a line of the whole path's disk says the same: it has made its own ids for what had none. */
@@ -145,8 +146,11 @@ export const follow = (program: Program.Program, onCompared: (difference: string
       twin.disk = before
       twin.time.now = began
       twin.actor.turn()
-      const steady = linesOf(disk)
-      const whole = linesOf(before)
+      const isCacheLost = trace.changes.some(({ actor, path }) =>
+        path === Trace.paths.known && program.actors[actor]?._tag === "Tamper"
+      )
+      const steady = linesOf(disk, isCacheLost)
+      const whole = linesOf(before, isCacheLost)
       const parted = Array.from({ length: Math.max(steady.length, whole.length) }).flatMap((_, at) => {
         const [one = "nothing", other = "nothing"] = [steady[at], whole[at]]
         return isSame(one, other, twin, named) ? [] : [`steady: ${one}\n  whole: ${other}`]
