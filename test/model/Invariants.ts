@@ -322,7 +322,8 @@ const mayHaveHeld = (trace: Trace.Trace, actor: number): boolean => {
   const found = command(trace, actor)
   if (found === undefined || ended(trace, actor) < Infinity) return false
   const { ci, container, terminal } = Program.runtimes[found.runtime]
-  return ci || (container && !terminal)
+  const isFirstRun = trace.ops.some((op) => op.actor === actor && op.name === "begin" && op.anonId === undefined)
+  return ci || (!terminal && (container || isFirstRun))
 }
 
 /** 6. Each file is whole, and what was recorded is there, or was delivered. */
