@@ -99,6 +99,9 @@ const load = Effect.fnUntraced(function*(module: string) {
 // itself: it fires only if something else does.
 const endSoon = Effect.sync(() => void setTimeout(() => process.exit(), 100).unref())
 
+// An author with two modules of events names both, or a pattern: the second one would be overwritten.
+const isModule = (file: string): boolean => /\.[cm]?[jt]sx?$/i.test(file)
+
 export const command = Command.make(
   "dictionary",
   {
@@ -126,6 +129,13 @@ export const command = Command.make(
   Effect.fnUntraced(function*({ check, files, json, module, name, telemetry }) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
+    const source = [...files, ...Option.toArray(telemetry)].find(isModule)
+    if (source !== undefined) {
+      return yield* userError(
+        `${source} is a module, and a dictionary is not written there. One module is read: export the events of the ` +
+          "others from it"
+      )
+    }
     const dictionary = yield* load(module)
     const { toJson, toMarkdown } = yield* ofHost
     const textOf = (isJson: boolean) => isJson ? toJson(dictionary) : toMarkdown(dictionary)

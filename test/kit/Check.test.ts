@@ -275,6 +275,16 @@ it("A property of an event with a sensitive value is found once, however many me
   assert.deepStrictEqual(rulesOf([path, path, other]), ["path", "path"])
 })
 
+it("An event whose name ends in Started is a flow unless the dictionary has no ends of it", () => {
+  const started = received([{ event: "Server Started" }])
+  const ends = ["Server Completed", "Server Aborted", "Server Failed"]
+  assert.deepStrictEqual(Check.check(started).map(({ rule }) => rule), ["flow-end"])
+  assert.deepStrictEqual(Check.check(started, new Set(["Server Started", "Server Failed"])), [])
+  assert.deepStrictEqual(Check.check(started, new Set(["Server Started", ...ends])).map(({ rule }) => rule), [
+    "flow-end"
+  ])
+})
+
 it("Any event may be sent where no dictionary is given, and every event has its own properties", () => {
   const os_release = "/home/jane@acme.test"
   assert.deepStrictEqual(Check.check(received([{ event: "walked", properties: { os_release } }])), [])

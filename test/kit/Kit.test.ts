@@ -90,7 +90,8 @@ describe("effect-cli-usage sink", () => {
 
   test.live("The command sink --check finds each fault of a CLI that is wrong on purpose once, and shows what the CLI prints", function*() {
     const home = yield* folder
-    const declared = ["ran", "walked", "$create_alias", "$identify", "CLI Auth Started"].map((name) => ({ name }))
+    const flow = ["Started", "Completed", "Aborted", "Failed"].map((what) => `CLI Auth ${what}`)
+    const declared = ["ran", "walked", "$create_alias", "$identify", ...flow].map((name) => ({ name }))
     const file = Path.join(home, "events.json")
     Fs.writeFileSync(file, JSON.stringify({ events: declared, common: [] }))
     const wrong = ["--dictionary", file, "--", process.execPath, Path.join(root, "test/kit/hosts/Wrong.ts")]
@@ -339,12 +340,16 @@ export const dictionary = { events: [], common: [] }`
       [[throwing], `${throwing}: Error: no name`],
       [[broken], `${broken} cannot be loaded: Error: no database`],
       [[Path.join(home, "missing.mjs")], "cannot be loaded"],
-      [[events, Path.join(none, "folder.md")], "folder.md: "]
+      [[events, Path.join(none, "folder.md")], "folder.md: "],
+      [[events, partial], `${partial} is a module, and a dictionary is not written there. One module is read`],
+      [["--check", events, "usage-events.md", two], `${two} is a module`],
+      [["--name", "acme", "--telemetry", none, events], `${none} is a module`]
     ] as const
     for (const [args, expected] of answers) {
       const { code, stderr } = yield* kit(["dictionary", ...args])
       assert.strictEqual(code, 1)
       assert.include(stderr, expected)
     }
+    assert.include(Fs.readFileSync(partial, "utf8"), "export const [a, b, c]")
   })
 })
