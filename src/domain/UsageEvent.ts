@@ -27,15 +27,18 @@ export interface UsageEvent<Properties> {
   readonly ownNames?: ReadonlyArray<string> | undefined
 }
 
+// Of each member of a union.
+type ReservedIn<Encoded> = Encoded extends unknown ? Extract<keyof Encoded, Reserved> : never
+
 /**
- * Accepts properties without the names of common properties. For others, the compiler's message names the common
+ * Accepts encoded properties without the names of common properties. For others, the compiler's message names the common
  * property.
  *
  * @category models
  * @since 0.1.0
  */
-export type OwnNames<Properties> = [Extract<keyof Properties, Reserved>] extends [never] ? unknown
-  : `every event has its own ${Extract<keyof Properties, Reserved>}`
+export type OwnNames<Encoded> = [ReservedIn<Encoded>] extends [never] ? unknown
+  : `every event has its own ${ReservedIn<Encoded>}`
 
 /**
  * Accepts the name of an event, and refuses PostHog's own names: a host's `$create_alias` would merge persons.
@@ -112,7 +115,7 @@ export const make = <const Name extends string, Properties extends object, Encod
   name: OwnName<Name>,
   options: {
     readonly description: string
-    readonly properties: Schema.Codec<Properties, Encoded> & OwnNames<Properties> & AsJson<Encoded>
+    readonly properties: Schema.Codec<Properties, Encoded> & OwnNames<Encoded> & AsJson<Encoded>
   }
 ): UsageEvent<Properties> => ({ name, ...options })
 

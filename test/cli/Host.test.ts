@@ -80,11 +80,19 @@ describe("UsageEvent", () => {
   it("The compiler refuses an event, a flow or a value that was not declared, or that is this module's own", () => {
     const description = "It is refused"
     const steps = ["one"] as const
+    const agent = Schema.Struct({ agent: Schema.String })
+    const numbered = Schema.Struct({ count: Schema.Int }).pipe(Schema.encodeKeys({ count: "sequence" }))
+    // It is sent under its own name.
+    UsageEvent.make("Right", { description, properties: agent.pipe(Schema.encodeKeys({ agent: "editor" })) })
     const refused = [
       // @ts-expect-error: a template that was not declared
       capture(Chosen, { template: "shop" }),
       // @ts-expect-error: an event that was not declared
       capture({ name: "Anything" }, {}),
+      // @ts-expect-error: every event has its own sequence
+      UsageEvent.make("Sly", { description, properties: numbered }),
+      // @ts-expect-error: every event has its own agent, also of a union
+      UsageEvent.make("Sly", { description, properties: Schema.Union([Schema.Struct({ a: Schema.String }), agent]) }),
       // @ts-expect-error: every event has its own agent
       Flow.make("Sly", { description, properties: Schema.Struct({ agent: Schema.String }), steps }),
       // @ts-expect-error: a flow has its own step
@@ -92,7 +100,7 @@ describe("UsageEvent", () => {
       // @ts-expect-error: names that begin with $ are PostHog's own
       Flow.make("$sly", { description, properties: Schema.Struct({}), steps })
     ]
-    assert.lengthOf(refused, 5)
+    assert.lengthOf(refused, 7)
   })
 })
 
