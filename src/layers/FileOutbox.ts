@@ -216,23 +216,6 @@ export const makeWith = Effect.fnUntraced(function*(
 })
 
 /**
- * Creates the outbox of one process.
- *
- * @internal
- */
-export const make = Effect.gen(function*() {
-  const settings = yield* UsageSettings
-  const { stillGiven } = yield* Consent
-  const files = StateFiles.make({
-    home: settings.home,
-    path: yield* Path.Path,
-    runtime: yield* HostRuntime,
-    stillGiven: () => Effect.runSync(stillGiven)
-  })
-  return yield* makeWith(files, OutboxWriter.make(files, settings))
-})
-
-/**
  * Provides an `Outbox` over one file for each message.
  *
  * **Details**
@@ -244,5 +227,15 @@ export const make = Effect.gen(function*() {
  */
 export const layer: Layer.Layer<Outbox, never, HostRuntime | UsageSettings | Consent | Path.Path> = Layer.effect(
   Outbox,
-  make
+  Effect.gen(function*() {
+    const settings = yield* UsageSettings
+    const { stillGiven } = yield* Consent
+    const files = StateFiles.make({
+      home: settings.home,
+      path: yield* Path.Path,
+      runtime: yield* HostRuntime,
+      stillGiven: () => Effect.runSync(stillGiven)
+    })
+    return yield* makeWith(files, OutboxWriter.make(files, settings))
+  })
 )

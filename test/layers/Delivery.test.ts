@@ -1,8 +1,6 @@
 import { assert, describe } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as NFS from "node:fs"
 import { given } from "../../src/domain/ConsentDecision.ts"
@@ -10,18 +8,14 @@ import * as Message from "../../src/domain/Message.ts"
 import * as Delivery from "../../src/layers/Delivery.ts"
 import * as EnvironmentConsent from "../../src/layers/EnvironmentConsent.ts"
 import * as FileOutbox from "../../src/layers/FileOutbox.ts"
-import * as FixedConsent from "../../src/layers/FixedConsent.ts"
-import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
 import type * as Lease from "../../src/layers/Lease.ts"
 import * as NodeDisk from "../../src/layers/NodeDisk.ts"
 import * as OutboxWriter from "../../src/layers/OutboxWriter.ts"
-import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Obstacle } from "../../src/services/CaptureWorker.ts"
 import type { Disk, Errno } from "../../src/services/Disk.ts"
 import type { HostRuntime } from "../../src/services/HostRuntime.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
-import { UsageCapture } from "../../src/services/UsageCapture.ts"
 import * as Device from "../fixtures/Device.ts"
 import * as FaultyDisk from "../fixtures/FaultyDisk.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
@@ -154,14 +148,10 @@ describe("waitForDelivery", () => {
   test("A command does not wait for a worker that could not be started", function*() {
     const device = yield* Device.make
     const runtime = { ...Device.runtimes.ci, executable: device.at("missing"), worker: ["x"] }
-    const services = UsageServices.layer().pipe(
-      Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone, machineOf(device, { runtime })])
-    )
+    const { capture, end } = yield* device.start({ runtime, worker: "detached" })
+    yield* capture.capture(Used, {})
     // Under the clock of the test, a wait would have no end.
-    yield* Effect.scoped(Effect.gen(function*() {
-      const context = yield* Layer.build(services)
-      yield* Context.get(context, UsageCapture).capture(Used, {})
-    }))
+    yield* end
     assert.lengthOf(device.events(), 1)
   })
 

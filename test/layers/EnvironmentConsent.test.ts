@@ -33,6 +33,12 @@ const decision = (device: Device.Device, options?: Options) =>
     return decidedBy
   }).pipe(Effect.provide(layer(device, options), { local: true }))
 
+/** The decision, and whether consent is still given. */
+const looked = (device: Device.Device, options: Options) =>
+  Effect.flatMap(Consent, ({ decision, stillGiven }) => Effect.all([decision, stillGiven])).pipe(
+    Effect.provide(layer(device, options), { local: true })
+  )
+
 /** The same in the words of `telemetry status --json`. */
 const decidedBy = (device: Device.Device, options?: Options): Effect.Effect<string> =>
   Effect.map(decision(device, options), format)
@@ -260,10 +266,7 @@ test("Whether consent is still given cannot be found out if a file of the user c
     ]] as const
   ) {
     const disk = refusingAt(operation, device.at(name), "EIO")
-    yield* Effect.gen(function*() {
-      const { decision, stillGiven } = yield* Consent
-      assert.deepStrictEqual([yield* decision, yield* stillGiven], [Device.denied, undefined], name)
-    }).pipe(Effect.provide(layer(device, { codec: supabase, disk }), { local: true }))
+    assert.deepStrictEqual(yield* looked(device, { codec: supabase, disk }), [Device.denied, undefined], name)
   }
 })
 
@@ -276,30 +279,16 @@ test("Whether consent is still given cannot be found out while another tool writ
       ]] as const
     ) {
       yield* device.write("telemetry.json", text)
-      yield* Effect.gen(function*() {
-        const { decision, stillGiven } = yield* Consent
-        const expected = [Device.denied, isCertain ? false : undefined]
-        assert.deepStrictEqual([yield* decision, yield* stillGiven], expected, `${codec.name}: ${text}`)
-      }).pipe(Effect.provide(layer(device, { codec }), { local: true }))
+      const expected = [Device.denied, isCertain ? false : undefined]
+      assert.deepStrictEqual<unknown>(yield* looked(device, { codec }), expected, `${codec.name}: ${text}`)
     }
   }
 })
 
 test("Whether consent is still given cannot be found out if the policy cannot be read", function*(device) {
-  const disk = refusingAt("read", "/etc/acme/usage.json", "EIO")
-  yield* Effect.gen(function*() {
-    assert.isUndefined(yield* (yield* Consent).stillGiven)
-  }).pipe(
-    Effect.provide(
-      layer(device, {
-        disk: {
-          ...disk,
-          look: (path) => disk.look(path === "/etc/acme/usage.json" ? device.home : path)
-        }
-      }),
-      { local: true }
-    )
-  )
+  const disk = refusingAt("read", policyFile, "EIO", withPolicy(device.home))
+  const [, stillGiven] = yield* looked(device, { disk })
+  assert.isUndefined(stillGiven)
 })
 
 describe("HomeSafety", () => {

@@ -1,20 +1,14 @@
 import { assert, describe } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as NFS from "node:fs"
 import * as OS from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import * as FixedConsent from "../../src/layers/FixedConsent.ts"
-import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
-import * as UsageServices from "../../src/layers/UsageServices.ts"
 import { variable } from "../../src/layers/WorkerMarks.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
-import { CaptureWorker } from "../../src/services/CaptureWorker.ts"
 import * as Device from "../fixtures/Device.ts"
 import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import * as Process from "../fixtures/Process.ts"
@@ -113,11 +107,12 @@ describe("process attributes", () => {
   test.live("A worker has the variables of the process if the layer has no ConfigProvider, but the command has one", function*() {
     const device = yield* Device.make
     const runtime = { ...Device.persistent, worker: workerOf(device) }
-    const services = UsageServices.layer().pipe(
-      Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone, machineOf(device, { runtime })])
+    const { worker } = yield* device.start({ runtime, worker: "detached" })
+    yield* Effect.provideService(
+      worker.ensure,
+      ConfigProvider.ConfigProvider,
+      ConfigProvider.fromUnknown({ HOME: "/other" })
     )
-    const { ensure } = Context.get(yield* Layer.build(services), CaptureWorker)
-    yield* Effect.provideService(ensure, ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({ HOME: "/other" }))
     yield* started(device)
     const { env } = yield* report(device)
     assert.strictEqual(env["HOME"], process.env["HOME"])

@@ -337,10 +337,7 @@ export const drain = (
   }
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const base = baseOf(machine)
-    const looks = yield* Effect.provideContext(EnvironmentConsent.make, base)
-    const consent = yield* Effect.provideContext(EnvironmentConsent.serviceOf(looks), base)
-    const outbox = yield* Effect.provideContext(FileOutbox.make, Context.add(base, Consent, consent))
+    const { outbox } = yield* workerOf(machine, options.send)
     const waiting = yield* outbox.entries
     for (let at = 0; at < waiting.length; at += 2) {
       if (options.isDenied()) return
@@ -348,4 +345,4 @@ export const drain = (
       yield* options.send(batch.map(({ message }) => message))
       if (options.taken) yield* outbox.delivered(batch)
     }
-  })
+  }).pipe(Effect.provideContext(baseOf(machine)))

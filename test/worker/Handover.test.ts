@@ -5,21 +5,12 @@ import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Message from "../../src/domain/Message.ts"
-import { UsageCapture, UsageEvent } from "../../src/index.ts"
-import * as FixedConsent from "../../src/layers/FixedConsent.ts"
-import * as FixedPrincipalResolver from "../../src/layers/FixedPrincipalResolver.ts"
-import { CaptureWorker, HostRuntime } from "../../src/layers/index.ts"
 import * as Lease from "../../src/layers/Lease.ts"
-import * as UsageServices from "../../src/layers/UsageServices.ts"
 import * as WorkerProcess from "../../src/layers/WorkerProcess.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import * as SearchFile from "../../src/worker/SearchFile.ts"
@@ -30,6 +21,7 @@ import { filesOf, leaseText, machineOf } from "../fixtures/Files.ts"
 import { event, eventOf } from "../fixtures/Messages.ts"
 import { test } from "../fixtures/Tests.ts"
 import { eventually } from "../fixtures/Wait.ts"
+import { Used } from "../stitch/Command.ts"
 import { counter, counting, idle, processOf, type Runtime, setUp, taken, toEnd } from "./Setup.ts"
 
 const isLease = (path: string): boolean => Path.basename(path).startsWith("lease-")
@@ -123,24 +115,12 @@ describe("lease handover", () => {
 })
 
 describe("CaptureWorker.ensure", () => {
-  const Used = UsageEvent.make("Used", { description: "A test", properties: Schema.Struct({}) })
-
   /** A command that records one event; its end, and what a flush does before that. */
-  const command = Effect.fnUntraced(
-    function*(device: Device.Device, runtime: Layer.Layer<HostRuntime> | Runtime = idle) {
-      const own = "executable" in runtime ? machineOf(device, { runtime }) : Layer.merge(machineOf(device), runtime)
-      const scope = yield* Scope.make()
-      const services = UsageServices.layer().pipe(
-        Layer.provide([FixedConsent.layer(), FixedPrincipalResolver.layerNone]),
-        Layer.provide(own),
-        Layer.fresh
-      )
-      const context = yield* Layer.buildWithScope(services, scope)
-      yield* Effect.provideContext(Effect.flatMap(UsageCapture, (usage) => usage.capture(Used, {})), context)
-      const flush = Effect.provideContext(Effect.flatMap(CaptureWorker, (worker) => worker.flush), context)
-      return { flush, end: Scope.close(scope, Exit.void) }
-    }
-  )
+  const command = Effect.fnUntraced(function*(device: Device.Device, runtime: Runtime = idle) {
+    const { capture, end, worker } = yield* device.start({ runtime, worker: "detached" })
+    yield* capture.capture(Used, {})
+    return { flush: worker.flush, end }
+  })
 
   test("A command starts no worker while the outbox is backed off, and the next one starts it", function*() {
     const { device, lease, outbox } = yield* setUp()
@@ -186,8 +166,7 @@ describe("CaptureWorker.ensure", () => {
         throw new TypeError("a defect")
       }
     }
-    const runtime = Layer.succeed(HostRuntime, Object.defineProperties({ ...idle }, { worker }))
-    const { end, flush } = yield* command(device, runtime)
+    const { end, flush } = yield* command(device, Object.defineProperties({ ...idle }, { worker }))
     assert.deepStrictEqual(yield* flush, { delivered: 0, kept: 1, reason: undefined })
     yield* end
     assert.lengthOf(device.events(), 1)
