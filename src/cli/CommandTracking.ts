@@ -127,6 +127,16 @@ export interface Options {
   readonly catalog?: ReadonlyArray<Declared> | undefined
 }
 
+type Others<Given, Accepted> = {
+  readonly [Name in Exclude<keyof Given, keyof Accepted>]: `Usage.track has no option "${Name & string}"`
+}
+
+// The compiler does not look for misspelled options in the argument of a generic function, if another one is right.
+type NoOthers<Self> = Self extends Command.Command.Any ? unknown
+  : Self extends { readonly events: infer Events }
+    ? Others<Self, Options> & { readonly events: Others<Events, NonNullable<Options["events"]>> }
+  : Others<Self, Options>
+
 /** The options of `track`, for the `telemetry` command. */
 export const TrackOptions: Context.Reference<Options> = Context.Reference<Options>(
   "effect-cli-usage/cli/TrackOptions",
@@ -322,7 +332,10 @@ const trackTree = <const Name extends string, Input, ContextInput, E, R>(
  * @category combinators
  * @since 0.1.0
  */
-export const track: <Self extends Command.Command.Any | Options>(self: Self, options?: Options) => Tracked<Self> = dual(
+export const track: <Self extends Command.Command.Any | Options>(
+  self: Self & NoOthers<Self>,
+  options?: Options
+) => Tracked<Self> = dual(
   (args) => Command.isCommand(args[0]),
   trackTree
 )

@@ -137,6 +137,21 @@ const piped = deploy.pipe(Usage.track({ errorMessage: (error) => String(error) }
     "'event' does not exist"
   ],
   [
+    "an option that track does not have, beside one that it has",
+    `deploy.pipe(Usage.track({ catalog: [], onError: String }))`,
+    `Usage.track has no option \\"onError\\"`
+  ],
+  [
+    "a name of an event that track does not have, beside one that it has",
+    `deploy.pipe(Usage.track({ events: { failed: "x", success: "y" } }))`,
+    `Usage.track has no option \\"success\\"`
+  ],
+  ["all options of track", `deploy.pipe(Usage.track({ catalog: [], errorMessage: String, events: { failed: "x" } }))`],
+  [
+    "options of track that are made elsewhere",
+    `deploy.pipe(Usage.track(options)); declare const options: Usage.TrackOptions`
+  ],
+  [
     "a layer that is missing",
     `deploy.pipe(Usage.track({}), Command.run({ version: "1" }), Effect.provide(NodeServices.layer), Effect.runPromise)`,
     "GivenByUsageLayer"
