@@ -5,8 +5,14 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Schema from "effect/Schema"
 import { merge, type Shared } from "../domain/Shared.ts"
-import { debugFailure } from "../layers/Debug.ts"
-import { type Annotations, trackedCommand } from "../services/CurrentCommand.ts"
+import { debug, debugFailure } from "../layers/Debug.ts"
+import { type Annotations, CurrentCommand, trackedCommand } from "../services/CurrentCommand.ts"
+
+/** Writes that `Usage.track` comes too early, except in a command that an outer `track` records. */
+export const debugTooEarly: Effect.Effect<void> = Effect.flatMap(trackedCommand, (command) =>
+  command === undefined
+    ? debug("not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`")
+    : Effect.void)
 
 // Outside a tracked command, the change is a no-op.
 const annotate = (change: (before: Annotations) => Annotations): Effect.Effect<void> =>
@@ -97,13 +103,17 @@ export const withFlagValues =
   <const Name extends string, Input, ContextInput, E, R>(
     command: Command.Command<Name, Input, ContextInput, E, R> & HasValues<Input, Key>
   ): Command.Command<Name, Input, ContextInput, E, R> =>
-    Command.provideEffectDiscard(command, (input: Input) =>
-      annotate((before) => {
-        // `HasValues` has checked the type.
-        const values: { readonly [K in Key]: Scalar } = Object(input)
-        const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
-          const value = jsonOf(values[key])
-          return value === undefined ? [] : [[key, value]]
-        })
-        return { ...before, flagValues: { ...before.flagValues, ...Object.fromEntries(allowed) } }
-      }))
+    Command.provideEffectDiscard(
+      command,
+      (input: Input) =>
+        Effect.flatMap(CurrentCommand, (current) =>
+          current === undefined ? debugTooEarly : annotate((before) => {
+            // `HasValues` has checked the type.
+            const values: { readonly [K in Key]: Scalar } = Object(input)
+            const allowed = keys.flatMap((key): ReadonlyArray<readonly [string, Schema.Json]> => {
+              const value = jsonOf(values[key])
+              return value === undefined ? [] : [[key, value]]
+            })
+            return { ...before, flagValues: { ...before.flagValues, ...Object.fromEntries(allowed) } }
+          }))
+    )

@@ -18,6 +18,7 @@ import { debug, debugFailure, isLogged } from "../layers/Debug.ts"
 import { type Annotations, type CommandRun, CurrentCommand, trackedCommand } from "../services/CurrentCommand.ts"
 import type { IdentityStitch } from "../services/IdentityStitch.ts"
 import { UsageCapture } from "../services/UsageCapture.ts"
+import { debugTooEarly } from "./Annotations.ts"
 import type { Declared } from "./DataDictionary.ts"
 import * as ErrorClass from "./ErrorClass.ts"
 
@@ -356,12 +357,6 @@ export const trackEffect =
   (name: string, options: Options = {}) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | GivenByUsageLayer> =>
     Effect.provide(effect, layerOf(() => ({ name, flags: [], isUntracked: false, tokens: undefined }), options))
-
-// An outer `track` records the command.
-const debugTooEarly = Effect.flatMap(trackedCommand, (command) =>
-  command === undefined
-    ? debug("commands are not recorded: apply `Usage.track` after subcommands and shared flags")
-    : Effect.void)
 
 type Parser = (raw: Command.ParsedTokens) => Effect.Effect<unknown>
 

@@ -193,8 +193,29 @@ it.effect("Shared flags that are added after `track` record no command, untracke
     assert.deepStrictEqual(yield* messages, [])
     assert.include(
       yield* TestConsole.errorLines,
-      "usage: commands are not recorded: apply `Usage.track` after subcommands and shared flags"
+      "usage: not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"
     )
+  }).pipe(Effect.provide(services({ debug: true }))))
+
+it.effect("Flag values that are named after `track` are not sent, and a debug line says so", () =>
+  Effect.gen(function*() {
+    const root = Command.make("app", { verbose }, () => Effect.void).pipe(Usage.track, Usage.withFlagValues("verbose"))
+    yield* runLine(root, "--verbose")
+    assert.deepStrictEqual((yield* events).map(({ flag_values }) => flag_values), [undefined])
+    assert.include(
+      yield* TestConsole.errorLines,
+      "usage: not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"
+    )
+  }).pipe(Effect.provide(services({ debug: true }))))
+
+it.effect("No debug line speaks of flag values in a command that is not recorded", () =>
+  Effect.gen(function*() {
+    const leaf = Command.make("leaf", { verbose }, () => Effect.void).pipe(
+      Usage.withFlagValues("verbose"),
+      Command.annotate(Usage.Untracked, true)
+    )
+    yield* runLine(Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track), "leaf --verbose")
+    assert.notInclude(String(yield* TestConsole.errorLines), "not all is recorded")
   }).pipe(Effect.provide(services({ debug: true }))))
 
 it.effect("No debug line says so of a command that an outer `track` records", () =>
@@ -202,7 +223,7 @@ it.effect("No debug line says so of a command that an outer `track` records", ()
     const leaf = Command.make("leaf", {}, () => Effect.void).pipe(Usage.track, Command.withSharedFlags({ verbose }))
     yield* runLine(Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track), "leaf")
     assert.deepStrictEqual((yield* events).map(({ command_name }) => command_name), ["leaf"])
-    assert.notInclude(String(yield* TestConsole.errorLines), "commands are not recorded")
+    assert.notInclude(String(yield* TestConsole.errorLines), "not all is recorded")
   }).pipe(Effect.provide(services({ debug: true }))))
 
 it.effect("A command that fails with an exit code which is no integer is recorded with the code of Node.js, 1", () =>
