@@ -241,14 +241,27 @@ export const typeOf = (schema: unknown, format: (value: string) => string): stri
   return "type" in schema ? String(schema.type) : "any"
 }
 
-const table = (properties: ReadonlyArray<Property>): string =>
-  [
-    "| property | type | always there |",
-    "| --- | --- | --- |",
+const descriptionOf = (schema: unknown): string =>
+  Predicate.hasProperty(schema, "description") ? String(schema.description) : ""
+
+// Most properties explain themselves: a column of descriptions is written only where there is one.
+const table = (properties: ReadonlyArray<Property>): string => {
+  const isDescribed = properties.some(({ schema }) => descriptionOf(schema) !== "")
+  const row = (description: string, ...cells: ReadonlyArray<string>): string =>
+    `| ${(isDescribed ? [...cells, description] : cells).join(" | ")} |`
+  return [
+    row("description", "property", "type", "always there"),
+    row("---", "---", "---", "---"),
     ...properties.map(({ name, required, schema }) =>
-      `| ${Markdown.code(name)} | ${typeOf(schema, Markdown.code)} | ${required ? "yes" : "no"} |`
+      row(
+        Markdown.cell(descriptionOf(schema)),
+        Markdown.code(name),
+        typeOf(schema, Markdown.code),
+        required ? "yes" : "no"
+      )
     )
   ].join("\n")
+}
 
 const sentence = (text: string): string => /[.!?]$/.test(text) ? text : `${text}.`
 

@@ -119,6 +119,25 @@ it("Each event in the list of events has its description, and each property its 
   assert.include(text, `\n${lines.join("\n")}\n`)
 })
 
+it("The data dictionary has a column of descriptions where a property has one", () => {
+  const properties = Schema.Struct({
+    template: Schema.String.annotate({ description: "Its <name> |\n`blank`" }),
+    count: Schema.optional(Schema.Int.annotate({ description: "How many" })),
+    size: Schema.Int
+  })
+  const table = [
+    "| property | type | always there | description |",
+    "| --- | --- | --- | --- |",
+    "| `count` | integer | no | How many |",
+    "| `size` | integer | yes |  |",
+    "| `template` | string | yes | Its \\<name> \\| `blank` |",
+    ""
+  ]
+  const dictionary = DataDictionary.make([{ name: "Built", description, properties }])
+  assert.include(DataDictionary.toMarkdown(dictionary), `\n${table.join("\n")}\n`)
+  assert.include(DataDictionary.toMarkdown(dictionary), "| property | type | always there |\n")
+})
+
 it("A description of several lines is one line in the list of events", () => {
   const properties = Schema.Struct({ size: Schema.Int.annotate({ description: "\n  Its size,\n  in bytes\n" }) })
   const text = EventList.toText(EventList.make([{ name: "Built", description: "It\r\n\thappened", properties }]))
