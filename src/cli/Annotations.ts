@@ -11,7 +11,7 @@ import { type Annotations, CurrentCommand, trackedCommand } from "../services/Cu
 /** Writes that `Usage.track` comes too early, except in a command that an outer `track` records. */
 export const debugTooEarly: Effect.Effect<void> = Effect.flatMap(trackedCommand, (command) =>
   command === undefined
-    ? debug("not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`")
+    ? debug("not recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`")
     : Effect.void)
 
 // Outside a tracked command, the change is a no-op.

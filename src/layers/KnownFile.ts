@@ -22,7 +22,7 @@ export interface KnownFile {
   readonly sessionOf: (anonId: AnonId, now: number) => Session.Session
   /**
    * Writes the session, at most once a minute, and the noted input. The session of an identity in memory is not
-   * written.
+   * written, and no session a second time over that of another anon id.
    */
   readonly save: (session: Session.Session, now: number, isDurable: boolean) => void
   /** Returns the cached knowledge of a credential; undefined for a new credential. */
@@ -64,7 +64,7 @@ export const make = (
     if (isUnreadable) return
     const changed = change(known)
     const code = changed === known ? undefined : files.replace(file, Known.encode(changed))
-    if (code !== undefined) files.notes.add(`could not write the cache of sessions and credentials: ${code}`)
+    if (code !== undefined) files.notes.add(`could not write the cache: ${code}`)
   }
 
   const fingerprintOf = (known: Known.Known, credential: Credential): string =>
@@ -95,13 +95,17 @@ export const make = (
     },
     save: (touched, now, isDurable) => {
       const isDue = Session.isDue(touched, now)
+      const { anon_id: anonId } = touched
+      const isFirst = session?.anon_id !== anonId
       session = isDue ? { ...touched, last_active: now } : touched
       const mustWrite = isDue && isDurable
       const isForCache = mustWrite && codec.session === undefined
       if (mustWrite && !isForCache && !isStateless(runtime)) PointerFile.touch(files, codec, session, uuid)
       if (!isForCache && input === undefined) return
       update((known) => {
-        const withSession = isForCache ? { ...known, session } : known
+        // In the place of a session that this command has written, one of another anon id is that of a later command.
+        const isOwn = isFirst || (known.session ?? touched).anon_id === anonId
+        const withSession = isForCache && isOwn ? { ...known, session } : known
         return input === undefined ? withSession : withInput(withSession, input.text, input.credential)
       })
       input = undefined

@@ -166,7 +166,7 @@ describe("recorded commands", () => {
         assert.deepStrictEqual(lines, [
           ...(line === "nonsense"
             ? []
-            : ["usage: not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"]),
+            : ["usage: not recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"]),
           "usage: nothing was tracked: no command of `Usage.track` ran"
         ])
       }))

@@ -193,7 +193,7 @@ it.effect("Shared flags that are added after `track` record no command, untracke
     assert.deepStrictEqual(yield* messages, [])
     assert.include(
       yield* TestConsole.errorLines,
-      "usage: not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"
+      "usage: not recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"
     )
   }).pipe(Effect.provide(services({ debug: true }))))
 
@@ -204,7 +204,7 @@ it.effect("Flag values that are named after `track` are not sent, and a debug li
     assert.deepStrictEqual((yield* events).map(({ flag_values }) => flag_values), [undefined])
     assert.include(
       yield* TestConsole.errorLines,
-      "usage: not all is recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"
+      "usage: not recorded: apply `Usage.track` after subcommands, shared flags and `withFlagValues`"
     )
   }).pipe(Effect.provide(services({ debug: true }))))
 
@@ -215,7 +215,7 @@ it.effect("No debug line speaks of flag values in a command that is not recorded
       Command.annotate(Usage.Untracked, true)
     )
     yield* runLine(Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track), "leaf --verbose")
-    assert.notInclude(String(yield* TestConsole.errorLines), "not all is recorded")
+    assert.notInclude(String(yield* TestConsole.errorLines), "not recorded: apply")
   }).pipe(Effect.provide(services({ debug: true }))))
 
 it.effect("No debug line says so of a command that an outer `track` records", () =>
@@ -223,7 +223,7 @@ it.effect("No debug line says so of a command that an outer `track` records", ()
     const leaf = Command.make("leaf", {}, () => Effect.void).pipe(Usage.track, Command.withSharedFlags({ verbose }))
     yield* runLine(Command.make("app").pipe(Command.withSubcommands([leaf]), Usage.track), "leaf")
     assert.deepStrictEqual((yield* events).map(({ command_name }) => command_name), ["leaf"])
-    assert.notInclude(String(yield* TestConsole.errorLines), "not all is recorded")
+    assert.notInclude(String(yield* TestConsole.errorLines), "not recorded: apply")
   }).pipe(Effect.provide(services({ debug: true }))))
 
 it.effect("A command that fails with an exit code which is no integer is recorded with the code of Node.js, 1", () =>

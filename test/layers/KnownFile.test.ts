@@ -92,6 +92,25 @@ describe("session lifetime", () => {
     assert.notInclude([first, second], session(home))
   })
 
+  test("A long command keeps its session, and does not end that of the anon id that another process has made since", (home) => {
+    const known = home.known()
+    const former = session(home, {}, known)
+    const later = session(home, { anonId: anon.b, at: minute })
+    for (const at of [2, 40]) {
+      const own = session(home, { at: at * minute }, known)
+      assert.strictEqual(own === former, at === 2)
+      assert.strictEqual(session(home, { anonId: anon.b, at: at * minute / 2 }), later)
+    }
+  })
+
+  test("A long command writes its session again if the cache was deleted", (home) => {
+    const known = home.known()
+    const own = session(home, {}, known)
+    NFS.rmSync(home.at("usage/known.json"))
+    session(home, { at: minute }, known)
+    assert.strictEqual(session(home, { at: minute }), own)
+  })
+
   test("A session of an identity in memory belongs to its process only, and ends no other session", (home) => {
     const first = session(home)
     const known = home.known()

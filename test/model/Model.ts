@@ -203,8 +203,11 @@ class Step extends IdentityDraft {
       ) ?? { anonId, id: this.token("session"), lastActive: -Infinity }
     const isDue = now - session.lastActive >= State.minute
     const current = isDue ? { ...session, lastActive: now } : session
+    // A command that lives on does not end the session that another one began under a newer anon id.
+    const isFirst = this.process.session?.anonId !== anonId
+    const isOwn = isFirst || (this.device.session?.anonId ?? anonId) === anonId
     this.process.session = current
-    if (isDue && !State.isStateless(this.runtime) && this.isAllowed) this.device.session = current
+    if (isDue && isOwn && !State.isStateless(this.runtime) && this.isAllowed) this.device.session = current
     return current
   }
 
